@@ -1,0 +1,122 @@
+import { describe, expect, it } from 'vitest';
+
+/**
+ * What each part of src/ may import besides itself. Parts are paths, and the longest one that holds a file counts, in both
+ * columns. `type x` allows only types of x; `!x` takes x out of something wider that is allowed.
+ */
+const mayImport: Record<string, readonly string[]> = {
+  // The engine. A value travels ops → graph → compile → kernels → gpu, and imports never lead back up that road.
+  'src/errors': [],
+  'src/graph': ['src/errors'],
+  'src/kernels': ['src/errors', 'shaders', 'src/graph/shape', 'src/graph/dtype'],
+  'src/gpu': ['src/errors', 'type src/kernels', 'type src/graph'],
+  'src/compile': ['src/errors', 'src/graph', 'src/kernels', 'src/gpu'],
+  // What users touch.
+  'src/tensor': ['src/errors', 'src/graph'],
+  'src/ops': ['src/errors', 'src/graph', 'src/kernels', 'src/tensor'],
+  // What is made of ops: knows nothing of kernels, plans and devices.
+  'src/nn': ['src', '!src/kernels', '!src/gpu', '!src/compile', '!src/index'],
+  'src/optim': ['src', '!src/kernels', '!src/gpu', '!src/compile', '!src/index'],
+  'src/models': ['src', '!src/kernels', '!src/gpu', '!src/compile', '!src/index'],
+  'src/text': ['src', '!src/kernels', '!src/gpu', '!src/compile', '!src/index'],
+  'src/io': ['src', '!src/kernels', '!src/gpu', '!src/compile', '!src/index'],
+  'src/index': ['src'],
+  shaders: [],
+};
+
+interface Import {
+  readonly from: string;
+  readonly to: string;
+  readonly typeOnly: boolean;
+}
+
+const sources: Record<string, string> = import.meta.glob(['../src/**/*.ts', '../shaders/**/*.ts', '!**/*.d.ts'], {
+  query: '?raw',
+  import: 'default',
+  eager: true,
+});
+const files = Object.entries(sources).map(([path, source]) => ({ path: path.replace('../', ''), source }));
+
+/** `import … from '…'`, `export … from '…'`, `import '…'`, `import('…')` */
+const statement =
+  /^\s*(?:import|export)\s+(?:(type)\s+)?(?:[\w*{][^'"`;]*?\sfrom\s+)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/gm;
+
+function importsOf(file: { path: string; source: string }): Import[] {
+  return [...file.source.matchAll(statement)].map(([, type, fixed, dynamic]) => {
+    const specifier = fixed ?? dynamic ?? '';
+    const to = specifier.startsWith('.') ? resolve(file.path, specifier) : specifier;
+    return { from: file.path, to, typeOnly: type !== undefined };
+  });
+}
+
+function resolve(from: string, specifier: string): string {
+  return new URL(specifier, `file:///${from}`).pathname.slice(1);
+}
+
+/** The longest of the parts that holds the file. */
+function partOf(path: string, parts: readonly string[]): string | undefined {
+  const holding = parts.filter((part) => path === `${part}.ts` || path.startsWith(`${part}/`));
+  return holding.sort((a, b) => b.length - a.length)[0];
+}
+
+/** null where the import is allowed, else what is wrong with it. */
+function fault({ from, to, typeOnly }: Import): string | null {
+  const importer = partOf(from, Object.keys(mayImport));
+  if (importer === undefined) return `${from} belongs to no part: give it a row in this test`;
+  if (partOf(to, [importer])) return null;
+  const rules = new Map((mayImport[importer] ?? []).map((rule) => [rule.replace(/^(!|type )/, ''), rule]));
+  const rule = rules.get(partOf(to, [...rules.keys()]) ?? '');
+  if (rule === undefined || rule.startsWith('!')) return `${from} imports ${to}: ${importer} may not`;
+  if (rule.startsWith('type ') && !typeOnly)
+    return `${from} imports values of ${to}: ${importer} may import its types only`;
+  return null;
+}
+
+describe('the imports of src/', () => {
+  it('go in one direction', () => {
+    const faults = files.flatMap(importsOf).flatMap((each) => fault(each) ?? []);
+    expect(faults).toEqual([]);
+  });
+
+  it('carry the extension .ts or .wgsl, so that Deno runs the sources as they are', () => {
+    const others = files.flatMap(importsOf).filter(({ to }) => !/\.(ts|wgsl)$/.test(to));
+    expect(others).toEqual([]);
+  });
+
+  it('are all found by this test', () => {
+    const source = [
+      `import { a, b } from './a.ts';`,
+      `import type { C } from '../graph/c.ts';`,
+      `import {\n  d,\n  e,\n} from './d.ts';`,
+      `export * from './e.ts';`,
+      `export { default as f } from "./f.ts";`,
+      `import './g.ts';`,
+      `const h = await import('./h.ts');`,
+      `import i from '../../shaders/i.wgsl' with { type: 'text' };`,
+      `export const j = 'x'; // from './no.ts'`,
+    ].join('\n');
+    expect(importsOf({ path: 'src/ops/x.ts', source }).map(({ to }) => to)).toEqual([
+      'src/ops/a.ts',
+      'src/graph/c.ts',
+      'src/ops/d.ts',
+      'src/ops/e.ts',
+      'src/ops/f.ts',
+      'src/ops/g.ts',
+      'src/ops/h.ts',
+      'shaders/i.wgsl',
+    ]);
+  });
+
+  it.each([
+    [{ from: 'src/graph/node.ts', to: 'src/ops/matmul.ts', typeOnly: false }, /may not/],
+    [{ from: 'src/graph/node.ts', to: 'src/errors.ts', typeOnly: false }, null],
+    [{ from: 'src/gpu/run.ts', to: 'src/graph/node.ts', typeOnly: true }, null],
+    [{ from: 'src/gpu/run.ts', to: 'src/graph/node.ts', typeOnly: false }, /types only/],
+    [{ from: 'src/nn/linear.ts', to: 'src/ops/matmul.ts', typeOnly: false }, null],
+    [{ from: 'src/nn/linear.ts', to: 'src/gpu/device.ts', typeOnly: true }, /may not/],
+    [{ from: 'src/nowhere/x.ts', to: 'src/errors.ts', typeOnly: false }, /no part/],
+  ])('are judged by the table: %o', (example, expected) => {
+    if (expected) expect(fault(example)).toMatch(expected);
+    else expect(fault(example)).toBeNull();
+  });
+});

@@ -1,0 +1,13 @@
+/** A test that may be skipped, and why. `npm test` fails on a skip that is not listed and on an entry that nothing matches. */
+export interface Skip {
+  /** Full name of the test (`describe` names and its own, joined by spaces), or a pattern for several. */
+  readonly test: string | RegExp;
+  /** The runs that the entry is about; all of them where left out. */
+  readonly runtime?: 'chromium' | 'deno';
+  readonly profile?: 'gpu' | 'software';
+  /** The skip depends on what the adapter can do: on another adapter the test runs, and the entry need not match a skip. */
+  readonly adapterDependent?: boolean;
+  readonly reason: string;
+}
+
+export const skips: readonly Skip[] = [];

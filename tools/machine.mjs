@@ -1,0 +1,212 @@
+/**
+ * What tests, demo and benchmark need from the machine: Deno, a Chrome or Chromium, and (on Linux) a Vulkan driver.
+ * Everything is looked for first; what is missing is fetched where that is possible, else the error says what to do.
+ */
+
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { homedir, tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The folder of package.json. */
+export const root = fileURLToPath(new URL('..', import.meta.url));
+
+/**
+ * Flags for a headless Chrome that has WebGPU with or without a GPU, does not wait on a closed network,
+ * and lets tests collect garbage. `WEFT_CHROME_FLAGS` adds what one machine's driver needs.
+ */
+export const chromeFlags = [
+  '--enable-unsafe-webgpu',
+  // Chrome's sandbox refuses to run as root.
+  ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--js-flags=--expose-gc',
+  ...(process.env.WEFT_CHROME_FLAGS ?? '').split(' ').filter(Boolean),
+];
+
+/** Flags for `deno run`. Importing `.wgsl` files `with { type: 'text' }` needs none since Deno 2.9. */
+export const denoFlags = ['-A', '--v8-flags=--expose-gc'];
+
+/** Environment for `deno run`: Mesa's driver complains on each start where no session set XDG_RUNTIME_DIR. */
+export const denoEnvironment =
+  process.platform === 'linux' ? { XDG_RUNTIME_DIR: tmpdir(), ...process.env } : process.env;
+
+/**
+ * Path of the Deno binary: the one that npm installed, else the one on the PATH.
+ * The platform package is asked directly, because npm may not have run the install script of `deno`.
+ * @returns {string}
+ */
+export function findDeno() {
+  const libc = process.platform === 'linux' ? '-glibc' : '';
+  const name = `@deno/${process.platform}-${process.arch}${libc}`;
+  const file = process.platform === 'win32' ? 'deno.exe' : 'deno';
+  const find = () => {
+    try {
+      // A fresh `require` each time: it remembers the folders that it did not find.
+      return join(createRequire(import.meta.url).resolve(`${name}/package.json`), '..', file);
+    } catch {
+      return undefined;
+    }
+  };
+  const found = find() ?? findOnPath([file]);
+  if (found) return found;
+
+  // The lock file may lack this platform's package.
+  const { version } = readJson(join(root, 'node_modules/deno/package.json'));
+  console.log(`Deno is missing: npm installs ${name}@${version}.`);
+  try {
+    execFileSync('npm', ['install', '--no-save', '--no-audit', '--no-fund', `${name}@${version}`], {
+      cwd: root,
+      stdio: 'inherit',
+      shell: process.platform === 'win32',
+    });
+  } catch {}
+  const fetched = find();
+  if (fetched) return fetched;
+  throw new Error(
+    'Deno was not found. Run `npm ci`, or install Deno 2.9 or newer (https://deno.com) and put it on the PATH.',
+  );
+}
+
+/**
+ * Path of a Chrome or Chromium: `CHROME_PATH`, an installed one, one fetched into Puppeteer's cache,
+ * or, as root on Debian and Ubuntu, one installed with apt.
+ * @returns {Promise<string>}
+ */
+export async function ensureBrowser() {
+  const installed = findBrowser();
+  if (installed) return installed;
+
+  console.log('No Chrome or Chromium is installed: fetching one.');
+  const fetched = await fetchBrowser();
+  if (fetched) return fetched;
+
+  if (canUseApt()) {
+    aptInstall('a browser', ['chromium']);
+    const chromium = findBrowser();
+    if (chromium) return chromium;
+  }
+  throw new Error(
+    'No Chrome or Chromium was found and none could be fetched. Install one ' +
+      '(Debian: `apt-get install chromium`), or set CHROME_PATH to its binary.',
+  );
+}
+
+/**
+ * Sees to it that Deno finds a Vulkan driver. Linux only: Metal and Direct3D come with their systems.
+ * @returns {void}
+ */
+export function ensureVulkan() {
+  if (process.platform !== 'linux' || hasVulkanDriver()) return;
+  const packages = ['mesa-vulkan-drivers', 'libvulkan1'];
+  if (canUseApt()) {
+    aptInstall('a Vulkan driver', packages);
+    if (hasVulkanDriver()) return;
+  }
+  throw new Error(
+    'No Vulkan driver was found. Install the one of your GPU, or the one that runs on the CPU ' +
+      `(Debian, Ubuntu: \`sudo apt-get install ${packages.join(' ')}\`; Fedora: \`sudo dnf install mesa-vulkan-drivers\`).`,
+  );
+}
+
+/** @returns {string | undefined} */
+function findBrowser() {
+  const fromEnvironment = process.env.CHROME_PATH;
+  if (fromEnvironment) {
+    if (existsSync(fromEnvironment)) return fromEnvironment;
+    throw new Error(`CHROME_PATH names a file that does not exist: ${fromEnvironment}`);
+  }
+  const names = ['google-chrome-stable', 'google-chrome', 'chromium', 'chromium-browser', 'microsoft-edge'];
+  if (process.platform === 'darwin') {
+    const applications = ['Google Chrome', 'Chromium', 'Microsoft Edge'];
+    return applications
+      .map((name) => `/Applications/${name}.app/Contents/MacOS/${name}`)
+      .find((path) => existsSync(path));
+  }
+  if (process.platform === 'win32') {
+    const folders = [process.env.PROGRAMFILES, process.env['PROGRAMFILES(X86)'], process.env.LOCALAPPDATA];
+    const programs = ['Google\\Chrome\\Application\\chrome.exe', 'Microsoft\\Edge\\Application\\msedge.exe'];
+    return programs
+      .flatMap((program) => folders.map((folder) => join(folder ?? '', program)))
+      .find((path) => existsSync(path));
+  }
+  return findOnPath(names);
+}
+
+/**
+ * Chrome for Testing, through Puppeteer's own installer; undefined where the network does not let it.
+ * @returns {Promise<string | undefined>}
+ */
+async function fetchBrowser() {
+  try {
+    const { Browser, computeExecutablePath, detectBrowserPlatform, install, resolveBuildId } = await import(
+      '@puppeteer/browsers'
+    );
+    const cacheDir = join(homedir(), '.cache', 'puppeteer');
+    const platform = detectBrowserPlatform();
+    if (!platform) return undefined;
+    const buildId = await resolveBuildId(Browser.CHROME, platform, 'stable');
+    const path = computeExecutablePath({ browser: Browser.CHROME, buildId, cacheDir });
+    if (!existsSync(path)) await install({ browser: Browser.CHROME, buildId, cacheDir });
+    return path;
+  } catch (error) {
+    console.log(`Fetching Chrome failed: ${error instanceof Error ? error.message : error}`);
+    return undefined;
+  }
+}
+
+/** @returns {boolean} */
+function hasVulkanDriver() {
+  if (process.env.VK_DRIVER_FILES || process.env.VK_ICD_FILENAMES) return true;
+  const data = process.env.XDG_DATA_DIRS?.split(delimiter) ?? ['/usr/local/share', '/usr/share'];
+  return ['/etc', ...data].some((folder) => {
+    const drivers = join(folder, 'vulkan', 'icd.d');
+    return existsSync(drivers) && readdirSync(drivers).some((file) => file.endsWith('.json'));
+  });
+}
+
+/** @returns {boolean} */
+function canUseApt() {
+  return process.getuid?.() === 0 && existsSync('/etc/debian_version') && findOnPath(['apt-get']) !== undefined;
+}
+
+/**
+ * @param {string} what
+ * @param {string[]} packages
+ */
+function aptInstall(what, packages) {
+  console.log(`The tests need ${what}: installing ${packages.join(', ')} with apt-get.`);
+  const options = {
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    encoding: /** @type {const} */ ('utf8'),
+  };
+  try {
+    execFileSync('apt-get', ['update', '-qq'], { ...options, stdio: 'pipe' });
+    execFileSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], {
+      ...options,
+      stdio: 'pipe',
+    });
+  } catch (error) {
+    console.log(error instanceof Error ? error.message : error);
+  }
+}
+
+/**
+ * @param {string[]} names
+ * @returns {string | undefined}
+ */
+function findOnPath(names) {
+  const folders = (process.env.PATH ?? '').split(delimiter).filter(Boolean);
+  return names.flatMap((name) => folders.map((folder) => join(folder, name))).find((path) => existsSync(path));
+}
+
+/** @param {string} path */
+function readJson(path) {
+  return JSON.parse(readFileSync(path, 'utf8'));
+}

@@ -1,0 +1,221 @@
+/** `npm test`: runs the suite in headless Chromium and in Deno, each with both kernel selection profiles. */
+
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { parseArgs } from 'node:util';
+import { runnerImport } from 'vite';
+import { denoEnvironment, denoFlags, ensureBrowser, ensureVulkan, findDeno, root } from './machine.mjs';
+import { isSkipped, unlistedSkips, unmatchedEntries } from './skips.mjs';
+
+/**
+ * @typedef {{ fullName: string, status: string }} TestResult
+ * @typedef {{ testResults: { name: string, status: string, message: string, assertionResults: TestResult[] }[] }} JsonReport
+ * @typedef {{ runtime: string, profile: string, seconds: number, tests: TestResult[], problems: string[] }} Run
+ */
+
+const usage = `Usage: npm test -- [options] [path filter ...]
+
+  --runtime chromium|deno       only this WebGPU stack
+  --profile gpu|software        only this kernel selection profile
+  -t, --testNamePattern REGEXP  only tests whose full name matches
+  --help                        this text
+
+Examples:
+  npm test -- --runtime deno test/ops/matmul.test.ts
+  npm test -- --runtime chromium --profile gpu -t 'layer norm'
+
+WEFT_SEED=n draws the inputs of an earlier run again, CHROME_PATH names a browser, WEFT_CHROME_FLAGS adds flags to it.`;
+
+/** A run that takes longer than this hangs. */
+const limitMinutes = 40;
+
+const { values: options, positionals: filters } = readArguments();
+
+if (options.help) console.log(usage);
+else await main();
+
+function readArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        runtime: { type: 'string' },
+        profile: { type: 'string' },
+        testNamePattern: { type: 'string', short: 't' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+  } catch (error) {
+    return refuse(error instanceof Error ? error.message : String(error));
+  }
+}
+
+async function main() {
+  const runtimes = choose('--runtime', options.runtime, ['chromium', 'deno']);
+  const profiles = choose('--profile', options.profile, ['gpu', 'software']);
+  if (runtimes.includes('chromium')) process.env.CHROME_PATH = await ensureBrowser();
+  if (runtimes.includes('deno')) ensureVulkan();
+
+  // One seed for all runs, so that they draw the same inputs.
+  process.env.WEFT_SEED ??= String(Math.floor(Math.random() * 2 ** 32));
+  console.log(`Inputs are drawn from WEFT_SEED=${process.env.WEFT_SEED}`);
+
+  /** @type {Run[]} */
+  const runs = [];
+  for (const profile of profiles) {
+    // Both stacks at once: each leaves a processor idle while its main thread or its compiler works.
+    runs.push(...(await Promise.all(runtimes.map((runtime) => runSuite(runtime, profile, runtimes.length > 1)))));
+  }
+  await checkSkips(runs);
+  report(runs);
+}
+
+/**
+ * One vitest process: on Node, which drives Chromium, or on Deno, which runs the tests itself.
+ * @param {string} runtime
+ * @param {string} profile
+ * @param {boolean} quiet holds the output back until the run has ended, since another one is writing
+ * @returns {Promise<Run>}
+ */
+async function runSuite(runtime, profile, quiet) {
+  const title = `${runtime}, profile ${profile}`;
+  const folder = mkdtempSync(join(tmpdir(), 'weft-test-'));
+  const reportFile = join(folder, 'report.json');
+  const [command, flags] = runtime === 'deno' ? [findDeno(), ['run', ...denoFlags]] : [process.execPath, []];
+  const vitest = ['node_modules/vitest/vitest.mjs', 'run', ...filters];
+  const reporters = [
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${reportFile}`,
+    '--silent=passed-only',
+  ];
+  const pattern = options.testNamePattern === undefined ? [] : ['-t', options.testNamePattern];
+
+  if (!quiet) console.log(`\n── ${title}`);
+  const start = performance.now();
+  const { code, output } = await execute(command, [...flags, ...vitest, ...reporters, ...pattern], {
+    quiet,
+    env: {
+      ...(runtime === 'deno' ? denoEnvironment : process.env),
+      ...(process.stdout.isTTY ? { FORCE_COLOR: '1' } : {}),
+      WEFT_PROFILE: profile,
+    },
+  });
+  const seconds = (performance.now() - start) / 1000;
+  if (quiet) console.log(`\n── ${title}\n${output}`);
+
+  const { tests, problems } = readReport(reportFile);
+  rmSync(folder, { recursive: true });
+  const failed = problems.length > 0 || tests.some((test) => test.status === 'failed');
+  if (code !== 0 && !failed) problems.push(`vitest ended with ${code}: see the output of this run`);
+  if (tests.every(isSkipped)) problems.push('not a single test was run');
+  return { runtime, profile, seconds, tests, problems };
+}
+
+/**
+ * @param {string} command
+ * @param {string[]} parameters
+ * @param {{ quiet: boolean, env: NodeJS.ProcessEnv }} settings
+ * @returns {Promise<{ code: number | string, output: string }>}
+ */
+function execute(command, parameters, { quiet, env }) {
+  return new Promise((resolve) => {
+    const stream = quiet ? 'pipe' : 'inherit';
+    const child = spawn(command, parameters, {
+      cwd: root,
+      env,
+      stdio: ['ignore', stream, stream],
+      timeout: limitMinutes * 60_000,
+    });
+    let output = '';
+    const collect = (/** @type {string} */ text) => {
+      output += text;
+    };
+    child.stdout?.setEncoding('utf8').on('data', collect);
+    child.stderr?.setEncoding('utf8').on('data', collect);
+    child.on('error', (error) => resolve({ code: error.message, output }));
+    child.on('close', (code, signal) => resolve({ code: code ?? signal ?? 'no exit code', output }));
+  });
+}
+
+/**
+ * The tests of a run by vitest's JSON report, and the files that could not be run.
+ * @param {string} file
+ * @returns {{ tests: TestResult[], problems: string[] }}
+ */
+function readReport(file) {
+  try {
+    const { testResults } = /** @type {JsonReport} */ (JSON.parse(readFileSync(file, 'utf8')));
+    const tests = testResults.flatMap((result) => result.assertionResults);
+    const problems = testResults
+      .filter(
+        (result) => result.status === 'failed' && !result.assertionResults.some((test) => test.status === 'failed'),
+      )
+      .map((result) => `${relative(root, result.name)}: ${result.message || 'failed outside of its tests'}`);
+    return { tests, problems };
+  } catch {
+    return { tests: [], problems: ['the run ended without a report'] };
+  }
+}
+
+/**
+ * Adds to each run's problems what test/skips.ts does not allow.
+ * @param {Run[]} runs
+ */
+async function checkSkips(runs) {
+  // Skips that -t causes look like any other.
+  if (options.testNamePattern !== undefined) return;
+  const { module } = await runnerImport(join(root, 'test/skips.ts'));
+  const { skips } = /** @type {typeof import('../test/skips.ts')} */ (module);
+  for (const run of runs) {
+    run.problems.push(...unlistedSkips(run, skips));
+    if (filters.length === 0) run.problems.push(...unmatchedEntries(run, skips));
+  }
+}
+
+/**
+ * Prints a line for each run and the sum in the last line, and sets the exit code.
+ * @param {Run[]} runs
+ */
+function report(runs) {
+  console.log();
+  const sum = { passed: 0, failed: 0, skipped: 0 };
+  for (const { runtime, profile, seconds, tests, problems } of runs) {
+    const failures = tests.filter((test) => test.status === 'failed').map((test) => test.fullName);
+    const passed = tests.filter((test) => test.status === 'passed').length;
+    const skipped = tests.filter(isSkipped).length;
+    const failed = failures.length + problems.length;
+    console.log(
+      `${runtime.padEnd(9)} ${profile.padEnd(9)} ${passed} passed, ${failed} failed, ${skipped} skipped in ${seconds.toFixed(1)} s`,
+    );
+    for (const failure of [...failures, ...problems]) console.log(`  ✗ ${failure}`);
+    sum.passed += passed;
+    sum.failed += failed;
+    sum.skipped += skipped;
+  }
+  console.log(`${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
+  if (sum.failed > 0) process.exitCode = 1;
+}
+
+/**
+ * The values of an option that takes one of a few, all of them where it is left out.
+ * @param {string} name
+ * @param {string | undefined} value
+ * @param {string[]} allowed
+ */
+function choose(name, value, allowed) {
+  if (value === undefined) return allowed;
+  if (allowed.includes(value)) return [value];
+  return refuse(`${name} takes ${allowed.join(' or ')}, not ${value}`);
+}
+
+/**
+ * @param {string} message
+ * @returns {never}
+ */
+function refuse(message) {
+  console.error(`${message}\n\n${usage}`);
+  process.exit(2);
+}

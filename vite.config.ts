@@ -1,0 +1,66 @@
+import { fileURLToPath } from 'node:url';
+import type { Plugin } from 'vite';
+import { defineConfig } from 'vitest/config';
+
+// `vitest` on Node drives headless Chromium; `deno run -A node_modules/vitest/vitest.mjs` runs the same files in Deno.
+const inDeno = 'Deno' in globalThis;
+
+export default defineConfig({
+  plugins: [wgsl()],
+  cacheDir: `node_modules/.vite/${inDeno ? 'deno' : 'node'}`,
+  build: {
+    target: 'es2022',
+    lib: { entry: fileURLToPath(new URL('src/index.ts', import.meta.url)), formats: ['es'], fileName: 'index' },
+    minify: false,
+    sourcemap: true,
+  },
+  test: {
+    include: ['test/**/*.test.ts'],
+    env: {
+      WEFT_PROFILE: process.env.WEFT_PROFILE ?? 'software',
+      WEFT_SEED: process.env.WEFT_SEED ?? String(Math.floor(Math.random() * 2 ** 32)),
+    },
+    // One page or one process for all files: starting one and creating pipelines is what costs.
+    isolate: false,
+    fileParallelism: false,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    ...(inDeno ? { pool: 'forks', execArgv: ['--expose-gc'] } : { browser: await chromium() }),
+  },
+});
+
+async function chromium() {
+  const { puppeteer } = await import('./test/support/puppeteer.ts');
+  return {
+    enabled: true,
+    headless: true,
+    screenshotFailures: false,
+    provider: puppeteer(),
+    instances: [{ browser: 'chromium' as const }],
+  };
+}
+
+/** Serves `.wgsl` files as their text; the build leaves out their comments. */
+function wgsl(): Plugin {
+  let building = false;
+  return {
+    name: 'wgsl',
+    configResolved({ command }) {
+      building = command === 'build';
+    },
+    transform(source, id) {
+      if (!id.endsWith('.wgsl')) return null;
+      const text = JSON.stringify(building ? withoutComments(source) : source);
+      return { code: `export default ${text}`, map: { mappings: '' } };
+    },
+  };
+}
+
+/** WGSL has no strings: whatever looks like a comment is one. The `uses` line stays, since the specialiser reads it. */
+function withoutComments(source: string): string {
+  return source
+    .replace(/\/\/(?! uses:).*|\/\*[\s\S]*?\*\//g, '')
+    .replace(/[ \t]+$/gm, '')
+    .replace(/\n{2,}/g, '\n')
+    .trimStart();
+}

@@ -1,0 +1,39 @@
+/** Base of every error that weft throws on purpose; `op` names the operation that was called. */
+export class WeftError extends Error {
+  override readonly name: string = 'WeftError';
+}
+
+/** A shape, rank, axis or size breaks an operation's rule. */
+export class ShapeError extends WeftError {
+  override readonly name = 'ShapeError';
+}
+
+/** The element type of a tensor is not one that the operation takes. weft never promotes: cast first. */
+export class DTypeError extends WeftError {
+  override readonly name = 'DTypeError';
+}
+
+/** A value lies outside the range that the operation allows (a negative rate, NaN, a token id beyond the table). */
+export class ValueError extends WeftError {
+  override readonly name = 'ValueError';
+}
+
+/** The device, the runtime or weft itself cannot do what was asked. */
+export class UnsupportedError extends WeftError {
+  override readonly name = 'UnsupportedError';
+}
+
+/** The GPU refused an allocation. */
+export class OutOfMemoryError extends WeftError {
+  override readonly name = 'OutOfMemoryError';
+}
+
+/** The GPU device is gone; every pending read rejects with this. */
+export class DeviceLostError extends WeftError {
+  override readonly name = 'DeviceLostError';
+}
+
+/** A file does not obey its format. */
+export class FormatError extends WeftError {
+  override readonly name = 'FormatError';
+}

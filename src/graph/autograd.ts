@@ -1,0 +1,64 @@
+import { ShapeError, WeftError } from '../errors.ts';
+import type { Tensor } from '../tensor.ts';
+import { type Node, reachable } from './node.ts';
+import { formatShape, sameShape, type Shape } from './shape.ts';
+
+/** The few ops that the driver itself needs; given by ops/, which this layer must not import. */
+interface DriverOps {
+  add(a: Tensor, b: Tensor): Tensor;
+  sumTo(x: Tensor, shape: Shape): Tensor;
+  onesLike(x: Tensor): Tensor;
+}
+let ops: DriverOps;
+export function provideDriverOps(operations: DriverOps): void {
+  ops = operations;
+}
+
+/**
+ * Reverse-mode differentiation, graph to graph: gradients of `output` with respect to the tensors that `isTarget`
+ * accepts. Gradients are ordinary nodes. Iterative, so that depth does not matter.
+ */
+export function differentiate(output: Tensor, isTarget: (tensor: Tensor) => boolean, seed?: Tensor): Map<Tensor, Tensor> {
+  const root = output.version;
+  const nodes = reachable([root], isTarget);
+  const leads = leadsToTarget(nodes, isTarget);
+  const gradients = new Map<Tensor, Tensor>();
+  if (seed && !sameShape(seed.shape, root.shape)) {
+    throw new ShapeError(`[backward] the seed has shape ${formatShape(seed.shape)}, the output ${formatShape(root.shape)}; they must be equal`);
+  }
+  gradients.set(root, seed ?? ops.onesLike(root));
+  for (const node of nodes.reverse()) {
+    const outputGradients = node.outputs.map((tensor) => (isTarget(tensor) ? null : (gradients.get(tensor) ?? null)));
+    if (!leads.has(node) || outputGradients.every((gradient) => gradient === null)) continue;
+    const inputGradients = gradientsOf(node, outputGradients);
+    for (const [i, gradient] of inputGradients.entries()) {
+      const input = node.inputs[i] as Tensor;
+      if (!gradient || !(isTarget(input) || leads.has(input.node))) continue;
+      const reduced = sameShape(gradient.shape, input.shape) ? gradient : ops.sumTo(gradient, input.shape);
+      const before = gradients.get(input);
+      gradients.set(input, before ? ops.add(before, reduced) : reduced);
+    }
+  }
+  const found = new Map<Tensor, Tensor>();
+  for (const [tensor, gradient] of gradients) if (isTarget(tensor)) found.set(tensor, gradient);
+  return found;
+}
+
+/** The nodes that a gradient has to pass through: those that reach a target along differentiable paths. */
+function leadsToTarget(nodes: readonly Node[], isTarget: (tensor: Tensor) => boolean): Set<Node> {
+  const leads = new Set<Node>();
+  for (const node of nodes) {
+    if (!node.differentiable) continue;
+    if (node.inputs.some((input) => isTarget(input) || leads.has(input.node))) leads.add(node);
+  }
+  return leads;
+}
+
+function gradientsOf(node: Node, outputGradients: readonly (Tensor | null)[]): readonly (Tensor | null)[] {
+  if (!node.op.gradient) return node.inputs.map(() => null);
+  const inputGradients = node.op.gradient(node, outputGradients);
+  if (inputGradients.length !== node.inputs.length) {
+    throw new WeftError(`[${node.op.name}] its gradient rule gives ${inputGradients.length} gradients for ${node.inputs.length} inputs`);
+  }
+  return inputGradients;
+}

@@ -1,0 +1,26 @@
+/** Element types. `bool` is stored as u32 (0 or 1), so that every element takes four bytes until f16 arrives. */
+export type DType = 'f32' | 'i32' | 'u32' | 'bool';
+
+/** What a tensor's elements look like in host memory. */
+export type HostArray = Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
+
+interface DTypeInfo {
+  /** Bytes of one element in GPU memory. */
+  readonly bytes: number;
+  /** The WGSL type that stores one element. */
+  readonly wgsl: 'f32' | 'i32' | 'u32';
+  /** The typed array that holds the same bytes on the host. */
+  readonly array: Float32ArrayConstructor | Int32ArrayConstructor | Uint32ArrayConstructor;
+}
+
+export const dtypes: Readonly<Record<DType, DTypeInfo>> = {
+  f32: { bytes: 4, wgsl: 'f32', array: Float32Array },
+  i32: { bytes: 4, wgsl: 'i32', array: Int32Array },
+  u32: { bytes: 4, wgsl: 'u32', array: Uint32Array },
+  bool: { bytes: 4, wgsl: 'u32', array: Uint32Array },
+};
+
+/** A zeroed host array for `length` elements of `dtype`. */
+export function hostArray(dtype: DType, length: number): HostArray {
+  return new dtypes[dtype].array(length) as HostArray;
+}

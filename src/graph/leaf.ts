@@ -1,0 +1,36 @@
+import type { Tensor } from '../tensor.ts';
+import type { Attributes, TensorType } from './node.ts';
+import type { OpDef } from './op.ts';
+import { applyOne } from './record.ts';
+
+/** An op without inputs whose value comes from outside the graph. */
+function leafOp(name: string): OpDef {
+  return { name, infer: (_inputs, attributes) => [typeOf(attributes)], lowering: { kind: 'leaf' } };
+}
+
+function typeOf(attributes: Attributes): TensorType {
+  return { shape: attributes.shape as readonly number[], dtype: attributes.dtype as TensorType['dtype'] };
+}
+
+const ops = {
+  /** Host data, or a value that has been computed. */
+  constant: leafOp('constant'),
+  /** A version of a state as a plan reads it. */
+  state: leafOp('state'),
+  /** An argument of a compiled function. */
+  input: leafOp('input'),
+  /** Numbers evaluated at each replay. */
+  dynamic: leafOp('dynamic'),
+};
+
+/** Records a leaf of the given kind and type. */
+export function leaf(kind: keyof typeof ops, { shape, dtype }: TensorType): Tensor {
+  return applyOne(ops[kind], [], { shape, dtype });
+}
+
+/** The value of a state after an assignment: the same memory, but a leaf to autograd. */
+export const versionOp: OpDef = {
+  name: 'version',
+  infer: ([value]) => [{ shape: (value as TensorType).shape, dtype: (value as TensorType).dtype }],
+  lowering: { kind: 'view', layout: (layout) => layout },
+};

@@ -1,0 +1,40 @@
+import type { Tensor } from '../tensor.ts';
+import type { DType } from './dtype.ts';
+import type { OpDef } from './op.ts';
+import type { Shape } from './shape.ts';
+
+/** What an op needs besides its inputs: plain values, part of the identity of a node. */
+export type Attribute = number | boolean | string | null | readonly Attribute[];
+export type Attributes = { readonly [name: string]: Attribute };
+
+export interface TensorType {
+  readonly shape: Shape;
+  readonly dtype: DType;
+}
+
+/** One recorded call of an op. Ids grow in program order, so sorting by id is a topological order. */
+export interface Node {
+  readonly id: number;
+  readonly op: OpDef;
+  readonly inputs: readonly Tensor[];
+  readonly attributes: Attributes;
+  readonly types: readonly TensorType[];
+  readonly outputs: readonly Tensor[];
+  /** False for what `noGrad` recorded: gradients do not pass. */
+  readonly differentiable: boolean;
+  /** The trace that recorded the node; null for eager calls. Traced values have no life outside their trace. */
+  readonly trace: object | null;
+}
+
+/** Every node reachable from `roots`, in program order. `stop` cuts the walk at values that are already there. */
+export function reachable(roots: readonly Tensor[], stop: (tensor: Tensor) => boolean = () => false): Node[] {
+  const seen = new Set<Node>();
+  const stack = roots.filter((tensor) => !stop(tensor)).map((tensor) => tensor.node);
+  while (stack.length > 0) {
+    const node = stack.pop() as Node;
+    if (seen.has(node)) continue;
+    seen.add(node);
+    for (const input of node.inputs) if (!stop(input)) stack.push(input.node);
+  }
+  return [...seen].sort((a, b) => a.id - b.id);
+}

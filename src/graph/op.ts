@@ -1,0 +1,153 @@
+import { UnsupportedError } from '../errors.ts';
+import type { Family, KernelCall, LoadHook, Operand, StoreHook } from '../kernels/kernel.ts';
+import type { Tensor } from '../tensor.ts';
+import type { DType } from './dtype.ts';
+import type { Attributes, Node, TensorType } from './node.ts';
+import type { Layout } from './shape.ts';
+
+/** How an op reaches the GPU. */
+export type Lowering =
+  | LeafLowering
+  | ViewLowering
+  | ElementwiseLowering
+  | KernelLowering
+  | PackLowering
+  | SegmentLowering
+  | ScanLowering;
+
+/** A value that comes from outside the graph: host data, a version of a state, an input of a plan. */
+export interface LeafLowering {
+  readonly kind: 'leaf';
+}
+
+/** Another way to look at the same memory; costs nothing where the consumer reads strided operands. */
+export interface ViewLowering {
+  readonly kind: 'view';
+  /** The layout of an output, given that of the input; null where strides cannot express it and a copy is needed. */
+  layout(input: Layout, node: Node, output: number): Layout | null;
+}
+
+/** The types of one expression in generated WGSL: scalar, or vectors of four. */
+export interface ExpressionTypes {
+  readonly f32: string;
+  readonly i32: string;
+  readonly u32: string;
+  readonly bool: string;
+}
+
+/** What an expression may refer to beside its arguments. */
+export interface ExpressionContext {
+  readonly types: ExpressionTypes;
+  readonly inputDTypes: readonly DType[];
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** WGSL for the row-major index in the output, a u32. */
+  readonly index: string;
+  /** WGSL that tells whether the output element lies inside input `input`, for ops that read only a part (pad, concat). */
+  readonly inside: readonly string[];
+  /** WGSL for element `position` of input `input`: for keys and tables, which are not broadcast. */
+  element(input: number, position: number): string;
+}
+
+/** Where an input lies in the index space of the output; `low` ≤ coordinate < `high` on `axis`, and nothing outside. */
+export interface Window {
+  readonly layout: Layout;
+  readonly axis: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+/** One output element from the elements of the inputs at the same (broadcast) position. Chains fuse into one kernel. */
+export interface ElementwiseLowering {
+  readonly kind: 'elementwise';
+  expression(inputs: readonly string[], attributes: Attributes, context: ExpressionContext): string;
+  /** True where the expression uses `index`: such kernels take one element per invocation. */
+  readonly indexed?: boolean;
+  /** Inputs that are read through `element` only. */
+  readonly tables?: readonly number[];
+  /** For ops whose inputs cover only a part of the output. */
+  window?(input: Layout, index: number, node: Node): Window;
+  /** Further files of shaders/lib/ that the expression calls. */
+  readonly library?: readonly string[];
+}
+
+/** A kernel of a family. */
+export interface KernelLowering {
+  readonly kind: 'kernel';
+  /** Names the family and states the problem; operands tell how the inputs lie in memory. */
+  problem(node: Node, operands: readonly Operand[], hooks: { readonly store?: StoreHook; readonly load?: LoadHook }): FamilyCall;
+  /** Whether the family reads input `index` with these strides; dense operands are always taken. */
+  strided?(operand: Operand, index: number, node: Node): boolean;
+  /** The layout in which output `index` is written, where it is not dense row-major. */
+  outputLayout?(node: Node, index: number): Layout;
+  /** The sentence to throw when the kernel meets bad data. */
+  badData?(node: Node): string;
+  /** True where an elementwise tail may be fused into output 0. */
+  readonly store?: boolean;
+  /** True where an elementwise producer of input 0 may be fused in. */
+  readonly load?: boolean;
+}
+
+/** A family with a problem of its own type, closed over so that the compiler need not know the type. */
+export interface FamilyCall {
+  readonly family: string;
+  readonly variants: readonly string[];
+  /** Selects a variant for the device, or takes the pinned one. */
+  call(profile: Parameters<Family<never>['select']>[1], variant?: string): KernelCall & { readonly variant: string };
+}
+
+/** Values laid one after another in one flat buffer: each producer writes its place directly where it can. */
+export interface PackLowering {
+  readonly kind: 'pack';
+}
+
+/** A part of a pack, bound as a sub-range of its buffer: attribute `offset`, in elements. */
+export interface SegmentLowering {
+  readonly kind: 'segment';
+}
+
+/** A sub-plan replayed over time. Inputs of the node: initial carries, stacked xs, captured; outputs: last carries, stacked ys. */
+export interface ScanLowering {
+  readonly kind: 'scan';
+  readonly length: number;
+  readonly reverse: boolean;
+  readonly body: ScanBody;
+}
+
+/** The traced body of a scan: placeholders, and what one step makes of them (next carries, then ys). */
+export interface ScanBody {
+  readonly carries: readonly Tensor[];
+  readonly slices: readonly Tensor[];
+  readonly captured: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+}
+
+/** Everything weft knows about an op, in one place. */
+export interface OpDef {
+  readonly name: string;
+  /** The shape rule: types of the outputs, or a ShapeError or DTypeError. */
+  infer(inputs: readonly TensorType[], attributes: Attributes): TensorType[];
+  readonly lowering: Lowering;
+  /**
+   * Gradients of the inputs, given those of the outputs (null where nothing depends on an output). Null stops a path.
+   * A gradient may come in the broadcast shape: the driver sums it down to the input's.
+   */
+  gradient?(node: Node, outputGradients: readonly (Tensor | null)[]): readonly (Tensor | null)[];
+  /** The op in plain ops: for gradients of gradients, and for tests. */
+  decompose?(inputs: readonly Tensor[], attributes: Attributes): readonly Tensor[];
+}
+
+/** Binds a family to a problem. */
+export function familyCall<Problem>(family: Family<Problem>, problem: Problem): FamilyCall {
+  return {
+    family: family.name,
+    variants: Object.keys(family.variants),
+    call(profile, pinned) {
+      const variant = pinned ?? family.select(problem, profile);
+      const chosen = family.variants[variant];
+      const reason = chosen?.unsupported?.(problem, profile);
+      if (!chosen || reason) throw new UnsupportedError(`[${family.name}] variant ${variant}: ${reason ?? 'there is no such variant'}`);
+      return { ...chosen.call(problem, profile), variant };
+    },
+  };
+}

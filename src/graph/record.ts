@@ -1,0 +1,129 @@
+import { DTypeError, ShapeError, WeftError } from '../errors.ts';
+import type { Tensor } from '../tensor.ts';
+import type { DType } from './dtype.ts';
+import type { Attributes, Node } from './node.ts';
+import type { OpDef } from './op.ts';
+import { formatShape, type Shape } from './shape.ts';
+import type { State } from './state.ts';
+
+/** What a trace does instead of the eager defaults while `compile` or `scan` runs a user's function. */
+export interface Trace {
+  /** The value of a state at this point of the trace. */
+  read(state: State): Tensor;
+  /** The state's next version: committed when the plan ends. */
+  assign(state: State, value: Tensor): void;
+  /** Numbers evaluated at each replay. */
+  dynamic(values: () => readonly number[], length: number): Tensor;
+  /** The key of the random generator at each replay, and the next stream under it. */
+  random(): { key: Tensor; stream: number };
+  /** The accumulated gradient of a parameter at this point of the trace. */
+  gradient(state: State): Tensor | null;
+  setGradient(state: State, value: Tensor | null): void;
+  /** Remembers that the trace depends on a host value: another value needs another trace. */
+  guard<T>(read: () => T): T;
+  /** What a scan's body may not do is said here. */
+  readonly label: string;
+}
+
+interface Recording {
+  trace: Trace | null;
+  differentiable: boolean;
+}
+
+const recording: Recording = { trace: null, differentiable: true };
+let nextId = 1;
+let eagerNodes = 0;
+
+/** Made by tensor.ts, which this layer must not import. */
+type TensorFactory = (node: Node, index: number, shape: Shape, dtype: DType) => Tensor;
+let makeTensor: TensorFactory;
+export function provideTensor(factory: TensorFactory): void {
+  makeTensor = factory;
+}
+
+/** The trace in progress, or null. */
+export function currentTrace(): Trace | null {
+  return recording.trace;
+}
+
+/** Nodes recorded eagerly since the counter was last taken; the eager runner flushes when there are many. */
+export function takeEagerNodes(): number {
+  const count = eagerNodes;
+  eagerNodes = 0;
+  return count;
+}
+export function eagerNodeCount(): number {
+  return eagerNodes;
+}
+
+/** Runs `body` with `trace` receiving what it records. */
+export function withTrace<T>(trace: Trace | null, body: () => T): T {
+  const before = recording.trace;
+  recording.trace = trace;
+  try {
+    return body();
+  } finally {
+    recording.trace = before;
+  }
+}
+
+/** Runs `body` without recording gradients: what it computes is constant to `backward`. */
+export function noGrad<T>(body: () => T): T {
+  const before = recording.differentiable;
+  recording.differentiable = false;
+  try {
+    return body();
+  } finally {
+    recording.differentiable = before;
+  }
+}
+
+/** Records a call of `op`; its shape and type rules are checked here, so that errors point at the caller's line. */
+export function apply(op: OpDef, inputs: readonly Tensor[], attributes: Attributes = {}): readonly Tensor[] {
+  const values = inputs.map((tensor) => {
+    const value = tensor.version;
+    const owner = value.node.trace;
+    if (owner !== null && owner !== recording.trace && !enclosing(owner)) {
+      throw new WeftError(`[${op.name}] an input was made inside a traced function and has leaked out of it; return it from the function instead`);
+    }
+    if (recording.trace === null && value.isComputed) value.observed = true;
+    return value;
+  });
+  const types = op.infer(values, attributes);
+  const outputs: Tensor[] = [];
+  const { trace, differentiable } = recording;
+  const node: Node = { id: nextId++, op, inputs: values, attributes, types, outputs, differentiable, trace };
+  for (const [index, type] of types.entries()) outputs.push(makeTensor(node, index, type.shape, type.dtype));
+  if (trace === null) eagerNodes++;
+  return outputs;
+}
+
+/** Records a call of an op with one output. */
+export function applyOne(op: OpDef, inputs: readonly Tensor[], attributes: Attributes = {}): Tensor {
+  return apply(op, inputs, attributes)[0] as Tensor;
+}
+
+// The body of a scan reads values of the trace around it, so traces nest.
+const outer = new WeakMap<object, Trace | null>();
+export function nestTrace(inner: Trace): void {
+  outer.set(inner, recording.trace);
+}
+function enclosing(owner: object): boolean {
+  for (let trace = recording.trace; trace; trace = outer.get(trace) ?? null) if (trace === owner) return true;
+  return false;
+}
+
+/** Throws a DTypeError unless `tensor` has one of the wanted types. */
+export function expectDType(op: string, name: string, dtype: DType, wanted: readonly DType[]): void {
+  if (!wanted.includes(dtype)) {
+    throw new DTypeError(`[${op}] ${name} must be ${wanted.join(' or ')}, got ${dtype}; use .cast('${wanted[0]}')`);
+  }
+}
+
+/** Throws a ShapeError unless `shape` has the wanted rank (or one in a range). */
+export function expectRank(op: string, name: string, shape: Shape, least: number, most = least): void {
+  if (shape.length < least || shape.length > most) {
+    const wanted = least === most ? `${least}` : most === Infinity ? `at least ${least}` : `${least} to ${most}`;
+    throw new ShapeError(`[${op}] ${name} must have rank ${wanted}, got ${formatShape(shape)} of rank ${shape.length}`);
+  }
+}

@@ -1,0 +1,132 @@
+import { ShapeError } from '../errors.ts';
+
+/** Extents of a tensor, outermost first. `[]` is a scalar. */
+export type Shape = readonly number[];
+
+/** Number of elements. */
+export function sizeOf(shape: Shape): number {
+  return shape.reduce((product, extent) => product * extent, 1);
+}
+
+export function sameShape(a: Shape, b: Shape): boolean {
+  return a.length === b.length && a.every((extent, i) => extent === b[i]);
+}
+
+/** `[3, 4]`, as shapes stand in messages. */
+export function formatShape(shape: Shape): string {
+  return `[${shape.join(', ')}]`;
+}
+
+/** Strides of a dense, row-major tensor, in elements. */
+export function rowMajorStrides(shape: Shape): number[] {
+  const strides = new Array<number>(shape.length);
+  let stride = 1;
+  for (let i = shape.length - 1; i >= 0; i--) {
+    strides[i] = stride;
+    stride *= shape[i] as number;
+  }
+  return strides;
+}
+
+/** Throws where an extent is not a positive integer: weft has no empty tensors. */
+export function checkShape(op: string, shape: Shape): Shape {
+  for (const extent of shape) {
+    if (!Number.isInteger(extent) || extent < 1) {
+      throw new ShapeError(`[${op}] every extent must be a positive integer, got ${formatShape(shape)}; weft has no empty tensors`);
+    }
+  }
+  if (sizeOf(shape) > 2 ** 32 - 1) throw new ShapeError(`[${op}] ${formatShape(shape)} has more than 2³²−1 elements`);
+  return shape;
+}
+
+/** An axis counted from the front; negative axes count from the back. */
+export function normaliseAxis(op: string, axis: number, rank: number): number {
+  if (!Number.isInteger(axis) || axis < -rank || axis >= rank) {
+    throw new ShapeError(`[${op}] axis ${axis} is out of range for a tensor of rank ${rank}; it must be in [${-rank}, ${rank - 1}]`);
+  }
+  return axis < 0 ? axis + rank : axis;
+}
+
+/** Axes counted from the front, ascending, without repeats; all axes where none are given. */
+export function normaliseAxes(op: string, axes: number | readonly number[] | null | undefined, rank: number): number[] {
+  if (axes === null || axes === undefined) return Array.from({ length: rank }, (_, i) => i);
+  const list = (typeof axes === 'number' ? [axes] : axes).map((axis) => normaliseAxis(op, axis, rank)).sort((a, b) => a - b);
+  if (new Set(list).size !== list.length) throw new ShapeError(`[${op}] an axis is named twice in [${String(axes)}]`);
+  return list;
+}
+
+/** NumPy broadcasting: trailing dimensions must be equal or 1. */
+export function broadcastShapes(op: string, shapes: readonly Shape[]): number[] {
+  const rank = Math.max(0, ...shapes.map((shape) => shape.length));
+  return Array.from({ length: rank }, (_, i) => {
+    let extent = 1;
+    for (const shape of shapes) {
+      const own = shape[i - rank + shape.length] ?? 1;
+      if (own === 1 || own === extent) continue;
+      if (extent !== 1) {
+        throw new ShapeError(
+          `[${op}] shapes ${shapes.map(formatShape).join(' and ')} do not broadcast: dimension ${i - rank} has extents ${extent} and ${own}, which must be equal or 1`,
+        );
+      }
+      extent = own;
+    }
+    return extent;
+  });
+}
+
+/** How elements of a logical shape lie in a buffer: strides and offset count elements. */
+export interface Layout {
+  readonly shape: Shape;
+  readonly strides: readonly number[];
+  readonly offset: number;
+}
+
+export function denseLayout(shape: Shape): Layout {
+  return { shape, strides: rowMajorStrides(shape), offset: 0 };
+}
+
+/** True where walking the layout in row-major order walks memory in order. Strides of extents of 1 do not matter. */
+export function isDense(layout: Layout): boolean {
+  const dense = rowMajorStrides(layout.shape);
+  return layout.shape.every((extent, i) => extent === 1 || layout.strides[i] === dense[i]);
+}
+
+/** The layout seen as another shape of the same size, or null where strides do not allow it. */
+export function reshapeLayout(layout: Layout, shape: Shape): Layout | null {
+  // Walk both shapes from the front, matching runs of dimensions with equal products; a run of several source
+  // dimensions can be split only if it is contiguous in itself.
+  const source = layout.shape.map((extent, i) => ({ extent, stride: layout.strides[i] as number })).filter((d) => d.extent !== 1);
+  const target = shape.map((extent, position) => ({ extent, position })).filter((d) => d.extent !== 1);
+  const strides = new Array<number>(shape.length).fill(0);
+  let s = 0;
+  let t = 0;
+  while (s < source.length && t < target.length) {
+    let from = (source[s] as { extent: number }).extent;
+    let to = (target[t] as { extent: number }).extent;
+    const firstSource = s++;
+    const firstTarget = t++;
+    while (from !== to) {
+      if (from < to) from *= (source[s++] as { extent: number }).extent;
+      else to *= (target[t++] as { extent: number }).extent;
+    }
+    for (let i = firstSource; i + 1 < s; i++) {
+      const outer = source[i] as { stride: number };
+      const inner = source[i + 1] as { extent: number; stride: number };
+      if (outer.stride !== inner.stride * inner.extent) return null;
+    }
+    let stride = (source[s - 1] as { stride: number }).stride;
+    for (let i = t - 1; i >= firstTarget; i--) {
+      const dimension = target[i] as { extent: number; position: number };
+      strides[dimension.position] = stride;
+      stride *= dimension.extent;
+    }
+  }
+  return { shape, strides, offset: layout.offset };
+}
+
+/** The layout stretched to a larger shape by strides of 0. */
+export function expandLayout(layout: Layout, shape: Shape): Layout {
+  const missing = shape.length - layout.shape.length;
+  const strides = shape.map((extent, i) => (i < missing || (layout.shape[i - missing] === 1 && extent !== 1) ? 0 : (layout.strides[i - missing] as number)));
+  return { shape, strides, offset: layout.offset };
+}

@@ -1,0 +1,34 @@
+// uses: order.wgsl
+// Gradient of a large table, second stage: the first position of each chain adds up its chain, in order, and writes the
+// row of its id. An invocation owns some columns.
+// 1: dOut [count, E], 2: ids [count], 3: links [count] (see links.wgsl), 4: dWeight [V, E], zeroed before.
+// Vector: f32, or vec4<f32> where E is a multiple of four. E: width of a row in Vectors.
+alias Index = i32;
+alias Vector = f32;
+const SIZE: u32 = 64u;
+const E: u32 = 64u;
+const HEAD: u32 = 0x80000000u;
+
+struct Params { count: u32 }
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> dOut: array<Vector>;
+@group(0) @binding(2) var<storage, read> ids: array<Index>;
+@group(0) @binding(3) var<storage, read> links: array<u32>;
+@group(0) @binding(4) var<storage, read_write> dWeight: array<Vector>;
+
+@compute @workgroup_size(SIZE)
+fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
+  let lane = laneOrder(local_index, SIZE);
+  let group = groupOrder(workgroup_id, num_workgroups);
+  let index = linearGroup(group, num_workgroups) * SIZE + lane;
+  let first = index / E;
+  if (first >= params.count || links[first] < HEAD) { return; }
+
+  let column = index % E;
+  var sum = Vector();
+  for (var position = first; position < params.count; position = links[position] & ~HEAD) {
+    sum += dOut[position * E + column];
+  }
+  dWeight[u32(ids[first]) * E + column] = sum;
+}

@@ -1,0 +1,12 @@
+import elementwise from './elementwise.wgsl' with { type: 'text' };
+import math from './math.wgsl' with { type: 'text' };
+import order from './order.wgsl' with { type: 'text' };
+import philox from './philox.wgsl' with { type: 'text' };
+
+/** The shared functions, by the name that a shader's first line uses for them. */
+export const library: Readonly<Record<string, string>> = {
+  'elementwise.wgsl': elementwise,
+  'math.wgsl': math,
+  'order.wgsl': order,
+  'philox.wgsl': philox,
+};

@@ -1,0 +1,96 @@
+// uses: order.wgsl, math.wgsl
+// One time step of the gradient of an LSTM layer (see backwardSequence.wgsl) over as many workgroups as needed: first the
+// product dh = dGates . W_hh with the gate gradients of the step after, then the gates of this step. `t`, `before` and
+// `after` are this step's time and its neighbours' in the order of the forward pass. dc travels in the second half of
+// dState [2, B, H]; one more dispatch, with `stage` = LAST, turns the gate gradients of the first step into dh0.
+struct Params { B: u32, t: u32, before: u32, after: u32, hasBefore: u32, stage: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> dOutput: array<T>;
+@group(0) @binding(2) var<storage, read> dStateN: array<T>;
+@group(0) @binding(3) var<storage, read> gates: array<T>;
+@group(0) @binding(4) var<storage, read> cells: array<T>;
+@group(0) @binding(5) var<storage, read> c0: array<T>;
+@group(0) @binding(6) var<storage, read> weights: array<T>;
+@group(0) @binding(7) var<storage, read_write> dGates: array<T>;
+@group(0) @binding(8) var<storage, read_write> dState: array<T>;
+// Hidden size; units and batch rows that one thread works on (4 where T is vec4<f32> and Block is mat4x4<f32>, else 1);
+// slices into which threads split the sum of the recurrent product.
+const H: u32 = 32u;
+const WIDTH: u32 = 1u;
+const SLICES: u32 = 2u;
+const UNITS: u32 = H / WIDTH;
+const SIZE: u32 = 64u;
+// Values of `stage`: the step that starts from dStateN, the dispatch after all steps; 0 for the others.
+const FIRST: u32 = 1u;
+const LAST: u32 = 2u;
+// Threads of a workgroup that share a slice.
+const SHARE: u32 = SIZE / SLICES;
+// WIDTH units of WIDTH batch rows: a column for each batch row.
+alias Block = f32;
+var<workgroup> partial: array<Block, max(1u, (SLICES - 1u) * SHARE)>;
+// WIDTH rows of W_hh [4H, H] from `row` on, at vector k of each.
+fn weightBlock(row: u32, k: u32) -> Block { return weights[row * UNITS + k]; }
+// WIDTH batch rows of dGates from vector `at` on. Rows beyond B read something and are never stored.
+fn gradientBlock(at: u32) -> Block { return dGates[at]; }
+fn column(block: Block, row: u32) -> T { return block; }
+// The sum over slices, in order; whole in slice 0 only.
+fn sumSlices(mine: Block, member: u32, slice: u32) -> Block {
+  if (SLICES == 1u) { return mine; }
+  if (slice > 0u) { partial[(slice - 1u) * SHARE + member] = mine; }
+  workgroupBarrier();
+  var total = mine;
+  if (slice == 0u) {
+    for (var s = 0u; s < SLICES - 1u; s++) { total += partial[s * SHARE + member]; }
+  }
+  return total;
+}
+@compute @workgroup_size(SIZE)
+fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
+  let lane = laneOrder(local_index, SIZE);
+  let group = groupOrder(workgroup_id, num_workgroups);
+  let member = lane / SLICES;
+  let slice = lane % SLICES;
+  let item = linearGroup(group, num_workgroups) * SHARE + member;
+  let unit = item % UNITS;
+  let firstRow = item / UNITS * WIDTH;
+  let rows = min(WIDTH, max(params.B, firstRow) - firstRow);
+  let stateSize = params.B * UNITS;
+  var sum = Block();
+  if (params.stage != FIRST) {
+    let after = (params.after * params.B + firstRow) * 4u * UNITS;
+    for (var j = slice; j < 4u * UNITS; j += SLICES) { sum += weightBlock(j * WIDTH, unit) * gradientBlock(after + j); }
+    sum = sumSlices(sum, member, slice);
+  }
+  if (slice == 0u) {
+    for (var r = 0u; r < rows; r++) {
+      let state = (firstRow + r) * UNITS + unit;
+      var dH = column(sum, r);
+      if (params.stage == LAST) {
+        dState[state] = dH;
+        continue;
+      }
+      var dC = T();
+      if (params.stage == FIRST) {
+        dH = dStateN[state];
+        dC = dStateN[stateSize + state];
+      } else {
+        dC = dState[stateSize + state];
+      }
+      let at = (params.t * params.B + firstRow + r) * 4u * UNITS + unit;
+      let i = gates[at];
+      let f = gates[at + UNITS];
+      let g = gates[at + 2u * UNITS];
+      let o = gates[at + 3u * UNITS];
+      var cBefore = c0[state];
+      if (params.hasBefore == 1u) { cBefore = cells[params.before * stateSize + state]; }
+      let tanhC = safeTanh(cells[params.t * stateSize + state]);
+      dH += dOutput[params.t * stateSize + state];
+      dC += dH * o * (T(1.0) - tanhC * tanhC);
+      dGates[at] = dC * g * i * (T(1.0) - i);
+      dGates[at + UNITS] = dC * cBefore * f * (T(1.0) - f);
+      dGates[at + 2u * UNITS] = dC * i * (T(1.0) - g * g);
+      dGates[at + 3u * UNITS] = dH * tanhC * o * (T(1.0) - o);
+      dState[stateSize + state] = dC * f;
+    }
+  }
+}

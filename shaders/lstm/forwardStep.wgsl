@@ -1,0 +1,93 @@
+// uses: order.wgsl, math.wgsl
+// One time step of an LSTM layer (see forwardSequence.wgsl) over as many workgroups as the batch and the units need:
+// the recurrent product and the gates together. The dispatches of a sequence differ only in `t` and `before`, the time
+// steps to write and to go on from; all read and write `output` and `cells` through one binding each.
+struct Params { B: u32, t: u32, before: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> gatesX: array<T>;
+@group(0) @binding(2) var<storage, read> h0: array<T>;
+@group(0) @binding(3) var<storage, read> c0: array<T>;
+@group(0) @binding(4) var<storage, read> weights: array<T>;
+@group(0) @binding(5) var<storage, read_write> output: array<T>;
+@group(0) @binding(6) var<storage, read_write> cells: array<T>;
+@group(0) @binding(7) var<storage, read_write> gates: array<T>;
+// Hidden size; units and batch rows that one thread works on (4 where T is vec4<f32> and Block is mat4x4<f32>, else 1);
+// slices into which threads split the sum of the recurrent product.
+const H: u32 = 32u;
+const WIDTH: u32 = 1u;
+const SLICES: u32 = 2u;
+const UNITS: u32 = H / WIDTH;
+const SIZE: u32 = 64u;
+// The first step starts from h0 and c0.
+const FIRST: bool = false;
+// Threads of a workgroup that share a slice.
+const SHARE: u32 = SIZE / SLICES;
+// WIDTH units of WIDTH batch rows: a column for each batch row.
+alias Block = f32;
+var<workgroup> partial: array<Block, max(1u, (SLICES - 1u) * SHARE)>;
+// WIDTH rows of W_hh [4H, H] from `row` on, at vector k of each.
+fn weightBlock(row: u32, k: u32) -> Block { return weights[row * UNITS + k]; }
+// WIDTH batch rows of h at the step before, from vector `at` on. Rows beyond B read something and are never stored.
+fn hiddenBlock(at: u32) -> Block {
+  if (FIRST) { return h0[at]; }
+  return output[at];
+}
+fn column(block: Block, row: u32) -> T { return block; }
+// The sum over slices, in order; whole in slice 0 only.
+fn sumSlices(mine: Block, member: u32, slice: u32) -> Block {
+  if (SLICES == 1u) { return mine; }
+  if (slice > 0u) { partial[(slice - 1u) * SHARE + member] = mine; }
+  workgroupBarrier();
+  var total = mine;
+  if (slice == 0u) {
+    for (var s = 0u; s < SLICES - 1u; s++) { total += partial[s * SHARE + member]; }
+  }
+  workgroupBarrier();
+  return total;
+}
+@compute @workgroup_size(SIZE)
+fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
+  let lane = laneOrder(local_index, SIZE);
+  let group = groupOrder(workgroup_id, num_workgroups);
+  let member = lane / SLICES;
+  let slice = lane % SLICES;
+  let item = linearGroup(group, num_workgroups) * SHARE + member;
+  let unit = item % UNITS;
+  let firstRow = item / UNITS * WIDTH;
+  let rows = min(WIDTH, max(params.B, firstRow) - firstRow);
+  let before = select(params.before * params.B + firstRow, firstRow, FIRST) * UNITS;
+  var sumI = Block();
+  var sumF = Block();
+  var sumG = Block();
+  var sumO = Block();
+  for (var k = slice; k < UNITS; k += SLICES) {
+    let block = hiddenBlock(before + k);
+    sumI += weightBlock(unit * WIDTH, k) * block;
+    sumF += weightBlock(H + unit * WIDTH, k) * block;
+    sumG += weightBlock(2u * H + unit * WIDTH, k) * block;
+    sumO += weightBlock(3u * H + unit * WIDTH, k) * block;
+  }
+  sumI = sumSlices(sumI, member, slice);
+  sumF = sumSlices(sumF, member, slice);
+  sumG = sumSlices(sumG, member, slice);
+  sumO = sumSlices(sumO, member, slice);
+  if (slice == 0u) {
+    for (var r = 0u; r < rows; r++) {
+      let row = params.t * params.B + firstRow + r;
+      let at = row * 4u * UNITS + unit;
+      let i = sigmoid(gatesX[at] + column(sumI, r));
+      let f = sigmoid(gatesX[at + UNITS] + column(sumF, r));
+      let g = safeTanh(gatesX[at + 2u * UNITS] + column(sumG, r));
+      let o = sigmoid(gatesX[at + 3u * UNITS] + column(sumO, r));
+      var c = c0[(firstRow + r) * UNITS + unit];
+      if (!FIRST) { c = cells[before + r * UNITS + unit]; }
+      c = f * c + i * g;
+      gates[at] = i;
+      gates[at + UNITS] = f;
+      gates[at + 2u * UNITS] = g;
+      gates[at + 3u * UNITS] = o;
+      cells[row * UNITS + unit] = c;
+      output[row * UNITS + unit] = o * safeTanh(c);
+    }
+  }
+}

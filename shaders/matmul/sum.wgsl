@@ -1,0 +1,42 @@
+// uses: order.wgsl
+// The second pass of split K: output[i] = Σₛ partial[s, i] in the order of s, with the product's epilogue.
+// partial: [splits, count], output: [count]; a thread sums four neighbours.
+struct Params { count: u32, splits: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> partial: array<Element>;
+@group(0) @binding(2) var<storage, read_write> output: array<f32>;
+
+// vec4<f32> where count is divisible by 4.
+alias Element = f32;
+const VEC4: bool = false;
+const SIZE: u32 = 64u;
+
+fn store(index: u32, value: f32) { output[index] = value; }
+fn store4(index: u32, value: vec4<f32>) {
+  store(index, value.x);
+  store(index + 1u, value.y);
+  store(index + 2u, value.z);
+  store(index + 3u, value.w);
+}
+
+// Four neighbours. The constructors make one text valid for both element types; only the branch that fits is compiled.
+fn read4(index: u32) -> vec4<f32> {
+  if (VEC4) { return vec4<f32>(partial[index / 4u]); }
+  return vec4<f32>(
+    vec4<f32>(partial[index]).x, vec4<f32>(partial[index + 1u]).x, vec4<f32>(partial[index + 2u]).x, vec4<f32>(partial[index + 3u]).x);
+}
+
+@compute @workgroup_size(SIZE)
+fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
+  let lane = laneOrder(local_index, SIZE);
+  let group = groupOrder(workgroup_id, num_workgroups);
+  let index = (linearGroup(group, num_workgroups) * SIZE + lane) * 4u;
+  if (index >= params.count) { return; }
+  var sum = vec4<f32>();
+  for (var split = 0u; split < params.splits; split++) { sum += read4(split * params.count + index); }
+  if (VEC4) {
+    store4(index, sum);
+  } else {
+    for (var j = 0u; j < min(4u, params.count - index); j++) { store(index + j, sum[j]); }
+  }
+}

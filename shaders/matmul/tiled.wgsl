@@ -1,0 +1,185 @@
+// uses: order.wgsl
+// C = A·B with tiles of A and B in workgroup memory: every value read from memory serves a whole row or column of threads.
+// A workgroup makes a TILE_M×TILE_N tile of C and walks along K in steps of TILE_K; a thread owns BLOCKS_M×BLOCKS_N blocks
+// of 4×4, half a tile apart where there are two. Tiles are kept as 4×4 blocks of four vec4s in the direction in which the
+// operand is contiguous; a block that lies the other way is transposed in registers, so NN, NT, TN and TT cost the same.
+// PITCH, one vec4 more than a row of blocks, puts the blocks that neighbouring threads read into different memory banks.
+//
+// a: [...batch, M, K], b: [...batch, K, N], any strides where one of the last two is 1; output: dense [...batch, M, N].
+// Rows and columns beyond the edge are read as they come (WebGPU keeps such reads harmless) and never stored.
+// With params.splits > 1 slice s of K (a multiple of TILE_K) makes its own partial product: output is [splits, ...batch, M, N].
+struct Params {
+  M: u32, N: u32, K: u32,
+  splits: u32, slice: u32,
+  batches: u32, batch1: u32,
+  aOffset: u32, aLead: u32, aBatch0: u32, aBatch1: u32,
+  bOffset: u32, bLead: u32, bBatch0: u32, bBatch1: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<AElement>;
+@group(0) @binding(2) var<storage, read> b: array<BElement>;
+@group(0) @binding(3) var<storage, read_write> output: array<f32>;
+
+// vec4<f32> where offset, strides and the contiguous extent are divisible by 4.
+alias AElement = f32;
+alias BElement = f32;
+const A_VEC4: bool = false;
+const B_VEC4: bool = false;
+// Transposed: contiguous along M (of A), along K (of B).
+const A_TRANSPOSED: bool = false;
+const B_TRANSPOSED: bool = false;
+// K is divisible by 4; N is, so that four columns are stored as one.
+const K_WHOLE: bool = false;
+const N_WHOLE: bool = false;
+// Shape of the tile; blocks of a thread along M and N (1 or 2).
+const TILE_M: u32 = 64u;
+const TILE_N: u32 = 64u;
+const TILE_K: u32 = 16u;
+const BLOCKS_M: u32 = 1u;
+const BLOCKS_N: u32 = 1u;
+const THREADS_M: u32 = TILE_M / (4u * BLOCKS_M);
+const THREADS_N: u32 = TILE_N / (4u * BLOCKS_N);
+const SIZE: u32 = THREADS_M * THREADS_N;
+const PITCH: u32 = TILE_K + 1u;
+
+var<workgroup> tileA: array<vec4<f32>, TILE_M / 4u * PITCH>;
+var<workgroup> tileB: array<vec4<f32>, TILE_N / 4u * PITCH>;
+
+fn store(index: u32, value: f32) { output[index] = value; }
+fn store4(index: u32, value: vec4<f32>) {
+  store(index, value.x);
+  store(index + 1u, value.y);
+  store(index + 2u, value.z);
+  store(index + 3u, value.w);
+}
+
+// Four neighbours. The constructors make one text valid for both element types; only the branch that fits is compiled.
+fn readA(index: u32) -> vec4<f32> {
+  if (A_VEC4) { return vec4<f32>(a[index / 4u]); }
+  return vec4<f32>(vec4<f32>(a[index]).x, vec4<f32>(a[index + 1u]).x, vec4<f32>(a[index + 2u]).x, vec4<f32>(a[index + 3u]).x);
+}
+fn readB(index: u32) -> vec4<f32> {
+  if (B_VEC4) { return vec4<f32>(b[index / 4u]); }
+  return vec4<f32>(vec4<f32>(b[index]).x, vec4<f32>(b[index + 1u]).x, vec4<f32>(b[index + 2u]).x, vec4<f32>(b[index + 3u]).x);
+}
+
+// Zeros from step `end` on, in both operands: what is read there may be infinite.
+fn clip(value: vec4<f32>, k: u32, alongK: bool) -> vec4<f32> {
+  if (K_WHOLE) { return select(vec4<f32>(), value, k < params.K); }
+  let step = vec4<u32>(k) + select(vec4<u32>(), vec4<u32>(0u, 1u, 2u, 3u), alongK);
+  return select(vec4<f32>(), value, step < vec4<u32>(params.K));
+}
+
+// Each vec4 of a tile: where it comes from and where it goes. `first` is the index of the operand's element (row or column 0, k 0).
+fn fillA(lane: u32, first: u32, m: u32, k: u32) {
+  for (var i = lane; i < TILE_M * TILE_K / 4u; i += SIZE) {
+    if (A_TRANSPOSED) {
+      let x = i % (TILE_M / 4u);
+      let y = i / (TILE_M / 4u);
+      tileA[x * PITCH + y] = clip(readA(first + (k + y) * params.aLead + m + 4u * x), k + y, false);
+    } else {
+      let x = i / (TILE_K / 4u);
+      let y = i % (TILE_K / 4u) * 4u;
+      tileA[x / 4u * PITCH + y + x % 4u] = clip(readA(first + (m + x) * params.aLead + k + y), k + y, true);
+    }
+  }
+}
+fn fillB(lane: u32, first: u32, k: u32, n: u32) {
+  for (var i = lane; i < TILE_N * TILE_K / 4u; i += SIZE) {
+    if (B_TRANSPOSED) {
+      let x = i / (TILE_K / 4u);
+      let y = i % (TILE_K / 4u) * 4u;
+      tileB[x / 4u * PITCH + y + x % 4u] = clip(readB(first + (n + x) * params.bLead + k + y), k + y, true);
+    } else {
+      let x = i % (TILE_N / 4u);
+      let y = i / (TILE_N / 4u);
+      tileB[x * PITCH + y] = clip(readB(first + (k + y) * params.bLead + n + 4u * x), k + y, false);
+    }
+  }
+}
+
+// Column i of an A block is row m+i along k, column i of a B block is row k+i along n.
+fn blockA(m4: u32, k: u32) -> mat4x4<f32> {
+  let i = m4 * PITCH + k;
+  let block = mat4x4<f32>(tileA[i], tileA[i + 1u], tileA[i + 2u], tileA[i + 3u]);
+  if (A_TRANSPOSED) { return transpose(block); }
+  return block;
+}
+fn blockB(n4: u32, k: u32) -> mat4x4<f32> {
+  let i = n4 * PITCH + k;
+  let block = mat4x4<f32>(tileB[i], tileB[i + 1u], tileB[i + 2u], tileB[i + 3u]);
+  if (B_TRANSPOSED) { return transpose(block); }
+  return block;
+}
+
+// c += a·b as chains of products and sums that a GPU fuses; b · a as a matrix product would add each four first.
+fn multiplyAdd(c: mat4x4<f32>, a: mat4x4<f32>, b: mat4x4<f32>) -> mat4x4<f32> {
+  return mat4x4<f32>(rowTimes(c[0], a[0], b), rowTimes(c[1], a[1], b), rowTimes(c[2], a[2], b), rowTimes(c[3], a[3], b));
+}
+fn rowTimes(c: vec4<f32>, a: vec4<f32>, b: mat4x4<f32>) -> vec4<f32> {
+  return c + a.x * b[0] + a.y * b[1] + a.z * b[2] + a.w * b[3];
+}
+
+@compute @workgroup_size(SIZE)
+fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
+  let lane = laneOrder(local_index, SIZE);
+  let group = groupOrder(workgroup_id, num_workgroups);
+  let columns = (params.N + TILE_N - 1u) / TILE_N;
+  let rows = (params.M + TILE_M - 1u) / TILE_M;
+  let tile = linearGroup(group, num_workgroups);
+  let product = tile / (columns * rows); // [splits, batches]
+  let m = (tile / columns % rows) * TILE_M;
+  let n = (tile % columns) * TILE_N;
+  let batch = product % params.batches;
+  let baseA = params.aOffset + batch / params.batch1 * params.aBatch0 + batch % params.batch1 * params.aBatch1;
+  let baseB = params.bOffset + batch / params.batch1 * params.bBatch0 + batch % params.batch1 * params.bBatch1;
+  let begin = product / params.batches * params.slice;
+  let end = min(begin + params.slice, params.K);
+  let threadM = lane / THREADS_N;
+  let threadN = lane % THREADS_N;
+
+  var c00 = mat4x4<f32>();
+  var c01 = mat4x4<f32>();
+  var c10 = mat4x4<f32>();
+  var c11 = mat4x4<f32>();
+  for (var step = begin; step < end; step += TILE_K) {
+    fillA(lane, baseA, m, step);
+    fillB(lane, baseB, step, n);
+    workgroupBarrier();
+    for (var k = 0u; k < TILE_K; k += 4u) {
+      let a0 = blockA(threadM, k);
+      let b0 = blockB(threadN, k);
+      c00 = multiplyAdd(c00, a0, b0);
+      var b1 = b0;
+      if (BLOCKS_N == 2u) {
+        b1 = blockB(threadN + THREADS_N, k);
+        c01 = multiplyAdd(c01, a0, b1);
+      }
+      if (BLOCKS_M == 2u) {
+        let a1 = blockA(threadM + THREADS_M, k);
+        c10 = multiplyAdd(c10, a1, b0);
+        if (BLOCKS_N == 2u) { c11 = multiplyAdd(c11, a1, b1); }
+      }
+    }
+    workgroupBarrier();
+  }
+
+  // A loop, so that a long epilogue is compiled once and not for each block.
+  let inside = product < params.splits * params.batches;
+  var c = array<mat4x4<f32>, 4>(c00, c01, c10, c11);
+  for (var i = 0u; i < BLOCKS_M * BLOCKS_N * 4u; i++) {
+    let blockRow = i / (BLOCKS_N * 4u);
+    let blockColumn = i / 4u % BLOCKS_N;
+    let row = m + (threadM + blockRow * THREADS_M) * 4u + i % 4u;
+    let column = n + (threadN + blockColumn * THREADS_N) * 4u;
+    if (inside && row < params.M && column < params.N) {
+      let value = c[blockRow * 2u + blockColumn][i % 4u];
+      let index = (product * params.M + row) * params.N + column;
+      if (N_WHOLE) {
+        store4(index, value);
+      } else {
+        for (var j = 0u; j < min(4u, params.N - column); j++) { store(index + j, value[j]); }
+      }
+    }
+  }
+}

@@ -1,0 +1,118 @@
+import type { DType } from '../graph/dtype.ts';
+
+/**
+ * What the kernels of weft look like to the rest of it: pure descriptions, no device.
+ *
+ * An op names a family and a problem; the family picks a variant; the variant answers with a `KernelCall`: the
+ * dispatches to record, in order, and the scratch memory they need.
+ */
+
+/** How an operand lies in its buffer. Strides and offset count elements; a dense operand has row-major strides, offset 0. */
+export interface Operand {
+  readonly shape: readonly number[];
+  readonly strides: readonly number[];
+  readonly offset: number;
+  readonly dtype: DType;
+}
+
+/** What one storage binding of a dispatch refers to: the op's inputs and outputs by position, scratch memory, or the device's status word. */
+export type BindingSource =
+  | { readonly kind: 'input'; readonly index: number }
+  | { readonly kind: 'output'; readonly index: number }
+  /** An input that the kernel overwrites with an output, through one read_write binding. */
+  | { readonly kind: 'inout'; readonly input: number; readonly output: number }
+  | { readonly kind: 'scratch'; readonly index: number }
+  | { readonly kind: 'status' };
+
+export const input = (index: number): BindingSource => ({ kind: 'input', index });
+export const output = (index: number): BindingSource => ({ kind: 'output', index });
+export const inout = (input: number, output: number): BindingSource => ({ kind: 'inout', input, output });
+export const scratch = (index: number): BindingSource => ({ kind: 'scratch', index });
+export const status: BindingSource = { kind: 'status' };
+
+/** One dispatch, before there is a pipeline for it. */
+export interface Dispatch {
+  /** family/variant[/stage], as it stands in labels, plans and profiles. */
+  readonly kernel: string;
+  /** The text of the .wgsl file. */
+  readonly source: string;
+  /** Values for top-level `const` and `alias` declarations of the shader. */
+  readonly constants?: Readonly<Record<string, number | boolean | string>>;
+  /** New texts for functions that the shader declares as hooks: name → whole function. */
+  readonly functions?: Readonly<Record<string, string>>;
+  /** Declarations put in front of the shader: bindings and helpers that replaced functions use. */
+  readonly declarations?: string;
+  /** Files of shaders/lib/ that replaced functions use beyond those that the shader names itself. */
+  readonly library?: readonly string[];
+  /** Storage bindings in the order of `@binding(1)`, `@binding(2)`, …; binding 0 is the uniform block. */
+  readonly bindings: readonly BindingSource[];
+  /** Values of the fields of `struct Params`, by name. */
+  readonly uniforms?: Readonly<Record<string, number>>;
+  /** Number of workgroups; a variant folds grids above 65,535 itself. */
+  readonly workgroups: readonly [number, number, number];
+}
+
+/** What a variant answers: dispatches in order, and scratch buffers by size in bytes. */
+export interface KernelCall {
+  readonly dispatches: readonly Dispatch[];
+  readonly scratch?: readonly number[];
+}
+
+/** `gpu` prefers few dispatches and workgroup memory; `software` prefers registers and few barriers. Can be pinned. */
+export type SelectionProfile = 'gpu' | 'software';
+
+/** What selection may know about a device. */
+export interface DeviceProfile {
+  readonly selection: SelectionProfile;
+  readonly storageBuffers: number;
+  readonly workgroupMemory: number;
+  readonly invocations: number;
+  readonly bindingBytes: number;
+}
+
+/** The limits that every WebGPU device has. */
+export const defaultProfile: DeviceProfile = {
+  selection: 'gpu',
+  storageBuffers: 8,
+  workgroupMemory: 16384,
+  invocations: 256,
+  bindingBytes: 128 * 1024 * 1024,
+};
+
+/** One way to compute a problem. */
+export interface Variant<Problem> {
+  /** null where the variant can do the problem on this device, else the reason why not. */
+  unsupported?(problem: Problem, profile: DeviceProfile): string | null;
+  call(problem: Problem, profile: DeviceProfile): KernelCall;
+}
+
+/** A family of kernels: several variants behind one problem type, and one readable rule that picks among them. */
+export interface Family<Problem> {
+  readonly name: string;
+  readonly variants: Readonly<Record<string, Variant<Problem>>>;
+  select(problem: Problem, profile: DeviceProfile): string;
+}
+
+/**
+ * An elementwise tail fused into a kernel that declares `fn store(index: u32, value: f32)` as a hook.
+ * `index` is the row-major index in the kernel's (logical) output.
+ */
+export interface StoreHook {
+  /** Replacement of `store` and, where the kernel declares it, `store4`. */
+  readonly functions: Readonly<Record<string, string>>;
+  /** Declarations of the further bindings; the first of them is `@binding(firstBinding)`. */
+  declarations(firstBinding: number): string;
+  /** Files of shaders/lib/ that the functions use. */
+  readonly library: readonly string[];
+  readonly bindings: readonly BindingSource[];
+}
+
+/** An elementwise producer fused into a kernel that declares `fn load(index: u32) -> f32` as a hook; it replaces the binding of the input. */
+export type LoadHook = StoreHook;
+
+/** Workgroups for `count` units of work, folded into two dimensions where they exceed the limit of 65,535 for one. */
+export function grid(count: number): [number, number, number] {
+  if (count <= 65535) return [count, 1, 1];
+  const y = Math.ceil(count / 65535);
+  return [Math.ceil(count / y), y, 1];
+}

@@ -1,0 +1,225 @@
+import backwardSequence from '../../shaders/lstm/backwardSequence.wgsl' with { type: 'text' };
+import backwardStep from '../../shaders/lstm/backwardStep.wgsl' with { type: 'text' };
+import cell from '../../shaders/lstm/cell.wgsl' with { type: 'text' };
+import cellBackward from '../../shaders/lstm/cellBackward.wgsl' with { type: 'text' };
+import forwardSequence from '../../shaders/lstm/forwardSequence.wgsl' with { type: 'text' };
+import forwardStep from '../../shaders/lstm/forwardStep.wgsl' with { type: 'text' };
+import {
+  type BindingSource,
+  type DeviceProfile,
+  type Dispatch,
+  type Family,
+  grid,
+  input,
+  type KernelCall,
+  output,
+  type Variant,
+} from './kernel.ts';
+
+/** One direction of one LSTM layer: `T` time steps of `B` batch rows, hidden size `H`. */
+export interface LstmProblem {
+  readonly T: number;
+  readonly B: number;
+  readonly H: number;
+  /** Runs from t = T − 1 down to 0: the second direction of a bidirectional layer. */
+  readonly reverse: boolean;
+}
+
+/** One step of an LSTM, its gates given before their activations. */
+export interface LstmCellProblem {
+  readonly B: number;
+  readonly H: number;
+}
+
+/**
+ * The LSTM recurrence; the product with the input is made outside, for all time steps at once.
+ *
+ * Inputs: gatesX [T, B, 4H] = x · W_ihᵀ + b_ih + b_hh, h0 [B, H], c0 [B, H], W_hh [4H, H]; gates in the order i, f, g, o.
+ * Outputs: h of every step [T, B, H], c of every step [T, B, H], activated gates [T, B, 4H] (for `lstmBackward`).
+ */
+export const lstmForward: Family<LstmProblem> = {
+  name: 'lstmForward',
+  variants: { sequence: sequence('forward', forwardSequence), steps: { call: forwardSteps } },
+  select,
+};
+
+/**
+ * Gradient of `lstmForward`. The gradients of W_ih, W_hh, biases and x are products of dGates, made outside.
+ *
+ * Inputs: dOutput [T, B, H], dStateN [2, B, H] (gradient of the last h, then of the last c), gates [T, B, 4H],
+ * cells [T, B, H], c0 [B, H], W_hh [4H, H]. Outputs: dGates [T, B, 4H] (gradient of gatesX), dState0 [2, B, H] (of h0, then c0).
+ */
+export const lstmBackward: Family<LstmProblem> = {
+  name: 'lstmBackward',
+  variants: { sequence: sequence('backward', backwardSequence), steps: { call: backwardSteps } },
+  select,
+};
+
+/** Inputs: gates before activation [B, 4H], c [B, H]. Outputs: h' [B, H], c' [B, H], activated gates [B, 4H]. */
+export const lstmCell: Family<LstmCellProblem> = {
+  name: 'lstmCell',
+  variants: { plain: elementwise('lstmCell/plain', cell, [input(0), input(1), output(0), output(1), output(2)]) },
+  select: () => 'plain',
+};
+
+/**
+ * Gradient of `lstmCell`. Inputs: dh' [B, H], dc' [B, H], activated gates [B, 4H], c [B, H], c' [B, H].
+ * Outputs: dGates [B, 4H] (before activation), dc [B, H].
+ */
+export const lstmCellBackward: Family<LstmCellProblem> = {
+  name: 'lstmCellBackward',
+  variants: {
+    plain: elementwise('lstmCellBackward/plain', cellBackward, [
+      input(0),
+      input(1),
+      input(2),
+      input(3),
+      input(4),
+      output(0),
+      output(1),
+    ]),
+  },
+  select: () => 'plain',
+};
+
+const bindings = {
+  forward: [input(0), input(1), input(2), input(3), output(0), output(1), output(2)],
+  backward: [input(0), input(1), input(2), input(3), input(4), input(5), output(0), output(1)],
+};
+
+/**
+ * `sequence` is one dispatch, but each of its workgroups reads all weights in every step; `steps` spreads a step over the
+ * whole device. A dispatch costs a GPU more than a step up to H 256; a CPU is as fast either way up to H 64.
+ */
+function select({ H }: LstmProblem, profile: DeviceProfile): string {
+  return H <= (profile.selection === 'gpu' ? 256 : 64) ? 'sequence' : 'steps';
+}
+
+/** Threads work on 4 units of 4 batch rows with 4×4 matrices where vectors fit the hidden size, else on single values. */
+function widthOf(H: number): number {
+  return H % 4 === 0 ? 4 : 1;
+}
+
+/**
+ * Slices of the sum over k, at most `most`: neighbouring threads then read neighbouring weights, which only GPUs gain
+ * from. A power of two.
+ */
+function slicesOf(H: number, most: number, profile: DeviceProfile): number {
+  if (profile.selection === 'software') return 1;
+  return 2 ** Math.floor(Math.log2(Math.max(1, Math.min(most, H / widthOf(H)))));
+}
+
+/** Settings of the shaders for 4 units of 4 rows; those for single values stand in the shaders. */
+function wide(
+  H: number,
+  direction: 'forward' | 'backward',
+  stage: 'sequence' | 'step',
+): Pick<Dispatch, 'constants' | 'functions'> {
+  if (widthOf(H) === 1) return { constants: { H }, functions: {} };
+  const four = (array: string, stride: string) =>
+    `${array}[at], ${array}[at + ${stride}], ${array}[at + 2u * ${stride}], ${array}[at + 3u * ${stride}]`;
+  // The columns are rows of W_hh: transposed they multiply h, as they are dGates.
+  const weights = `Block(${four('weights', 'UNITS')})`;
+  const functions: Record<string, string> = {
+    weightBlock: `fn weightBlock(row: u32, k: u32) -> Block {
+  let at = row * UNITS + k;
+  return ${direction === 'forward' ? `transpose(${weights})` : weights};
+}`,
+    column: 'fn column(block: Block, row: u32) -> T {\n  var copy = block;\n  return copy[row];\n}',
+  };
+  if (stage === 'sequence') {
+    functions.blockOf =
+      'fn blockOf(columns: array<T, WIDTH>) -> Block { return Block(columns[0], columns[1], columns[2], columns[3]); }';
+  } else if (direction === 'forward') {
+    functions.hiddenBlock = `fn hiddenBlock(at: u32) -> Block {
+  if (FIRST) { return Block(${four('h0', 'UNITS')}); }
+  return Block(${four('output', 'UNITS')});
+}`;
+  } else {
+    functions.gradientBlock = `fn gradientBlock(at: u32) -> Block { return Block(${four('dGates', '4u * UNITS')}); }`;
+  }
+  return { constants: { H, WIDTH: 4, T: 'vec4<f32>', Block: 'mat4x4<f32>' }, functions };
+}
+
+/** One workgroup for some batch rows and all of time, in chunks short enough for every watchdog. */
+function sequence(direction: 'forward' | 'backward', source: string): Variant<LstmProblem> {
+  return {
+    unsupported({ H }, profile) {
+      // One thread per unit and, at 256 threads, all but one block of the default workgroup memory.
+      const limit = (Math.min(profile.invocations, 256) - 1) * widthOf(H);
+      return H <= limit ? null : `one workgroup holds all units: hidden size ${H} is above ${limit}`;
+    },
+    call({ T, B, H, reverse }, profile) {
+      const chunk = Math.max(1, Math.floor(2 ** 27 / (H * H * Math.ceil(B / 64))));
+      const { constants, functions } = wide(H, direction, 'sequence');
+      // 128 threads or 4 slices: more gain little, and SwiftShader compiles for 0.3 s per 4 KiB of workgroup memory.
+      const units = H / widthOf(H);
+      const SLICES = slicesOf(H, Math.min(8, 256 / units, Math.max(4, 128 / units)), profile);
+      const dispatches: Dispatch[] = [];
+      for (let start = 0; start < T; start += chunk) {
+        dispatches.push({
+          kernel: `lstm${direction === 'forward' ? 'Forward' : 'Backward'}/sequence`,
+          source,
+          constants: { ...constants, SLICES },
+          functions,
+          bindings: bindings[direction],
+          uniforms: { T, B, start, count: Math.min(chunk, T - start), reverse: Number(reverse) },
+          workgroups: grid(Math.ceil(B / widthOf(H))),
+        });
+      }
+      return { dispatches };
+    },
+  };
+}
+
+/** One dispatch per time step; blocks of units and batch rows over all workgroups. */
+function stepper(direction: 'forward' | 'backward', source: string, { B, H }: LstmProblem, profile: DeviceProfile) {
+  const { constants, functions } = wide(H, direction, 'step');
+  const SLICES = slicesOf(H, 16, profile);
+  const items = (H / widthOf(H)) * Math.ceil(B / widthOf(H));
+  // Small workgroups keep all cores busy on a CPU.
+  const SIZE = profile.selection === 'gpu' ? 64 : 16;
+  return (uniforms: Record<string, number>, flags: Record<string, boolean> = {}): Dispatch => ({
+    kernel: `lstm${direction === 'forward' ? 'Forward' : 'Backward'}/steps`,
+    source,
+    constants: { ...constants, ...flags, SLICES, SIZE },
+    functions,
+    bindings: bindings[direction],
+    uniforms: { B, ...uniforms },
+    workgroups: grid(Math.ceil((items * SLICES) / SIZE)),
+  });
+}
+
+function forwardSteps(problem: LstmProblem, profile: DeviceProfile): KernelCall {
+  const step = stepper('forward', forwardStep, problem, profile);
+  const times = timesOf(problem);
+  return { dispatches: times.map((t, n) => step({ t, before: times[n - 1] ?? t }, { FIRST: n === 0 })) };
+}
+
+function backwardSteps(problem: LstmProblem, profile: DeviceProfile): KernelCall {
+  const step = stepper('backward', backwardStep, problem, profile);
+  const times = timesOf(problem);
+  const dispatches = times.map((t, n) => {
+    const stage = n === times.length - 1 ? 1 : 0;
+    return step({ t, before: times[n - 1] ?? t, after: times[n + 1] ?? t, hasBefore: Number(n > 0), stage });
+  });
+  const first = times[0] as number;
+  return {
+    dispatches: [...dispatches.reverse(), step({ t: first, before: first, after: first, hasBefore: 0, stage: 2 })],
+  };
+}
+
+/** Time steps in the order of the forward pass. */
+function timesOf({ T, reverse }: LstmProblem): number[] {
+  return Array.from({ length: T }, (_, n) => (reverse ? T - 1 - n : n));
+}
+
+function elementwise(kernel: string, source: string, bindings: readonly BindingSource[]): Variant<LstmCellProblem> {
+  return {
+    call: ({ B, H }) => ({
+      dispatches: [
+        { kernel, source, constants: { H }, bindings, uniforms: { B }, workgroups: grid(Math.ceil((B * H) / 64)) },
+      ],
+    }),
+  };
+}

@@ -1,0 +1,133 @@
+import categoricalSource from '../../shaders/select/categorical.wgsl' with { type: 'text' };
+import insertion from '../../shaders/select/insertion.wgsl' with { type: 'text' };
+import sort from '../../shaders/select/sort.wgsl' with { type: 'text' };
+import type { Dispatch, Family, KernelCall } from './kernel.ts';
+import { grid, input, output, scratch } from './kernel.ts';
+import { loopLimit } from './loops.ts';
+
+/** The k ≤ 1024 largest or smallest of each row of [rows, n]. */
+export interface TopKProblem {
+  readonly rows: number;
+  readonly n: number;
+  readonly k: number;
+  readonly largest: boolean;
+}
+
+/**
+ * input(0) f32 [rows, n] → output(0) values f32 [rows, k], best first, output(1) their indices i32 [rows, k]. Equal values
+ * keep the order of their indices.
+ */
+export const topK: Family<TopKProblem> = {
+  name: 'topK',
+  variants: {
+    /** An invocation picks from a chunk; one in the wrong order takes k moves for each candidate. */
+    insertion: {
+      unsupported: ({ k }) => (k <= 128 ? null : 'k > 128: too many moves for one invocation'),
+      call: (problem, { selection }) => {
+        const SIZE = selection === 'software' ? 8 : 64;
+        const chunk = Math.floor(loopLimit / (problem.k + 1));
+        return tournament(problem, () => ({
+          variant: 'insertion',
+          source: insertion,
+          constants: { SIZE },
+          chunk,
+          chunksPerGroup: SIZE,
+          uniforms: { chunk },
+        }));
+      },
+    },
+    /** A workgroup sorts a chunk. */
+    sort: {
+      unsupported: ({ k }, { workgroupMemory }) => {
+        if (k > 1024) return 'k > 1024: a chunk of 2048 would not halve the candidates';
+        return workgroupMemory >= 16384 ? null : 'needs 16 KiB of workgroup memory';
+      },
+      call: (problem) =>
+        tournament(problem, (count) => {
+          const CHUNK = count <= 128 ? 128 : count <= 512 ? 512 : 2048;
+          const constants = { SIZE: Math.min(256, CHUNK / 2), CHUNK };
+          return { variant: 'sort', source: sort, constants, chunk: CHUNK, chunksPerGroup: 1 };
+        }),
+    },
+  },
+  select: ({ n, k }, { selection }) => (k <= 128 && (selection === 'software' || n * k <= 512) ? 'insertion' : 'sort'),
+};
+
+/** What picks the best k of each chunk of candidates. */
+interface Picker {
+  readonly variant: string;
+  readonly source: string;
+  readonly constants: Readonly<Record<string, number>>;
+  readonly uniforms?: Readonly<Record<string, number>>;
+  /** Candidates to a chunk, at least 2k. */
+  readonly chunk: number;
+  readonly chunksPerGroup: number;
+}
+
+/** Stages, each over the winners of the one before, until a chunk holds all candidates of its row. */
+function tournament({ rows, n, k, largest }: TopKProblem, pickerFor: (count: number) => Picker): KernelCall {
+  const dispatches: Dispatch[] = [];
+  const winners: number[] = [];
+  let count = n;
+  for (let stage = 0; ; stage++) {
+    const { variant, source, constants, uniforms, chunk, chunksPerGroup } = pickerFor(count);
+    const chunks = Math.ceil(count / chunk);
+    const candidates = 2 * (stage - 1);
+    dispatches.push({
+      kernel: `topK/${variant}/${stage}`,
+      source,
+      constants: { ...constants, LARGEST: largest },
+      ...(stage > 0 && carriedIndices),
+      bindings: [
+        stage === 0 ? input(0) : scratch(candidates),
+        ...(chunks === 1 ? [output(0), output(1)] : [scratch(candidates + 2), scratch(candidates + 3)]),
+        ...(stage === 0 ? [] : [scratch(candidates + 1)]),
+      ],
+      uniforms: { rows, count, k, chunks, ...uniforms },
+      workgroups: grid(Math.ceil((rows * chunks) / chunksPerGroup)),
+    });
+    if (chunks === 1) return { dispatches, scratch: winners };
+    count = chunks * k;
+    winners.push(rows * count * 4, rows * count * 4);
+  }
+}
+
+/** The first stage takes candidate j for index j; later ones read the indices that the winners carry. */
+const carriedIndices = {
+  declarations: '@group(0) @binding(4) var<storage, read> candidates: array<u32>;',
+  functions: {
+    candidate: 'fn candidate(row: u32, j: u32) -> u32 { return candidates[row * params.count + j]; }',
+  },
+};
+
+/** One draw from softmax of each row of logits [rows, n]; `stream` tells the random ops of one step apart. */
+export interface CategoricalProblem {
+  readonly rows: number;
+  readonly n: number;
+  readonly stream: number;
+}
+
+/**
+ * inputs logits f32 [rows, n], key u32 [4] (see shaders/lib/philox.wgsl) → output(0) i32 [rows]. Logits at or below -1e30
+ * have probability 0. Element (row, j) uses word row · n + j of the stream, whatever the device.
+ */
+export const categorical: Family<CategoricalProblem> = {
+  name: 'categorical',
+  variants: {
+    gumbel: {
+      call: ({ rows, n, stream }, { selection }) => ({
+        dispatches: [
+          {
+            kernel: 'categorical/gumbel',
+            source: categoricalSource,
+            constants: { SIZE: selection === 'software' && n <= 2 ** 17 ? 32 : n <= 256 ? 64 : 256 },
+            bindings: [input(0), input(1), output(0)],
+            uniforms: { rows, n, stream },
+            workgroups: grid(rows),
+          },
+        ],
+      }),
+    },
+  },
+  select: () => 'gumbel',
+};

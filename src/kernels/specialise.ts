@@ -1,0 +1,91 @@
+import { library } from '../../shaders/lib/index.ts';
+import { WeftError } from '../errors.ts';
+import type { Dispatch } from './kernel.ts';
+
+/** A shader made ready for one pipeline. Equal dispatches give equal texts, which browsers use to cache compiled code. */
+export interface SpecialisedShader {
+  readonly code: string;
+  /** `r` (read) or `w` (read_write) for each storage binding, in order: the signature of the bind group layout. */
+  readonly access: string;
+  /** Fields of `struct Params` in order; every field is one 4-byte word. */
+  readonly fields: readonly { readonly name: string; readonly type: 'u32' | 'i32' | 'f32' }[];
+}
+
+/** Functions that reverse the order of lanes and workgroups, for tests that look for missing barriers. */
+export const reversedOrder: Readonly<Record<string, string>> = {
+  laneOrder: 'fn laneOrder(local_index: u32, size: u32) -> u32 { return size - 1u - local_index; }',
+  groupOrder:
+    'fn groupOrder(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>) -> vec3<u32> { return num_workgroups - 1u - workgroup_id; }',
+};
+
+/** Turns a `.wgsl` file and its settings into WGSL text. Throws on a constant or function that the shader does not declare. */
+export function specialise(dispatch: Dispatch, overrides: Readonly<Record<string, string>> = {}): SpecialisedShader {
+  let code = withLibrary(dispatch.source, dispatch.library);
+  for (const [name, value] of Object.entries(dispatch.constants ?? {})) code = setConstant(code, name, value, dispatch.kernel);
+  for (const [name, text] of Object.entries({ ...dispatch.functions, ...overrides })) code = replaceFunction(code, name, text, dispatch.kernel);
+  if (dispatch.declarations) code = `${dispatch.declarations}\n${code}`;
+  code = hoistDirectives(code);
+  return { code, access: bindingAccess(code, dispatch), fields: paramFields(code) };
+}
+
+/** The shader with the files of `shaders/lib/` in front that its first line names: `// uses: order.wgsl, philox.wgsl`. */
+export function withLibrary(source: string, more: readonly string[] = []): string {
+  const named = /^\/\/ uses: (.*)/.exec(source)?.[1]?.split(',').map((name) => name.trim()) ?? [];
+  const files = [...new Set([...named, ...more])].map((name) => {
+    const text = library[name];
+    if (text === undefined) throw new WeftError(`[specialise] shaders/lib/ has no file ${name}`);
+    return text;
+  });
+  return [...files, source].join('\n');
+}
+
+function setConstant(code: string, name: string, value: number | boolean | string, kernel: string): string {
+  const pattern = new RegExp(`^(const|alias) ${name}\\b(\\s*:\\s*(\\w+))?\\s*=[^;]*;`, 'm');
+  const match = pattern.exec(code);
+  if (!match) throw new WeftError(`[specialise] ${kernel} declares no const or alias ${name}`);
+  return code.replace(pattern, () => `${match[1]} ${name}${match[2] ?? ''} = ${literal(value, match[3])};`);
+}
+
+/** A WGSL literal: 16 as `16`, or as `16.0` where the constant is declared f32. */
+function literal(value: number | boolean | string, type: string | undefined): string {
+  if (typeof value !== 'number' || type !== 'f32') return String(value);
+  const text = String(Math.fround(value));
+  return /[.e]/.test(text) ? text : `${text}.0`;
+}
+
+/** Replaces a whole function; its body ends at the matching brace. */
+function replaceFunction(code: string, name: string, text: string, kernel: string): string {
+  const start = code.search(new RegExp(`^fn ${name}\\(`, 'm'));
+  if (start < 0) throw new WeftError(`[specialise] ${kernel} declares no function ${name}`);
+  let depth = 0;
+  for (let i = code.indexOf('{', start); i < code.length; i++) {
+    if (code[i] === '{') depth++;
+    if (code[i] === '}' && --depth === 0) return code.slice(0, start) + text + code.slice(i + 1);
+  }
+  throw new WeftError(`[specialise] ${kernel}: function ${name} has no end`);
+}
+
+/** `enable` directives must come before everything else. */
+function hoistDirectives(code: string): string {
+  const directives = code.match(/^enable [^;]+;/gm) ?? [];
+  return [...new Set(directives), code.replace(/^enable [^;]+;/gm, '')].join('\n');
+}
+
+function bindingAccess(code: string, dispatch: Dispatch): string {
+  const access: string[] = [];
+  for (const match of code.matchAll(/@group\(0\) @binding\((\d+)\)\s*var<storage, (read|read_write)>/g)) {
+    access[Number(match[1]) - 1] = match[2] === 'read' ? 'r' : 'w';
+  }
+  if (access.length !== dispatch.bindings.length) {
+    throw new WeftError(`[specialise] ${dispatch.kernel} declares ${access.length} storage bindings, the call gives ${dispatch.bindings.length}`);
+  }
+  return access.join('');
+}
+
+function paramFields(code: string): SpecialisedShader['fields'] {
+  const body = /struct Params\s*\{([^}]*)\}/.exec(code)?.[1] ?? '';
+  return [...body.matchAll(/(\w+)\s*:\s*(u32|i32|f32)/g)].map((match) => ({
+    name: match[1] as string,
+    type: match[2] as 'u32' | 'i32' | 'f32',
+  }));
+}

@@ -1,0 +1,157 @@
+import type { DType } from '../graph/dtype.ts';
+import type { ElementwiseLowering, KernelLowering } from '../graph/op.ts';
+import { sizeOf } from '../graph/shape.ts';
+import type { Argument, Chain, ChainStep } from '../kernels/elementwise.ts';
+import type { DeviceProfile } from '../kernels/kernel.ts';
+import { type Access, broadcastAccess, coversDensely, type Lowered, type Operation, takesTail, type Value, windowOf } from './ir.ts';
+
+/**
+ * Which operations share a kernel. A group is a head (a hand-written kernel, or nothing) and a chain of elementwise
+ * operations over the same number of elements. An operation joins the group of its latest input: everything else that
+ * it reads then exists before that group runs, so that fusing can't make a cycle.
+ */
+export interface Group {
+  /** The hand-written kernel, pack or scan that the chain follows; null where the chain stands alone. */
+  readonly head: Operation | null;
+  readonly members: Operation[];
+  /** An elementwise chain that is computed while the head loads its first input. */
+  prologue: Group | null;
+  readonly size: number;
+}
+
+export function fuse(lowered: Lowered, profile: DeviceProfile): Group[] {
+  const groups: Group[] = [];
+  const groupOf = new Map<Value, Group>();
+  const consumers = countConsumers(lowered);
+
+  for (const operation of lowered.operations) {
+    const elementwise = operation.kind === 'elementwise' || operation.kind === 'copy';
+    let group = elementwise ? latestGroup(operation, groups, groupOf) : null;
+    if (group && !canJoin(group, operation, groupOf, consumers, profile)) group = null;
+    if (group) group.members.push(operation);
+    else {
+      const first = operation.outputs[0] as Value;
+      group = { head: elementwise ? null : operation, members: elementwise ? [operation] : [], prologue: null, size: sizeOf(first.type.shape) };
+      groups.push(group);
+    }
+    for (const value of operation.outputs) groupOf.set(value, group);
+  }
+  return absorbPrologues(groups, groupOf, consumers, profile);
+}
+
+/** How often each value is read, roots included. */
+function countConsumers(lowered: Lowered): Map<Value, number> {
+  const counts = new Map<Value, number>();
+  const count = ({ value }: Access) => counts.set(value, (counts.get(value) ?? 0) + 1);
+  for (const operation of lowered.operations) operation.inputs.forEach(count);
+  lowered.roots.forEach(count);
+  return counts;
+}
+
+function latestGroup(operation: Operation, groups: readonly Group[], groupOf: ReadonlyMap<Value, Group>): Group | null {
+  let latest = -1;
+  for (const { value } of operation.inputs) {
+    const group = groupOf.get(value);
+    if (group) latest = Math.max(latest, groups.lastIndexOf(group));
+  }
+  return latest < 0 ? null : (groups[latest] as Group);
+}
+
+function canJoin(group: Group, operation: Operation, groupOf: ReadonlyMap<Value, Group>, consumers: ReadonlyMap<Value, number>, profile: DeviceProfile): boolean {
+  if (group.head && !takesTail(group.head)) return false;
+  if (sizeOf((operation.outputs[0] as Value).type.shape) !== group.size) return false;
+  for (const [index, access] of operation.inputs.entries()) {
+    if (groupOf.get(access.value) !== group) continue;
+    // A value of the group itself must be wanted at the very element that is being computed.
+    if (group.head?.outputs.includes(access.value) && access.value !== group.head.outputs[0]) return false;
+    if (!readsSameElement(operation, index)) return false;
+  }
+  const joined = { ...group, members: [...group.members, operation] };
+  if (group.head && !storedValues(joined, consumers).some((value) => value.type.dtype === 'f32')) return false;
+  return bindingCount(joined, consumers) <= profile.storageBuffers;
+}
+
+function readsSameElement(operation: Operation, index: number): boolean {
+  const access = operation.inputs[index] as Access;
+  if (operation.kind === 'elementwise') {
+    const lowering = operation.node.op.lowering as ElementwiseLowering;
+    if (lowering.window || lowering.tables?.includes(index)) return false;
+  }
+  return coversDensely(access) && sizeOf(access.layout.shape) === sizeOf((operation.outputs[0] as Value).type.shape);
+}
+
+/** Values of the group that something outside it reads. */
+export function storedValues(group: Group, consumers: ReadonlyMap<Value, number>): Value[] {
+  const inside = new Map<Value, number>();
+  for (const member of group.members) for (const { value } of member.inputs) inside.set(value, (inside.get(value) ?? 0) + 1);
+  const own = [...(group.head ? group.head.outputs.slice(0, 1) : []), ...group.members.flatMap((member) => member.outputs)];
+  return own.filter((value) => (consumers.get(value) ?? 0) > (inside.get(value) ?? 0));
+}
+
+/** The values from outside that the chain reads, each once. */
+export function chainInputs(group: Group): Value[] {
+  const own = new Set([...(group.head?.outputs ?? []), ...group.members.flatMap((member) => member.outputs)]);
+  const read = group.members.flatMap((member) => member.inputs.map(({ value }) => value)).filter((value) => !own.has(value));
+  return [...new Set(read)];
+}
+
+function bindingCount(group: Group, consumers: ReadonlyMap<Value, number>): number {
+  const chain = chainInputs(group).length + storedValues(group, consumers).length;
+  // A head brings its own bindings; `output` is counted among the stored values.
+  return group.head ? chain + group.head.inputs.length + group.head.outputs.length - 1 + 1 : chain;
+}
+
+/** Elementwise groups with one result, read by one kernel that takes a prologue and by nothing else, move into that kernel. */
+function absorbPrologues(groups: Group[], groupOf: ReadonlyMap<Value, Group>, consumers: ReadonlyMap<Value, number>, profile: DeviceProfile): Group[] {
+  const absorbed = new Set<Group>();
+  for (const group of groups) {
+    const head = group.head;
+    if (head?.kind !== 'kernel' || (head.node.op.lowering as KernelLowering).load !== true) continue;
+    const access = head.inputs[0] as Access;
+    const producer = groupOf.get(access.value);
+    if (!producer || producer.head || producer.prologue || absorbed.has(producer) || consumers.get(access.value) !== 1) continue;
+    const stored = storedValues(producer, consumers);
+    if (stored.length !== 1 || access.value.type.dtype !== 'f32' || !coversDensely(access)) continue;
+    if (bindingCount(group, consumers) - 1 + chainInputs(producer).length > profile.storageBuffers) continue;
+    group.prologue = producer;
+    absorbed.add(producer);
+  }
+  return groups.filter((group) => !absorbed.has(group));
+}
+
+/** The chain of a group for the kernel generator; `buffers` are `chainInputs(group)`, outputs `stored`. */
+export function chainOf(group: Group, buffers: readonly Value[], stored: readonly Value[]): Chain {
+  const stepOf = new Map<Value, number>();
+  if (group.head) stepOf.set(group.head.outputs[0] as Value, -1);
+  for (const [s, member] of group.members.entries()) stepOf.set(member.outputs[0] as Value, s);
+  const steps = group.members.map((member): ChainStep => {
+    const lowering = member.kind === 'copy' ? identity : (member.node.op.lowering as ElementwiseLowering);
+    const output = member.outputs[0] as Value;
+    return {
+      lowering,
+      attributes: member.kind === 'copy' ? {} : member.node.attributes,
+      arguments: member.inputs.map(({ value, layout }, index): Argument => {
+        const step = stepOf.get(value);
+        if (step !== undefined) return { step };
+        const buffer = buffers.indexOf(value);
+        if (lowering.tables?.includes(index)) return { table: buffer };
+        if (member.kind === 'copy') return { load: { buffer, layout } };
+        const window = windowOf(member, index);
+        if (window) return { load: { buffer, layout: window.layout, window } };
+        return { load: { buffer, layout: broadcastAccess(member, index) } };
+      }),
+      argumentTypes: member.inputs.map(({ value }): DType => value.type.dtype),
+      dtype: output.type.dtype,
+      shape: output.type.shape,
+    };
+  });
+  return {
+    size: group.size,
+    buffers: buffers.map((value) => value.type.dtype),
+    steps,
+    outputs: stored.map((value) => stepOf.get(value) as number),
+  };
+}
+
+const identity: ElementwiseLowering = { kind: 'elementwise', expression: ([x]) => x as string };
+export { countConsumers };

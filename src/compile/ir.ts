@@ -1,0 +1,199 @@
+import { UnsupportedError } from '../errors.ts';
+import { dtypes } from '../graph/dtype.ts';
+import type { Node, TensorType } from '../graph/node.ts';
+import type { ElementwiseLowering, KernelLowering, Window } from '../graph/op.ts';
+import { denseLayout, expandLayout, isDense, type Layout, sizeOf } from '../graph/shape.ts';
+import type { Operand } from '../kernels/kernel.ts';
+import type { Tensor } from '../tensor.ts';
+
+/**
+ * The graph as the compiler sees it: views are gone (they live on as the layouts of accesses), and what is left either
+ * is a leaf or computes something.
+ */
+
+/** A stretch of memory with a meaning. `layout` says how the logical elements lie in it. */
+export interface Value {
+  readonly type: TensorType;
+  readonly layout: Layout;
+  readonly label: string;
+  readonly leaf: boolean;
+  /** The value in whose memory this one lies, `offset` elements from its start. Packs and segments of them are so. */
+  parent?: { readonly value: Value; readonly offset: number };
+}
+
+/** The value that owns the memory. */
+export function rootOf(value: Value): Value {
+  let root = value;
+  while (root.parent) root = root.parent.value;
+  return root;
+}
+
+/** Where sub-ranges of a buffer may start, in elements: WebGPU's 256 bytes. */
+export const alignment = 64;
+
+/** A part of another value, from element `offset` on. */
+export function partOf(value: Value, offset: number, type: TensorType, label = value.label): Value {
+  return { type: { shape: type.shape, dtype: type.dtype }, layout: denseLayout(type.shape), label, leaf: value.leaf, parent: { value, offset } };
+}
+
+/** One reader's way to look at a value. */
+export interface Access {
+  readonly value: Value;
+  readonly layout: Layout;
+}
+
+export interface Operation {
+  readonly node: Node;
+  readonly inputs: readonly Access[];
+  readonly outputs: readonly Value[];
+  /** `copy` makes a dense value of an access that its reader can't take as it lies. */
+  readonly kind: 'elementwise' | 'kernel' | 'pack' | 'scan' | 'copy';
+}
+
+export interface Lowered {
+  readonly operations: readonly Operation[];
+  /** Leaves by tensor, in the order of their first use. */
+  readonly leaves: ReadonlyMap<Tensor, Value>;
+  /** The roots, each dense in a value. */
+  readonly roots: readonly Access[];
+}
+
+/** Bytes that a value of this type takes. */
+export function byteSize(type: TensorType): number {
+  return sizeOf(type.shape) * dtypes[type.dtype].bytes;
+}
+
+/** Resolves views and inserts copies where a reader needs dense memory. `isLeaf` tells which values come from outside. */
+export function lower(nodes: readonly Node[], roots: readonly Tensor[], isLeaf: (tensor: Tensor) => boolean, needed: readonly Tensor[] = []): Lowered {
+  const operations: Operation[] = [];
+  const accesses = new Map<Tensor, Access>();
+  const leaves = new Map<Tensor, Value>();
+  const copies = new Map<Tensor, Access>();
+
+  const accessOf = (tensor: Tensor): Access => {
+    const known = accesses.get(tensor);
+    if (known) return known;
+    if (!isLeaf(tensor)) throw new UnsupportedError(`[compile] ${tensor.node.op.name} is used before it is recorded`);
+    const value: Value = { type: tensor, layout: denseLayout(tensor.shape), label: tensor.node.op.name, leaf: true };
+    leaves.set(tensor, value);
+    const access = { value, layout: value.layout };
+    accesses.set(tensor, access);
+    return access;
+  };
+
+  const dense = (tensor: Tensor): Access => {
+    const access = accessOf(tensor);
+    if (coversDensely(access)) return access;
+    const known = copies.get(tensor);
+    if (known) return known;
+    let value: Value;
+    if (isDense(access.layout) && access.layout.offset % alignment === 0) value = partOf(access.value, access.layout.offset, tensor);
+    else {
+      value = plainValue(tensor, `copy of ${tensor.node.op.name}`);
+      operations.push({ node: tensor.node, inputs: [access], outputs: [value], kind: 'copy' });
+    }
+    const copy = { value, layout: value.layout };
+    copies.set(tensor, copy);
+    return copy;
+  };
+
+  for (const node of nodes) {
+    const { op } = node;
+    const lowering = op.lowering;
+    if (lowering.kind === 'leaf') continue;
+    if (lowering.kind === 'segment') {
+      const source = dense(node.inputs[0] as Tensor).value;
+      const value = partOf(source, node.attributes.offset as number, node.types[0] as TensorType);
+      accesses.set(node.outputs[0] as Tensor, { value, layout: value.layout });
+      continue;
+    }
+    if (lowering.kind === 'view') {
+      const source = node.inputs[0] as Tensor;
+      for (const [index, output] of node.outputs.entries()) {
+        const input = accessOf(source);
+        const layout = lowering.layout(input.layout, node, index);
+        const copy = layout ? input : dense(source);
+        accesses.set(output, { value: copy.value, layout: layout ?? (lowering.layout(copy.layout, node, index) as Layout) });
+      }
+      continue;
+    }
+    const joined = lowering.kind === 'elementwise' ? joinedView(node, lowering, accessOf) : null;
+    if (joined) {
+      accesses.set(node.outputs[0] as Tensor, joined);
+      continue;
+    }
+    const inputs = node.inputs.map((tensor, index) => {
+      const access = accessOf(tensor);
+      if (lowering.kind === 'elementwise') return access;
+      if (lowering.kind === 'kernel' && lowering.strided?.(operandOf(access), index, node)) return access;
+      return dense(tensor);
+    });
+    const outputs = node.outputs.map((tensor, index): Value => {
+      const layout = (lowering.kind === 'kernel' && lowering.outputLayout?.(node, index)) || denseLayout(tensor.shape);
+      return { type: tensor, layout, label: op.name, leaf: false };
+    });
+    for (const [i, tensor] of node.outputs.entries()) {
+      const value = outputs[i] as Value;
+      accesses.set(tensor, { value, layout: value.layout });
+    }
+    operations.push({ node, inputs, outputs, kind: lowering.kind });
+  }
+  needed.forEach(accessOf);
+  return { operations, leaves, roots: roots.map(dense) };
+}
+
+function plainValue(type: TensorType, label: string): Value {
+  return { type: { shape: type.shape, dtype: type.dtype }, layout: denseLayout(type.shape), label, leaf: false };
+}
+
+export function operandOf(access: Access): Operand {
+  return { ...access.layout, dtype: access.value.type.dtype };
+}
+
+/** True where the access walks its whole value in memory order, so that any kernel can read it. */
+export function coversDensely({ value, layout }: Access): boolean {
+  return layout.offset === 0 && isDense(layout) && sizeOf(layout.shape) === sizeOf(value.type.shape);
+}
+
+/** The window of an input of an elementwise op in the op's own index space. */
+export function windowOf(operation: Operation, index: number): Window | null {
+  const lowering = operation.node.op.lowering as ElementwiseLowering;
+  const layout = (operation.inputs[index] as Access).layout;
+  return lowering.window?.(layout, index, operation.node) ?? null;
+}
+
+/** The layout of an input of an elementwise op, stretched to the op's shape. */
+export function broadcastAccess(operation: Operation, index: number): Layout {
+  const { layout } = operation.inputs[index] as Access;
+  return expandLayout(layout, (operation.outputs[0] as Value).type.shape);
+}
+
+/**
+ * A concatenation whose parts already lie side by side in one value (the gradients of a split) is that value seen
+ * whole: null where it is not.
+ */
+function joinedView(node: Node, lowering: ElementwiseLowering, accessOf: (tensor: Tensor) => Access): Access | null {
+  if (!lowering.window || node.inputs.length < 2) return null;
+  const shape = (node.types[0] as TensorType).shape;
+  let joined: Access | null = null;
+  let covered = 0;
+  for (const [index, tensor] of node.inputs.entries()) {
+    const access = accessOf(tensor);
+    const window = lowering.window(access.layout, index, node);
+    if (window.low !== covered) return null;
+    covered = window.high;
+    if (!joined) joined = { value: access.value, layout: { ...window.layout, shape } };
+    const same =
+      joined.value === access.value &&
+      joined.layout.offset === window.layout.offset &&
+      shape.every((extent, d) => extent === 1 || tensor.shape[d] === 1 || joined?.layout.strides[d] === window.layout.strides[d]);
+    if (!same) return null;
+  }
+  return joined && covered === shape[(lowering.window((joined as Access).layout, 0, node)).axis] ? joined : null;
+}
+
+/** True for kernels that take an elementwise tail, and elementwise operations themselves. */
+export function takesTail(operation: Operation): boolean {
+  if (operation.kind === 'elementwise' || operation.kind === 'copy') return true;
+  return operation.kind === 'kernel' && (operation.node.op.lowering as KernelLowering).store === true;
+}

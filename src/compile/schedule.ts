@@ -1,0 +1,165 @@
+import { UnsupportedError } from '../errors.ts';
+import type { KernelLowering } from '../graph/op.ts';
+import { denseLayout, formatShape } from '../graph/shape.ts';
+import { elementwiseKernel, loadHook, storeHook } from '../kernels/elementwise.ts';
+import type { BindingSource, DeviceProfile, Dispatch, KernelCall } from '../kernels/kernel.ts';
+import { type SpecialisedShader, specialise } from '../kernels/specialise.ts';
+import { chainInputs, chainOf, countConsumers, fuse, type Group, storedValues } from './fusion.ts';
+import { type Access, alignment, byteSize, type Lowered, type Operation, operandOf, rootOf, type Value } from './ir.ts';
+import { expandScan } from './scan.ts';
+
+/** What the device is told, in order: run a kernel, or copy bytes. */
+export type Command = DispatchCommand | CopyCommand;
+
+export interface DispatchCommand {
+  readonly kind: 'dispatch';
+  readonly label: string;
+  readonly dispatch: Dispatch;
+  readonly shader: SpecialisedShader;
+  readonly bindings: readonly Value[];
+  /** What was fused into the kernel, for `explain`. */
+  readonly fused: readonly string[];
+  /** The sentence to throw when the kernel sets the status word. */
+  readonly badData?: string | undefined;
+}
+
+export interface CopyCommand {
+  readonly kind: 'copy';
+  readonly label: string;
+  readonly from: Value;
+  readonly to: Value;
+}
+
+/** The device's status word, which kernels set when they meet bad data. */
+export const statusValue: Value = { type: { shape: [1], dtype: 'u32' }, layout: denseLayout([1]), label: 'status', leaf: true };
+
+export interface Schedule {
+  readonly commands: readonly Command[];
+  /** Values that `pack` gathers: their memory is zeroed once and not shared, so that the gaps between parts stay zero. */
+  readonly packs: ReadonlySet<Value>;
+}
+
+/** Turns the graph into commands: fuses, picks kernels, specialises them. */
+export function schedule(lowered: Lowered, profile: DeviceProfile): Schedule {
+  const commands: Command[] = [];
+  const packs = new Set<Value>();
+  const consumers = countConsumers(lowered);
+  for (const group of fuse(lowered, profile)) {
+    if (group.head?.kind === 'pack') {
+      commands.push(...gather(group.head, commands, packs));
+    } else if (group.head?.kind === 'scan') {
+      commands.push(...expandScan(group.head, profile, (body) => schedule(body, profile), (value) => consumers.has(value)));
+    } else {
+      commands.push(...groupCommands(group, consumers, profile));
+    }
+  }
+  return { commands, packs };
+}
+
+function groupCommands(group: Group, consumers: ReadonlyMap<Value, number>, profile: DeviceProfile): Command[] {
+  const buffers = chainInputs(group);
+  const stored = storedValues(group, consumers);
+  const fused = [...(group.prologue?.members ?? []), ...group.members].map((member) => (member.kind === 'copy' ? 'copy' : member.node.op.name));
+  if (!group.head) {
+    if (stored.length === 0) return [];
+    const names = fused.slice(0, 4).join('+') + (fused.length > 4 ? `+${fused.length - 4}` : '');
+    const call = elementwiseKernel(chainOf(group, buffers, stored), names, profile);
+    return emit(call, buffers, stored, fused);
+  }
+  const { head } = group;
+  const lowering = head.node.op.lowering as KernelLowering;
+  const inputs = head.inputs.map(({ value }) => value);
+  const outputs = [...head.outputs];
+  const hooks: { store?: ReturnType<typeof storeHook>; load?: ReturnType<typeof loadHook> } = {};
+  if (group.prologue) {
+    const source = group.prologue;
+    const sources = chainInputs(source);
+    hooks.load = loadHook(chainOf(source, sources, storedValues(source, consumers)));
+    inputs.splice(0, 1, ...sources);
+  }
+  if (group.members.length > 0) {
+    const primary = stored.findIndex((value) => value.type.dtype === 'f32');
+    const chain = chainOf(group, buffers, stored);
+    hooks.store = storeHook(chain, inputs.length, primary, outputs.length);
+    outputs[0] = stored[primary] as Value;
+    outputs.push(...stored.filter((_, i) => i !== primary));
+    inputs.push(...buffers);
+  }
+  const call = lowering.problem(head.node, head.inputs.map(operandOf), hooks).call(profile);
+  return emit(call, inputs, outputs, fused, lowering.badData?.(head.node));
+}
+
+function emit(call: KernelCall, inputs: readonly Value[], outputs: readonly Value[], fused: readonly string[], badData?: string): Command[] {
+  const scratch = (call.scratch ?? []).map((bytes): Value => {
+    const shape = [Math.ceil(bytes / 4)];
+    return { type: { shape, dtype: 'f32' }, layout: denseLayout(shape), label: 'scratch', leaf: false };
+  });
+  const commands: Command[] = [];
+  for (const dispatch of call.dispatches) {
+    const shader = specialise(dispatch);
+    const bindings = dispatch.bindings.map((source) => {
+      if (source.kind === 'inout') commands.push({ kind: 'copy', label: 'in place', from: at(inputs, source.input), to: at(outputs, source.output) });
+      return bound(source, inputs, outputs, scratch);
+    });
+    const label = `${dispatch.kernel} ${formatShape((outputs[0] as Value).type.shape)}`;
+    commands.push({ kind: 'dispatch', label, dispatch, shader, bindings, fused, badData });
+  }
+  return commands;
+}
+
+function bound(source: BindingSource, inputs: readonly Value[], outputs: readonly Value[], scratch: readonly Value[]): Value {
+  switch (source.kind) {
+    case 'input':
+      return at(inputs, source.index);
+    case 'output':
+      return at(outputs, source.index);
+    case 'inout':
+      return at(outputs, source.output);
+    case 'scratch':
+      return at(scratch, source.index);
+    case 'status':
+      return statusValue;
+  }
+}
+
+function at(values: readonly Value[], index: number): Value {
+  const value = values[index];
+  if (!value) throw new UnsupportedError(`[compile] a kernel binds value ${index} of ${values.length}`);
+  return value;
+}
+
+/** Gives each part of a pack its place in the pack's memory, so that its producer writes it there; copies where that can't be. */
+function gather(operation: Operation, before: readonly Command[], packs: Set<Value>): Command[] {
+  const pack = operation.outputs[0] as Value;
+  packs.add(pack);
+  const copies: Command[] = [];
+  const placed = new Set<Value>();
+  let offset = 0;
+  for (const { value } of operation.inputs) {
+    if (canPlace(value, placed, before)) {
+      (value as { parent?: Value['parent'] }).parent = { value: pack, offset };
+      placed.add(value);
+    } else copies.push({ kind: 'copy', label: 'pack', from: value, to: partOfPack(pack, value, offset) });
+    offset += Math.ceil(byteSize(value.type) / 4 / alignment) * alignment;
+  }
+  return copies;
+}
+
+function partOfPack(pack: Value, value: Value, offset: number): Value {
+  return { ...value, leaf: false, parent: { value: pack, offset } };
+}
+
+function canPlace(value: Value, placed: ReadonlySet<Value>, commands: readonly Command[]): boolean {
+  if (value.leaf || value.parent) return false;
+  // One buffer can't be bound for reading and writing in one dispatch, so no producer may read a neighbour in the pack.
+  return commands.every((command) => {
+    if (command.kind === 'copy') return rootOf(command.to) !== value;
+    const writes = command.bindings.some((bound, i) => command.shader.access[i] === 'w' && rootOf(bound) === value);
+    const reads = command.bindings.some((bound, i) => command.shader.access[i] === 'r' && placed.has(rootOf(bound)));
+    const written = command.bindings.some((bound, i) => command.shader.access[i] === 'w' && placed.has(bound));
+    const own = command.bindings.some((bound, i) => command.shader.access[i] === 'r' && rootOf(bound) === value);
+    return !(writes && reads) && !(written && own);
+  });
+}
+
+export type { Access };

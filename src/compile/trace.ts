@@ -1,0 +1,129 @@
+import { WeftError } from '../errors.ts';
+import { leaf, versionOp } from '../graph/leaf.ts';
+import type { TensorType } from '../graph/node.ts';
+import { applyOne, nestTrace, type Trace, withTrace } from '../graph/record.ts';
+import { markVersion, type State } from '../graph/state.ts';
+import type { Tensor } from '../tensor.ts';
+
+/** Records one run of a user's function: which states it reads and assigns, which host values it depends on. */
+export class StepTrace implements Trace {
+  readonly label = 'a compiled function';
+  /** States in the order of their first read, with the leaf that stands for the version at the start. */
+  readonly reads = new Map<State, Tensor>();
+  /** The last version of each assigned state. */
+  readonly writes = new Map<State, Tensor>();
+  readonly dynamics: { readonly leaf: Tensor; readonly values: () => readonly number[] }[] = [];
+  readonly guards: { readonly read: () => unknown; readonly expected: unknown }[] = [];
+  /** Accumulated gradients at this point, of the parameters that were asked about. */
+  readonly #gradients = new Map<State, Tensor | null>();
+  randomKey: Tensor | null = null;
+  randomStreams = 0;
+
+  run<T>(body: () => T): T {
+    nestTrace(this);
+    return withTrace(this, body);
+  }
+
+  read(state: State): Tensor {
+    const written = this.writes.get(state);
+    if (written) return written;
+    let tensor = this.reads.get(state);
+    if (!tensor) {
+      tensor = markVersion(this.leaf('state', state.type), state);
+      this.reads.set(state, tensor);
+    }
+    return tensor;
+  }
+
+  assign(state: State, value: Tensor): void {
+    this.read(state);
+    this.writes.set(state, markVersion(applyOne(versionOp, [value]), state));
+  }
+
+  dynamic(values: () => readonly number[], length: number): Tensor {
+    const tensor = this.leaf('dynamic', { shape: length === 1 ? [] : [length], dtype: 'f32' });
+    this.dynamics.push({ leaf: tensor, values });
+    return tensor;
+  }
+
+  random(): { key: Tensor; stream: number } {
+    this.randomKey ??= this.leaf('dynamic', { shape: [4], dtype: 'u32' });
+    return { key: this.randomKey, stream: this.randomStreams++ };
+  }
+
+  gradient(state: State): Tensor | null {
+    if (!this.#gradients.has(state)) {
+      const present = this.guard(() => state.hasGradient);
+      this.#gradients.set(state, present ? this.read(state.gradient as State) : null);
+    }
+    return this.#gradients.get(state) ?? null;
+  }
+
+  setGradient(state: State, value: Tensor | null): void {
+    this.gradient(state);
+    this.#gradients.set(state, value);
+  }
+
+  /** Gradients that are there at the end are kept in their slots; tells which parameters then have one. */
+  settleGradients(slotOf: (state: State) => State): Map<State, boolean> {
+    const present = new Map<State, boolean>();
+    for (const [state, gradient] of this.#gradients) {
+      present.set(state, gradient !== null);
+      if (gradient) this.run(() => this.assign(slotOf(state), gradient));
+    }
+    return present;
+  }
+
+  guard<T>(read: () => T): T {
+    const expected = read();
+    this.guards.push({ read, expected });
+    return expected;
+  }
+
+  private leaf(kind: 'state' | 'dynamic', type: TensorType): Tensor {
+    return withTrace(this, () => leaf(kind, type));
+  }
+}
+
+/** Records the body of a scan. It sees the values of the trace around it, and may change nothing outside. */
+export class BodyTrace implements Trace {
+  readonly label = 'the body of a scan';
+  readonly #around: Trace | null;
+
+  constructor(around: Trace | null) {
+    this.#around = around;
+  }
+
+  run<T>(body: () => T): T {
+    nestTrace(this);
+    return withTrace(this, body);
+  }
+
+  read(state: State): Tensor {
+    return withTrace(this.#around, () => state.value);
+  }
+
+  assign(state: State): void {
+    throw new WeftError(`[scan] the body assigns ${state.label}; return the value as a carry instead`);
+  }
+
+  gradient(): Tensor | null {
+    throw new WeftError('[scan] the body asks for a gradient; differentiate outside of the scan');
+  }
+
+  setGradient(): void {
+    this.gradient();
+  }
+
+  dynamic(): Tensor {
+    throw new WeftError('[scan] the body asks for a number that changes from step to step; pass it in xs instead');
+  }
+
+  random(): { key: Tensor; stream: number } {
+    throw new WeftError('[scan] the body draws random numbers; draw them outside for all steps and pass them in xs');
+  }
+
+  guard<T>(read: () => T): T {
+    return this.#around ? this.#around.guard(read) : read();
+  }
+}

@@ -1,0 +1,163 @@
+import { DeviceLostError, OutOfMemoryError, UnsupportedError, WeftError } from '../errors.ts';
+import { type DeviceProfile, defaultProfile, type SelectionProfile } from '../kernels/kernel.ts';
+import { BufferPool } from './buffers.ts';
+import { PipelineCache } from './pipelines.ts';
+import { Readback } from './readback.ts';
+
+export interface InitOptions {
+  /** A GPUDevice of your own; weft then asks for no adapter. */
+  device?: GPUDevice;
+  /** Default `high-performance`. */
+  powerPreference?: GPUPowerPreference;
+  /** Pins the kernel selection; by default it follows the adapter. */
+  profile?: SelectionProfile;
+  /** `default` keeps to the limits that every WebGPU device has; by default weft asks for what the adapter offers. */
+  limits?: 'default' | 'adapter';
+}
+
+/** Bytes and objects that a device holds. */
+export interface MemoryReport {
+  /** Bytes of buffers in use: tensors, states, plans. */
+  liveBytes: number;
+  /** Bytes of buffers kept for reuse. */
+  pooledBytes: number;
+  /** Live GPU buffers. */
+  buffers: number;
+  /** Tensors whose values lie on the device. */
+  tensors: number;
+  pipelines: number;
+}
+
+const wantedLimits = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxStorageBuffersPerShaderStage',
+] as const;
+
+/** A GPU device and what weft keeps with it: pipelines, buffers, the first error. */
+export class Device {
+  readonly gpu: GPUDevice;
+  readonly profile: DeviceProfile;
+  /** Vendor, architecture and description of the adapter, as far as the browser tells. */
+  readonly adapter: string;
+  readonly buffers: BufferPool;
+  readonly pipelines: PipelineCache;
+  readonly readback: Readback;
+  /** Set by kernels that meet bad data; see `statusLabels`. */
+  readonly status: GPUBuffer;
+  /** What the codes in the status word mean: code − 1 is the position here. */
+  readonly statusLabels: string[] = [];
+  #error: Error | null = null;
+  #lost: DeviceLostError | null = null;
+  /** Rejects when the device is lost; awaits race with it. */
+  readonly lost: Promise<never>;
+
+  constructor(gpu: GPUDevice, adapter: string, selection: SelectionProfile) {
+    this.gpu = gpu;
+    this.adapter = adapter;
+    const { limits } = gpu;
+    this.profile = {
+      selection,
+      storageBuffers: Math.max(defaultProfile.storageBuffers, limits.maxStorageBuffersPerShaderStage),
+      workgroupMemory: limits.maxComputeWorkgroupStorageSize,
+      invocations: limits.maxComputeInvocationsPerWorkgroup,
+      bindingBytes: limits.maxStorageBufferBindingSize,
+    };
+    this.buffers = new BufferPool(gpu);
+    this.pipelines = new PipelineCache(gpu);
+    this.readback = new Readback(this);
+    this.status = gpu.createBuffer({ label: 'weft status', size: 256, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
+    gpu.addEventListener('uncapturederror', (event) => {
+      this.#error ??= uncaptured(event.error);
+      event.preventDefault?.();
+    });
+    this.lost = gpu.lost.then((info) => {
+      this.#lost = new DeviceLostError(`[device] the GPU device was lost (${info.reason}): ${info.message || 'no reason given'}; call init() again and load your last checkpoint`);
+      throw this.#lost;
+    });
+    this.lost.catch(() => {});
+  }
+
+  /** Throws the first error since the last call, or the loss of the device. */
+  check(): void {
+    if (this.#lost) throw this.#lost;
+    const error = this.#error;
+    this.#error = null;
+    if (error) throw error;
+  }
+
+  get isLost(): boolean {
+    return this.#lost !== null;
+  }
+
+  /** Code under which a kernel reports bad data for `label`. */
+  statusCode(label: string): number {
+    const known = this.statusLabels.indexOf(label);
+    return known >= 0 ? known + 1 : this.statusLabels.push(label);
+  }
+
+  memory(): MemoryReport {
+    return { ...this.buffers.report(), pipelines: this.pipelines.size };
+  }
+
+  /** Gives the device back. What was not read is lost. */
+  destroy(): void {
+    this.gpu.destroy();
+  }
+}
+
+function uncaptured(error: GPUError): Error {
+  if (error instanceof GPUOutOfMemoryError) return new OutOfMemoryError(`[device] out of GPU memory: ${error.message}`);
+  return new WeftError(`[device] ${error.message}`);
+}
+
+let defaultDevice: Device | null = null;
+
+/** The device of the last `init()`. */
+export function currentDevice(): Device {
+  if (!defaultDevice) throw new UnsupportedError('[device] there is no device yet: call `await init()` first');
+  return defaultDevice;
+}
+
+/**
+ * Finds an adapter, opens a device and makes it the default for tensors that follow.
+ * Throws UnsupportedError where there is no WebGPU, saying what to do in this browser or runtime.
+ */
+export async function init(options: InitOptions = {}): Promise<Device> {
+  if (options.device) {
+    const selection = options.profile ?? (isSoftware(describe(options.device.adapterInfo)) ? 'software' : 'gpu');
+    defaultDevice = new Device(options.device, describe(options.device.adapterInfo), selection);
+    return defaultDevice;
+  }
+  const api = (globalThis.navigator as Navigator | undefined)?.gpu;
+  if (!api) throw new UnsupportedError(`[init] this runtime has no WebGPU: ${advice()}`);
+  const adapter = await api.requestAdapter({ powerPreference: options.powerPreference ?? 'high-performance' });
+  if (!adapter) throw new UnsupportedError(`[init] WebGPU is there, but no adapter: ${advice()}`);
+  const requiredLimits: Record<string, number> = {};
+  if (options.limits !== 'default') for (const name of wantedLimits) requiredLimits[name] = adapter.limits[name];
+  const features = (['shader-f16', 'subgroups', 'timestamp-query'] as GPUFeatureName[]).filter((feature) => adapter.features.has(feature));
+  const gpu = await adapter.requestDevice({ label: 'weft', requiredLimits, requiredFeatures: options.limits === 'default' ? [] : features });
+  const description = describe(adapter.info);
+  const software = adapter.info.isFallbackAdapter || isSoftware(description);
+  defaultDevice = new Device(gpu, description, options.profile ?? (software ? 'software' : 'gpu'));
+  return defaultDevice;
+}
+
+function describe(info: GPUAdapterInfo | undefined): string {
+  if (!info) return 'unknown adapter';
+  const parts = [info.vendor, info.architecture, info.device, info.description].filter(Boolean);
+  return [...new Set(parts)].join(' ') || 'unknown adapter';
+}
+
+function isSoftware(description: string): boolean {
+  return /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(description);
+}
+
+function advice(): string {
+  if ('Deno' in globalThis) return 'Deno needs a Vulkan, Metal or Direct3D 12 driver; on Debian and Ubuntu without a GPU, `apt-get install mesa-vulkan-drivers` brings a software one.';
+  if (typeof document === 'undefined') return 'Node.js has none of its own; run under Deno, or install the package `webgpu` and pass its device to init({ device }).';
+  return 'use Chrome or Edge 113+, Safari 26+ or Firefox 141+ over https or localhost; on Linux, Chrome may need chrome://flags/#enable-unsafe-webgpu. chrome://gpu tells what is blocked.';
+}

@@ -1,0 +1,52 @@
+import { WeftError } from '../errors.ts';
+import type { SpecialisedShader } from '../kernels/specialise.ts';
+
+/** Compute pipelines by the text of their shader. Each is compiled once for a device. */
+export class PipelineCache {
+  readonly #gpu: GPUDevice;
+  readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
+  readonly #layouts = new Map<string, { group: GPUBindGroupLayout; pipeline: GPUPipelineLayout }>();
+
+  constructor(gpu: GPUDevice) {
+    this.#gpu = gpu;
+  }
+
+  get size(): number {
+    return this.#pipelines.size;
+  }
+
+  /** The pipeline of a shader; many may be asked for at once, and compile in parallel. */
+  get(shader: SpecialisedShader, label: string): Promise<GPUComputePipeline> {
+    const known = this.#pipelines.get(shader.code);
+    if (known) return known;
+    const module = this.#gpu.createShaderModule({ code: shader.code, label });
+    const created = this.#gpu
+      .createComputePipelineAsync({ label, layout: this.layout(shader.access).pipeline, compute: { module, entryPoint: 'main' } })
+      .catch(async (error: unknown) => {
+        this.#pipelines.delete(shader.code);
+        const { messages } = await module.getCompilationInfo();
+        const details = messages.map(({ lineNum, message }) => `line ${lineNum}: ${message}\n  ${shader.code.split('\n')[lineNum - 1] ?? ''}`);
+        throw new WeftError([`[pipeline] ${label} does not compile on this device: ${error instanceof Error ? error.message : String(error)}`, ...details].join('\n'));
+      });
+    this.#pipelines.set(shader.code, created);
+    return created;
+  }
+
+  /** Binding 0 is the uniform block, then one storage buffer for each letter: `r` read, `w` read_write. */
+  layout(access: string): { group: GPUBindGroupLayout; pipeline: GPUPipelineLayout } {
+    const known = this.#layouts.get(access);
+    if (known) return known;
+    const storage = [...access].map((letter, i): GPUBindGroupLayoutEntry => ({
+      binding: i + 1,
+      visibility: GPUShaderStage.COMPUTE,
+      buffer: { type: letter === 'r' ? 'read-only-storage' : 'storage' },
+    }));
+    const group = this.#gpu.createBindGroupLayout({
+      label: `weft ${access}`,
+      entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' } }, ...storage],
+    });
+    const layouts = { group, pipeline: this.#gpu.createPipelineLayout({ label: `weft ${access}`, bindGroupLayouts: [group] }) };
+    this.#layouts.set(access, layouts);
+    return layouts;
+  }
+}

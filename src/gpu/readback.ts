@@ -1,0 +1,112 @@
+import { ValueError } from '../errors.ts';
+import type { Device } from './device.ts';
+
+/** A range to bring to the host. */
+export interface ReadRequest {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+const statusBytes = 256;
+
+/**
+ * A staging buffer that a plan's small results are copied to within its own submit, so that reading them later costs one
+ * `mapAsync`. It serves one step at a time; `generation` tells which.
+ */
+export class Staging {
+  readonly buffer: GPUBuffer;
+  generation = 0;
+  #reading: Promise<ArrayBuffer> | null = null;
+
+  constructor(device: Device, bytes: number) {
+    this.buffer = device.gpu.createBuffer({ label: 'weft staging', size: bytes + statusBytes, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ });
+  }
+
+  /** True while a read is under way: copying into the buffer then would be an error. */
+  get busy(): boolean {
+    return this.#reading !== null;
+  }
+
+  /** All bytes of the step that the buffer holds; several reads share one mapping. */
+  read(): Promise<ArrayBuffer> {
+    this.#reading ??= this.buffer.mapAsync(GPUMapMode.READ).then(
+      () => {
+        const bytes = this.buffer.getMappedRange().slice(0);
+        this.buffer.unmap();
+        this.#reading = null;
+        return bytes;
+      },
+      (error: unknown) => {
+        this.#reading = null;
+        throw error;
+      },
+    );
+    return this.#reading;
+  }
+}
+
+/** Brings values to the host through pooled staging buffers, together with the status word. */
+export class Readback {
+  readonly #device: Device;
+  readonly #free: Staging[] = [];
+
+  constructor(device: Device) {
+    this.#device = device;
+  }
+
+  /** Adds the copies to `encoder`, so that they travel in the caller's submit. The function that comes back waits for the bytes. */
+  record(encoder: GPUCommandEncoder, requests: readonly ReadRequest[]): () => Promise<ArrayBuffer[]> {
+    const offsets: number[] = [];
+    let bytes = 0;
+    for (const request of requests) {
+      offsets.push(bytes);
+      bytes += Math.ceil(request.bytes / 16) * 16;
+    }
+    const position = this.#free.findIndex((staging) => staging.buffer.size >= bytes + statusBytes && staging.buffer.size <= 4 * (bytes + statusBytes));
+    const staging = position >= 0 ? (this.#free.splice(position, 1)[0] as Staging) : new Staging(this.#device, Math.max(1024, bytes));
+    encoder.copyBufferToBuffer(this.#device.status, 0, staging.buffer, 0, 4);
+    for (const [i, { buffer, offset, bytes: length }] of requests.entries()) {
+      encoder.copyBufferToBuffer(buffer, offset, staging.buffer, statusBytes + (offsets[i] as number), length);
+    }
+    return async () => {
+      const all = await this.guarded(staging.read());
+      this.#free.push(staging);
+      if (this.#free.length > 8) this.#free.shift()?.buffer.destroy();
+      this.checkStatus(all);
+      return requests.map(({ bytes: length }, i) => all.slice(statusBytes + (offsets[i] as number), statusBytes + (offsets[i] as number) + length));
+    };
+  }
+
+  /** One submit that copies, one `mapAsync` that waits. */
+  async read(requests: readonly ReadRequest[]): Promise<ArrayBuffer[]> {
+    this.#device.check();
+    const encoder = this.#device.gpu.createCommandEncoder({ label: 'weft readback' });
+    const finish = this.record(encoder, requests);
+    this.#device.gpu.queue.submit([encoder.finish()]);
+    return finish();
+  }
+
+  /** Waits for a mapping, then reports errors that came up. A lost device shows as a mapping that fails. */
+  async guarded<T>(work: Promise<T>): Promise<T> {
+    try {
+      const result = await work;
+      this.#device.check();
+      return result;
+    } catch (error) {
+      // The news of the loss may come a moment after the failure that it causes.
+      await Promise.race([this.#device.lost.catch(() => {}), new Promise((resolve) => setTimeout(resolve, 50))]);
+      this.#device.check();
+      throw error;
+    }
+  }
+
+  /** The word that kernels set when they meet bad data: thrown once, with the op's label. */
+  checkStatus(bytes: ArrayBuffer): void {
+    const code = new Uint32Array(bytes, 0, 1)[0] as number;
+    if (code === 0) return;
+    this.#device.gpu.queue.writeBuffer(this.#device.status, 0, new Uint32Array(1));
+    throw new ValueError(this.#device.statusLabels[code - 1] ?? `[status] kernel reported code ${code}`);
+  }
+}
+export { statusBytes };

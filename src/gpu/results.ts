@@ -1,0 +1,81 @@
+import { sizeOf } from '../graph/shape.ts';
+import type { Tensor } from '../tensor.ts';
+import type { Storage } from './buffers.ts';
+import type { Device } from './device.ts';
+import { type ReadRequest, Staging, statusBytes } from './readback.ts';
+
+/** Results up to this size get a slot of the ring; the loss is one. */
+const slotBytes = 256;
+const slotCount = 1024;
+const stagingCount = 4;
+
+export function smallResult(tensor: { readonly shape: readonly number[] }): boolean {
+  return sizeOf(tensor.shape) * 4 <= slotBytes;
+}
+
+/**
+ * Memory of small results. Each step's results take the next slots of one buffer, so that a loop allocates nothing; a
+ * result that is still held when its slot comes round again moves to a buffer of its own. The same results also go to a
+ * staging buffer, so that reading them costs one mapping and no submit.
+ */
+export class ResultRing {
+  readonly #device: Device;
+  readonly #buffer: GPUBuffer;
+  readonly #owners = new Array<{ tensor: WeakRef<Tensor>; bytes: number } | undefined>(slotCount);
+  readonly #staging: Staging[];
+  #next = 0;
+  #current: Staging | null = null;
+  #position = 0;
+
+  constructor(device: Device, resultsPerStep: number) {
+    this.#device = device;
+    this.#buffer = device.buffers.create(slotCount * slotBytes, 'weft small results');
+    this.#staging = Array.from({ length: stagingCount }, () => new Staging(device, Math.max(1, resultsPerStep) * slotBytes));
+  }
+
+  /** Chooses a staging buffer for the step that is being encoded; none where all are being read. */
+  nextStep(encoder: GPUCommandEncoder): void {
+    const staging = this.#staging.shift() as Staging;
+    this.#staging.push(staging);
+    this.#current = staging.busy ? null : staging;
+    this.#position = 0;
+    if (!this.#current) return;
+    this.#current.generation++;
+    encoder.copyBufferToBuffer(this.#device.status, 0, this.#current.buffer, 0, 4);
+  }
+
+  /** Copies a result to the next slot and makes `tensor` its owner. */
+  take(tensor: Tensor, source: ReadRequest, encoder: GPUCommandEncoder): void {
+    const slot = this.#next++ % slotCount;
+    this.#moveOut(slot, encoder);
+    const offset = slot * slotBytes;
+    encoder.copyBufferToBuffer(source.buffer, source.offset, this.#buffer, offset, source.bytes);
+    const storage: Storage = { buffer: this.#buffer, offset, bytes: source.bytes, release: () => {} };
+    tensor.settle(this.#device, storage);
+    this.#owners[slot] = { tensor: new WeakRef(tensor), bytes: source.bytes };
+    const staging = this.#current;
+    if (!staging) return;
+    const at = statusBytes + this.#position++ * slotBytes;
+    encoder.copyBufferToBuffer(source.buffer, source.offset, staging.buffer, at, source.bytes);
+    const { generation } = staging;
+    tensor.staged = async () => {
+      if (staging.generation !== generation) return null;
+      const all = await this.#device.readback.guarded(staging.read());
+      this.#device.readback.checkStatus(all);
+      return all.slice(at, at + source.bytes);
+    };
+  }
+
+  #moveOut(slot: number, encoder: GPUCommandEncoder): void {
+    const owner = this.#owners[slot];
+    const tensor = owner?.tensor.deref();
+    if (!owner || !tensor) return;
+    const own = this.#device.buffers.allocate(owner.bytes, 'weft kept result');
+    encoder.copyBufferToBuffer(this.#buffer, slot * slotBytes, own.buffer, 0, owner.bytes);
+    tensor.settle(this.#device, own);
+  }
+}
+
+export function ringOf(device: Device, resultsPerStep: number): ResultRing {
+  return new ResultRing(device, resultsPerStep);
+}

@@ -1,0 +1,221 @@
+import { buildProgram } from '../compile/program.ts';
+import { UnsupportedError, WeftError } from '../errors.ts';
+import { dtypes, type HostArray } from '../graph/dtype.ts';
+import { type Node, reachable } from '../graph/node.ts';
+import type { OpDef, ScanLowering } from '../graph/op.ts';
+import { currentTrace, eagerNodeCount, takeEagerNodes } from '../graph/record.ts';
+import { sizeOf } from '../graph/shape.ts';
+import { pendingStates } from '../graph/state.ts';
+import type { Tensor } from '../tensor.ts';
+import { currentDevice, type Device } from './device.ts';
+import { Executable, type Range } from './executable.ts';
+
+/**
+ * Uncompiled use: the graph behind a value is compiled when the value is wanted, and the plan is kept by the graph's
+ * structure, so that a loop compiles once.
+ */
+
+/** Eager plans that a device keeps. */
+const keptPlans = 256;
+/** Nodes after which pending states are computed even though nobody has asked. */
+const longestChain = 1000;
+
+/** Work on the queue goes in program order, though compiling makes it asynchronous. */
+let queue: Promise<unknown> = Promise.resolve();
+export function inOrder<T>(work: () => Promise<T>): Promise<T> {
+  const result = queue.then(work);
+  queue = result.catch(() => {});
+  return result;
+}
+
+/** Values that the next flush computes and keeps, besides states: the loss that was differentiated. */
+const kept = new Set<WeakRef<Tensor>>();
+export function keepAtFlush(tensor: Tensor): void {
+  kept.add(new WeakRef(tensor));
+}
+
+let flushError: unknown = null;
+
+/** Computes pending assignments in the background; errors show at the next await. Called by optimizers. */
+export function flush(): void {
+  if (currentTrace()) return;
+  const roots = takePending();
+  if (roots.length > 0) {
+    inOrder(() => compute(roots)).catch((error: unknown) => {
+      flushError ??= error;
+    });
+  }
+}
+
+/** Called for every op: a long chain of eager ops is computed before it grows without bound. */
+export function flushIfLong(): void {
+  if (eagerNodeCount() > longestChain && pendingStates.size > 0) flush();
+}
+
+function takePending(): Tensor[] {
+  takeEagerNodes();
+  const roots = [...pendingStates].map((state) => state.committed);
+  pendingStates.clear();
+  for (const reference of kept) {
+    const tensor = reference.deref();
+    if (tensor && !tensor.isComputed) roots.push(tensor);
+  }
+  kept.clear();
+  return roots;
+}
+
+/** Waits until `tensors`, and all pending states, are computed. */
+export async function materialise(tensors: readonly Tensor[]): Promise<void> {
+  if (currentTrace()) {
+    throw new WeftError(`[read] a value is read inside ${currentTrace()?.label}; return it and read it outside, since the function runs once while it is traced`);
+  }
+  const roots = [...takePending(), ...tensors];
+  await inOrder(() => compute(roots));
+  const error = flushError;
+  flushError = null;
+  if (error) throw error;
+}
+
+/** Brings values to the host: one submit and one mapping for all of them. */
+export async function readAll(tensors: readonly Tensor[]): Promise<HostArray[]> {
+  const versions = tensors.map((tensor) => tensor.version);
+  await materialise(versions);
+  const results = new Array<HostArray>(versions.length);
+  const onDevice: { tensor: Tensor; index: number }[] = [];
+  for (const [index, tensor] of versions.entries()) {
+    if (tensor.host) results[index] = tensor.host.slice() as HostArray;
+    else onDevice.push({ tensor, index });
+  }
+  if (onDevice.length === 0) return results;
+  const device = deviceOf(onDevice.map(({ tensor }) => tensor));
+  const bytes = await device.readback.read(
+    onDevice.map(({ tensor }) => {
+      const { buffer, offset } = tensor.storageOn(device);
+      return { buffer, offset, bytes: sizeOf(tensor.shape) * 4 };
+    }),
+  );
+  for (const [i, { tensor, index }] of onDevice.entries()) {
+    results[index] = new dtypes[tensor.dtype].array(bytes[i] as ArrayBuffer) as HostArray;
+  }
+  return results;
+}
+
+/** The device that all of these lie on, or the default where they lie on none yet. */
+export function deviceOf(tensors: readonly Tensor[]): Device {
+  let device: Device | null = null;
+  for (const tensor of tensors) {
+    if (!tensor.device) continue;
+    if (device && device !== tensor.device) {
+      throw new UnsupportedError('[device] the tensors of one computation lie on two devices; read the values of one and make tensors of them on the other');
+    }
+    device = tensor.device;
+  }
+  return device ?? currentDevice();
+}
+
+interface CachedPlan {
+  readonly executable: Executable;
+  /** For each leaf of the program, its position in the canonical order of the graph. */
+  readonly leafOrder: readonly number[];
+}
+const plans = new WeakMap<Device, Map<string, Promise<CachedPlan>>>();
+
+async function compute(wanted: readonly Tensor[]): Promise<void> {
+  const roots = [...new Set(wanted)].filter((tensor) => !tensor.isComputed);
+  if (roots.length === 0) return;
+  const nodes = reachable(roots, (tensor) => tensor.isComputed);
+  const { key, leaves } = structure(nodes, roots);
+  const device = deviceOf(leaves);
+  device.check();
+  const plan = await cachedPlan(device, key, roots, leaves);
+  const { executable } = plan;
+  executable.bind(plan.leafOrder.map((position): Range => (leaves[position] as Tensor).storageOn(device)));
+  const encoder = device.gpu.createCommandEncoder({ label: 'weft eager' });
+  executable.encode(encoder);
+  for (const [i, root] of roots.entries()) {
+    const bytes = sizeOf(root.shape) * 4;
+    const storage = device.buffers.allocate(bytes, `weft ${root.node.op.name}`);
+    const from = executable.range(executable.program.results[i] as (typeof executable.program.results)[number]);
+    encoder.copyBufferToBuffer(from.buffer, from.offset, storage.buffer, 0, bytes);
+    root.settle(device, storage);
+  }
+  device.gpu.queue.submit([encoder.finish()]);
+  device.check();
+}
+
+function cachedPlan(device: Device, key: string, roots: readonly Tensor[], leaves: readonly Tensor[]): Promise<CachedPlan> {
+  const cache = plans.get(device) ?? new Map<string, Promise<CachedPlan>>();
+  plans.set(device, cache);
+  const known = cache.get(key);
+  if (known) {
+    cache.delete(key);
+    cache.set(key, known);
+    return known;
+  }
+  const made = (async () => {
+    const program = buildProgram({ results: roots, updates: [] }, (tensor) => tensor.isComputed, device.profile);
+    const leafOrder = program.leaves.map(({ tensor }) => leaves.indexOf(tensor));
+    return { executable: await Executable.create(device, program), leafOrder };
+  })();
+  cache.set(key, made);
+  made.catch(() => cache.delete(key));
+  for (const [oldest, plan] of cache) {
+    if (cache.size <= keptPlans) break;
+    cache.delete(oldest);
+    plan.then(({ executable }) => executable.destroy(), () => {});
+  }
+  return made;
+}
+
+/** A text that is equal for graphs that differ only in the contents of their leaves; and the leaves in its order. */
+function structure(nodes: readonly Node[], roots: readonly Tensor[]): { key: string; leaves: Tensor[] } {
+  const position = new Map<Node, number>();
+  const leafPosition = new Map<Tensor, number>();
+  const leaves: Tensor[] = [];
+  const reference = (tensor: Tensor): string => {
+    const node = position.get(tensor.node);
+    if (node !== undefined && !tensor.isComputed) return `${node}.${tensor.index}`;
+    let at = leafPosition.get(tensor);
+    if (at === undefined) {
+      at = leaves.push(tensor) - 1;
+      leafPosition.set(tensor, at);
+      return `L${at}:${tensor.dtype}${tensor.shape.join('x')}`;
+    }
+    return `L${at}`;
+  };
+  const parts: string[] = [];
+  for (const node of nodes) {
+    parts.push(`${identityOf(node.op)}${JSON.stringify(node.attributes)}(${node.inputs.map(reference).join()})${scanKey(node)}`);
+    position.set(node, position.size);
+  }
+  return { key: `${parts.join(';')}>${roots.map(reference).join()}`, leaves };
+}
+
+/** Users may define ops of one name twice; scans make an op for each call and tell them apart by their bodies. */
+const identities = new WeakMap<OpDef, string>();
+let identityCount = 0;
+function identityOf(op: OpDef): string {
+  if (op.lowering.kind === 'scan') return op.name;
+  let identity = identities.get(op);
+  if (!identity) {
+    identity = `${op.name}#${identityCount++}`;
+    identities.set(op, identity);
+  }
+  return identity;
+}
+
+function scanKey(node: Node): string {
+  if (node.op.lowering.kind !== 'scan') return '';
+  const { body, length, reverse } = node.op.lowering as ScanLowering;
+  const given = new Set([...body.carries, ...body.slices, ...body.captured]);
+  const inner = structureOfBody(body.outputs, given);
+  return `{${length},${reverse},${inner}}`;
+}
+
+function structureOfBody(outputs: readonly Tensor[], given: ReadonlySet<Tensor>): string {
+  const order = [...given];
+  const nodes = reachable(outputs, (tensor) => given.has(tensor));
+  const position = new Map(nodes.map((node, i) => [node, i]));
+  const reference = (tensor: Tensor) => (given.has(tensor) ? `G${order.indexOf(tensor)}:${tensor.shape.join('x')}` : `${position.get(tensor.node)}.${tensor.index}`);
+  return [...nodes.map((node) => `${identityOf(node.op)}${JSON.stringify(node.attributes)}(${node.inputs.map(reference).join()})${scanKey(node)}`), outputs.map(reference).join()].join(';');
+}

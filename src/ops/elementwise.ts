@@ -1,0 +1,284 @@
+import { DTypeError, ValueError } from '../errors.ts';
+import type { DType } from '../graph/dtype.ts';
+import type { Attributes, TensorType } from '../graph/node.ts';
+import type { ExpressionContext, OpDef } from '../graph/op.ts';
+import { applyOne } from '../graph/record.ts';
+import { broadcastShapes, checkShape, type Shape } from '../graph/shape.ts';
+import type { Tensor } from '../tensor.ts';
+
+/**
+ * Elementwise ops: one row each of name, types, WGSL expression and gradient. Chains of them fuse into one kernel, or into
+ * the kernel that makes their input. `V` stands for f32 or vec4<f32>; functions that end in `_` are in
+ * shaders/lib/elementwise.wgsl.
+ */
+interface Row {
+  readonly inputs: readonly (readonly DType[])[];
+  /** Type of the result; that of the first input where left out. */
+  readonly output?: DType | ((attributes: Attributes) => DType);
+  expression(inputs: readonly string[], attributes: Attributes, context: ExpressionContext): string;
+  /** Gradients of the inputs from that of the output; `y` is the output, which the rule may use. */
+  gradient?(dy: Tensor, inputs: readonly Tensor[], y: Tensor, attributes: Attributes): readonly (Tensor | null)[];
+}
+
+const float: readonly DType[] = ['f32'];
+const number: readonly DType[] = ['f32', 'i32', 'u32'];
+const any: readonly DType[] = ['f32', 'i32', 'u32', 'bool'];
+const bool: readonly DType[] = ['bool'];
+
+type Rule = (dy: Tensor, x: Tensor, y: Tensor, attributes: Attributes) => Tensor | null;
+function unary(name: string, expression: (x: string, attributes: Attributes, context: ExpressionContext) => string, rule?: Rule, types = float): OpDef {
+  return op(name, {
+    inputs: [types],
+    expression: ([x], attributes, context) => expression(x as string, attributes, context),
+    ...(rule ? { gradient: (dy, [x], y, attributes) => [rule(dy, x as Tensor, y, attributes)] } : {}),
+  });
+}
+
+function op(name: string, row: Row): OpDef {
+  return {
+    name,
+    infer: (inputs, attributes) => [inferRow(name, row, inputs, attributes)],
+    lowering: { kind: 'elementwise', expression: row.expression },
+    ...(row.gradient
+      ? {
+          gradient: (node, [dy]) =>
+            dy ? (row.gradient as NonNullable<Row['gradient']>)(dy, node.inputs, node.outputs[0] as Tensor, node.attributes) : node.inputs.map(() => null),
+        }
+      : {}),
+  };
+}
+
+function inferRow(name: string, row: Row, inputs: readonly TensorType[], attributes: Attributes): TensorType {
+  for (const [i, { dtype }] of inputs.entries()) {
+    const wanted = row.inputs[i] as readonly DType[];
+    if (!wanted.includes(dtype)) throw new DTypeError(`[${name}] input ${i} must be ${wanted.join(' or ')}, got ${dtype}; use .cast('${wanted[0]}')`);
+  }
+  // Inputs that may be of several types must agree; a condition has a type of its own.
+  const free = inputs.filter((_, i) => (row.inputs[i] as readonly DType[]).length > 1);
+  const differing = free.find(({ dtype }) => dtype !== free[0]?.dtype);
+  if (differing) throw new DTypeError(`[${name}] the inputs are ${free[0]?.dtype} and ${differing.dtype}; weft never promotes, so cast one: .cast('${free[0]?.dtype}')`);
+  const own = (free[0] ?? inputs[0])?.dtype as DType;
+  const output = typeof row.output === 'function' ? row.output(attributes) : (row.output ?? own);
+  return { shape: broadcastShapes(name, inputs.map(({ shape }) => shape)), dtype: output };
+}
+
+/** A WGSL literal of the given element type. f32 values are clamped to the finite range: shaders know no infinity. */
+export function literal(value: number, dtype: DType): string {
+  if (dtype === 'bool') return value ? 'true' : 'false';
+  if (dtype === 'u32') return `${Math.trunc(value) >>> 0}u`;
+  if (dtype === 'i32') return Math.trunc(value) === -2147483648 ? 'i32(-2147483647 - 1)' : `i32(${Math.trunc(value)})`;
+  const finite = Math.fround(Math.min(Math.max(value, -3.4028234e38), 3.4028234e38));
+  const text = String(finite);
+  return /[.e]/.test(text) ? text : `${text}.0`;
+}
+const f = (value: unknown, { types }: ExpressionContext) => `${types.f32}(${literal(value as number, 'f32')})`;
+
+// ── constants ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const fullOp: OpDef = {
+  name: 'full',
+  infer: (_, { shape, dtype }) => [{ shape: shape as Shape, dtype: dtype as DType }],
+  lowering: { kind: 'elementwise', expression: (_, { value }, { types, dtype }) => `${types[dtype]}(${literal(value as number, dtype)})` },
+};
+/** A tensor of one repeated value. Numbers outside f32's range become its largest finite value. */
+export function full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor {
+  if (Number.isNaN(value)) throw new ValueError('[full] the value is NaN');
+  return applyOne(fullOp, [], { shape: [...checkShape('full', shape)], value: Math.max(-3.4028234e38, Math.min(3.4028234e38, value)), dtype });
+}
+/** A tensor of zeros. */
+export const zeros = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 0, dtype);
+/** A tensor of ones. */
+export const ones = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 1, dtype);
+
+/** A number as a scalar tensor of the other operand's type. */
+function operand(value: Tensor | number, like: Tensor): Tensor {
+  return typeof value === 'number' ? full([], value, like.dtype) : value;
+}
+
+// ── one input ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+type UnaryName = 'neg' | 'abs' | 'sign' | 'floor' | 'exp' | 'log' | 'sqrt' | 'rsqrt' | 'reciprocal' | 'square' | 'sin' | 'cos' | 'tanh' | 'sigmoid' | 'erf' | 'relu' | 'leakyRelu' | 'elu' | 'geluErf' | 'geluTanh' | 'silu' | 'softplus' | 'not' | 'clamp' | 'cast' | 'copy';
+const unaryOps: Record<UnaryName, OpDef> = {
+  neg: unary('neg', (x, _, { dtype }) => (dtype === 'u32' ? `(~${x} + 1u)` : `(-${x})`), (dy) => neg(dy), number),
+  abs: unary('abs', (x) => `abs(${x})`, (dy, x) => mul(dy, sign(x)), number),
+  sign: unary('sign', (x, _, { dtype, types }) => (dtype === 'u32' ? `min(${x}, ${types.u32}(1u))` : `sign(${x})`), undefined, number),
+  floor: unary('floor', (x) => `floor(${x})`),
+  exp: unary('exp', (x) => `exp_(${x})`, (dy, _, y) => mul(dy, y)),
+  log: unary('log', (x) => `log(${x})`, (dy, x) => div(dy, x)),
+  sqrt: unary('sqrt', (x) => `sqrt(${x})`, (dy, _, y) => div(mul(dy, 0.5), y)),
+  rsqrt: unary('rsqrt', (x, _, { types }) => `(${types.f32}(1.0) / sqrt(${x}))`, (dy, x, y) => mul(mul(dy, -0.5), div(y, x))),
+  reciprocal: unary('reciprocal', (x, _, { types }) => `(${types.f32}(1.0) / ${x})`, (dy, _, y) => neg(mul(dy, square(y)))),
+  square: unary('square', (x) => `(${x} * ${x})`, (dy, x) => mul(mul(dy, 2), x)),
+  sin: unary('sin', (x) => `sin_(${x})`, (dy, x) => mul(dy, cos(x))),
+  cos: unary('cos', (x) => `cos_(${x})`, (dy, x) => neg(mul(dy, sin(x)))),
+  tanh: unary('tanh', (x) => `tanh_(${x})`, (dy, _, y) => mul(dy, sub(1, square(y)))),
+  sigmoid: unary('sigmoid', (x) => `sigmoid_(${x})`, (dy, _, y) => mul(dy, mul(y, sub(1, y)))),
+  erf: unary('erf', (x) => `erf_(${x})`, (dy, x) => mul(dy, mul(exp(neg(square(x))), 2 / Math.sqrt(Math.PI)))),
+  relu: unary('relu', (x, _, { types }) => `max(${x}, ${types.f32}(0.0))`, (dy, _, y) => where(greater(y, 0), dy, 0)),
+  leakyRelu: unary('leakyRelu', (x, { slope }, c) => `select(${x} * ${f(slope, c)}, ${x}, ${x} > ${f(0, c)})`, (dy, x, _, { slope }) => where(greater(x, 0), dy, mul(dy, slope as number))),
+  elu: unary('elu', (x, { alpha }, c) => `select(${f(alpha, c)} * (exp_(min(${x}, ${f(0, c)})) - ${f(1, c)}), ${x}, ${x} > ${f(0, c)})`, (dy, x, y, { alpha }) =>
+    where(greater(x, 0), dy, mul(dy, add(y, alpha as number))),
+  ),
+  geluErf: unary('geluErf', (x) => `gelu_(${x})`, (dy, x) => mul(dy, applyOne(geluErfGradient, [x]))),
+  geluTanh: unary('geluTanh', (x) => `geluTanh_(${x})`, (dy, x) => mul(dy, applyOne(geluTanhGradient, [x]))),
+  silu: unary('silu', (x) => `(${x} * sigmoid_(${x}))`, (dy, x) => {
+    const s = sigmoid(x);
+    return mul(dy, mul(s, add(1, mul(x, sub(1, s)))));
+  }),
+  softplus: unary('softplus', (x) => `softplus_(${x})`, (dy, x) => mul(dy, sigmoid(x))),
+  not: unary('not', (x) => `(!${x})`, undefined, bool),
+  clamp: unary('clamp', (x, { min, max }, { dtype, types }) => `clamp(${x}, ${types[dtype]}(${literal(min as number, dtype)}), ${types[dtype]}(${literal(max as number, dtype)}))`, (dy, x, _, { min, max }) =>
+    where(and(greaterEqual(x, min as number), lessEqual(x, max as number)), dy, 0), number),
+  cast: op('cast', {
+    inputs: [any],
+    output: ({ dtype }) => dtype as DType,
+    expression: ([x], _, { types, dtype, inputDTypes }) => (dtype === 'bool' ? `(${x} != ${types[inputDTypes[0] as DType]}(${literal(0, inputDTypes[0] as DType)}))` : `${types[dtype]}(${x})`),
+    gradient: (dy, [x]) => [(x as Tensor).dtype === 'f32' ? dy : null],
+  }),
+  copy: op('copy', { inputs: [any], expression: ([x]) => x as string, gradient: (dy) => [dy] }),
+};
+
+// The derivative of gelu in plain ops, for gradients of gradients: φ(x) = e^(−x²/2)/√(2π), Φ(x) = (1 + erf(x/√2))/2.
+const geluErfGradient = unary('geluErfGradient', (x) => `geluGradient_(${x})`, (dy, x) => mul(dy, mul(mul(exp(mul(square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI)), sub(2, square(x)))));
+const geluTanhGradient = unary('geluTanhGradient', (x) => `geluTanhGradient_(${x})`, (dy, x) => {
+  const c = Math.sqrt(2 / Math.PI);
+  const inner = mul(add(x, mul(mul(square(x), x), 0.044715)), c);
+  const t = tanh(inner);
+  const slope = mul(add(1, mul(square(x), 0.134145)), c);
+  const sech2 = sub(1, square(t));
+  // d/dx of ½(1+t) + ½x·sech²·slope
+  const second = sub(add(mul(sech2, slope), mul(mul(x, sech2), mul(x, 0.134145 * c))), mul(mul(mul(x, t), sech2), square(slope)));
+  return mul(dy, second);
+});
+
+const unaryFunction = (name: UnaryName) => (x: Tensor): Tensor => applyOne(unaryOps[name], [x]);
+export const neg = unaryFunction('neg');
+export const abs = unaryFunction('abs');
+export const sign = unaryFunction('sign');
+export const floor = unaryFunction('floor');
+/** eˣ; finite for every finite x (the argument is clamped to f32's range). */
+export const exp = unaryFunction('exp');
+export const log = unaryFunction('log');
+export const sqrt = unaryFunction('sqrt');
+/** 1/√x */
+export const rsqrt = unaryFunction('rsqrt');
+export const reciprocal = unaryFunction('reciprocal');
+export const square = unaryFunction('square');
+export const sin = unaryFunction('sin');
+export const cos = unaryFunction('cos');
+export const tanh = unaryFunction('tanh');
+export const sigmoid = unaryFunction('sigmoid');
+export const erf = unaryFunction('erf');
+export const relu = unaryFunction('relu');
+/** x·sigmoid(x) (Elfwing et al. 2017) */
+export const silu = unaryFunction('silu');
+/** log(1 + eˣ) */
+export const softplus = unaryFunction('softplus');
+export const not = unaryFunction('not');
+/** The value in memory of its own. */
+export const copy = unaryFunction('copy');
+
+/** x where positive, slope·x elsewhere. */
+export function leakyRelu(x: Tensor, { slope = 0.01 }: { slope?: number } = {}): Tensor {
+  return applyOne(unaryOps.leakyRelu, [x], { slope: finite('leakyRelu', 'slope', slope) });
+}
+/** x where positive, α(eˣ − 1) elsewhere (Clevert et al. 2015). */
+export function elu(x: Tensor, { alpha = 1 }: { alpha?: number } = {}): Tensor {
+  return applyOne(unaryOps.elu, [x], { alpha: finite('elu', 'alpha', alpha) });
+}
+/** x·Φ(x) (Hendrycks and Gimpel 2016), exactly by default, or in the tanh form that GPT-2 was trained with. */
+export function gelu(x: Tensor, { approximate = 'none' }: { approximate?: 'none' | 'tanh' } = {}): Tensor {
+  return applyOne(approximate === 'tanh' ? unaryOps.geluTanh : unaryOps.geluErf, [x]);
+}
+/** x limited to [min, max]. */
+export function clamp(x: Tensor, min: number, max: number): Tensor {
+  if (Number.isNaN(min) || Number.isNaN(max) || min > max) throw new ValueError(`[clamp] min must not exceed max, got ${min} and ${max}`);
+  return applyOne(unaryOps.clamp, [x], { min: Math.max(min, -3.4028234e38), max: Math.min(max, 3.4028234e38) });
+}
+/** The values in another element type: floats lose their fraction, bool is 0 or 1, numbers become true where not 0. */
+export function cast(x: Tensor, dtype: DType): Tensor {
+  return x.dtype === dtype ? x : applyOne(unaryOps.cast, [x], { dtype });
+}
+
+function finite(name: string, parameter: string, value: number): number {
+  if (!Number.isFinite(value)) throw new ValueError(`[${name}] ${parameter} must be a finite number, got ${value}`);
+  return value;
+}
+
+// ── two inputs ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function binary(name: string, expression: (a: string, b: string, context: ExpressionContext) => string, rule?: (dy: Tensor, a: Tensor, b: Tensor, y: Tensor) => readonly (Tensor | null)[], types = number): OpDef {
+  return op(name, {
+    inputs: [types, types],
+    expression: ([a, b], _, context) => expression(a as string, b as string, context),
+    ...(rule ? { gradient: (dy, [a, b], y) => rule(dy, a as Tensor, b as Tensor, y) } : {}),
+  });
+}
+function comparison(name: string, expression: (a: string, b: string) => string, types = number): OpDef {
+  return op(name, { inputs: [types, types], output: 'bool', expression: ([a, b]) => expression(a as string, b as string) });
+}
+
+type BinaryName = 'add' | 'sub' | 'mul' | 'div' | 'pow' | 'maximum' | 'minimum' | 'equal' | 'notEqual' | 'less' | 'lessEqual' | 'greater' | 'greaterEqual' | 'and' | 'or';
+const binaryOps: Record<BinaryName, OpDef> = {
+  add: binary('add', (a, b) => `(${a} + ${b})`, (dy) => [dy, dy]),
+  sub: binary('sub', (a, b) => `(${a} - ${b})`, (dy) => [dy, neg(dy)]),
+  mul: binary('mul', (a, b) => `(${a} * ${b})`, (dy, a, b) => [mul(dy, b), mul(dy, a)]),
+  div: binary('div', (a, b) => `(${a} / ${b})`, (dy, _, b, y) => [div(dy, b), neg(mul(dy, div(y, b)))]),
+  // d/db a^b = a^b·ln a, taken as 0 where a ≤ 0, as PyTorch does at 0.
+  pow: binary('pow', (a, b) => `pow_(${a}, ${b})`, (dy, a, b, y) => [mul(dy, mul(b, pow(a, sub(b, 1)))), mul(dy, where(greater(a, 0), mul(y, log(maximum(a, 1e-38))), 0))], float),
+  // Equal operands share the gradient, as in PyTorch.
+  maximum: binary('maximum', (a, b) => `max(${a}, ${b})`, (dy, a, b) => shared(dy, greater(a, b), equal(a, b))),
+  minimum: binary('minimum', (a, b) => `min(${a}, ${b})`, (dy, a, b) => shared(dy, less(a, b), equal(a, b))),
+  equal: comparison('equal', (a, b) => `(${a} == ${b})`, any),
+  notEqual: comparison('notEqual', (a, b) => `(${a} != ${b})`, any),
+  less: comparison('less', (a, b) => `(${a} < ${b})`),
+  lessEqual: comparison('lessEqual', (a, b) => `(${a} <= ${b})`),
+  greater: comparison('greater', (a, b) => `(${a} > ${b})`),
+  greaterEqual: comparison('greaterEqual', (a, b) => `(${a} >= ${b})`),
+  and: comparison('and', (a, b) => `(${a} & ${b})`, bool),
+  or: comparison('or', (a, b) => `(${a} | ${b})`, bool),
+};
+
+function shared(dy: Tensor, first: Tensor, tie: Tensor): readonly Tensor[] {
+  const half = where(tie, mul(dy, 0.5), 0);
+  return [where(first, dy, half), where(or(first, tie), half, dy)];
+}
+
+type Operand = Tensor | number;
+const binaryFunction = (name: BinaryName) => (a: Operand, b: Operand): Tensor => {
+  if (typeof a === 'number' && typeof b === 'number') throw new DTypeError(`[${name}] one operand must be a tensor`);
+  const left = operand(a, b as Tensor);
+  return applyOne(binaryOps[name], [left, operand(b, left)]);
+};
+export const add = binaryFunction('add');
+export const sub = binaryFunction('sub');
+export const mul = binaryFunction('mul');
+/** a / b; integers divide towards zero. */
+export const div = binaryFunction('div');
+/** aᵇ; a negative base needs an integer exponent. */
+export const pow = binaryFunction('pow');
+export const maximum = binaryFunction('maximum');
+export const minimum = binaryFunction('minimum');
+export const equal = binaryFunction('equal');
+export const notEqual = binaryFunction('notEqual');
+export const less = binaryFunction('less');
+export const lessEqual = binaryFunction('lessEqual');
+export const greater = binaryFunction('greater');
+export const greaterEqual = binaryFunction('greaterEqual');
+export const and = binaryFunction('and');
+export const or = binaryFunction('or');
+
+const whereOp = op('where', {
+  inputs: [bool, any, any],
+  expression: ([condition, a, b]) => `select(${b}, ${a}, ${condition})`,
+  gradient: (dy, [condition]) => [null, where(condition as Tensor, dy, 0), where(condition as Tensor, 0, dy)],
+});
+/** `a` where the condition (bool) holds, `b` elsewhere; all broadcast. */
+export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
+  const like = typeof a === 'number' ? b : a;
+  if (typeof like === 'number') throw new DTypeError('[where] one of the two values must be a tensor');
+  return applyOne(whereOp, [condition, operand(a, like), operand(b, like)]);
+}
+
+/** The tables, for tests that walk every op. */
+export const elementwiseOps: Readonly<Record<string, OpDef>> = { ...unaryOps, ...binaryOps, where: whereOp, full: fullOp, geluErfGradient, geluTanhGradient };

@@ -1,0 +1,151 @@
+import { ShapeError, ValueError } from '../errors.ts';
+import type { TensorType } from '../graph/node.ts';
+import { familyCall, type OpDef } from '../graph/op.ts';
+import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
+import { formatShape, normaliseAxis, sameShape, sizeOf } from '../graph/shape.ts';
+import { cumsum as cumsumFamily } from '../kernels/cumulative.ts';
+import { gather as gatherFamily, scatterAdd as scatterFamily } from '../kernels/index.ts';
+import { topK as topKFamily } from '../kernels/select.ts';
+import type { Tensor } from '../tensor.ts';
+import { add, cast, equal, greaterEqual, sub, where, zeros } from './elementwise.ts';
+import { unsqueeze } from './view.ts';
+
+/** A tensor and one of its axes as [outer, n, inner]. */
+function around(shape: readonly number[], axis: number) {
+  return { outer: sizeOf(shape.slice(0, axis)), n: shape[axis] as number, inner: sizeOf(shape.slice(axis + 1)) };
+}
+
+// ── coordinates ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The coordinate of each element along an axis, as i32: fuses into whatever uses it, and takes no memory. */
+const iotaOp: OpDef = {
+  name: 'iota',
+  infer: (_, { shape }) => [{ shape: shape as number[], dtype: 'i32' }],
+  lowering: {
+    kind: 'elementwise',
+    indexed: true,
+    expression: (_, { axis, shape }, { index }) => {
+      const { n, inner } = around(shape as number[], axis as number);
+      return `i32((${index} / ${inner}u) % ${n}u)`;
+    },
+  },
+};
+export function iota(shape: readonly number[], axis: number): Tensor {
+  return applyOne(iotaOp, [], { shape: [...shape], axis: normaliseAxis('iota', axis, shape.length) });
+}
+
+/** 1 (f32) at the position of each id in a new last dimension of `classes`, else 0. Ids outside give zeros. */
+export function oneHot(ids: Tensor, classes: number): Tensor {
+  expectDType('oneHot', 'ids', ids.dtype, ['i32', 'u32']);
+  if (!Number.isInteger(classes) || classes < 1) throw new ValueError(`[oneHot] the number of classes must be a positive integer, got ${classes}`);
+  const shape = [...ids.shape, classes];
+  return cast(equal(unsqueeze(cast(ids, 'i32'), -1), iota(shape, -1)), 'f32');
+}
+
+/** Elements on and below the k-th diagonal of the last two dimensions; zeros above. */
+export function tril(x: Tensor, diagonal = 0): Tensor {
+  expectRank('tril', 'the input', x.shape, 2, Infinity);
+  return where(greaterEqual(add(iota(x.shape, -2), diagonal), iota(x.shape, -1)), x, 0);
+}
+/** Elements on and above the k-th diagonal of the last two dimensions; zeros below. */
+export function triu(x: Tensor, diagonal = 0): Tensor {
+  expectRank('triu', 'the input', x.shape, 2, Infinity);
+  return where(greaterEqual(sub(iota(x.shape, -1), diagonal), iota(x.shape, -2)), x, 0);
+}
+
+// ── gather and scatter ───────────────────────────────────────────────────────────────────────────────────────────────
+
+const outside = (name: string) => (node: { attributes: Readonly<Record<string, unknown>> }) => `[${name}] an index lies outside [0, ${node.attributes.n}), the extent of the axis`;
+
+const gatherOp: OpDef = {
+  name: 'gather',
+  infer: ([x, index]) => [{ shape: (index as TensorType).shape, dtype: (x as TensorType).dtype }],
+  lowering: {
+    kind: 'kernel',
+    badData: outside('gather'),
+    problem: ({ inputs: [x, index], attributes }) => familyCall(gatherFamily, indexProblem(x as Tensor, index as Tensor, attributes.axis as number)),
+  },
+  gradient: ({ inputs: [x, index], attributes }, [dy]) => [dy ? scatterAdd(zeros((x as Tensor).shape), index as Tensor, dy, attributes.axis as number) : null, null],
+};
+const scatterAddOp: OpDef = {
+  name: 'scatterAdd',
+  infer: ([base]) => [{ shape: (base as TensorType).shape, dtype: (base as TensorType).dtype }],
+  lowering: {
+    kind: 'kernel',
+    badData: outside('scatterAdd'),
+    problem: ({ inputs: [base, index], attributes }) => familyCall(scatterFamily, indexProblem(base as Tensor, index as Tensor, attributes.axis as number)),
+  },
+  gradient: ({ inputs: [, index], attributes }, [dy]) => [dy ?? null, null, dy ? gather(dy, index as Tensor, attributes.axis as number) : null],
+};
+function indexProblem(x: TensorType, index: TensorType, axis: number) {
+  return { ...around(x.shape, axis), m: index.shape[axis] as number, dtype: x.dtype, indexDType: index.dtype as 'i32' | 'u32' };
+}
+function checkIndex(name: string, x: Tensor, index: Tensor, axis: number): number {
+  expectDType(name, 'the index', index.dtype, ['i32', 'u32']);
+  const dimension = normaliseAxis(name, axis, x.rank);
+  if (index.rank !== x.rank || index.shape.some((extent, i) => i !== dimension && extent !== x.shape[i])) {
+    throw new ShapeError(`[${name}] the index must have the shape of the tensor except in dimension ${dimension}, got ${formatShape(index.shape)} for ${formatShape(x.shape)}; expand it first`);
+  }
+  return dimension;
+}
+/** Elements of x picked along an axis: y[…, i, …] = x[…, index[…, i, …], …]. An index out of range throws at the next read. */
+export function gather(x: Tensor, index: Tensor, axis: number): Tensor {
+  const dimension = checkIndex('gather', x, index, axis);
+  return applyOne(gatherOp, [x, index], { axis: dimension, n: x.shape[dimension] as number });
+}
+/** x with `source` added at the positions of `index` along an axis, in order: deterministic where positions repeat. */
+export function scatterAdd(x: Tensor, index: Tensor, source: Tensor, axis: number): Tensor {
+  const dimension = checkIndex('scatterAdd', x, index, axis);
+  expectDType('scatterAdd', 'the source', source.dtype, [x.dtype]);
+  if (!sameShape(source.shape, index.shape)) throw new ShapeError(`[scatterAdd] index ${formatShape(index.shape)} and source ${formatShape(source.shape)} must have one shape`);
+  return applyOne(scatterAddOp, [x, index, source], { axis: dimension, n: x.shape[dimension] as number });
+}
+
+// ── running sums and order ───────────────────────────────────────────────────────────────────────────────────────────
+
+const cumsumOp: OpDef = {
+  name: 'cumsum',
+  infer: ([x]) => [{ shape: (x as TensorType).shape, dtype: (x as TensorType).dtype }],
+  lowering: {
+    kind: 'kernel',
+    problem: ({ inputs: [x], attributes }) =>
+      familyCall(cumsumFamily, { ...around((x as Tensor).shape, attributes.axis as number), reverse: attributes.reverse as boolean, dtype: (x as Tensor).dtype as 'f32' }),
+  },
+  gradient: (node, [dy]) => [dy ? cumsum(dy, node.attributes.axis as number, { reverse: !node.attributes.reverse }) : null],
+};
+/** Running sum along an axis, from the start or from the end. */
+export function cumsum(x: Tensor, axis: number, { reverse = false }: { reverse?: boolean } = {}): Tensor {
+  expectDType('cumsum', 'the input', x.dtype, ['f32', 'i32', 'u32']);
+  return applyOne(cumsumOp, [x], { axis: normaliseAxis('cumsum', axis, x.rank), reverse });
+}
+
+const topKOp: OpDef = {
+  name: 'topK',
+  infer: ([x], { k }) => {
+    const shape = [...(x as TensorType).shape.slice(0, -1), k as number];
+    return [
+      { shape, dtype: 'f32' },
+      { shape, dtype: 'i32' },
+    ];
+  },
+  lowering: {
+    kind: 'kernel',
+    problem: ({ inputs: [x], attributes }) => {
+      const { shape } = x as Tensor;
+      return familyCall(topKFamily, { rows: sizeOf(shape.slice(0, -1)), n: shape.at(-1) as number, k: attributes.k as number, largest: attributes.largest as boolean });
+    },
+  },
+  gradient: ({ inputs: [x], outputs: [, indices] }, [dy]) => [dy ? scatterAdd(zeros((x as Tensor).shape), indices as Tensor, dy, -1) : null],
+};
+/** The k largest (or smallest) elements of the last dimension, best first, and their positions (i32); of equals the first. */
+export function topK(x: Tensor, k: number, { largest = true }: { largest?: boolean } = {}): { values: Tensor; indices: Tensor } {
+  expectDType('topK', 'the input', x.dtype, ['f32']);
+  expectRank('topK', 'the input', x.shape, 1, Infinity);
+  const n = x.shape.at(-1) as number;
+  if (!Number.isInteger(k) || k < 1 || k > Math.min(n, 1024)) throw new ValueError(`[topK] k must be an integer in [1, ${Math.min(n, 1024)}], got ${k}`);
+  const [values, indices] = apply(topKOp, [x], { k, largest }) as [Tensor, Tensor];
+  return { values, indices };
+}
+
+/** For tests that walk every op. */
+export const indexingOps: Readonly<Record<string, OpDef>> = { iota: iotaOp, gather: gatherOp, scatterAdd: scatterAddOp, cumsum: cumsumOp, topK: topKOp };

@@ -1,0 +1,103 @@
+import { ShapeError, ValueError } from '../errors.ts';
+import type { TensorType } from '../graph/node.ts';
+import { familyCall, type OpDef } from '../graph/op.ts';
+import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
+import { formatShape, sameShape, sizeOf } from '../graph/shape.ts';
+import { crossEntropyBackward as backwardFamily, crossEntropy as family } from '../kernels/crossEntropy.ts';
+import type { Tensor } from '../tensor.ts';
+import { abs, add, cast, div, less, maximum, mul, notEqual, square, sub, where } from './elementwise.ts';
+import { oneHot } from './indexing.ts';
+import { mean, sum } from './reduce.ts';
+import { logSoftmax } from './softmax.ts';
+import { reshape } from './view.ts';
+
+/** Fused with log-softmax. Inputs: logits [R, V], targets [R]. Outputs: loss, log Σ eˣ and weight (0 where ignored), each [R]. */
+const crossEntropyOp: OpDef = {
+  name: 'crossEntropy',
+  infer: ([logits]) => {
+    const row: TensorType = { shape: [(logits as TensorType).shape[0] as number], dtype: 'f32' };
+    return [row, row, row];
+  },
+  lowering: {
+    kind: 'kernel',
+    problem: (node) => familyCall(family, problemOf(node.inputs, node.attributes)),
+    badData: (node) => {
+      const V = (node.inputs[0] as Tensor).shape[1] as number;
+      return `[crossEntropy] a target lies outside [0, ${V}), the classes of the logits, and is not ignoreIndex (${node.attributes.ignoreIndex})`;
+    },
+  },
+  gradient: ({ inputs, outputs, attributes }, [dy]) => {
+    const [logits, targets] = inputs as [Tensor, Tensor];
+    return [dy ? applyOne(crossEntropyBackwardOp, [logits, targets, outputs[1] as Tensor, dy], attributes) : null, null];
+  },
+  decompose: ([logits, targets], { ignoreIndex, labelSmoothing }) => {
+    const [x, t] = [logits as Tensor, targets as Tensor];
+    const V = x.shape[1] as number;
+    const counted = notEqual(t, ignoreIndex as number);
+    const epsilon = labelSmoothing as number;
+    const wanted = add(mul(cast(oneHot(where(counted, t, 0), V), 'f32'), 1 - epsilon), epsilon / V);
+    return [where(counted, mul(sum(mul(wanted, logSoftmax(x, -1)), -1), -1), 0)];
+  },
+};
+const crossEntropyBackwardOp: OpDef = {
+  name: 'crossEntropyBackward',
+  infer: ([logits]) => [{ shape: (logits as TensorType).shape, dtype: 'f32' }],
+  lowering: { kind: 'kernel', problem: (node) => familyCall(backwardFamily, problemOf(node.inputs, node.attributes)) },
+};
+
+function problemOf([logits, targets]: readonly Tensor[], attributes: Readonly<Record<string, unknown>>) {
+  const [rows, V] = (logits as Tensor).shape as [number, number];
+  return { rows, V, ...(attributes as { ignoreIndex: number; labelSmoothing: number }), targetDType: (targets as Tensor).dtype as 'i32' | 'u32' };
+}
+
+export type Reduction = 'mean' | 'sum' | 'none';
+export interface CrossEntropyOptions {
+  /** Positions with this target count for nothing. */
+  ignoreIndex?: number;
+  /** ε of Szegedy et al. 2016: (1−ε)·nll + ε/V·Σ −log p. */
+  labelSmoothing?: number;
+  /** `mean` divides by the number of targets that are not ignored. */
+  reduction?: Reduction;
+}
+
+/**
+ * −log softmax(logits)[target] in nats; logits [..., V], targets [...] (i32 or u32). Fused: the probabilities are never
+ * stored. A target outside [0, V) throws a ValueError at the next read.
+ */
+export function crossEntropy(logits: Tensor, targets: Tensor, { ignoreIndex = -100, labelSmoothing = 0, reduction = 'mean' }: CrossEntropyOptions = {}): Tensor {
+  expectDType('crossEntropy', 'logits', logits.dtype, ['f32']);
+  expectDType('crossEntropy', 'targets', targets.dtype, ['i32', 'u32']);
+  expectRank('crossEntropy', 'logits', logits.shape, 1, Infinity);
+  if (!sameShape(logits.shape.slice(0, -1), targets.shape)) {
+    throw new ShapeError(`[crossEntropy] targets must have the shape of the logits without the classes, ${formatShape(logits.shape.slice(0, -1))}, got ${formatShape(targets.shape)}`);
+  }
+  if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) throw new ValueError(`[crossEntropy] labelSmoothing must be in [0, 1], got ${labelSmoothing}`);
+  if (!Number.isInteger(ignoreIndex)) throw new ValueError(`[crossEntropy] ignoreIndex must be an integer, got ${ignoreIndex}`);
+  const V = logits.shape.at(-1) as number;
+  const rows = sizeOf(targets.shape);
+  const [loss, , weight] = apply(crossEntropyOp, [reshape(logits, [rows, V]), reshape(targets, [rows])], { ignoreIndex, labelSmoothing }) as [Tensor, Tensor, Tensor];
+  if (reduction === 'none') return reshape(loss, targets.shape);
+  if (reduction === 'sum') return sum(loss);
+  return div(sum(loss), maximum(sum(weight), 1));
+}
+
+function reduced(loss: Tensor, reduction: Reduction): Tensor {
+  return reduction === 'none' ? loss : reduction === 'sum' ? sum(loss) : mean(loss);
+}
+
+/** (x − y)², averaged over all elements. */
+export function mseLoss(x: Tensor, y: Tensor, { reduction = 'mean' }: { reduction?: Reduction } = {}): Tensor {
+  return reduced(square(sub(x, y)), reduction);
+}
+/** |x − y|, averaged over all elements. */
+export function l1Loss(x: Tensor, y: Tensor, { reduction = 'mean' }: { reduction?: Reduction } = {}): Tensor {
+  return reduced(abs(sub(x, y)), reduction);
+}
+/** Quadratic within `delta` of 0, linear beyond (Huber 1964). */
+export function huberLoss(x: Tensor, y: Tensor, { delta = 1, reduction = 'mean' }: { delta?: number; reduction?: Reduction } = {}): Tensor {
+  const distance = abs(sub(x, y));
+  return reduced(where(less(distance, delta), mul(square(distance), 0.5), mul(sub(distance, delta / 2), delta)), reduction);
+}
+
+/** For tests that walk every op. */
+export const lossOps: Readonly<Record<string, OpDef>> = { crossEntropy: crossEntropyOp, crossEntropyBackward: crossEntropyBackwardOp };

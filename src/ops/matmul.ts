@@ -1,0 +1,90 @@
+import { DTypeError, ShapeError } from '../errors.ts';
+import type { TensorType } from '../graph/node.ts';
+import { familyCall, type OpDef } from '../graph/op.ts';
+import { applyOne } from '../graph/record.ts';
+import { broadcastShapes, expandLayout, formatShape, type Shape } from '../graph/shape.ts';
+import type { Operand } from '../kernels/kernel.ts';
+import { isMatrix, matmul as family } from '../kernels/matmul.ts';
+import type { Tensor } from '../tensor.ts';
+import { expand, reshape, transpose } from './view.ts';
+
+/** C = A·B. The op takes at most two batch dimensions; the function folds more of them. */
+const matmulOp: OpDef = {
+  name: 'matmul',
+  infer: ([a, b]) => {
+    const [x, y] = [(a as TensorType).shape, (b as TensorType).shape];
+    return [{ shape: [...broadcastShapes('matmul', [x.slice(0, -2), y.slice(0, -2)]), x.at(-2) as number, y.at(-1) as number], dtype: 'f32' }];
+  },
+  lowering: {
+    kind: 'kernel',
+    store: true,
+    strided: isMatrix,
+    problem: (node, operands, { store }) => {
+      const shape = (node.types[0] as TensorType).shape;
+      const batch = shape.slice(0, -2);
+      const [a, b] = operands as [Operand, Operand];
+      return familyCall(family, {
+        batch,
+        M: shape.at(-2) as number,
+        N: shape.at(-1) as number,
+        K: a.shape.at(-1) as number,
+        a: broadcast(a, batch),
+        b: broadcast(b, batch),
+        ...(store ? { epilogue: store } : {}),
+      });
+    },
+  },
+  // C = A·B: dA = dC·Bᵀ, dB = Aᵀ·dC; the driver sums over broadcast batches.
+  gradient: ({ inputs }, [dy]) => {
+    const [a, b] = inputs as [Tensor, Tensor];
+    if (!dy) return [null, null];
+    return [applyOne(matmulOp, [dy, transpose(b)]), weightGradient(a, b, dy)];
+  },
+};
+
+/** Aᵀ·dC; where B is shared by a batch of A, one product over all rows in place of a product for each and a sum. */
+function weightGradient(a: Tensor, b: Tensor, dy: Tensor): Tensor {
+  if (b.rank === 2 && a.rank > 2) return applyOne(matmulOp, [transpose(rows(a)), rows(dy)]);
+  return applyOne(matmulOp, [transpose(a), dy]);
+}
+
+function rows(x: Tensor): Tensor {
+  return reshape(x, [-1, x.shape.at(-1) as number]);
+}
+
+function broadcast(operand: Operand, batch: Shape): Operand {
+  return { ...expandLayout(operand, [...batch, ...operand.shape.slice(-2)]), dtype: operand.dtype };
+}
+
+/**
+ * Matrix product [..., M, K]·[..., K, N] → [..., M, N] with batch dimensions broadcast. A vector on the left is a row, on
+ * the right a column, and its dimension goes from the result, as in PyTorch.
+ */
+export function matmul(a: Tensor, b: Tensor): Tensor {
+  if (a.dtype !== 'f32' || b.dtype !== 'f32') throw new DTypeError(`[matmul] both operands must be f32, got ${a.dtype} and ${b.dtype}; use .cast('f32')`);
+  if (a.rank === 0 || b.rank === 0) throw new ShapeError(`[matmul] operands must have rank 1 or more, got ${formatShape(a.shape)} and ${formatShape(b.shape)}; use mul for scalars`);
+  const left = a.rank === 1 ? reshape(a, [1, a.shape[0] as number]) : a;
+  const right = b.rank === 1 ? reshape(b, [b.shape[0] as number, 1]) : b;
+  if (left.shape.at(-1) !== right.shape.at(-2)) {
+    throw new ShapeError(
+      `[matmul] ${formatShape(a.shape)} · ${formatShape(b.shape)}: the last dimension of the first (${left.shape.at(-1)}) must equal ${b.rank === 1 ? 'the length' : 'the last but one dimension'} of the second (${right.shape.at(-2)})`,
+    );
+  }
+  const batch = broadcastShapes('matmul', [left.shape.slice(0, -2), right.shape.slice(0, -2)]);
+  const product = batch.length <= 2 || right.rank === 2 ? multiply(left, right) : reshape(multiply(foldBatch(left, batch), foldBatch(right, batch)), [...batch, left.shape.at(-2) as number, right.shape.at(-1) as number]);
+  const shape = product.shape.filter((_, i) => !(a.rank === 1 && i === product.rank - 2) && !(b.rank === 1 && i === product.rank - 1));
+  return reshape(product, shape);
+}
+
+/** A batch of rows times one matrix is one tall product. */
+function multiply(a: Tensor, b: Tensor): Tensor {
+  if (b.rank > 2 || a.rank === 2) return applyOne(matmulOp, [a, b]);
+  return reshape(applyOne(matmulOp, [rows(a), b]), [...a.shape.slice(0, -1), b.shape.at(-1) as number]);
+}
+
+function foldBatch(x: Tensor, batch: Shape): Tensor {
+  return reshape(expand(x, [...batch, ...x.shape.slice(-2)]), [-1, ...x.shape.slice(-2)]);
+}
+
+/** For tests that walk every op. */
+export const matmulOps: Readonly<Record<string, OpDef>> = { matmul: matmulOp };

@@ -1,0 +1,58 @@
+import { ValueError } from '../errors.ts';
+import type { OpDef } from '../graph/op.ts';
+import { applyOne, currentTrace } from '../graph/record.ts';
+import { checkShape, type Shape, sizeOf } from '../graph/shape.ts';
+import { defaultGenerator, fillNormal, fillUniform } from '../random.ts';
+import { fromHost, type Tensor } from '../tensor.ts';
+
+/** The key and stream of the next random op: from the trace, which counts streams, or from the default generator. */
+export function nextRandom(): { key: Tensor; stream: number } {
+  const trace = currentTrace();
+  if (trace) return trace.random();
+  return { key: fromHost({ shape: [4], dtype: 'u32' }, defaultGenerator.take()), stream: 0 };
+}
+
+const uniformOp: OpDef = {
+  name: 'uniform',
+  infer: (_, { shape }) => [{ shape: shape as Shape, dtype: 'f32' }],
+  lowering: {
+    kind: 'elementwise',
+    indexed: true,
+    tables: [0],
+    library: ['philox.wgsl'],
+    expression: (_, { stream }, { index, element }) => `randomUniform(vec4<u32>(${[0, 1, 2, 3].map((word) => element(0, word)).join(', ')}), ${stream}u, ${index})`,
+  },
+};
+
+/** Uniform in [0, 1), drawn on the GPU: the same numbers on every device, compiled or not. */
+export function uniform(shape: Shape): Tensor {
+  const { key, stream } = nextRandom();
+  return applyOne(uniformOp, [key], { shape: [...checkShape('uniform', shape)], stream });
+}
+
+/** Zeros elements with the given probability and scales the rest by 1/(1 − p) (Srivastava et al. 2014). */
+export function dropout(x: Tensor, probability: number): Tensor {
+  checkProbability('dropout', probability);
+  if (probability === 0) return x.version;
+  return x.mul(uniform(x.shape).greaterEqual(probability).cast('f32')).mul(1 / (1 - probability));
+}
+
+export function checkProbability(op: string, probability: number): void {
+  if (!(probability >= 0 && probability < 1)) throw new ValueError(`[${op}] the probability must be in [0, 1), got ${probability}`);
+}
+
+/** Standard normal values, drawn on the host: the same weights everywhere. */
+export function randn(shape: Shape, generator = defaultGenerator): Tensor {
+  const values = new Float32Array(sizeOf(checkShape('randn', shape)));
+  fillNormal(values, 0, 1, generator);
+  return fromHost({ shape: [...shape], dtype: 'f32' }, values);
+}
+/** Uniform values in [low, high), drawn on the host. */
+export function rand(shape: Shape, { low = 0, high = 1 }: { low?: number; high?: number } = {}, generator = defaultGenerator): Tensor {
+  const values = new Float32Array(sizeOf(checkShape('rand', shape)));
+  fillUniform(values, low, high, generator);
+  return fromHost({ shape: [...shape], dtype: 'f32' }, values);
+}
+
+/** For tests that walk every op. */
+export const randomOps: Readonly<Record<string, OpDef>> = { uniform: uniformOp };

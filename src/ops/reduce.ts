@@ -1,0 +1,120 @@
+import { DTypeError } from '../errors.ts';
+import type { DType } from '../graph/dtype.ts';
+import type { TensorType } from '../graph/node.ts';
+import { familyCall, type OpDef } from '../graph/op.ts';
+import { applyOne } from '../graph/record.ts';
+import { normaliseAxes, type Shape, sizeOf } from '../graph/shape.ts';
+import { type ReduceKind, reduce as family } from '../kernels/reduce.ts';
+import type { Tensor } from '../tensor.ts';
+import { cast, div, equal, exp, mul, sub } from './elementwise.ts';
+import { expand, permute, reshape } from './view.ts';
+
+/**
+ * Reductions over any axes. The op itself reduces neighbouring axes, so that the tensor is [outer, n, inner]; the functions
+ * bring other axes together first.
+ */
+const reduceOp: OpDef = {
+  name: 'reduce',
+  infer: ([x], { kind, outer, inner }) => {
+    const { dtype } = x as TensorType;
+    return [{ shape: [outer as number, inner as number], dtype: isIndex(kind as ReduceKind) ? 'i32' : dtype }];
+  },
+  lowering: {
+    kind: 'kernel',
+    load: true,
+    store: true,
+    problem: ({ attributes, inputs }, _, { load, store }) =>
+      familyCall(family, {
+        ...(attributes as { kind: ReduceKind; outer: number; n: number; inner: number }),
+        dtype: (inputs[0] as Tensor).dtype as 'f32' | 'i32' | 'u32',
+        ...(load ? { load } : {}),
+        ...(store ? { store } : {}),
+      }),
+  },
+  gradient: ({ attributes, inputs, outputs }, [dy]) => {
+    const [x, y] = [inputs[0] as Tensor, outputs[0] as Tensor];
+    const { kind, outer, n, inner } = attributes as { kind: ReduceKind; outer: number; n: number; inner: number };
+    if (!dy || isIndex(kind)) return [null];
+    const spread = (tensor: Tensor) => expand(reshape(tensor, [outer, 1, inner]), [outer, n, inner]);
+    switch (kind) {
+      case 'sum':
+        return [spread(dy)];
+      case 'mean':
+        return [spread(mul(dy, 1 / n))];
+      case 'sumSquares':
+        return [mul(mul(x, 2), spread(dy))];
+      case 'logSumExp':
+        return [mul(exp(sub(x, spread(y))), spread(dy))];
+      default: {
+        // Equal extremes share the gradient, as PyTorch's amax does.
+        const hit = cast(equal(x, spread(y)), 'f32');
+        const count = applyReduce('sum', hit, outer, n, inner);
+        return [mul(hit, spread(div(dy, count)))];
+      }
+    }
+  },
+};
+
+const isIndex = (kind: ReduceKind) => kind === 'argMax' || kind === 'argMin';
+
+function applyReduce(kind: ReduceKind, x: Tensor, outer: number, n: number, inner: number): Tensor {
+  return applyOne(reduceOp, [reshape(x, [outer, n, inner])], { kind, outer, n, inner });
+}
+
+export interface ReduceOptions {
+  /** Keep reduced dimensions with extent 1. */
+  keepDims?: boolean;
+}
+type Axes = number | readonly number[] | null;
+
+function reduceOver(name: string, kind: ReduceKind, x: Tensor, axes: Axes | undefined, { keepDims = false }: ReduceOptions, types: readonly DType[]): Tensor {
+  if (!types.includes(x.dtype)) throw new DTypeError(`[${name}] the input must be ${types.join(' or ')}, got ${x.dtype}; use .cast('${types[0]}')`);
+  const chosen = normaliseAxes(name, axes, x.rank);
+  const kept = x.shape.map((_, i) => i).filter((i) => !chosen.includes(i));
+  const target = x.shape.flatMap((extent, i) => (chosen.includes(i) ? (keepDims ? [1] : []) : [extent]));
+  const n = sizeOf(chosen.map((axis) => x.shape[axis] as number));
+  const contiguous = chosen.every((axis, i) => i === 0 || axis === (chosen[i - 1] as number) + 1);
+  const ordered = contiguous ? x : permute(x, [...kept, ...chosen]);
+  const outer = contiguous ? sizeOf(x.shape.slice(0, chosen[0] ?? 0)) : sizeOf(kept.map((axis) => x.shape[axis] as number));
+  const inner = contiguous && chosen.length > 0 ? sizeOf(x.shape.slice((chosen.at(-1) as number) + 1)) : 1;
+  if (chosen.length === 0) return reshape(applyReduce(kind, x, sizeOf(x.shape), 1, 1), target);
+  return reshape(applyReduce(kind, ordered, outer, n, inner), target);
+}
+
+const number: readonly DType[] = ['f32', 'i32', 'u32'];
+const reduction =
+  (name: string, kind: ReduceKind, types: readonly DType[] = ['f32']) =>
+  (x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor =>
+    reduceOver(name, kind, x, axes, options, types);
+
+/** Sum over the axes; over all where none are given. */
+export const sum = reduction('sum', 'sum', number);
+/** Arithmetic mean. */
+export const mean = reduction('mean', 'mean');
+/** Largest element. */
+export const max = reduction('max', 'max', number);
+/** Smallest element. */
+export const min = reduction('min', 'min', number);
+/** log Σ eˣ, without overflow. */
+export const logSumExp = reduction('logSumExp', 'logSumExp');
+/** Σ x²: the square of the norm. */
+export const sumSquares = reduction('sumSquares', 'sumSquares');
+
+/** Position (i32) of the largest element along an axis, the first of equals; of the flat tensor where no axis is given. */
+export function argMax(x: Tensor, axis?: number, options: ReduceOptions = {}): Tensor {
+  return reduceOver('argMax', 'argMax', x, axis, options, number);
+}
+/** Position (i32) of the smallest element. */
+export function argMin(x: Tensor, axis?: number, options: ReduceOptions = {}): Tensor {
+  return reduceOver('argMin', 'argMin', x, axis, options, number);
+}
+
+/** Sums a tensor down to a shape that broadcasts to its own: the gradient of broadcasting. */
+export function sumTo(x: Tensor, shape: Shape): Tensor {
+  const missing = x.rank - shape.length;
+  const axes = x.shape.flatMap((extent, i) => (i < missing || (shape[i - missing] === 1 && extent !== 1) ? [i] : []));
+  return axes.length === 0 ? reshape(x, shape) : reshape(sum(x, axes), shape);
+}
+
+/** For tests that walk every op. */
+export const reduceOps: Readonly<Record<string, OpDef>> = { reduce: reduceOp };

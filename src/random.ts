@@ -1,0 +1,216 @@
+import { ValueError } from './errors.ts';
+
+/**
+ * Random numbers on the host: the counter-based generator of shaders/lib/philox.wgsl, bit for bit, and what weights and
+ * batches are drawn from. Only operations that IEEE 754 rounds correctly are used, so every engine gives the same numbers.
+ */
+
+/** Where a random op draws from: seed low, seed high, position low, position high, as kernels take it. */
+export type RandomKey = Uint32Array<ArrayBuffer>;
+
+/** What a generator needs to go on where it was; survives JSON. */
+export interface GeneratorState {
+  readonly seed: readonly [low: number, high: number];
+  readonly position: number;
+}
+
+/** High word of a 32×32-bit product. */
+function mulHigh(a: number, b: number): number {
+  const aLow = a & 0xffff;
+  const aHigh = a >>> 16;
+  const bLow = b & 0xffff;
+  const bHigh = b >>> 16;
+  // Sums stay below 2^53; only the shifts need 32 bits.
+  const middle = aHigh * bLow + ((aLow * bLow) >>> 16);
+  const middle2 = aLow * bHigh + (middle & 0xffff);
+  return (aHigh * bHigh + Math.floor(middle / 65536) + Math.floor(middle2 / 65536)) >>> 0;
+}
+
+/**
+ * Philox 4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011): four random words
+ * for a counter of four words and a key of two. Writes them to `block`, where one is given.
+ */
+export function philox(counter: ArrayLike<number>, key: ArrayLike<number>, block = new Uint32Array(4)): Uint32Array {
+  let [x, y, z, w] = [counter[0] as number, counter[1] as number, counter[2] as number, counter[3] as number];
+  let [key0, key1] = [key[0] as number, key[1] as number];
+  for (let round = 0; round < 10; round++) {
+    const high0 = mulHigh(0xd2511f53, x);
+    const high1 = mulHigh(0xcd9e8d57, z);
+    const low0 = Math.imul(0xd2511f53, x) >>> 0;
+    const low1 = Math.imul(0xcd9e8d57, z) >>> 0;
+    x = (high1 ^ y ^ key0) >>> 0;
+    y = low1;
+    z = (high0 ^ w ^ key1) >>> 0;
+    w = low0;
+    key0 = (key0 + 0x9e3779b9) >>> 0;
+    key1 = (key1 + 0xbb67ae85) >>> 0;
+  }
+  block[0] = x;
+  block[1] = y;
+  block[2] = z;
+  block[3] = w;
+  return block;
+}
+
+/** Words 4 · index to 4 · index + 3 of random stream `stream`: element i of the stream is `randomWord(key, stream, i)` in WGSL. */
+export function randomBlock(key: RandomKey, stream: number, index: number, block?: Uint32Array<ArrayBuffer>): Uint32Array {
+  const low = ((key[2] as number) + stream) >>> 0;
+  const high = ((key[3] as number) + Number(low < (key[2] as number))) >>> 0;
+  return philox([index, 0, low, high], key, block);
+}
+
+/** A source of random numbers: each use takes the next position, so a seed and a position say all about what follows. */
+export class Generator {
+  #seed: [low: number, high: number] = [0, 0];
+  #position = 0;
+
+  /** `seed`: an integer from 0 to 2^64 - 1. Throws ValueError on anything else. */
+  constructor(seed: number | bigint = 0) {
+    this.manualSeed(seed);
+  }
+
+  get seed(): bigint {
+    return (BigInt(this.#seed[1]) << 32n) | BigInt(this.#seed[0]);
+  }
+
+  /** Positions taken since the seed was set. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Starts again from `seed`. */
+  manualSeed(seed: number | bigint): this {
+    if (typeof seed === 'number' && !Number.isSafeInteger(seed)) {
+      throw new ValueError(`[manualSeed] a seed is an integer, not ${seed}; beyond 2^53 use a bigint`);
+    }
+    const bits = BigInt(seed);
+    if (bits < 0n || bits >= 1n << 64n)
+      throw new ValueError(`[manualSeed] a seed lies between 0 and 2^64 - 1, not at ${seed}`);
+    this.#seed = [Number(bits & 0xffffffffn), Number(bits >> 32n)];
+    this.#position = 0;
+    return this;
+  }
+
+  /** Reserves `count` positions and gives the key of the first; stream s of that key is position s after it. */
+  take(count = 1): RandomKey {
+    const key = Uint32Array.of(...this.#seed, this.#position >>> 0, Math.floor(this.#position / 2 ** 32));
+    this.#position += count;
+    return key;
+  }
+
+  state(): GeneratorState {
+    return { seed: [...this.#seed], position: this.#position };
+  }
+
+  restore(state: GeneratorState): this {
+    this.#seed = [...state.seed];
+    this.#position = state.position;
+    return this;
+  }
+}
+
+/** What is used where no generator is given. Its seed is 0 until `manualSeed` sets another, so every run is repeatable. */
+export const defaultGenerator = new Generator();
+
+/** Seeds the default generator with an integer from 0 to 2^64 - 1. */
+export function manualSeed(seed: number | bigint): Generator {
+  return defaultGenerator.manualSeed(seed);
+}
+
+/** Calls `use` with element index and block of words, for every four elements of `length`. */
+function eachBlock(length: number, generator: Generator, use: (index: number, words: Uint32Array) => void): void {
+  const key = generator.take();
+  const words = new Uint32Array(4);
+  for (let index = 0; index < length; index += 4) use(index, randomBlock(key, 0, index / 4, words));
+}
+
+/** Fills `target` with uniform numbers from [low, high), 24 random bits each. Takes one position. */
+export function fillUniform<A extends Float32Array>(target: A, low = 0, high = 1, generator = defaultGenerator): A {
+  eachBlock(target.length, generator, (index, words) => {
+    const end = Math.min(4, target.length - index);
+    for (let i = 0; i < end; i++) target[index + i] = low + (high - low) * (((words[i] as number) >>> 8) * 2 ** -24);
+  });
+  return target;
+}
+
+/** Fills `target` with normal numbers (Box, Muller 1958), computed in float64. Takes one position. */
+export function fillNormal<A extends Float32Array>(target: A, mean = 0, std = 1, generator = defaultGenerator): A {
+  eachBlock(target.length, generator, (index, words) => {
+    for (let i = 0; i < 4; i += 2) {
+      const radius = std * Math.sqrt(-2 * logarithm(((words[i] as number) + 0.5) * 2 ** -32));
+      const [cosine, sine] = cosineAndSine((words[i + 1] as number) * 2 ** -32);
+      // Writes beyond the end of a typed array do nothing.
+      target[index + i] = mean + radius * cosine;
+      target[index + i + 1] = mean + radius * sine;
+    }
+  });
+  return target;
+}
+
+/** `count` integers from [0, bound), bound ≤ 2^32. Takes one position. */
+export function randomIntegers(count: number, bound: number, generator = defaultGenerator): number[] {
+  const values = new Array<number>(count);
+  eachBlock(count, generator, (index, words) => {
+    const end = Math.min(4, count - index);
+    for (let i = 0; i < end; i++) values[index + i] = scaled(words[i] as number, bound);
+  });
+  return values;
+}
+
+/** The integers from 0 to n - 1 in random order (Fisher, Yates). Takes one position. */
+export function permutation(n: number, generator = defaultGenerator): Int32Array<ArrayBuffer> {
+  const order = Int32Array.from({ length: n }, (_, i) => i);
+  eachBlock(n, generator, (index, words) => {
+    const end = Math.min(4, n - index);
+    for (let i = 0; i < end; i++) {
+      const last = n - 1 - index - i;
+      const chosen = scaled(words[i] as number, last + 1);
+      const value = order[chosen] as number;
+      order[chosen] = order[last] as number;
+      order[last] = value;
+    }
+  });
+  return order;
+}
+
+/** A random word brought down to [0, bound): the product is exact in float64 up to 2^53, and off by one ulp beyond. */
+const scaled = (word: number, bound: number) => Math.min(bound - 1, Math.floor((word / 2 ** 32) * bound));
+
+const float = new Float64Array(1);
+const floatBits = new Uint32Array(float.buffer);
+
+/** ln x for a normal x > 0, to about 1e-16; Math.log may differ from engine to engine. */
+function logarithm(x: number): number {
+  // x = m · 2^e with m in [√½, √2), then ln m = 2 artanh((m - 1) / (m + 1)).
+  float[0] = x;
+  let exponent = ((floatBits[1] as number) >>> 20) - 1023;
+  floatBits[1] = ((floatBits[1] as number) & 0xfffff) | 0x3ff00000;
+  if (float[0] > Math.SQRT2) {
+    float[0] /= 2;
+    exponent++;
+  }
+  const s = (float[0] - 1) / (float[0] + 1);
+  let sum = 0;
+  for (let n = 23; n >= 1; n -= 2) sum = sum * s * s + 1 / n;
+  return exponent * Math.LN2 + 2 * s * sum;
+}
+
+/** cos and sin of `turn` whole turns, by their series on an eighth of a turn to either side of a quarter. */
+function cosineAndSine(turn: number): [number, number] {
+  const quarter = Math.floor(4 * turn + 0.5);
+  const x = (4 * turn - quarter) * (Math.PI / 2);
+  let cosine = 1;
+  let sine = 1;
+  for (let n = 18; n >= 2; n -= 2) {
+    cosine = 1 - (cosine * x * x) / (n * (n - 1));
+    sine = 1 - (sine * x * x) / (n * (n + 1));
+  }
+  sine *= x;
+  const turned: [number, number][] = [
+    [cosine, sine],
+    [-sine, cosine],
+    [-cosine, -sine],
+    [sine, -cosine],
+  ];
+  return turned[quarter % 4] as [number, number];
+}

@@ -1,0 +1,363 @@
+import { DTypeError, ShapeError, UnsupportedError, ValueError } from './errors.ts';
+import type { Storage } from './gpu/buffers.ts';
+import type { Device } from './gpu/device.ts';
+import { flushIfLong, readAll } from './gpu/run.ts';
+import { provideTensorTools } from './gpu/step.ts';
+import { type DType, dtypes, type HostArray, hostArray } from './graph/dtype.ts';
+import { leaf, versionOp } from './graph/leaf.ts';
+import type { Node, TensorType } from './graph/node.ts';
+import { applyOne, currentTrace, provideTensor, withTrace } from './graph/record.ts';
+import { checkShape, formatShape, type Shape, sizeOf } from './graph/shape.ts';
+import { markVersion, State, stateOf } from './graph/state.ts';
+import { dropout } from './ops/random.ts';
+import { backward } from './ops/gradient.ts';
+import * as elementwise from './ops/elementwise.ts';
+import * as indexing from './ops/indexing.ts';
+import * as join from './ops/join.ts';
+import { matmul } from './ops/matmul.ts';
+import * as reduce from './ops/reduce.ts';
+import * as rows from './ops/softmax.ts';
+import * as view from './ops/view.ts';
+import { formatTensor } from './print.ts';
+import { defaultGenerator } from './random.ts';
+
+type Operand = Tensor | number;
+
+/** Frees GPU memory of tensors that nobody holds any more. */
+const forgotten = new FinalizationRegistry<Storage>((storage) => storage.release());
+
+/**
+ * A thin, immutable handle on a value of the graph. Calling an op records it; nothing runs until the value is read.
+ * Logically dense and row-major.
+ */
+export class Tensor implements TensorType {
+  readonly shape: Shape;
+  readonly dtype: DType;
+  node: Node;
+  readonly index: number;
+  /** Values that came from the host and may not be on a device yet. */
+  host: HostArray | null = null;
+  /** The device the value lies on, once it does. */
+  device: Device | null = null;
+  /** Brings the bytes from the staging buffer of the step that made them; null once that has moved on. */
+  staged: (() => Promise<ArrayBuffer | null>) | null = null;
+  /** True once an eager op reads this version of a state: the next step must not overwrite it. */
+  observed = false;
+  #storage: Storage | null = null;
+  #disposed = false;
+
+  constructor(node: Node, index: number, shape: Shape, dtype: DType) {
+    this.node = node;
+    this.index = index;
+    this.shape = shape;
+    this.dtype = dtype;
+  }
+
+  get rank(): number {
+    return this.shape.length;
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+
+  // ── engine ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The value itself; a parameter's current version. */
+  get version(): Tensor {
+    if (this.#disposed) throw new UnsupportedError(`[tensor] this ${formatShape(this.shape)} tensor was disposed`);
+    return this;
+  }
+
+  /** True where the value exists: on the host, or on a device. */
+  get isComputed(): boolean {
+    return this.host !== null || this.#storage !== null;
+  }
+
+  /** Where the value lies on `device`; uploads host values. */
+  storageOn(device: Device): Storage {
+    if (this.#storage) {
+      if (this.device !== device) throw new UnsupportedError('[device] a tensor of another device is used; read its values and make a tensor of them on this one');
+      return this.#storage;
+    }
+    if (!this.host) throw new UnsupportedError(`[tensor] ${this.node.op.name} ${formatShape(this.shape)} is used before it is computed`);
+    const storage = device.buffers.allocate(this.host.byteLength, `weft ${this.node.op.name} ${formatShape(this.shape)}`);
+    device.gpu.queue.writeBuffer(storage.buffer, storage.offset, this.host);
+    this.settle(device, storage);
+    return storage;
+  }
+
+  /** Takes over the memory that now holds the value. */
+  settle(device: Device, storage: Storage): void {
+    forgotten.unregister(this);
+    forgotten.register(this, storage, this);
+    this.device = device;
+    this.#storage = storage;
+    // A version of a state is a leaf: without this, each step's state would keep the graph of all steps before.
+    if (stateOf(this) && this.node.inputs.length > 0) this.node = withTrace(null, () => leaf('constant', this)).node;
+  }
+
+  /** Puts other memory with the same value in place of the tensor's; the old memory is the caller's. */
+  exchangeStorage(storage: Storage): Storage {
+    const old = this.#storage as Storage;
+    forgotten.unregister(this);
+    forgotten.register(this, storage, this);
+    this.#storage = storage;
+    this.host = null;
+    this.observed = false;
+    return old;
+  }
+
+  /** A leaf with this value, for a state to hold. */
+  asVersion(state: State): Tensor {
+    if (this.host && !stateOf(this)) return markVersion(fromHost(this, this.host), state);
+    return markVersion(applyOne(versionOp, [this]), state);
+  }
+
+  // ── reading ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The elements in row-major order, in a typed array of the caller's own. */
+  async data(): Promise<HostArray> {
+    const { staged } = this.version;
+    if (staged) {
+      const bytes = await staged();
+      if (bytes) return new dtypes[this.dtype].array(bytes) as HostArray;
+    }
+    return (await readAll([this]))[0] as HostArray;
+  }
+
+  /** The element of a tensor that has one. */
+  async item(): Promise<number> {
+    if (this.size !== 1) throw new ShapeError(`[item] needs a tensor of one element, got ${formatShape(this.shape)}; use data() or array()`);
+    return (await this.data())[0] as number;
+  }
+
+  /** The elements as nested arrays; bool as true and false. */
+  async array(): Promise<NestedArray> {
+    return nest(await this.data(), this.shape, this.dtype);
+  }
+
+  /** A text that shows shape, type and values, shortened where there are many. */
+  async print(): Promise<string> {
+    return formatTensor(await this.data(), this.shape, this.dtype);
+  }
+
+  toString(): string {
+    return `Tensor(${formatShape(this.shape)}, ${this.dtype})`;
+  }
+
+  /** Frees the memory at once; the tensor can't be used afterwards. Not needed: forgotten tensors are freed. */
+  dispose(): void {
+    forgotten.unregister(this);
+    this.#storage?.release();
+    this.#storage = null;
+    this.host = null;
+    this.#disposed = true;
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  // ── ops: each is documented at the function of its name ────────────────────────────────────────────────────────────
+
+  add(other: Operand): Tensor { return elementwise.add(this, other); }
+  sub(other: Operand): Tensor { return elementwise.sub(this, other); }
+  mul(other: Operand): Tensor { return elementwise.mul(this, other); }
+  div(other: Operand): Tensor { return elementwise.div(this, other); }
+  pow(other: Operand): Tensor { return elementwise.pow(this, other); }
+  maximum(other: Operand): Tensor { return elementwise.maximum(this, other); }
+  minimum(other: Operand): Tensor { return elementwise.minimum(this, other); }
+  equal(other: Operand): Tensor { return elementwise.equal(this, other); }
+  notEqual(other: Operand): Tensor { return elementwise.notEqual(this, other); }
+  less(other: Operand): Tensor { return elementwise.less(this, other); }
+  lessEqual(other: Operand): Tensor { return elementwise.lessEqual(this, other); }
+  greater(other: Operand): Tensor { return elementwise.greater(this, other); }
+  greaterEqual(other: Operand): Tensor { return elementwise.greaterEqual(this, other); }
+  and(other: Tensor): Tensor { return elementwise.and(this, other); }
+  or(other: Tensor): Tensor { return elementwise.or(this, other); }
+  not(): Tensor { return elementwise.not(this); }
+  neg(): Tensor { return elementwise.neg(this); }
+  abs(): Tensor { return elementwise.abs(this); }
+  sign(): Tensor { return elementwise.sign(this); }
+  floor(): Tensor { return elementwise.floor(this); }
+  exp(): Tensor { return elementwise.exp(this); }
+  log(): Tensor { return elementwise.log(this); }
+  sqrt(): Tensor { return elementwise.sqrt(this); }
+  rsqrt(): Tensor { return elementwise.rsqrt(this); }
+  reciprocal(): Tensor { return elementwise.reciprocal(this); }
+  square(): Tensor { return elementwise.square(this); }
+  sin(): Tensor { return elementwise.sin(this); }
+  cos(): Tensor { return elementwise.cos(this); }
+  tanh(): Tensor { return elementwise.tanh(this); }
+  sigmoid(): Tensor { return elementwise.sigmoid(this); }
+  erf(): Tensor { return elementwise.erf(this); }
+  relu(): Tensor { return elementwise.relu(this); }
+  leakyRelu(options?: { slope?: number }): Tensor { return elementwise.leakyRelu(this, options); }
+  elu(options?: { alpha?: number }): Tensor { return elementwise.elu(this, options); }
+  gelu(options?: { approximate?: 'none' | 'tanh' }): Tensor { return elementwise.gelu(this, options); }
+  silu(): Tensor { return elementwise.silu(this); }
+  softplus(): Tensor { return elementwise.softplus(this); }
+  clamp(min: number, max: number): Tensor { return elementwise.clamp(this, min, max); }
+  cast(dtype: DType): Tensor { return elementwise.cast(this, dtype); }
+
+  reshape(shape: Shape): Tensor { return view.reshape(this, shape); }
+  permute(order: readonly number[]): Tensor { return view.permute(this, order); }
+  transpose(a?: number, b?: number): Tensor { return view.transpose(this, a, b); }
+  slice(ranges: Parameters<typeof view.slice>[1]): Tensor { return view.slice(this, ranges); }
+  at(index: number, axis?: number): Tensor { return view.at(this, index, axis); }
+  expand(shape: Shape): Tensor { return view.expand(this, shape); }
+  flip(axes?: number | readonly number[]): Tensor { return view.flip(this, axes); }
+  squeeze(axes?: number | readonly number[]): Tensor { return view.squeeze(this, axes); }
+  unsqueeze(axis: number): Tensor { return view.unsqueeze(this, axis); }
+  detach(): Tensor { return view.detach(this); }
+  pad(widths: readonly (readonly [number, number])[], value?: number): Tensor { return join.pad(this, widths, value); }
+  split(extents: number | readonly number[], axis?: number): Tensor[] { return join.split(this, extents, axis); }
+
+  sum(axes?: number | readonly number[] | null, options?: reduce.ReduceOptions): Tensor { return reduce.sum(this, axes, options); }
+  mean(axes?: number | readonly number[] | null, options?: reduce.ReduceOptions): Tensor { return reduce.mean(this, axes, options); }
+  max(axes?: number | readonly number[] | null, options?: reduce.ReduceOptions): Tensor { return reduce.max(this, axes, options); }
+  min(axes?: number | readonly number[] | null, options?: reduce.ReduceOptions): Tensor { return reduce.min(this, axes, options); }
+  logSumExp(axes?: number | readonly number[] | null, options?: reduce.ReduceOptions): Tensor { return reduce.logSumExp(this, axes, options); }
+  argMax(axis?: number, options?: reduce.ReduceOptions): Tensor { return reduce.argMax(this, axis, options); }
+  argMin(axis?: number, options?: reduce.ReduceOptions): Tensor { return reduce.argMin(this, axis, options); }
+  softmax(axis?: number): Tensor { return rows.softmax(this, axis); }
+  logSoftmax(axis?: number): Tensor { return rows.logSoftmax(this, axis); }
+  cumsum(axis: number, options?: { reverse?: boolean }): Tensor { return indexing.cumsum(this, axis, options); }
+  gather(index: Tensor, axis: number): Tensor { return indexing.gather(this, index, axis); }
+  scatterAdd(index: Tensor, source: Tensor, axis: number): Tensor { return indexing.scatterAdd(this, index, source, axis); }
+  topK(k: number, options?: { largest?: boolean }): { values: Tensor; indices: Tensor } { return indexing.topK(this, k, options); }
+  oneHot(classes: number): Tensor { return indexing.oneHot(this, classes); }
+  tril(diagonal?: number): Tensor { return indexing.tril(this, diagonal); }
+  triu(diagonal?: number): Tensor { return indexing.triu(this, diagonal); }
+  matmul(other: Tensor): Tensor { return matmul(this, other); }
+  dropout(probability: number): Tensor { return dropout(this, probability); }
+
+  /** Adds the gradient of this scalar (or of its product with `seed`) to the `grad` of every parameter behind it. */
+  backward(seed?: Tensor): void {
+    backward(this, seed);
+  }
+}
+
+provideTensor((node, index, shape, dtype) => {
+  flushIfLong();
+  return new Tensor(node, index, shape, dtype);
+});
+
+/** A trained leaf: a tensor whose value has versions. `grad` accumulates until `zeroGrad()`. */
+export class Parameter extends Tensor {
+  readonly state: State;
+
+  constructor(initial: Tensor, name = 'parameter') {
+    super(initial.node, initial.index, initial.shape, initial.dtype);
+    this.state = new State(initial, name, true);
+  }
+
+  override get version(): Tensor {
+    return this.state.value;
+  }
+
+  /** The accumulated gradient, or null. */
+  get grad(): Tensor | null {
+    return gradientOf(this.state);
+  }
+  set grad(value: Tensor | null) {
+    setGradient(this.state, value);
+  }
+
+  /** Makes `value` the next version; values computed before keep the old one. */
+  assign(value: Tensor): void {
+    this.state.assign(value);
+  }
+}
+
+/** The accumulated gradient of a trainable state, as the program or the trace sees it here. */
+export function gradientOf(state: State): Tensor | null {
+  const trace = currentTrace();
+  if (trace) return trace.gradient(state);
+  return state.hasGradient ? (state.gradient as State).value : null;
+}
+export function setGradient(state: State, value: Tensor | null): void {
+  const trace = currentTrace();
+  if (trace) trace.setGradient(state, value);
+  else if (value === null) state.dropGradient();
+  else {
+    state.gradientSlot(() => fromHost(state.type, new Float32Array(sizeOf(state.type.shape)))).assign(value);
+    state.hasGradient = true;
+  }
+}
+
+export type NestedArray = number | boolean | NestedArray[];
+
+/** A computed tensor on the host. */
+export function fromHost({ shape, dtype }: TensorType, data: HostArray): Tensor {
+  const tensor = withTrace(null, () => leaf('constant', { shape, dtype }));
+  tensor.host = data;
+  return tensor;
+}
+
+/**
+ * A tensor of the given values: a number, nested arrays (f32 unless `dtype` says otherwise; booleans give bool), or a
+ * typed array, which keeps its kind and is copied.
+ */
+export function tensor(values: number | boolean | NestedArray | HostArray | Float64Array, options: { shape?: Shape; dtype?: DType } = {}): Tensor {
+  const flat: (number | boolean)[] | ArrayLike<number> = ArrayBuffer.isView(values) ? (values as HostArray) : flatten(values as NestedArray);
+  const shape = checkShape('tensor', options.shape ?? (ArrayBuffer.isView(values) ? [flat.length] : shapeOf(values as NestedArray)));
+  if (sizeOf(shape) !== flat.length) throw new ShapeError(`[tensor] ${flat.length} values do not fill shape ${formatShape(shape)}, which has ${sizeOf(shape)} elements`);
+  const own: DType = values instanceof Int32Array ? 'i32' : values instanceof Uint32Array ? 'u32' : typeof flat[0] === 'boolean' ? 'bool' : 'f32';
+  const dtype = options.dtype ?? own;
+  if (!(dtype in dtypes)) throw new DTypeError(`[tensor] there is no dtype ${String(dtype)}; there are ${Object.keys(dtypes).join(', ')}`);
+  return fromHost({ shape: [...shape], dtype }, filled(dtype, flat.length, (i) => Number(flat[i])));
+}
+
+/** The numbers start, start + step, … below stop, one dimension. */
+export function arange(start: number, stop?: number, step = 1, dtype: DType = 'i32'): Tensor {
+  const [from, to] = stop === undefined ? [0, start] : [start, stop];
+  const count = Math.ceil((to - from) / step);
+  if (!(count >= 1)) throw new ValueError(`[arange] from ${from} to ${to} in steps of ${step} there are no numbers`);
+  return fromHost({ shape: [count], dtype }, filled(dtype, count, (i) => from + i * step));
+}
+
+/** A parameter that starts with the value of `initial`. */
+export function parameter(initial: Tensor, name?: string): Parameter {
+  if (initial.dtype !== 'f32') throw new DTypeError(`[parameter] must be f32, got ${initial.dtype}; use .cast('f32')`);
+  return new Parameter(initial.version.host ? fromHost(initial, initial.version.host) : elementwise.copy(initial), name);
+}
+
+function filled(dtype: DType, length: number, value: (i: number) => number): HostArray {
+  const array = hostArray(dtype, length);
+  for (let i = 0; i < length; i++) array[i] = value(i);
+  return array;
+}
+
+function flatten(values: NestedArray, into: (number | boolean)[] = []): (number | boolean)[] {
+  if (Array.isArray(values)) for (const value of values) flatten(value, into);
+  else into.push(values);
+  return into;
+}
+
+function shapeOf(values: NestedArray): number[] {
+  if (!Array.isArray(values)) return [];
+  const inner = shapeOf(values[0] ?? 0);
+  for (const value of values) {
+    const other = shapeOf(value);
+    if (formatShape(other) !== formatShape(inner)) throw new ShapeError(`[tensor] ragged arrays: one row has shape ${formatShape(inner)}, another ${formatShape(other)}`);
+  }
+  return [values.length, ...inner];
+}
+
+function nest(data: HostArray, shape: Shape, dtype: DType, offset = 0): NestedArray {
+  if (shape.length === 0) return dtype === 'bool' ? data[offset] !== 0 : (data[offset] as number);
+  const [extent, ...rest] = shape as [number, ...number[]];
+  const stride = sizeOf(rest);
+  return Array.from({ length: extent }, (_, i) => nest(data, rest, dtype, offset + i * stride));
+}
+
+provideTensorTools({
+  isTensor: (value): value is Tensor => value instanceof Tensor,
+  fromHost,
+  result: ({ shape, dtype }) => withTrace(null, () => leaf('constant', { shape, dtype })),
+  generator: defaultGenerator,
+  gradientSlot: (state) => state.gradientSlot(() => fromHost(state.type, new Float32Array(sizeOf(state.type.shape)))),
+});

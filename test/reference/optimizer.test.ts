@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest';
+import { expectClose, golden, need } from './fixtures.ts';
+import { type Ref, ref, rules } from './index.ts';
+import { part } from './lstmLayers.ts';
+
+interface Options {
+  readonly lr: number;
+  readonly betas?: readonly [number, number];
+  readonly eps?: number;
+  readonly momentum?: number;
+  readonly dampening?: number;
+  readonly nesterov?: boolean;
+  readonly weightDecay?: number;
+  readonly groups?: Readonly<Record<string, Partial<Options>>>;
+}
+
+const cases = await golden('optimizer');
+
+describe('optimizers agree with PyTorch over ten steps', () => {
+  it.for(cases.filter(({ name }) => /^(sgd|adam)/.test(name)))('$name', ({ name, options, x }) => {
+    for (const key of ['w', 'b']) {
+      const whole = options as unknown as Options;
+      const { betas = [0.9, 0.999], ...given } = { ...whole, ...whole.groups?.[key] };
+      const defaults = { eps: 1e-8, weightDecay: name === 'adamw' ? 0.01 : 0, beta1: betas[0], beta2: betas[1] };
+      const all = { ...defaults, ...given };
+      let parameter = need(x, key);
+      let state: [Ref, Ref] = [ref(parameter.shape), ref(parameter.shape)];
+      for (let step = 1; step <= 10; step++) {
+        const gradient = part(need(x, `d${key}`), step - 1);
+        if (name.startsWith('sgd')) {
+          [parameter, state[0]] = rules.sgd([parameter, gradient, state[0]], { ...all, step });
+        } else {
+          const rule = name.startsWith('adamw') ? rules.adamw : rules.adam;
+          [parameter, ...state] = rule([parameter, gradient, ...state], { ...all, step });
+        }
+        expectClose(parameter, part(need(x, `${key}_steps`), step - 1), `${key} after step ${step}`);
+      }
+    }
+  });
+
+  it.for(cases.filter(({ name }) => name.startsWith('clipGradNorm')))('$name', ({ options, x }) => {
+    const [w, b, norm] = rules.clipGradNorm([need(x, 'dw'), need(x, 'db')], { maxNorm: options.maxNorm as number });
+    expectClose(w as Ref, need(x, 'dw_clipped'), 'w');
+    expectClose(b as Ref, need(x, 'db_clipped'), 'b');
+    expectClose(norm as Ref, need(x, 'norm'), 'norm');
+  });
+
+  it('has a case for each optimizer', () => {
+    expect(cases.map(({ name }) => name)).toEqual(expect.arrayContaining(['sgd', 'adam', 'adamw', 'adamw_groups']));
+  });
+});

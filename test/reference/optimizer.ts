@@ -1,0 +1,65 @@
+import { map, type Ref, type Rules, ref, sum } from './ref.ts';
+
+interface AdamAttributes {
+  readonly lr: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly eps: number;
+  readonly weightDecay: number;
+  /** Counted from 1. */
+  readonly step: number;
+}
+
+interface SgdAttributes {
+  readonly lr: number;
+  readonly momentum?: number;
+  readonly dampening?: number;
+  readonly nesterov?: boolean;
+  readonly weightDecay?: number;
+  /** Counted from 1: the first gradient is the first momentum, whole. */
+  readonly step: number;
+}
+
+/** Adam without weight decay (Kingma & Ba, 2015): the next parameter, mean and mean square. */
+function adam(parameter: Ref, gradient: Ref, mean: Ref, square: Ref, attributes: AdamAttributes): [Ref, Ref, Ref] {
+  const { lr, beta1, beta2, eps, step } = attributes;
+  const nextMean = map([mean, gradient], (m, g) => beta1 * m + (1 - beta1) * g);
+  const nextSquare = map([square, gradient], (v, g) => beta2 * v + (1 - beta2) * g * g);
+  const next = map([parameter, nextMean, nextSquare], (p, m, v) => {
+    const unbiasedMean = m / (1 - beta1 ** step);
+    const unbiasedSquare = v / (1 - beta2 ** step);
+    return p - (lr * unbiasedMean) / (Math.sqrt(unbiasedSquare) + eps);
+  });
+  return [next, nextMean, nextSquare];
+}
+
+export const optimizer = {
+  /** parameter, gradient, mean, square → next parameter, mean, square; the decay is part of the gradient. */
+  adam: ([parameter, gradient, mean, square]: readonly [Ref, Ref, Ref, Ref], attributes: AdamAttributes) => {
+    const decayed = map([gradient, parameter], (g, p) => g + attributes.weightDecay * p);
+    return adam(parameter, decayed, mean, square, attributes);
+  },
+
+  /** The same, with the decay apart from the gradient (Loshchilov & Hutter, 2019). */
+  adamw: ([parameter, gradient, mean, square]: readonly [Ref, Ref, Ref, Ref], attributes: AdamAttributes) => {
+    const decayed = map([parameter], (p) => p * (1 - attributes.lr * attributes.weightDecay));
+    return adam(decayed, gradient, mean, square, attributes);
+  },
+
+  /** parameter, gradient, velocity? → next parameter, velocity, by PyTorch's formula. */
+  sgd: ([parameter, gradient, velocity]: readonly [Ref, Ref, Ref?], attributes: SgdAttributes): [Ref, Ref] => {
+    const { lr, momentum = 0, dampening = 0, nesterov = false, weightDecay = 0, step } = attributes;
+    const decayed = map([gradient, parameter], (g, p) => g + weightDecay * p);
+    const share = step === 1 ? 1 : 1 - dampening;
+    const next = map([velocity ?? ref(parameter.shape), decayed], (v, g) => momentum * v + share * g);
+    const direction = nesterov ? map([decayed, next], (g, v) => g + momentum * v) : momentum === 0 ? decayed : next;
+    return [map([parameter, direction], (p, d) => p - lr * d), next];
+  },
+
+  /** Gradients → the same scaled by min(1, maxNorm / (norm + 1e-6)), and the norm of all of them before. */
+  clipGradNorm: (gradients: readonly Ref[], { maxNorm }: { maxNorm: number }): Ref[] => {
+    const norm = Math.sqrt(sum(gradients.flatMap((gradient) => Array.from(gradient.data, (g) => g * g))));
+    const scale = Math.min(1, maxNorm / (norm + 1e-6));
+    return [...gradients.map((gradient) => map([gradient], (g) => g * scale)), ref([], [norm])];
+  },
+} satisfies Rules;

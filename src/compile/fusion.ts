@@ -91,7 +91,7 @@ export function storedValues(group: Group, consumers: ReadonlyMap<Value, number>
 /** The values from outside that the chain reads, each once. */
 export function chainInputs(group: Group): Value[] {
   const own = new Set([...(group.head?.outputs ?? []), ...group.members.flatMap((member) => member.outputs)]);
-  const read = group.members.flatMap((member) => member.inputs.map(({ value }) => value)).filter((value) => !own.has(value));
+  const read = group.members.flatMap((member) => member.inputs.map(({ value }) => value)).filter((value) => !own.has(value) && value.constant === undefined);
   return [...new Set(read)];
 }
 
@@ -133,6 +133,10 @@ export function chainOf(group: Group, buffers: readonly Value[], stored: readonl
       arguments: member.inputs.map(({ value, layout }, index): Argument => {
         const step = stepOf.get(value);
         if (step !== undefined) return { step };
+        if (value.constant !== undefined) {
+          const window = member.kind === 'copy' ? null : windowOf(member, index);
+          return { constant: value.constant, ...(window ? { window } : {}) };
+        }
         const buffer = buffers.indexOf(value);
         if (lowering.tables?.includes(index)) return { table: buffer };
         if (member.kind === 'copy') return { load: { buffer, layout } };

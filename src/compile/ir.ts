@@ -17,6 +17,8 @@ export interface Value {
   readonly layout: Layout;
   readonly label: string;
   readonly leaf: boolean;
+  /** The repeated value, where the whole is one: expressions name it, and it takes memory only where a kernel binds it. */
+  readonly constant?: number;
   /** The value in whose memory this one lies, `offset` elements from its start. Packs and segments of them are so. */
   parent?: { readonly value: Value; readonly offset: number };
 }
@@ -115,6 +117,12 @@ export function lower(nodes: readonly Node[], roots: readonly Tensor[], isLeaf: 
         const copy = layout ? input : dense(source);
         accesses.set(output, { value: copy.value, layout: layout ?? (lowering.layout(copy.layout, node, index) as Layout) });
       }
+      continue;
+    }
+    if (lowering.kind === 'elementwise' && lowering.constant) {
+      const type = node.types[0] as TensorType;
+      const value: Value = { type, layout: denseLayout(type.shape), label: op.name, leaf: true, constant: node.attributes.value as number };
+      accesses.set(node.outputs[0] as Tensor, { value, layout: value.layout });
       continue;
     }
     const joined = lowering.kind === 'elementwise' ? joinedView(node, lowering, accessOf) : null;

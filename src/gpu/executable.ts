@@ -2,7 +2,7 @@ import { rootOf, type Value } from '../compile/ir.ts';
 import type { Program } from '../compile/program.ts';
 import { type DispatchCommand, statusValue } from '../compile/schedule.ts';
 import { UnsupportedError } from '../errors.ts';
-import { dtypes } from '../graph/dtype.ts';
+import { dtypes, hostArray } from '../graph/dtype.ts';
 import { sizeOf } from '../graph/shape.ts';
 import type { SpecialisedShader } from '../kernels/specialise.ts';
 import type { Device } from './device.ts';
@@ -25,6 +25,7 @@ export class Executable {
   readonly #device: Device;
   readonly #slabs: readonly GPUBuffer[];
   readonly #dedicated: ReadonlyMap<Value, GPUBuffer>;
+  readonly #constants = new Map<Value, GPUBuffer>();
   readonly #uniforms: GPUBuffer;
   readonly #recorded: Recorded[];
   readonly #bound: (Range | null)[];
@@ -92,7 +93,7 @@ export class Executable {
       const bound = this.#bound[leaf] as Range;
       return { buffer: bound.buffer, offset: bound.offset + offset };
     }
-    const own = this.#dedicated.get(root);
+    const own = this.#dedicated.get(root) ?? (root.constant === undefined ? undefined : this.#constantBuffer(root, root.constant));
     if (own) return { buffer: own, offset };
     const place = this.program.memory.places.get(root);
     if (!place) throw new UnsupportedError(`[plan] ${value.label} has no memory`);
@@ -106,7 +107,18 @@ export class Executable {
 
   destroy(): void {
     this.#device.buffers.destroy(this.#uniforms);
-    for (const buffer of this.#dedicated.values()) this.#device.buffers.destroy(buffer);
+    for (const buffer of [...this.#dedicated.values(), ...this.#constants.values()]) this.#device.buffers.destroy(buffer);
+  }
+
+  /** A repeated value that a kernel reads from memory is written once. */
+  #constantBuffer(value: Value, repeated: number): GPUBuffer {
+    const known = this.#constants.get(value);
+    if (known) return known;
+    const data = hostArray(value.type.dtype, sizeOf(value.type.shape)).fill(repeated);
+    const buffer = this.#device.buffers.create(data.byteLength, `weft constant ${repeated}`);
+    this.#device.gpu.queue.writeBuffer(buffer, 0, data);
+    this.#constants.set(value, buffer);
+    return buffer;
   }
 
   #bindGroup(command: DispatchCommand, index: number): GPUBindGroup {

@@ -61,6 +61,8 @@ export interface Window {
 export interface ElementwiseLowering {
   readonly kind: 'elementwise';
   expression(inputs: readonly string[], attributes: Attributes, context: ExpressionContext): string;
+  /** True for a repeated value (attribute `value`): it becomes part of the kernels that read it. */
+  readonly constant?: boolean;
   /** True where the expression uses `index`: such kernels take one element per invocation. */
   readonly indexed?: boolean;
   /** Inputs that are read through `element` only. */

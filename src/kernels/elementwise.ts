@@ -17,7 +17,7 @@ export interface Load {
   readonly window?: Window;
 }
 
-export type Argument = { readonly load: Load } | { readonly step: number } | { readonly table: number };
+export type Argument = { readonly load: Load } | { readonly step: number } | { readonly table: number } | { readonly constant: number; readonly window?: Window };
 
 /** One op of the chain. */
 export interface ChainStep {
@@ -38,6 +38,15 @@ export interface Chain {
   readonly outputs: readonly number[];
 }
 
+/** A WGSL literal of the given element type. f32 values are clamped to the finite range: shaders know no infinity. */
+export function literal(value: number, dtype: DType): string {
+  if (dtype === 'bool') return value ? 'true' : 'false';
+  if (dtype === 'u32') return `${Math.trunc(value) >>> 0}u`;
+  if (dtype === 'i32') return Math.trunc(value) === -2147483648 ? 'i32(-2147483647 - 1)' : `i32(${Math.trunc(value)})`;
+  const finite = Math.fround(Math.min(Math.max(value, -3.4028234e38), 3.4028234e38));
+  const text = String(finite);
+  return /[.e]/.test(text) ? text : `${text}.0`;
+}
 const workgroup = 64;
 
 const scalarTypes: ExpressionTypes = { f32: 'f32', i32: 'i32', u32: 'u32', bool: 'bool' };
@@ -166,6 +175,10 @@ function chainBody(chain: Chain, vector: boolean, offsetField: (load: Load) => s
       const dtype = step.argumentTypes[a] as DType;
       inside.push('true');
       if ('table' in argument) return '';
+      if ('constant' in argument) {
+        if (argument.window) inside[a] = windowCondition(argument.window);
+        return `${types[dtype]}(${literal(argument.constant, dtype)})`;
+      }
       if ('step' in argument) return argument.step < 0 ? 'value' : `v${argument.step}`;
       const { load } = argument;
       if (load.window) inside[a] = windowCondition(load.window);
@@ -266,7 +279,9 @@ function vectorises(chain: Chain): boolean {
       !step.lowering.indexed &&
       step.arguments.every((argument) => {
         if ('step' in argument) return true;
-        if ('table' in argument || argument.load.window) return false;
+        if ('table' in argument) return false;
+        if ('constant' in argument) return !argument.window;
+        if (argument.load.window) return false;
         const { layout } = argument.load;
         const dimensions = collapse(layout);
         const innermost = dimensions.at(-1);

@@ -3,7 +3,8 @@ import type { DType } from '../graph/dtype.ts';
 import type { Attributes, TensorType } from '../graph/node.ts';
 import type { ExpressionContext, OpDef } from '../graph/op.ts';
 import { applyOne } from '../graph/record.ts';
-import { broadcastShapes, checkShape, type Shape } from '../graph/shape.ts';
+import { broadcastShapes, checkShape, sameShape, type Shape } from '../graph/shape.ts';
+import { literal } from '../kernels/elementwise.ts';
 import type { Tensor } from '../tensor.ts';
 
 /**
@@ -62,15 +63,6 @@ function inferRow(name: string, row: Row, inputs: readonly TensorType[], attribu
   return { shape: broadcastShapes(name, inputs.map(({ shape }) => shape)), dtype: output };
 }
 
-/** A WGSL literal of the given element type. f32 values are clamped to the finite range: shaders know no infinity. */
-export function literal(value: number, dtype: DType): string {
-  if (dtype === 'bool') return value ? 'true' : 'false';
-  if (dtype === 'u32') return `${Math.trunc(value) >>> 0}u`;
-  if (dtype === 'i32') return Math.trunc(value) === -2147483648 ? 'i32(-2147483647 - 1)' : `i32(${Math.trunc(value)})`;
-  const finite = Math.fround(Math.min(Math.max(value, -3.4028234e38), 3.4028234e38));
-  const text = String(finite);
-  return /[.e]/.test(text) ? text : `${text}.0`;
-}
 const f = (value: unknown, { types }: ExpressionContext) => `${types.f32}(${literal(value as number, 'f32')})`;
 
 // ── constants ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -78,7 +70,7 @@ const f = (value: unknown, { types }: ExpressionContext) => `${types.f32}(${lite
 const fullOp: OpDef = {
   name: 'full',
   infer: (_, { shape, dtype }) => [{ shape: shape as Shape, dtype: dtype as DType }],
-  lowering: { kind: 'elementwise', expression: (_, { value }, { types, dtype }) => `${types[dtype]}(${literal(value as number, dtype)})` },
+  lowering: { kind: 'elementwise', constant: true, expression: (_, { value }, { types, dtype }) => `${types[dtype]}(${literal(value as number, dtype)})` },
 };
 /** A tensor of one repeated value. Numbers outside f32's range become its largest finite value. */
 export function full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor {
@@ -89,6 +81,12 @@ export function full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor 
 export const zeros = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 0, dtype);
 /** A tensor of ones. */
 export const ones = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 1, dtype);
+
+/** The repeated value of a tensor made by `full`, else null. */
+export function constantOf(x: Tensor): number | null {
+  const { node } = x.version;
+  return node.op === fullOp ? (node.attributes.value as number) : null;
+}
 
 /** A number as a scalar tensor of the other operand's type. */
 function operand(value: Tensor | number, like: Tensor): Tensor {
@@ -248,8 +246,28 @@ type Operand = Tensor | number;
 const binaryFunction = (name: BinaryName) => (a: Operand, b: Operand): Tensor => {
   if (typeof a === 'number' && typeof b === 'number') throw new DTypeError(`[${name}] one operand must be a tensor`);
   const left = operand(a, b as Tensor);
-  return applyOne(binaryOps[name], [left, operand(b, left)]);
+  const right = operand(b, left);
+  return simplified(name, left, right) ?? applyOne(binaryOps[name], [left, right]);
 };
+
+/** Constants meet constants when the graph is recorded, and 1·x is x: gradients start with ones. */
+const folded: Partial<Record<BinaryName, { compute(a: number, b: number): number; neutral: number; commutes: boolean }>> = {
+  add: { compute: (a, b) => a + b, neutral: 0, commutes: true },
+  sub: { compute: (a, b) => a - b, neutral: 0, commutes: false },
+  mul: { compute: (a, b) => a * b, neutral: 1, commutes: true },
+  div: { compute: (a, b) => a / b, neutral: 1, commutes: false },
+};
+function simplified(name: BinaryName, a: Tensor, b: Tensor): Tensor | null {
+  const rule = folded[name];
+  if (!rule || a.dtype !== 'f32' || b.dtype !== 'f32') return null;
+  const [x, y] = [constantOf(a), constantOf(b)];
+  if (x === null && y === null) return null;
+  const shape = broadcastShapes(name, [a.shape, b.shape]);
+  if (x !== null && y !== null && !(name === 'div' && y === 0)) return full(shape, Math.fround(rule.compute(Math.fround(x), Math.fround(y))));
+  if (y === rule.neutral && sameShape(a.shape, shape)) return a.version;
+  if (x === rule.neutral && rule.commutes && sameShape(b.shape, shape)) return b.version;
+  return null;
+}
 export const add = binaryFunction('add');
 export const sub = binaryFunction('sub');
 export const mul = binaryFunction('mul');

@@ -4,7 +4,8 @@ import type { OpDef } from '../graph/op.ts';
 import { apply, applyOne } from '../graph/record.ts';
 import { formatShape, normaliseAxis } from '../graph/shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { literal, zeros } from './elementwise.ts';
+import { literal } from '../kernels/elementwise.ts';
+import { zeros } from './elementwise.ts';
 import { slice, unsqueeze } from './view.ts';
 
 /**

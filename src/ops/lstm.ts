@@ -5,7 +5,7 @@ import { apply, expectDType, expectRank } from '../graph/record.ts';
 import { formatShape, sameShape } from '../graph/shape.ts';
 import { lstmBackward, lstmCellBackward, lstmCell as cellFamily, lstmForward } from '../kernels/lstm.ts';
 import type { Tensor } from '../tensor.ts';
-import { zeros } from './elementwise.ts';
+import { constantOf, zeros } from './elementwise.ts';
 import { concat, split, stack } from './join.ts';
 import { matmul } from './matmul.ts';
 import { at, reshape, slice, transpose, unsqueeze } from './view.ts';
@@ -34,14 +34,9 @@ const lstmOp: OpDef = {
     const reverse = attributes.reverse as boolean;
     const last = reverse ? 0 : T - 1;
     // Only the last cell has a reader; its gradient arrives as that of all cells, zero elsewhere.
-    const dCell = dCells ? at(dCells, last) : zeros([B, H]);
-    const dStateN = stack([zeros([B, H]), dCell]);
+    const dStateN = dCells ? stack([zeros([B, H]), at(dCells, last)]) : zeros([2, B, H]);
     const [dGates, dState0] = apply(lstmBackwardOp, [dOutput ?? zeros([T, B, H]), dStateN, gates, cells, c0, weight], attributes) as [Tensor, Tensor];
-    // h of the step before each: the states that met W_hh.
-    const first = unsqueeze(h0, 0);
-    const before = T === 1 ? first : reverse ? concat([slice(output, [[1, T]]), first]) : concat([first, slice(output, [[0, T - 1]])]);
-    const rows = (x: Tensor) => reshape(x, [T * B, -1]);
-    return [dGates, at(dState0, 0), at(dState0, 1), matmul(transpose(rows(dGates)), rows(before))];
+    return [dGates, at(dState0, 0), at(dState0, 1), recurrentGradient(dGates, output, h0, reverse)];
   },
   decompose: ([gatesX, h0, c0, weight], { reverse }) => {
     const { T } = sizes(gatesX as Tensor);
@@ -59,6 +54,17 @@ const lstmOp: OpDef = {
     return [stack(outputs), stack(cells)];
   },
 };
+
+/** dW_hh = Σₜ dGatesₜᵀ·hₜ₋₁, one product over all steps; a first state of zeros adds nothing. */
+function recurrentGradient(dGates: Tensor, output: Tensor, h0: Tensor, reverse: boolean): Tensor {
+  const T = output.shape[0] as number;
+  const product = (gates: Tensor, states: Tensor) => matmul(transpose(reshape(gates, [-1, gates.shape[2] as number])), reshape(states, [-1, states.shape[2] as number]));
+  const first = unsqueeze(h0, 0);
+  if (T === 1) return product(dGates, first);
+  const before = slice(output, [reverse ? [1, T] : [0, T - 1]]);
+  if (constantOf(h0) === 0) return product(slice(dGates, [reverse ? [0, T - 1] : [1, T]]), before);
+  return product(dGates, concat(reverse ? [before, first] : [first, before]));
+}
 
 const lstmBackwardOp: OpDef = {
   name: 'lstmBackward',

@@ -42,10 +42,14 @@ const matmulOp: OpDef = {
   },
 };
 
-/** Aᵀ·dC; where B is shared by a batch of A, one product over all rows in place of a product for each and a sum. */
+/**
+ * Aᵀ·dC; where B is shared by a batch of A, one product over all rows in place of a product for each and a sum. A weight
+ * that is used transposed gets its gradient transposed too, so that it comes out in the weight's own order.
+ */
 function weightGradient(a: Tensor, b: Tensor, dy: Tensor): Tensor {
-  if (b.rank === 2 && a.rank > 2) return applyOne(matmulOp, [transpose(rows(a)), rows(dy)]);
-  return applyOne(matmulOp, [transpose(a), dy]);
+  const [left, right] = b.rank === 2 && a.rank > 2 ? [rows(a), rows(dy)] : [a, dy];
+  if (b.node.op.name === 'permute') return transpose(applyOne(matmulOp, [transpose(right), left]));
+  return applyOne(matmulOp, [transpose(left), right]);
 }
 
 function rows(x: Tensor): Tensor {

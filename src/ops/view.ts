@@ -1,12 +1,13 @@
 import { ShapeError } from '../errors.ts';
 import { versionOp } from '../graph/leaf.ts';
-import type { Node, TensorType } from '../graph/node.ts';
+import type { Attributes, Node, TensorType } from '../graph/node.ts';
 import { familyCall, type OpDef } from '../graph/op.ts';
 import { applyOne } from '../graph/record.ts';
 import { checkShape, expandLayout, formatShape, type Layout, normaliseAxes, normaliseAxis, reshapeLayout, sameShape, type Shape, sizeOf } from '../graph/shape.ts';
 import { providePacking } from '../graph/state.ts';
 import { copyFamily } from '../kernels/copy.ts';
 import type { Tensor } from '../tensor.ts';
+import { constantOf, full } from './elementwise.ts';
 import { pad } from './join.ts';
 import { sumTo } from './reduce.ts';
 
@@ -18,6 +19,12 @@ function viewOp(name: string, infer: OpDef['infer'], layout: (input: Layout, nod
     lowering: { kind: 'view', layout },
     gradient: (node, [dy]) => [dy ? gradient(dy, node.inputs[0] as Tensor, node) : null],
   };
+}
+/** Records a view; a view of a repeated value is one too. */
+function look(op: OpDef, x: Tensor, attributes: Attributes): Tensor {
+  const constant = constantOf(x);
+  if (constant === null) return applyOne(op, [x], attributes);
+  return full((op.infer([x], attributes)[0] as TensorType).shape, constant, x.dtype);
 }
 const outputShape = (node: Node) => (node.types[0] as TensorType).shape;
 
@@ -36,7 +43,7 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   if (sizeOf(target) !== size || target.some((extent) => !Number.isInteger(extent) || extent < 1)) {
     throw new ShapeError(`[reshape] ${formatShape(x.shape)} has ${size} elements and can't become ${formatShape(shape)}`);
   }
-  return sameShape(target, x.shape) ? x.version : applyOne(reshapeOp, [x], { shape: target });
+  return sameShape(target, x.shape) ? x.version : look(reshapeOp, x, { shape: target });
 }
 
 const permuteOp = viewOp(
@@ -57,7 +64,7 @@ export function permute(x: Tensor, order: readonly number[]): Tensor {
   if (axes.length !== x.rank || new Set(axes).size !== x.rank) {
     throw new ShapeError(`[permute] the order must name each of the ${x.rank} dimensions of ${formatShape(x.shape)} once, got [${order.join(', ')}]`);
   }
-  return applyOne(permuteOp, [x], { order: axes });
+  return look(permuteOp, x, { order: axes });
 }
 /** Swaps two dimensions; the last two where none are given. */
 export function transpose(x: Tensor, a = -2, b = -1): Tensor {
@@ -102,7 +109,7 @@ export function slice(x: Tensor, ranges: readonly (readonly [start?: number, sto
     step.push(by);
     return Math.ceil((last - first) / by);
   });
-  return applyOne(sliceOp, [x], { start, step, shape });
+  return look(sliceOp, x, { start, step, shape });
 }
 /** One position of a dimension, which goes: `at(x, -1, 0)` is the last row. */
 export function at(x: Tensor, index: number, axis = 0): Tensor {
@@ -141,7 +148,7 @@ export function expand(x: Tensor, shape: Shape): Tensor {
   if (missing < 0 || x.shape.some((extent, i) => extent !== 1 && extent !== target[i + missing])) {
     throw new ShapeError(`[expand] ${formatShape(x.shape)} does not broadcast to ${formatShape(shape)}: only dimensions of extent 1 can be repeated`);
   }
-  return applyOne(expandOp, [x], { shape: target });
+  return look(expandOp, x, { shape: target });
 }
 
 const flipOp = viewOp(
@@ -159,7 +166,7 @@ const flipOp = viewOp(
 );
 /** The order of elements reversed along the axes; along all where none are given. */
 export function flip(x: Tensor, axes?: number | readonly number[]): Tensor {
-  return applyOne(flipOp, [x], { axes: normaliseAxes('flip', axes, x.rank) });
+  return look(flipOp, x, { axes: normaliseAxes('flip', axes, x.rank) });
 }
 
 /** Removes dimensions of extent 1: all, or the named ones. */

@@ -85,6 +85,8 @@ export class Tensor implements TensorType {
     const storage = device.buffers.allocate(this.host.byteLength, `weft ${this.node.op.name} ${formatShape(this.shape)}`);
     device.gpu.queue.writeBuffer(storage.buffer, storage.offset, this.host);
     this.settle(device, storage);
+    // Steps write new versions of a state over the old one; the host's copy would be stale then.
+    if (stateOf(this)) this.host = null;
     return storage;
   }
 
@@ -255,7 +257,10 @@ export class Parameter extends Tensor {
   }
 
   override get version(): Tensor {
-    return this.state.value;
+    const value = this.state.value;
+    // Whoever asks may keep it: the next compiled step must then not write over it.
+    if (!currentTrace() && value.isComputed) value.observed = true;
+    return value;
   }
 
   /** The accumulated gradient, or null. */

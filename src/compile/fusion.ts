@@ -35,6 +35,7 @@ export function fuse(lowered: Lowered, profile: DeviceProfile): Group[] {
       groups.push(group);
     }
     for (const value of operation.outputs) groupOf.set(value, group);
+    if (elementwise) mergeBranches(group, operation, groups, groupOf, consumers, profile);
   }
   return absorbPrologues(groups, groupOf, consumers, profile);
 }
@@ -69,6 +70,26 @@ function canJoin(group: Group, operation: Operation, groupOf: ReadonlyMap<Value,
   const joined = { ...group, members: [...group.members, operation] };
   if (group.head && !storedValues(joined, consumers).some((value) => value.type.dtype === 'f32')) return false;
   return bindingCount(joined, consumers) <= profile.storageBuffers;
+}
+
+/** Elementwise groups that only this operation reads are computed where it is, in place of writing what it reads. */
+function mergeBranches(group: Group, operation: Operation, groups: Group[], groupOf: Map<Value, Group>, consumers: ReadonlyMap<Value, number>, profile: DeviceProfile): void {
+  for (const [index, { value }] of operation.inputs.entries()) {
+    const branch = groupOf.get(value);
+    if (!branch || branch === group || branch.head || branch.size !== group.size || !readsSameElement(operation, index)) continue;
+    const read = operation.inputs.filter((input) => input.value === value).length;
+    const stored = storedValues(branch, consumers);
+    const onlyHere = stored.every((each) => each === value) && (consumers.get(value) ?? 0) === read + readsInside(branch, value);
+    const merged = { ...group, members: [...branch.members, ...group.members] };
+    if (!onlyHere || bindingCount(merged, consumers) > profile.storageBuffers) continue;
+    group.members.unshift(...branch.members);
+    for (const member of branch.members) for (const output of member.outputs) groupOf.set(output, group);
+    groups.splice(groups.indexOf(branch), 1);
+  }
+}
+
+function readsInside(group: Group, value: Value): number {
+  return group.members.reduce((count, member) => count + member.inputs.filter((input) => input.value === value).length, 0);
 }
 
 function readsSameElement(operation: Operation, index: number): boolean {

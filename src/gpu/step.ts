@@ -1,8 +1,9 @@
+import { type PlanSummary, summarise } from '../compile/explain.ts';
 import { rootOf, type Value } from '../compile/ir.ts';
 import { buildProgram, type Program } from '../compile/program.ts';
 import { StepTrace } from '../compile/trace.ts';
 import { ShapeError, WeftError } from '../errors.ts';
-import { dtypes, type HostArray, hostArray } from '../graph/dtype.ts';
+import { dtypes, type HostArray } from '../graph/dtype.ts';
 import { leaf } from '../graph/leaf.ts';
 import { reachable, type TensorType } from '../graph/node.ts';
 import { currentTrace } from '../graph/record.ts';
@@ -41,7 +42,6 @@ export class Plan {
   readonly #inputs: readonly Tensor[];
   /** Whether a parameter has a gradient when the step ends. */
   readonly #gradients: ReadonlyMap<State, boolean>;
-  readonly #captured: readonly Tensor[];
   readonly #structure: unknown;
   readonly #results: readonly Tensor[];
   readonly #states: readonly State[];
@@ -63,7 +63,6 @@ export class Plan {
     const updates = [...trace.writes].map(([state, value]) => ({ leaf: trace.reads.get(state) as Tensor, value, state }));
     const isLeaf = (tensor: Tensor) => tensor.node.op.lowering.kind === 'leaf' || tensor.node.trace === null;
     this.program = buildProgram({ results: this.#results, updates }, isLeaf, device.profile);
-    this.#captured = this.program.leaves.map(({ tensor }) => tensor).filter((tensor) => tensor.node.trace === null);
     this.#states = [...trace.reads.keys()];
     this.#block = inputBlock(device, [...inputs, ...trace.dynamics.map((dynamic) => dynamic.leaf), ...(trace.randomKey ? [trace.randomKey] : [])]);
   }
@@ -206,8 +205,9 @@ export class Plan {
     return (this.#executable?.ownBytes ?? 0) + this.#block.buffer.size;
   }
 
-  get captured(): number {
-    return this.#captured.length;
+  /** Dispatches by kernel, buffers, peak bytes. */
+  summary(): PlanSummary {
+    return summarise(this.program);
   }
 }
 
@@ -271,6 +271,8 @@ function signatureOf(value: unknown): string {
 
 /** Plans kept per compiled function before the least recently used one goes. */
 const keptPlans = 16;
+/** Plans kept per signature: one for each mode (training, evaluation, gradients present or not). */
+const keptModes = 4;
 /** Signatures after which a warning says what varies. */
 const manySignatures = 8;
 
@@ -299,7 +301,9 @@ export function compile<Args extends readonly unknown[], Result>(fn: (...args: A
     if (known) return known;
     const plan = await Plan.trace(fn as (...args: never[]) => unknown, args, currentDevice());
     traces++;
-    const list = [...(plans.get(signature) ?? []).filter((old) => old.holds || (old.destroy(), false)), plan];
+    // Plans for other modes are kept: training and evaluation take turns.
+    const list = [...(plans.get(signature) ?? []), plan];
+    if (list.length > keptModes) list.shift()?.destroy();
     plans.delete(signature);
     plans.set(signature, list);
     if (plans.size === manySignatures) {
@@ -329,5 +333,3 @@ export function compile<Args extends readonly unknown[], Result>(fn: (...args: A
   };
   return Object.defineProperties(Object.assign(call, { prepare }), { plans: { get: () => plans }, traces: { get: () => traces } }) as Compiled<Args, Result>;
 }
-
-export { hostArray };

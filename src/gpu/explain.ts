@@ -1,0 +1,20 @@
+import { explainProgram } from '../compile/explain.ts';
+import { buildProgram } from '../compile/program.ts';
+import type { Tensor } from '../tensor.ts';
+import { currentDevice } from './device.ts';
+import type { Compiled } from './step.ts';
+
+/**
+ * The road of a value, as text: recorded nodes, what fused with what, kernel variants, workgroups, memory. Takes a tensor
+ * that has not been computed yet, or a compiled function that has been called or prepared.
+ */
+export function explain(subject: Tensor | Compiled<never, unknown>): string {
+  if (typeof subject === 'function') {
+    const plans = [...subject.plans].flatMap(([signature, list]) => list.map((plan) => `${signature}\n${explainProgram(plan.program)}`));
+    return plans.length > 0 ? plans.join('\n\n') : 'not traced yet: call the function, or its prepare(), first';
+  }
+  const tensor = subject.version;
+  if (tensor.isComputed) return `${String(tensor)} is already computed; nothing would run`;
+  return explainProgram(buildProgram({ results: [tensor], updates: [] }, (each) => each.isComputed, currentDevice().profile));
+}
+

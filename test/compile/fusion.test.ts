@@ -1,0 +1,94 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { buildProgram } from '../../src/compile/program.ts';
+import { concat, grad, init, lstm, matmul, mseLoss, ones, randn, scaledDotProductAttention, split, sum, tensor, type Tensor } from '../../src/index.ts';
+import { defaultProfile } from '../../src/kernels/kernel.ts';
+import { profile } from '../support/environment.ts';
+
+/** What shares a kernel with what. Plans are pure, so most of this needs no device. */
+function kernels(...results: Tensor[]): string[] {
+  const program = buildProgram({ results, updates: [] }, (x) => x.isComputed, { ...defaultProfile, selection: profile });
+  return program.commands.map((command) => (command.kind === 'copy' ? `copy ${command.label}` : [command.dispatch.kernel.split('/')[0], ...command.fused].join(' ')));
+}
+const value = (...shape: number[]) => tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(0.5), { shape });
+
+beforeAll(async () => {
+  await init({ profile, limits: 'default' });
+});
+
+describe('elementwise chains', () => {
+  test('become one kernel', () => {
+    expect(kernels(value(4, 8).add(1).mul(2).exp().sub(value(8)))).toEqual(['elementwise add mul exp sub']);
+  });
+
+  test('of two branches meet in one kernel', () => {
+    const x = value(16);
+    expect(kernels(x.exp().add(x.log()))).toEqual(['elementwise exp log add']);
+  });
+
+  test('write every value that somebody reads', async () => {
+    const a = value(8).add(1);
+    const b = a.mul(2);
+    expect(kernels(a, b)).toEqual(['elementwise add mul']);
+    expect([(await a.data())[0], (await b.data())[0]]).toEqual([1.5, 3]);
+  });
+
+  test('stop at eight bindings', () => {
+    const many = Array.from({ length: 12 }, () => value(8));
+    const plans = buildProgram({ results: [many.reduce((a, b) => a.add(b))], updates: [] }, (x) => x.isComputed, defaultProfile);
+    for (const command of plans.commands) if (command.kind === 'dispatch') expect(command.bindings.length).toBeLessThanOrEqual(8);
+    expect(plans.commands.length).toBe(2);
+  });
+
+  test('repeated values cost nothing', () => {
+    expect(kernels(value(4).mul(ones([4])).add(ones([4]).mul(3)))).toEqual(['elementwise add']);
+  });
+});
+
+describe('into hand-written kernels', () => {
+  test('bias, activation, its saved input and residual follow a product', () => {
+    const x = value(8, 16);
+    const pre = matmul(x, value(16, 16)).add(value(16));
+    expect(kernels(pre.gelu().add(x), pre)).toEqual(['matmul add geluErf add']);
+  });
+
+  test('a producer is computed while a reduction loads it', () => {
+    expect(kernels(mseLoss(value(4, 3), value(4, 3)))).toEqual(['reduce sub square']);
+  });
+
+  test('a head split out of a packed projection is not copied, nor merged heads', () => {
+    const qkv = value(2, 5, 24);
+    const heads = split(qkv.reshape([2, 5, 3, 2, 4]).permute([2, 0, 3, 1, 4]), 1).map((part) => part.squeeze([0])) as [Tensor, Tensor, Tensor];
+    const merged = scaledDotProductAttention(...heads).permute([0, 2, 1, 3]).reshape([2, 5, 8]);
+    expect(kernels(merged)).toEqual(['attentionForward']);
+    const [gradient] = grad(sum(merged), [qkv]);
+    expect(kernels(gradient as Tensor)).toEqual(['attentionForward', 'attentionBackward', 'attentionBackward', 'attentionBackward']);
+  });
+});
+
+describe('views', () => {
+  test('cost nothing where the reader takes strides', () => {
+    expect(kernels(matmul(value(6, 4).transpose(), value(6, 3)))).toEqual(['matmul']);
+    expect(kernels(value(6, 4).transpose().add(value(4, 6)))).toEqual(['elementwise add']);
+  });
+
+  test('are copied once where it does not', () => {
+    const turned = value(6, 4).transpose();
+    expect(kernels(turned.softmax(), turned.logSoftmax())).toEqual(['elementwise copy', 'softmax', 'softmax']);
+  });
+
+  test('parts that lie side by side are joined for free', () => {
+    const [a, b] = split(value(4, 6).add(1), [2, 4], 1) as [Tensor, Tensor];
+    expect(kernels(concat([a, b], 1).exp())).toEqual(['elementwise add exp']);
+  });
+
+  test('the gradient of a transposed weight comes out in the weight’s own order', () => {
+    const [x, w] = [randn([5, 3]), randn([4, 3])];
+    expect(kernels(grad(sum(matmul(x, w.transpose()).square()), [w])[0] as Tensor).every((name) => !name.includes('copy'))).toBe(true);
+  });
+});
+
+test('an LSTM over a sequence is one kernel each way at the gpu profile', () => {
+  const { output } = lstm(value(6, 2, 32), value(2, 8), value(2, 8), value(32, 8));
+  const program = buildProgram({ results: [output], updates: [] }, (x) => x.isComputed, defaultProfile);
+  expect(program.commands.length).toBe(1);
+});

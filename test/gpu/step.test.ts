@@ -1,0 +1,244 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { compile, crossEntropy, dropout, dynamic, embedding, grad, init, layerNorm, manualSeed, ones, parameter, randn, scaledDotProductAttention, tensor, type Tensor } from '../../src/index.ts';
+import { verifyPlan } from '../../src/compile/memory.ts';
+import { countCalls } from '../support/calls.ts';
+import { profile } from '../support/environment.ts';
+
+/** A compiled step is one submit, and after the first call it creates and traces nothing. */
+beforeAll(async () => {
+  await init({ profile, limits: 'default' });
+});
+
+function smallModel() {
+  manualSeed(1);
+  const table = parameter(randn([7, 8]));
+  const weight = parameter(randn([8, 24]));
+  const gain = parameter(ones([8]));
+  const loss = (ids: Tensor, targets: Tensor) => {
+    const x = layerNorm(embedding(ids, table), gain);
+    const heads = x.matmul(weight).reshape([2, 5, 3, 2, 4]).permute([2, 0, 3, 1, 4]).split(1, 0);
+    const [q, k, v] = heads.map((part) => part.squeeze([0])) as [Tensor, Tensor, Tensor];
+    const mixed = scaledDotProductAttention(q, k, v, { causal: true }).permute([0, 2, 1, 3]).reshape([2, 5, 8]);
+    return crossEntropy(x.add(mixed).matmul(table.transpose()), targets);
+  };
+  return { parameters: [table, weight, gain], loss };
+}
+const ids = tensor(new Int32Array([0, 1, 2, 3, 4, 5, 6, 0, 1, 2]), { shape: [2, 5] });
+const targets = tensor(new Int32Array([1, 2, 3, 4, 5, 6, 0, 1, 2, 3]), { shape: [2, 5] });
+
+function trainingStep() {
+  const model = smallModel();
+  const rate = { value: 0.1 };
+  const step = compile((x: Tensor, y: Tensor) => {
+    const loss = model.loss(x, y);
+    loss.backward();
+    for (const each of model.parameters) {
+      each.assign(each.sub((each.grad as Tensor).mul(dynamic(() => rate.value))));
+      each.grad = null;
+    }
+    return loss;
+  });
+  return { ...model, step, rate };
+}
+
+describe('a replayed step', () => {
+  test('makes one submit and creates nothing', async () => {
+    const { step } = trainingStep();
+    await (await step(ids, targets)).item();
+    await (await step(ids, targets)).item();
+    const plan = await step.prepare(ids, targets);
+    const calls = await countCalls(async () => {
+      for (let i = 0; i < 5; i++) await step(ids, targets);
+    });
+    expect(calls).toEqual({ dispatches: 5 * plan.summary().dispatches, submits: 5, buffers: 0, bindGroups: 0, pipelines: 0, shaderModules: 0, maps: 0 });
+    expect(step.traces).toBe(1);
+  });
+
+  test('reads its loss with one mapping and no further submit', async () => {
+    const { step } = trainingStep();
+    await (await step(ids, targets)).item();
+    const loss = await step(ids, targets);
+    expect(await countCalls(() => loss.item())).toMatchObject({ maps: 1, submits: 0, buffers: 0 });
+  });
+
+  test('lowers the loss, and plain calls give the same bits', async () => {
+    const compiled = trainingStep();
+    const plain = smallModel();
+    for (let i = 0; i < 4; i++) {
+      const expected = plain.loss(ids, targets);
+      const gradients = grad(expected, plain.parameters);
+      for (const [p, each] of plain.parameters.entries()) each.assign(each.sub((gradients[p] as Tensor).mul(0.1)).detach());
+      expect(await (await compiled.step(ids, targets)).item()).toBe(await expected.item());
+    }
+    expect(await compiled.parameters[0]?.data()).toEqual(await plain.parameters[0]?.data());
+  });
+
+  test('keeps each step’s result, also when a thousand are held', async () => {
+    const w = parameter(ones([1]));
+    const step = compile(() => {
+      w.assign(w.add(1));
+      return w.mul(2);
+    });
+    const results: Tensor[] = [];
+    for (let i = 0; i < 1100; i++) results.push(await step());
+    expect(await results[0]?.item()).toBe(4);
+    expect(await results[500]?.item()).toBe(1004);
+    expect(await results[1099]?.item()).toBe(2202);
+  });
+
+  test('gives results larger than a slot of the ring as their own memory', async () => {
+    const double = compile((x: Tensor) => x.mul(2));
+    const first = await double(ones([1000]));
+    const second = await double(ones([1000]).mul(3));
+    expect([(await first.data())[999], (await second.data())[999]]).toEqual([2, 6]);
+  });
+
+  test('proves its memory plan', async () => {
+    const { step } = trainingStep();
+    const { program } = await step.prepare(ids, targets);
+    verifyPlan(program.problem, program.memory);
+    expect(program.memory.slabs.reduce((a, b) => a + b)).toBeGreaterThanOrEqual(program.memory.lowerBound);
+  });
+});
+
+describe('what changes from step to step', () => {
+  test('dynamic numbers are read at each replay', async () => {
+    const { step, rate, parameters } = trainingStep();
+    await step(ids, targets);
+    const before = await parameters[1]?.data();
+    rate.value = 0;
+    await step(ids, targets);
+    expect(await parameters[1]?.data()).toEqual(before);
+    expect(step.traces).toBe(1);
+  });
+
+  test('shapes, types and plain arguments belong to the signature', async () => {
+    const scale = compile((x: Tensor, factor: number) => x.mul(factor));
+    expect(await (await scale(ones([2]), 2)).array()).toEqual([2, 2]);
+    expect(await (await scale(ones([3]), 2)).array()).toEqual([2, 2, 2]);
+    expect(await (await scale(ones([2]), 5)).array()).toEqual([5, 5]);
+    expect(await (await scale(ones([2]), 2)).array()).toEqual([2, 2]);
+    expect(scale.traces).toBe(3);
+  });
+
+  test('typed arrays go straight in, nested results come out', async () => {
+    const both = compile((x: Float32Array, options: { y: Tensor }) => ({ sum: (x as unknown as Tensor).add(options.y), parts: [options.y.neg()] }));
+    const result = await both(new Float32Array([1, 2]), { y: tensor([10, 20]) });
+    expect(await result.sum.array()).toEqual([11, 22]);
+    expect(await (result.parts[0] as Tensor).array()).toEqual([-10, -20]);
+  });
+
+  test('tensors that lie on the device are copied in within the same submit', async () => {
+    const twice = compile((x: Tensor) => x.mul(2));
+    const first = await twice(tensor([1, 2]));
+    const calls = await countCalls(async () => {
+      await twice(first);
+    });
+    expect(calls.submits).toBe(1);
+    expect(await (await twice(await twice(first))).array()).toEqual([8, 16]);
+  });
+
+  test('random numbers differ from step to step and equal those of plain calls', async () => {
+    const mask = compile(() => [dropout(ones([64]), 0.5), dropout(ones([64]), 0.5)]);
+    manualSeed(5);
+    const [a, b] = (await mask()) as [Tensor, Tensor];
+    const [c] = (await mask()) as [Tensor, Tensor];
+    manualSeed(5);
+    const plain = [dropout(ones([64]), 0.5), dropout(ones([64]), 0.5), dropout(ones([64]), 0.5)] as [Tensor, Tensor, Tensor];
+    expect(await a.data()).toEqual(await plain[0].data());
+    expect(await b.data()).toEqual(await plain[1].data());
+    expect(await c.data()).toEqual(await plain[2].data());
+    expect(await a.data()).not.toEqual(await c.data());
+  });
+});
+
+describe('state', () => {
+  test('a value taken before the step keeps the old version', async () => {
+    const w = parameter(tensor([1, 2, 3]));
+    const step = compile(() => {
+      w.assign(w.mul(10));
+      return w.sum();
+    });
+    await step();
+    const lazy = w.add(1);
+    const same = w.mul(1);
+    await step();
+    expect(await lazy.array()).toEqual([11, 21, 31]);
+    expect(await same.array()).toEqual([10, 20, 30]);
+    expect(await w.array()).toEqual([100, 200, 300]);
+  });
+
+  test('inside a step, reads after an assignment see the new version, reads before it the old', async () => {
+    const w = parameter(tensor([1, 2]));
+    const step = compile(() => {
+      const before = w.mul(1);
+      w.assign(w.add(10));
+      const between = w.mul(2);
+      w.assign(w.add(100));
+      return [before, between, w.add(0)];
+    });
+    const [before, between, after] = (await step()) as [Tensor, Tensor, Tensor];
+    expect([await before.array(), await between.array(), await after.array()]).toEqual([[1, 2], [22, 24], [111, 112]]);
+    expect(await w.array()).toEqual([111, 112]);
+  });
+
+  test('two states can trade places', async () => {
+    const [a, b] = [parameter(tensor([1, 1])), parameter(tensor([2, 2]))];
+    const swap = compile(() => {
+      const old = a.version;
+      a.assign(b);
+      b.assign(old);
+      return [];
+    });
+    await swap();
+    expect([await a.array(), await b.array()]).toEqual([[2, 2], [1, 1]]);
+    await swap();
+    expect([await a.array(), await b.array()]).toEqual([[1, 1], [2, 2]]);
+  });
+
+  test('gradients add up across steps until they are dropped', async () => {
+    const w = parameter(tensor([3]));
+    const step = compile(() => {
+      const loss = w.square().sum();
+      loss.backward();
+      return loss;
+    });
+    await step();
+    expect(await w.grad?.item()).toBe(6);
+    await step();
+    await step();
+    expect(await w.grad?.item()).toBe(18);
+    expect(step.traces).toBe(2); // without and with a gradient to add to
+    w.grad = null;
+    await step();
+    expect(await w.grad?.item()).toBe(6);
+    expect(step.traces).toBe(2);
+  });
+});
+
+describe('mistakes', () => {
+  test('reading inside a compiled function', async () => {
+    let reading: Promise<unknown> = Promise.resolve();
+    const wrong = compile((x: Tensor) => {
+      reading = x.data();
+      return x;
+    });
+    await wrong(ones([1]));
+    await expect(reading).rejects.toThrow(/a value is read inside a compiled function/);
+  });
+
+  test('a traced value that leaked out', async () => {
+    let leaked: Tensor | undefined;
+    const leak = compile((x: Tensor) => {
+      leaked = x.mul(2);
+      return leaked.add(1);
+    });
+    await leak(ones([1]));
+    expect(() => (leaked as Tensor).add(1)).toThrow(/leaked out/);
+  });
+
+  test('an argument that is no data', async () => {
+    const step = compile((x: unknown) => x as Tensor);
+    await expect(step(new Map())).rejects.toThrow(/an argument is a Map/);
+  });
+});

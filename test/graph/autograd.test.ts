@@ -1,0 +1,90 @@
+import { describe, expect, test } from 'vitest';
+import { differentiate } from '../../src/graph/autograd.ts';
+import { reachable } from '../../src/graph/node.ts';
+import { verify } from '../../src/graph/verify.ts';
+import { add, compile, dropout, grad, init, matmul, mul, noGrad, ones, parameter, scan, sum, tensor, type Tensor, valueAndGrad } from '../../src/index.ts';
+import { profile } from '../support/environment.ts';
+
+/** The driver: order, accumulation, broadcasting. The rules themselves are tested op by op. */
+describe('reverse mode', () => {
+  test('a chain of 10,000 ops needs no recursion', () => {
+    const x = parameter(ones([1]));
+    let y: Tensor = x;
+    for (let i = 0; i < 10_000; i++) y = mul(y, x);
+    const [gradient] = grad(sum(y), [x]);
+    expect(reachable([gradient as Tensor]).length).toBeGreaterThan(20_000);
+  });
+
+  test('a value used twice gets both gradients', async () => {
+    await init({ profile });
+    const x = tensor([3]);
+    const [gradient] = grad(sum(mul(x, x).add(x)), [x]);
+    expect(await gradient?.array()).toEqual([7]);
+  });
+
+  test('broadcast dimensions are summed away', async () => {
+    const bias = tensor([1, 2, 3]);
+    const [gradient] = grad(sum(mul(ones([4, 3]), bias)), [bias]);
+    expect(await gradient?.array()).toEqual([4, 4, 4]);
+  });
+
+  test('what does not lead to a target gets no gradient nodes', () => {
+    const [a, b] = [parameter(ones([2, 2])), parameter(ones([2, 2]))];
+    const gradients = differentiate(sum(matmul(a, b)), (x) => x === a.version);
+    expect(gradients.size).toBe(1);
+    const [gradient] = [...gradients.values()];
+    expect(reachable([gradient as Tensor]).some((node) => node.op.name === 'permute')).toBe(true);
+  });
+
+  test('noGrad and detach stop gradients', async () => {
+    const x = tensor([2]);
+    const [stopped] = grad(sum(noGrad(() => mul(x, x)).add(x)), [x]);
+    expect(await stopped?.array()).toEqual([1]);
+    const [detached] = grad(sum(mul(x, x).detach().mul(x)), [x]);
+    expect(await detached?.array()).toEqual([4]);
+  });
+
+  test('gradients of gradients', async () => {
+    const x = tensor([2]);
+    const [first] = grad(sum(mul(mul(x, x), x)), [x]);
+    const [second] = grad(sum(first as Tensor), [x]);
+    expect([await first?.item(), await second?.item()]).toEqual([12, 12]);
+  });
+
+  test('backward fills grad and adds up, valueAndGrad does not touch it', async () => {
+    const w = parameter(tensor([5]));
+    sum(mul(w, 3)).backward();
+    sum(mul(w, 4)).backward();
+    expect(await w.grad?.item()).toBe(7);
+    const { value, gradients } = valueAndGrad(() => sum(mul(w, w)), [w])();
+    expect([await value.item(), await gradients[0]?.item(), await w.grad?.item()]).toEqual([25, 10, 7]);
+  });
+
+  test('messages', () => {
+    expect(() => ones([2]).backward()).toThrow(/\[backward\] needs a loss of one element, got \[2\]/);
+    expect(() => ones([]).backward()).toThrow(/depends on no parameter/);
+    expect(() => grad(ones([2]).sum(), [ones([2])], { seed: ones([3]) })).toThrow(/the seed has shape \[3\]/);
+  });
+});
+
+describe('verify', () => {
+  test('passes what the ops record', () => {
+    const x = parameter(ones([3, 4]));
+    const h = scan(([carry], [slice]) => ({ carry: [(carry as Tensor).add(slice as Tensor)], y: [carry as Tensor] }), [ones([4])], [x.mul(2)]);
+    const loss = sum(dropout(h.ys[0] as Tensor, 0.5).gelu().softmax());
+    verify([loss, ...grad(loss, [x])]);
+  });
+
+  test('names the rule that a forged node breaks', () => {
+    const y = ones([2]).add(1).mul(3).exp();
+    const forged = { ...y.node, outputs: [ones([3])] };
+    y.node = forged;
+    expect(() => verify([y])).toThrow(/\[verify\] exp: output 0 is \[3\], the rule says \[2\]/);
+  });
+});
+
+test('a step may differentiate with respect to its arguments', async () => {
+  await init({ profile });
+  const slope = compile((x: Tensor) => grad(sum(mul(x, x)), [x])[0] as Tensor);
+  expect(await (await slope(tensor([1, 2]))).array()).toEqual([2, 4]);
+});

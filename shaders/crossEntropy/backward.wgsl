@@ -1,14 +1,14 @@
 // uses: order.wgsl
 // Gradient of cross-entropy: dlogits = dloss[row] · (softmax(logits) − (1 − ε) onehot(target) − ε / V), 0 for a row whose
 // target is ignored or invalid. LANES neighbouring lanes share a row, SIZE / LANES rows a workgroup; nothing is shared.
-// 1: dlogits, 2: logits [rows, V], 3: targets, 4: logsumexp [rows], 5: dloss [rows].
+// 1: dlogits, 2: logits [rows, V], 3: targets, 4: logsumexp [rows], 5: dloss [rows], or one for all where dLossStride is 0.
 // Element is vec4<f32> where V is a multiple of four; n and all indices then count vectors.
 alias Element = f32;
 alias Index = i32;
 const SIZE: u32 = 256u;
 const LANES: u32 = 64u;
 
-struct Params { rows: u32, n: u32, V: u32, ignoreIndex: i32, labelSmoothing: f32 }
+struct Params { rows: u32, n: u32, V: u32, ignoreIndex: i32, labelSmoothing: f32, dLossStride: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> output: array<Element>;
@@ -29,7 +29,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
 
   let label = i32(targets[row]);
   let counts = label != params.ignoreIndex && label >= 0 && u32(label) < params.V;
-  let scale = select(0.0, dLoss[row], counts);
+  let scale = select(0.0, dLoss[row * params.dLossStride], counts);
   let total = logSumExp[row];
   let hot = 1.0 - params.labelSmoothing;
   let cold = params.labelSmoothing / f32(params.V);

@@ -182,22 +182,21 @@ export function broadcastAccess(operation: Operation, index: number): Layout {
  */
 function joinedView(node: Node, lowering: ElementwiseLowering, accessOf: (tensor: Tensor) => Access): Access | null {
   if (!lowering.window || node.inputs.length < 2) return null;
-  const shape = (node.types[0] as TensorType).shape;
-  let joined: Access | null = null;
-  let covered = 0;
-  for (const [index, tensor] of node.inputs.entries()) {
-    const access = accessOf(tensor);
-    const window = lowering.window(access.layout, index, node);
-    if (window.low !== covered) return null;
-    covered = window.high;
-    if (!joined) joined = { value: access.value, layout: { ...window.layout, shape } };
-    const same =
-      joined.value === access.value &&
-      joined.layout.offset === window.layout.offset &&
-      shape.every((extent, d) => extent === 1 || tensor.shape[d] === 1 || joined?.layout.strides[d] === window.layout.strides[d]);
-    if (!same) return null;
-  }
-  return joined && covered === shape[(lowering.window((joined as Access).layout, 0, node)).axis] ? joined : null;
+  const parts = node.inputs.map(accessOf) as [Access, Access, ...Access[]];
+  const windows = parts.map((part, index) => (lowering.window as NonNullable<typeof lowering.window>)(part.layout, index, node)) as [Window, Window, ...Window[]];
+  const [first, second] = parts;
+  const { axis } = windows[0];
+  const stride = (second.layout.offset - first.layout.offset) / windows[1].low;
+  if (!Number.isInteger(stride) || stride < 0) return null;
+  const { shape } = node.types[0] as TensorType;
+  const strides = shape.map((_, d) => (d === axis ? stride : (first.layout.strides[d] as number)));
+  const adjacent = parts.every(
+    ({ value, layout }, i) =>
+      value === first.value &&
+      layout.offset === first.layout.offset + (windows[i] as Window).low * stride &&
+      layout.shape.every((extent, d) => extent === 1 || layout.strides[d] === strides[d]),
+  );
+  return adjacent ? { value: first.value, layout: { shape, strides, offset: first.layout.offset } } : null;
 }
 
 /** True for kernels that take an elementwise tail, and elementwise operations themselves. */

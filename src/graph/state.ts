@@ -40,7 +40,8 @@ export class State {
   /** The accumulated gradient, once there has been one. */
   gradient: State | null = null;
   hasGradient = false;
-  #current: Tensor;
+  /** Null once the state lies in a pack. */
+  #current: Tensor | null;
   readonly #views = new WeakMap<Tensor, Tensor>();
 
   constructor(initial: Tensor, label: string, trainable = false) {
@@ -52,6 +53,9 @@ export class State {
 
   /** The version that is current at this point of the program, or of the trace. */
   get value(): Tensor {
+    const trace = currentTrace();
+    // A plan reads the state where it lies now; once it moves into a pack, the plan is void.
+    trace?.guard(() => this.home);
     if (this.home) {
       const flat = this.home.pack.value;
       let view = this.#views.get(flat);
@@ -61,12 +65,12 @@ export class State {
       }
       return view;
     }
-    return currentTrace()?.read(this) ?? this.#current;
+    return trace?.read(this) ?? this.committed;
   }
 
   /** The current version outside any trace: what plans read at replay. */
   get committed(): Tensor {
-    return this.#current;
+    return this.#current as Tensor;
   }
 
   /** Makes `value` the next version. Throws where shape or dtype differ. */
@@ -108,5 +112,7 @@ export class State {
   /** Moves the state into a pack: from now on its value is a segment of the pack's. */
   moveTo(pack: State, offset: number): void {
     this.home = { pack, offset };
+    this.#current = null;
+    pendingStates.delete(this);
   }
 }

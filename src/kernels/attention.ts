@@ -97,7 +97,7 @@ function forwardCall(variant: string, source: string, problem: AttentionProblem)
     constants: { ...elements(problem), CAUSAL: problem.causal },
     workgroups: [Math.ceil(L / tile), H, B],
     uniforms: uniforms(problem),
-    ...hooks(problem, ['Q', 'K', 'V'], [input(0), input(1), input(2), output(0), output(1)], 3),
+    ...hooks(problem, variant === 'rows' ? ['Q', 'K', 'V', 'Result'] : ['Q', 'K', 'V'], [input(0), input(1), input(2), output(0), output(1)], 3),
   };
   return { dispatches: [dispatch] };
 }
@@ -179,7 +179,6 @@ function uniforms(problem: AttentionProblem): Record<string, number> {
 /** Bindings and hooks of a stage: vec4 access, and after `fixed` bindings those of the mask and of the random key. */
 function hooks(problem: AttentionProblem, loads: readonly string[], fixed: readonly BindingSource[], firstInput: number) {
   const functions: Record<string, string> = vectors(problem) ? { ...vectorLoads(loads), store: vectorStore } : {};
-  if (functions.store && (globalThis as any).RES !== false) functions.loadResult = 'fn loadResult(base: u32, column: u32) -> vec4<f32> { return result[base / 4u + column]; }';
   const bindings = [...fixed];
   const declarations: string[] = [];
   const bind = (name: string, type: string) => {

@@ -14,6 +14,8 @@ export interface CrossEntropyProblem {
   /** ε of loss = (1 − ε) · −log p(target) + ε / V · Σ −log p. */
   readonly labelSmoothing: number;
   readonly targetDType: 'i32' | 'u32';
+  /** Backward: elements from one row's dloss to the next; 0 where all rows share one. Default 1. */
+  readonly dLossStride?: number;
 }
 
 type Call = (problem: CrossEntropyProblem, variant: string, lanes: number, size: number) => Dispatch;
@@ -52,12 +54,16 @@ const forwardDispatch: Call = (problem, variant, lanes, size) => {
   };
 };
 
-const backwardDispatch: Call = (problem, variant, lanes, size) => ({
-  ...rowDispatch(problem, 'backward', lanes, size),
-  kernel: `crossEntropyBackward/${variant}`,
-  source: backward,
-  bindings: [output(0), input(0), input(1), input(2), input(3)],
-});
+const backwardDispatch: Call = (problem, variant, lanes, size) => {
+  const common = rowDispatch(problem, 'backward', lanes, size);
+  return {
+    ...common,
+    kernel: `crossEntropyBackward/${variant}`,
+    source: backward,
+    bindings: [output(0), input(0), input(1), input(2), input(3)],
+    uniforms: { ...common.uniforms, dLossStride: problem.dLossStride ?? 1 },
+  };
+};
 
 const family = (name: string, call: Call): Family<CrossEntropyProblem> => ({
   name,

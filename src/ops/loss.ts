@@ -42,7 +42,12 @@ const crossEntropyOp: OpDef = {
 const crossEntropyBackwardOp: OpDef = {
   name: 'crossEntropyBackward',
   infer: ([logits]) => [{ shape: (logits as TensorType).shape, dtype: 'f32' }],
-  lowering: { kind: 'kernel', problem: (node) => familyCall(backwardFamily, problemOf(node.inputs, node.attributes)) },
+  lowering: {
+    kind: 'kernel',
+    // The gradient of a mean is one number for all rows; it is read with a stride of 0.
+    strided: ({ shape, strides, offset }, index) => index === 3 && offset === 0 && (shape[0] === 1 || strides[0] === 0),
+    problem: (node, operands) => familyCall(backwardFamily, { ...problemOf(node.inputs, node.attributes), dLossStride: operands[3]?.strides[0] as number }),
+  },
 };
 
 function problemOf([logits, targets]: readonly Tensor[], attributes: Readonly<Record<string, unknown>>) {

@@ -77,5 +77,7 @@ export function clipNorm(gradients: Tensor, maxNorm: number): { norm: Tensor; sc
   return { norm, scale };
 }
 
+export { adamHyper, sgdHyper } from '../kernels/optimizer.ts';
+
 /** For tests that walk every op. */
 export const optimizerOps: Readonly<Record<string, OpDef>> = { adamw: adamwOp, sgd: sgdOp, clipNorm: clipNormOp };

@@ -1,0 +1,157 @@
+import { ShapeError, ValueError } from '../errors.ts';
+import { formatShape } from '../graph/shape.ts';
+import { selfAttention } from '../nn/attention.ts';
+import { Dropout } from '../nn/dropout.ts';
+import { Embedding } from '../nn/embedding.ts';
+import { normal, zeros } from '../nn/init.ts';
+import { Linear, linear } from '../nn/linear.ts';
+import { Module } from '../nn/module.ts';
+import { LayerNorm } from '../nn/norm.ts';
+import { checkHeads, checkSizes } from '../nn/options.ts';
+import { crossEntropy } from '../ops/loss.ts';
+import { slice } from '../ops/view.ts';
+import type { Tensor } from '../tensor.ts';
+
+export interface GPTConfig {
+  vocabularySize: number;
+  /** Positions that the model has; no sequence may be longer. */
+  contextLength: number;
+  layers: number;
+  heads: number;
+  /** Model size E. */
+  width: number;
+  dropout?: number;
+  /** Biases in linear layers and norms. */
+  bias?: boolean;
+}
+
+type Settings = Required<GPTConfig>;
+
+/** Causal self-attention; `c_attn` projects to queries, keys and values at once. */
+class Attention extends Module {
+  readonly c_attn: Linear;
+  readonly c_proj: Linear;
+  readonly heads: number;
+  readonly dropout: number;
+
+  constructor({ width, heads, bias, dropout }: Settings) {
+    super();
+    this.c_attn = new Linear(width, 3 * width, { bias });
+    this.c_proj = new Linear(width, width, { bias });
+    this.heads = heads;
+    this.dropout = dropout;
+  }
+
+  /** [B, T, E] → [B, T, E] */
+  forward(x: Tensor): Tensor {
+    const dropout = this.dropout > 0 && this.training ? this.dropout : 0;
+    return this.c_proj.forward(selfAttention(this.c_attn.forward(x), this.heads, { causal: true, dropout }));
+  }
+}
+
+/** Two linear layers, four times as wide between them. */
+class FeedForward extends Module {
+  readonly c_fc: Linear;
+  readonly c_proj: Linear;
+
+  constructor({ width, bias }: Settings) {
+    super();
+    this.c_fc = new Linear(width, 4 * width, { bias });
+    this.c_proj = new Linear(4 * width, width, { bias });
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.c_proj.forward(this.c_fc.forward(x).gelu({ approximate: 'tanh' }));
+  }
+}
+
+class Block extends Module {
+  readonly ln_1: LayerNorm;
+  readonly attn: Attention;
+  readonly ln_2: LayerNorm;
+  readonly mlp: FeedForward;
+  readonly #dropout: Dropout;
+
+  constructor(settings: Settings) {
+    super();
+    const { width, bias } = settings;
+    this.ln_1 = new LayerNorm(width, { bias });
+    this.attn = new Attention(settings);
+    this.ln_2 = new LayerNorm(width, { bias });
+    this.mlp = new FeedForward(settings);
+    this.#dropout = new Dropout(settings.dropout);
+  }
+
+  forward(x: Tensor): Tensor {
+    const mixed = x.add(this.#dropped(this.attn.forward(this.ln_1.forward(x))));
+    return mixed.add(this.#dropped(this.mlp.forward(this.ln_2.forward(mixed))));
+  }
+
+  #dropped(x: Tensor): Tensor {
+    return this.training ? this.#dropout.forward(x) : x;
+  }
+}
+
+/**
+ * GPT-2 (Radford et al. 2019): learned positions, norms before attention and feed-forward, GELU in its tanh form, output
+ * weights tied to the token embedding. Names are the checkpoint's; linear weights are [out, in], as everywhere in weft.
+ */
+export class GPT extends Module {
+  readonly wte: Embedding;
+  readonly wpe: Embedding;
+  readonly h: readonly Block[];
+  readonly ln_f: LayerNorm;
+  readonly config: Readonly<Settings>;
+  readonly #dropout: Dropout;
+
+  constructor(config: GPTConfig) {
+    super();
+    const settings = { dropout: 0, bias: true, ...config };
+    const { vocabularySize, contextLength, layers, heads, width } = settings;
+    checkSizes('GPT', { vocabularySize, contextLength, layers });
+    checkHeads('GPT', width, heads);
+    this.config = settings;
+    this.wte = new Embedding(vocabularySize, width);
+    this.wpe = new Embedding(contextLength, width);
+    this.h = Array.from({ length: layers }, () => new Block(settings));
+    this.ln_f = new LayerNorm(width, { bias: settings.bias });
+    this.#dropout = new Dropout(settings.dropout);
+    this.#initialise();
+  }
+
+  /** Weights N(0, 0.02²), those that add to the residual stream divided by √(2·layers), biases 0. */
+  #initialise(): void {
+    const residual = 0.02 / Math.sqrt(2 * this.config.layers);
+    for (const [name, { shape, assign }] of this.namedParameters().map(([name, each]) => [name, { shape: each.shape, assign: each.assign.bind(each) }] as const)) {
+      if (name.includes('ln_')) continue;
+      if (name.endsWith('bias')) assign(zeros(shape));
+      else assign(normal(shape, { std: name.endsWith('c_proj.weight') ? residual : 0.02 }));
+    }
+  }
+
+  /** The last hidden values of ids [B, T] → [B, T, E]; `logits` makes scores of them. */
+  hidden(ids: Tensor): Tensor {
+    const [, T] = ids.shape as [number, number];
+    const { contextLength } = this.config;
+    if (ids.rank !== 2) throw new ShapeError(`[GPT] ids must be [B, T], got ${formatShape(ids.shape)}`);
+    if (T > contextLength) throw new ValueError(`[GPT] ${T} positions are more than its context of ${contextLength}; give at most the last ${contextLength} tokens`);
+    const embedded = this.wte.forward(ids).add(slice(this.wpe.weight, [[0, T]])); // [B, T, E]
+    const start = this.training ? this.#dropout.forward(embedded) : embedded;
+    return this.ln_f.forward(this.h.reduce((x, block) => block.forward(x), start));
+  }
+
+  /** Scores of the next token: [..., E] → [..., V]. */
+  logits(hidden: Tensor): Tensor {
+    return linear(hidden, this.wte.weight);
+  }
+
+  /** ids [B, T] → logits [B, T, V] */
+  forward(ids: Tensor): Tensor {
+    return this.logits(this.hidden(ids));
+  }
+
+  /** Mean cross-entropy in nats of targets [B, T], the ids one position on. */
+  loss(ids: Tensor, targets: Tensor): Tensor {
+    return crossEntropy(this.forward(ids), targets);
+  }
+}

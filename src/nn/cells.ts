@@ -1,0 +1,128 @@
+import { ShapeError } from '../errors.ts';
+import { formatShape, sameShape } from '../graph/shape.ts';
+import { lstmCell } from '../ops/lstm.ts';
+import { split } from '../ops/join.ts';
+import { fromHost, type Parameter, parameter, type Tensor } from '../tensor.ts';
+import { uniform } from './init.ts';
+import { linear } from './linear.ts';
+import { Module } from './module.ts';
+import { checkSizes } from './options.ts';
+
+export type Nonlinearity = 'tanh' | 'relu';
+
+/** Weights of one recurrence: from the input [G·H, I], from the state before [G·H, H], and their biases [G·H]. */
+export interface RecurrentWeights {
+  readonly weightIH: Parameter;
+  readonly weightHH: Parameter;
+  readonly biasIH: Parameter | null;
+  readonly biasHH: Parameter | null;
+}
+
+/** Weights for `gates` gates, uniform within ±1/√H as in PyTorch. */
+export function recurrentWeights(gates: number, inputSize: number, hiddenSize: number, bias: boolean): RecurrentWeights {
+  const bound = 1 / Math.sqrt(hiddenSize);
+  const make = (...shape: number[]) => parameter(uniform(shape, { low: -bound, high: bound }));
+  const rows = gates * hiddenSize;
+  return {
+    weightIH: make(rows, inputSize),
+    weightHH: make(rows, hiddenSize),
+    biasIH: bias ? make(rows) : null,
+    biasHH: bias ? make(rows) : null,
+  };
+}
+
+/** Where a recurrence starts if no state is given. Host values: a plan keeps them and computes nothing. */
+export function zeroState(B: number, hiddenSize: number): Tensor {
+  return fromHost({ shape: [B, hiddenSize], dtype: 'f32' }, new Float32Array(B * hiddenSize));
+}
+
+/** h' = (1 − z)∘n + z∘h with reset r and update z (Cho et al. 2014; PyTorch's form): shares [B, 3H] of input and state, in the order r, z, n. */
+export function gruStep(ofInput: Tensor, ofState: Tensor, h: Tensor): Tensor {
+  const H = h.shape[1] as number;
+  const [xr, xz, xn] = split(ofInput, H, 1) as [Tensor, Tensor, Tensor];
+  const [hr, hz, hn] = split(ofState, H, 1) as [Tensor, Tensor, Tensor];
+  const reset = xr.add(hr).sigmoid();
+  const update = xz.add(hz).sigmoid();
+  const fresh = xn.add(reset.mul(hn)).tanh();
+  return fresh.add(update.mul(h.sub(fresh)));
+}
+
+export interface CellOptions {
+  bias?: boolean;
+}
+
+/** One step of a recurrence, with PyTorch's parameters. */
+abstract class RecurrentCell extends Module {
+  readonly weight_ih: Parameter;
+  readonly weight_hh: Parameter;
+  readonly bias_ih: Parameter | null;
+  readonly bias_hh: Parameter | null;
+
+  constructor(gates: number, inputSize: number, hiddenSize: number, { bias = true }: CellOptions) {
+    super();
+    checkSizes(new.target.name, { inputSize, hiddenSize });
+    const weights = recurrentWeights(gates, inputSize, hiddenSize, bias);
+    this.weight_ih = weights.weightIH;
+    this.weight_hh = weights.weightHH;
+    this.bias_ih = weights.biasIH;
+    this.bias_hh = weights.biasHH;
+  }
+
+  /** The given state [B, H], or zeros. */
+  protected start(x: Tensor, h: Tensor | undefined): Tensor {
+    const name = this.constructor.name;
+    const [I, H] = [this.weight_ih.shape[1] as number, this.weight_hh.shape[1] as number];
+    if (x.rank !== 2 || x.shape[1] !== I) throw new ShapeError(`[${name}] the input must be [B, ${I}], got ${formatShape(x.shape)}`);
+    const wanted = [x.shape[0] as number, H] as const;
+    if (h && !sameShape(h.shape, wanted)) throw new ShapeError(`[${name}] the state must be ${formatShape(wanted)}, got ${formatShape(h.shape)}`);
+    return h ?? zeroState(...wanted);
+  }
+
+  protected ofInput(x: Tensor): Tensor {
+    return linear(x, this.weight_ih, this.bias_ih);
+  }
+
+  protected ofState(h: Tensor): Tensor {
+    return linear(h, this.weight_hh, this.bias_hh);
+  }
+}
+
+/** h' = tanh(W_ih·x + b_ih + W_hh·h + b_hh), or relu: x [B, I], h [B, H] → h' [B, H]. */
+export class RNNCell extends RecurrentCell {
+  readonly nonlinearity: Nonlinearity;
+
+  constructor(inputSize: number, hiddenSize: number, { nonlinearity = 'tanh', ...options }: CellOptions & { nonlinearity?: Nonlinearity } = {}) {
+    super(1, inputSize, hiddenSize, options);
+    this.nonlinearity = nonlinearity;
+  }
+
+  forward(x: Tensor, state?: Tensor): Tensor {
+    const h = this.start(x, state);
+    return this.ofInput(x).add(this.ofState(h))[this.nonlinearity]();
+  }
+}
+
+/** One step of a gated recurrent unit: x [B, I], h [B, H] → h' [B, H]. */
+export class GRUCell extends RecurrentCell {
+  constructor(inputSize: number, hiddenSize: number, options: CellOptions = {}) {
+    super(3, inputSize, hiddenSize, options);
+  }
+
+  forward(x: Tensor, state?: Tensor): Tensor {
+    const h = this.start(x, state);
+    return gruStep(this.ofInput(x), this.ofState(h), h);
+  }
+}
+
+/** One step of an LSTM: x [B, I], h and c [B, H] → h' and c' [B, H]. */
+export class LSTMCell extends RecurrentCell {
+  constructor(inputSize: number, hiddenSize: number, options: CellOptions = {}) {
+    super(4, inputSize, hiddenSize, options);
+  }
+
+  forward(x: Tensor, state?: readonly [h: Tensor, c: Tensor]): [h: Tensor, c: Tensor] {
+    const h = this.start(x, state?.[0]);
+    const next = lstmCell(this.ofInput(x).add(this.ofState(h)), this.start(x, state?.[1]));
+    return [next.h, next.c];
+  }
+}

@@ -1,0 +1,18 @@
+import { checkProbability, dropout } from '../ops/random.ts';
+import type { Tensor } from '../tensor.ts';
+import { Module } from './module.ts';
+
+/** In training, zeros elements with the given probability and scales the rest by 1/(1 − p) (Srivastava et al. 2014). */
+export class Dropout extends Module {
+  readonly probability: number;
+
+  constructor(probability = 0.5) {
+    super();
+    checkProbability('Dropout', probability);
+    this.probability = probability;
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.probability > 0 && this.training ? dropout(x, this.probability) : x;
+  }
+}

@@ -1,0 +1,20 @@
+import { embedding } from '../ops/embedding.ts';
+import { type Parameter, parameter, type Tensor } from '../tensor.ts';
+import { normal } from './init.ts';
+import { Module } from './module.ts';
+import { checkSizes } from './options.ts';
+
+/** A row of `weight` [V, E] for each id: ids [...] → [..., E]. Rows start as N(0, 1), as in PyTorch. */
+export class Embedding extends Module {
+  readonly weight: Parameter;
+
+  constructor(count: number, width: number) {
+    super();
+    checkSizes('Embedding', { count, width });
+    this.weight = parameter(normal([count, width]), 'weight');
+  }
+
+  forward(ids: Tensor): Tensor {
+    return embedding(ids, this.weight);
+  }
+}

@@ -1,0 +1,13 @@
+export { type AttendOptions, MultiHeadAttention, type MultiHeadAttentionOptions } from './attention.ts';
+export { Buffer } from './buffer.ts';
+export { GRUCell, LSTMCell, RNNCell } from './cells.ts';
+export { Dropout } from './dropout.ts';
+export { Embedding } from './embedding.ts';
+export * as init from './init.ts';
+export { Linear } from './linear.ts';
+export { type Layer, Module } from './module.ts';
+export { LayerNorm, RMSNorm } from './norm.ts';
+export { GRU, LSTM, type RecurrentOptions, RNN } from './recurrent.ts';
+export { Sequential } from './sequential.ts';
+export type { LoadOptions, LoadReport, StateDict } from './stateDict.ts';
+export { TransformerBlock, type TransformerBlockOptions } from './transformer.ts';

@@ -1,0 +1,34 @@
+import { ShapeError } from '../errors.ts';
+import { formatShape } from '../graph/shape.ts';
+import { matmul } from '../ops/matmul.ts';
+import { transpose } from '../ops/view.ts';
+import { type Parameter, parameter, type Tensor } from '../tensor.ts';
+import { kaimingUniform, uniform } from './init.ts';
+import { Module } from './module.ts';
+import { checkSizes } from './options.ts';
+
+/** x·Wᵀ + b for x [..., in], weight [out, in], bias [out]. */
+export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
+  const product = matmul(x, transpose(weight));
+  return bias ? product.add(bias) : product;
+}
+
+/** y = x·Wᵀ + b, [..., in] → [..., out]. Both start uniform within ±1/√in, as in PyTorch. */
+export class Linear extends Module {
+  readonly weight: Parameter;
+  readonly bias: Parameter | null;
+
+  constructor(inFeatures: number, outFeatures: number, { bias = true }: { bias?: boolean } = {}) {
+    super();
+    checkSizes('Linear', { inFeatures, outFeatures });
+    const bound = 1 / Math.sqrt(inFeatures);
+    this.weight = parameter(kaimingUniform([outFeatures, inFeatures], { gain: Math.sqrt(1 / 3) }), 'weight');
+    this.bias = bias ? parameter(uniform([outFeatures], { low: -bound, high: bound }), 'bias') : null;
+  }
+
+  forward(x: Tensor): Tensor {
+    const width = this.weight.shape[1];
+    if (x.shape.at(-1) !== width) throw new ShapeError(`[Linear] the last dimension of ${formatShape(x.shape)} must be inFeatures, ${width}`);
+    return linear(x, this.weight, this.bias);
+  }
+}

@@ -1,0 +1,101 @@
+import { currentTrace } from '../graph/record.ts';
+import type { State } from '../graph/state.ts';
+import { assignAll } from '../ops/packing.ts';
+import { detach } from '../ops/view.ts';
+import { fromHost, Parameter, type Tensor } from '../tensor.ts';
+import { Buffer } from './buffer.ts';
+import { fit, type LoadOptions, type LoadReport, type StateDict } from './stateDict.ts';
+
+/** A module that takes one tensor and gives one: what `Sequential` is made of. */
+export type Layer = Module & { forward(x: Tensor): Tensor };
+
+/**
+ * A part of a model. Its parameters, buffers and modules are whatever its fields hold, directly or in arrays and plain
+ * objects; their names are the paths of the fields. It declares no `forward`: each module has the one that suits it.
+ */
+export abstract class Module {
+  #training = true;
+
+  /** Whether dropout and the like are on. A compiled step has a plan for each mode. */
+  get training(): boolean {
+    const read = () => this.#training;
+    return currentTrace()?.guard(read) ?? read();
+  }
+
+  /** Puts this module, and all in it, in training mode. */
+  train(mode = true): this {
+    for (const module of this.modules()) module.#training = mode;
+    return this;
+  }
+
+  /** Puts this module, and all in it, in evaluation mode. */
+  eval(): this {
+    return this.train(false);
+  }
+
+  /** This module and all in it. */
+  modules(): Module[] {
+    return [...new Set(walk(this).flatMap(({ value }) => (value instanceof Module ? [value] : [])))];
+  }
+
+  /** Each parameter once, under the first of its names. */
+  namedParameters(): [name: string, parameter: Parameter][] {
+    const seen = new Set<Parameter>();
+    return walk(this).flatMap(({ path, value }): [string, Parameter][] => {
+      if (!(value instanceof Parameter) || seen.has(value)) return [];
+      seen.add(value);
+      return [[path, value]];
+    });
+  }
+
+  /** Each parameter once. */
+  parameters(): Parameter[] {
+    return this.namedParameters().map(([, parameter]) => parameter);
+  }
+
+  /** The current values of parameters and buffers, under the names that PyTorch gives them. */
+  stateDict(): Map<string, Tensor> {
+    return new Map(this.#slots().map(([name, slot]) => [name, snapshot(slot.version)]));
+  }
+
+  /**
+   * Takes the values of `dict`; compiled steps stay valid. Throws one ValueError that lists all missing, unexpected and
+   * mismatched entries, or, if not `strict`, loads what fits and returns the list.
+   */
+  loadStateDict(dict: StateDict | Readonly<Record<string, Tensor>>, options?: LoadOptions): LoadReport {
+    const slots = new Map(this.#slots());
+    const { fitting, report } = fit(this.constructor.name, slots, dict, options);
+    const values = new Map<State, Tensor>();
+    for (const [name, value] of fitting) values.set((slots.get(name) as Parameter | Buffer).state, value);
+    assignAll(values);
+    return report;
+  }
+
+  #slots(): [name: string, slot: Parameter | Buffer][] {
+    return walk(this).flatMap(({ path, value }): [string, Parameter | Buffer][] => (value instanceof Module ? [] : [[path, value]]));
+  }
+}
+
+/** A value that later steps do not overwrite. */
+function snapshot(version: Tensor): Tensor {
+  return version.host ? fromHost(version, version.host) : detach(version);
+}
+
+interface Place {
+  readonly path: string;
+  readonly value: Parameter | Buffer | Module;
+}
+
+/** What hangs on `value`, depth first, in the order of definition. */
+function walk(value: unknown, path = '', above: readonly unknown[] = []): Place[] {
+  if (value instanceof Parameter || value instanceof Buffer) return [{ path, value }];
+  const isModule = value instanceof Module;
+  if (!(isModule || Array.isArray(value) || isPlain(value)) || above.includes(value)) return [];
+  const own: Place[] = isModule ? [{ path, value }] : [];
+  const children = Object.entries(value).flatMap(([name, child]) => walk(child, path ? `${path}.${name}` : name, [...above, value]));
+  return [...own, ...children];
+}
+
+function isPlain(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}

@@ -1,0 +1,186 @@
+import { ShapeError, ValueError } from '../errors.ts';
+import { formatShape, sameShape } from '../graph/shape.ts';
+import { concat, stack } from '../ops/join.ts';
+import { lstm } from '../ops/lstm.ts';
+import { checkProbability, dropout } from '../ops/random.ts';
+import { scan } from '../ops/scan.ts';
+import { at, permute } from '../ops/view.ts';
+import type { Tensor } from '../tensor.ts';
+import { gruStep, type Nonlinearity, type RecurrentWeights, recurrentWeights, zeroState } from './cells.ts';
+import { linear } from './linear.ts';
+import { Module } from './module.ts';
+import { checkSizes } from './options.ts';
+
+export interface RecurrentOptions {
+  /** Layers one on top of another. */
+  layers?: number;
+  bias?: boolean;
+  /** Sequences are [B, T, I] rather than [T, B, I]; states are [layers·directions, B, H] either way. */
+  batchFirst?: boolean;
+  /** Probability of dropping an element between layers, in training. */
+  dropout?: number;
+  /** A second direction from the end to the start; the outputs of both stand side by side. */
+  bidirectional?: boolean;
+}
+
+/** One layer in one direction, time first: the output [T, B, H] and the last state. */
+interface Pass {
+  readonly output: Tensor;
+  readonly state: readonly Tensor[];
+}
+
+/**
+ * Layers and directions of a recurrence, with PyTorch's parameters: `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`,
+ * `bias_hh_l0`, then those of `_l0_reverse`, `_l1`, and so on.
+ */
+abstract class Recurrent extends Module {
+  readonly inputSize: number;
+  readonly hiddenSize: number;
+  readonly layers: number;
+  readonly batchFirst: boolean;
+  readonly bidirectional: boolean;
+  readonly dropout: number;
+  /** For each layer the weights of its directions. */
+  readonly #weights: readonly (readonly RecurrentWeights[])[];
+
+  constructor(gates: number, inputSize: number, hiddenSize: number, options: RecurrentOptions) {
+    super();
+    const { layers = 1, bias = true, batchFirst = false, dropout: probability = 0, bidirectional = false } = options;
+    checkSizes(new.target.name, { inputSize, hiddenSize, layers });
+    checkProbability(new.target.name, probability);
+    this.inputSize = inputSize;
+    this.hiddenSize = hiddenSize;
+    this.layers = layers;
+    this.batchFirst = batchFirst;
+    this.bidirectional = bidirectional;
+    this.dropout = probability;
+    const suffixes = bidirectional ? ['', '_reverse'] : [''];
+    this.#weights = Array.from({ length: layers }, (_, layer) =>
+      suffixes.map((suffix) => {
+        const weights = recurrentWeights(gates, layer === 0 ? inputSize : hiddenSize * suffixes.length, hiddenSize, bias);
+        const { weightIH, weightHH, biasIH, biasHH } = weights;
+        const named = { weight_ih: weightIH, weight_hh: weightHH, ...(bias && { bias_ih: biasIH, bias_hh: biasHH }) };
+        for (const [name, value] of Object.entries(named)) Object.assign(this, { [`${name}_l${layer}${suffix}`]: value });
+        return weights;
+      }),
+    );
+  }
+
+  /** Runs the recurrence over x [T, B, I] from the state, each part [B, H]. */
+  protected abstract pass(x: Tensor, weights: RecurrentWeights, state: readonly Tensor[], reverse: boolean): Pass;
+
+  /** Runs all layers from `states`, each [layers·directions, B, H] or zeros, and gives their last states so. */
+  protected run(x: Tensor, states: readonly (Tensor | undefined)[]): { output: Tensor; states: Tensor[] } {
+    const initial = this.#initialStates(x, states);
+    const directions = this.bidirectional ? [false, true] : [false];
+    const last: (readonly Tensor[])[] = [];
+    let input = this.batchFirst ? permute(x, [1, 0, 2]) : x; // [T, B, I]
+    for (const [layer, weights] of this.#weights.entries()) {
+      const passes = directions.map((reverse, d) => this.pass(input, weights[d] as RecurrentWeights, initial(layer * directions.length + d), reverse));
+      for (const { state } of passes) last.push(state);
+      input = concat(passes.map(({ output }) => output), 2); // [T, B, directions·H]
+      if (this.dropout > 0 && layer < this.layers - 1 && this.training) input = dropout(input, this.dropout);
+    }
+    return {
+      output: this.batchFirst ? permute(input, [1, 0, 2]) : input,
+      states: states.map((_, part) => stack(last.map((state) => state[part] as Tensor))),
+    };
+  }
+
+  /** The parts of the state, each [B, H], that layer and direction `index` start from. */
+  #initialStates(x: Tensor, states: readonly (Tensor | undefined)[]): (index: number) => Tensor[] {
+    const name = this.constructor.name;
+    if (x.rank !== 3 || x.shape[2] !== this.inputSize) {
+      throw new ShapeError(`[${name}] the input must be ${this.batchFirst ? '[B, T' : '[T, B'}, ${this.inputSize}], got ${formatShape(x.shape)}`);
+    }
+    const B = x.shape[this.batchFirst ? 0 : 1] as number;
+    const wanted = [this.layers * (this.bidirectional ? 2 : 1), B, this.hiddenSize];
+    for (const state of states) {
+      if (state && !sameShape(state.shape, wanted)) {
+        throw new ShapeError(`[${name}] a state must be [layers·directions, B, H] = ${formatShape(wanted)}, got ${formatShape(state.shape)}`);
+      }
+    }
+    const zero = states.every((state) => state) ? null : zeroState(B, this.hiddenSize);
+    return (index) => states.map((state) => (state ? at(state, index) : (zero as Tensor)));
+  }
+}
+
+/** The input's share of the gates for all steps in one product, with both biases: [T, B, I] → [T, B, G·H]. */
+function gatesOfInput(x: Tensor, { weightIH, biasIH, biasHH }: RecurrentWeights): Tensor {
+  return linear(x, weightIH, biasIH && biasHH ? biasIH.add(biasHH) : null);
+}
+
+/** Long short-term memory (Hochreiter and Schmidhuber 1997), a whole sequence in a handful of dispatches. */
+export class LSTM extends Recurrent {
+  constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions = {}) {
+    super(4, inputSize, hiddenSize, options);
+  }
+
+  /** x [T, B, I], h and c [layers·directions, B, H] or zeros → output [T, B, directions·H] and the last h and c. */
+  forward(x: Tensor, state?: readonly [h: Tensor, c: Tensor]): [output: Tensor, state: [h: Tensor, c: Tensor]] {
+    const { output, states } = this.run(x, [state?.[0], state?.[1]]);
+    return [output, states as [Tensor, Tensor]];
+  }
+
+  protected override pass(x: Tensor, weights: RecurrentWeights, [h0, c0]: readonly [Tensor, Tensor], reverse: boolean): Pass {
+    const { output, h, c } = lstm(gatesOfInput(x, weights), h0, c0, weights.weightHH, { reverse });
+    return { output, state: [h, c] };
+  }
+}
+
+/** Gated recurrent units (Cho et al. 2014), with the biases where PyTorch has them. */
+export class GRU extends Recurrent {
+  constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions = {}) {
+    super(3, inputSize, hiddenSize, options);
+  }
+
+  /** x [T, B, I], h [layers·directions, B, H] or zeros → output [T, B, directions·H] and the last h. */
+  forward(x: Tensor, state?: Tensor): [output: Tensor, state: Tensor] {
+    const { output, states } = this.run(x, [state]);
+    return [output, states[0] as Tensor];
+  }
+
+  protected override pass(x: Tensor, { weightIH, weightHH, biasIH, biasHH }: RecurrentWeights, state: readonly Tensor[], reverse: boolean): Pass {
+    // The reset gate multiplies the state's share, b_hh included, so that only b_ih can go with the input's.
+    const [weight, bias] = [weightHH.version, biasHH?.version];
+    const step = (h: Tensor, gates: Tensor) => gruStep(gates, linear(h, weight, bias), h);
+    return recur(step, state, linear(x, weightIH, biasIH), reverse);
+  }
+}
+
+/** h' = tanh(W_ih·x + b_ih + W_hh·h + b_hh), or relu (Elman 1990). */
+export class RNN extends Recurrent {
+  readonly nonlinearity: Nonlinearity;
+
+  constructor(inputSize: number, hiddenSize: number, { nonlinearity = 'tanh', ...options }: RecurrentOptions & { nonlinearity?: Nonlinearity } = {}) {
+    super(1, inputSize, hiddenSize, options);
+    if (nonlinearity !== 'tanh' && nonlinearity !== 'relu') throw new ValueError(`[RNN] nonlinearity must be 'tanh' or 'relu', got '${nonlinearity as string}'`);
+    this.nonlinearity = nonlinearity;
+  }
+
+  /** x [T, B, I], h [layers·directions, B, H] or zeros → output [T, B, directions·H] and the last h. */
+  forward(x: Tensor, state?: Tensor): [output: Tensor, state: Tensor] {
+    const { output, states } = this.run(x, [state]);
+    return [output, states[0] as Tensor];
+  }
+
+  protected override pass(x: Tensor, weights: RecurrentWeights, state: readonly Tensor[], reverse: boolean): Pass {
+    const weight = weights.weightHH.version;
+    const step = (h: Tensor, gates: Tensor) => gates.add(linear(h, weight))[this.nonlinearity]();
+    return recur(step, state, gatesOfInput(x, weights), reverse);
+  }
+}
+
+/** A recurrence that has no kernel of its own, over the gates [T, B, G·H]: `step` gives the next h from the last. */
+function recur(step: (h: Tensor, gates: Tensor) => Tensor, [h0]: readonly Tensor[], gates: Tensor, reverse: boolean): Pass {
+  const { carry, ys } = scan(
+    ([h], [x]) => {
+      const next = step(h as Tensor, x as Tensor);
+      return { carry: [next], y: [next] };
+    },
+    [h0 as Tensor],
+    [gates],
+    { reverse },
+  );
+  return { output: ys[0] as Tensor, state: carry };
+}

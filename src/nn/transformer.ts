@@ -1,0 +1,67 @@
+import { ValueError } from '../errors.ts';
+import type { Tensor } from '../tensor.ts';
+import { type AttentionCall, MultiHeadAttention } from './attention.ts';
+import { Dropout } from './dropout.ts';
+import { Linear } from './linear.ts';
+import { Module } from './module.ts';
+import { LayerNorm } from './norm.ts';
+
+export interface TransformerBlockOptions {
+  /** Width between the two linear layers. */
+  feedForward?: number;
+  dropout?: number;
+  activation?: 'relu' | 'gelu';
+  /** Norm before attention and feed-forward (as GPT-2) rather than after (as the first Transformer). */
+  normFirst?: boolean;
+  /** Tensors are [B, T, E] rather than [T, B, E]. */
+  batchFirst?: boolean;
+  /** Each position sees itself and those before it. */
+  causal?: boolean;
+  bias?: boolean;
+  eps?: number;
+}
+
+/** Self-attention and a feed-forward layer with residuals (Vaswani et al. 2017); PyTorch's TransformerEncoderLayer. */
+export class TransformerBlock extends Module {
+  readonly self_attn: MultiHeadAttention;
+  readonly linear1: Linear;
+  readonly linear2: Linear;
+  readonly norm1: LayerNorm;
+  readonly norm2: LayerNorm;
+  readonly dropout: Dropout;
+  readonly activation: 'relu' | 'gelu';
+  readonly normFirst: boolean;
+  readonly causal: boolean;
+
+  constructor(width: number, heads: number, options: TransformerBlockOptions = {}) {
+    super();
+    const { feedForward = 2048, dropout = 0.1, activation = 'relu', normFirst = false, batchFirst = false, causal = false, bias = true, eps = 1e-5 } = options;
+    if (activation !== 'relu' && activation !== 'gelu') throw new ValueError(`[TransformerBlock] activation must be 'relu' or 'gelu', got '${activation as string}'`);
+    this.self_attn = new MultiHeadAttention(width, heads, { dropout, bias, batchFirst });
+    this.linear1 = new Linear(width, feedForward, { bias });
+    this.linear2 = new Linear(feedForward, width, { bias });
+    this.norm1 = new LayerNorm(width, { eps, bias });
+    this.norm2 = new LayerNorm(width, { eps, bias });
+    this.dropout = new Dropout(dropout);
+    this.activation = activation;
+    this.normFirst = normFirst;
+    this.causal = causal;
+  }
+
+  /** [T, B, E] → [T, B, E]; batch first if the module is. */
+  forward(x: Tensor, options: AttentionCall = {}): Tensor {
+    const attend = (y: Tensor) => this.dropout.forward(this.self_attn.forward(y, y, y, { causal: this.causal, ...options }));
+    if (this.normFirst) {
+      const mixed = x.add(attend(this.norm1.forward(x)));
+      return mixed.add(this.#feedForward(this.norm2.forward(mixed)));
+    }
+    const mixed = this.norm1.forward(x.add(attend(x)));
+    return this.norm2.forward(mixed.add(this.#feedForward(mixed)));
+  }
+
+  #feedForward(x: Tensor): Tensor {
+    const hidden = this.linear1.forward(x);
+    const active = this.activation === 'relu' ? hidden.relu() : hidden.gelu();
+    return this.dropout.forward(this.linear2.forward(this.dropout.forward(active)));
+  }
+}

@@ -1,0 +1,29 @@
+import { noGrad } from '../graph/record.ts';
+import { sizeOf } from '../graph/shape.ts';
+import type { State } from '../graph/state.ts';
+import { fromHost, type Tensor } from '../tensor.ts';
+import { pack, packedSize } from './view.ts';
+
+/** The pack of the values as they are now: made on the host where all of them lie there, so that nothing runs. */
+export function packValues(tensors: readonly Tensor[]): Tensor {
+  const values = tensors.map((tensor) => tensor.version);
+  if (values.some(({ host }) => host === null)) return noGrad(() => pack(values));
+  const flat = new Float32Array(values.reduce((length, { shape }) => length + packedSize(shape), 0));
+  let offset = 0;
+  for (const { host, shape } of values) {
+    flat.set(host as Float32Array, offset);
+    offset += packedSize(shape);
+  }
+  return fromHost({ shape: [flat.length], dtype: 'f32' }, flat);
+}
+
+/** Gives many states their next version; those that fill a pack do so as one, without a copy for each. */
+export function assignAll(values: ReadonlyMap<State, Tensor>): void {
+  const packs = Map.groupBy(values.keys(), (state) => state.home?.pack);
+  for (const [home, states] of packs) {
+    const inOrder = states.sort((a, b) => (a.home?.offset ?? 0) - (b.home?.offset ?? 0));
+    const length = inOrder.reduce((sum, { type }) => sum + packedSize(type.shape), 0);
+    if (home && length === sizeOf(home.type.shape)) home.assign(packValues(inOrder.map((state) => values.get(state) as Tensor)));
+    else for (const state of inOrder) state.assign(values.get(state) as Tensor);
+  }
+}

@@ -1,0 +1,57 @@
+import type { State } from '../graph/state.ts';
+import { adamHyper, adamwUpdate } from '../ops/optimizer.ts';
+import type { Tensor } from '../tensor.ts';
+import { type CommonSettings, Optimizer, type Trained } from './optimizer.ts';
+import type { FlatGradients, ParameterPack } from './pack.ts';
+
+export interface AdamSettings extends CommonSettings {
+  /** Decay of the running mean of gradients, and of their squares. */
+  betas: readonly [number, number];
+  eps: number;
+}
+
+const defaults: AdamSettings = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0 };
+
+/** Adam (Kingma and Ba 2015). Weight decay, if any, is added to the gradients. */
+export class Adam extends Optimizer<AdamSettings> {
+  constructor(trained: Trained<AdamSettings>, options: Partial<AdamSettings> = {}) {
+    super(trained, { ...defaults, ...options });
+  }
+
+  /** Whether weight decay acts on the weights, and not through the gradients. */
+  protected get decoupled(): boolean {
+    return false;
+  }
+
+  protected override check({ betas, eps }: AdamSettings): void {
+    for (const [i, beta] of betas.entries()) this.expect(`betas[${i}]`, beta, beta >= 0 && beta < 1, 'at least 0 and below 1');
+    this.expect('eps', eps, eps >= 0, 'a finite number of at least 0');
+  }
+
+  protected override stateNames(): string[] {
+    return ['exp_avg', 'exp_avg_sq'];
+  }
+
+  protected override hyper({ betas, eps, weightDecay }: AdamSettings, lr: number, step: number): number[] {
+    return adamHyper({ lr, betas, eps, weightDecay, decoupled: this.decoupled, step });
+  }
+
+  protected override update({ state, ends }: ParameterPack, { flat, scale }: FlatGradients, states: ReadonlyMap<string, State>, hyper: Tensor): void {
+    const [mean, square] = ['exp_avg', 'exp_avg_sq'].map((name) => states.get(name)) as [State, State];
+    const next = adamwUpdate({ parameters: state.value, gradients: flat, mean: mean.value, square: square.value, hyper, scale, ends });
+    state.assign(next.parameters);
+    mean.assign(next.mean);
+    square.assign(next.square);
+  }
+}
+
+/** Adam whose weight decay acts on the weights themselves (Loshchilov and Hutter 2019). */
+export class AdamW extends Adam {
+  constructor(trained: Trained<AdamSettings>, options: Partial<AdamSettings> = {}) {
+    super(trained, { weightDecay: 0.01, ...options });
+  }
+
+  protected override get decoupled(): boolean {
+    return true;
+  }
+}

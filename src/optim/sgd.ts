@@ -1,0 +1,41 @@
+import type { State } from '../graph/state.ts';
+import { sgdHyper, sgdUpdate } from '../ops/optimizer.ts';
+import type { Tensor } from '../tensor.ts';
+import { type CommonSettings, Optimizer, type Trained } from './optimizer.ts';
+import type { FlatGradients, ParameterPack } from './pack.ts';
+
+export interface SGDSettings extends CommonSettings {
+  /** Share of the last direction that is kept. */
+  momentum: number;
+  /** Looks ahead along the direction (Sutskever et al. 2013); needs momentum. */
+  nesterov: boolean;
+}
+
+const defaults: SGDSettings = { lr: 1e-3, momentum: 0, nesterov: false, weightDecay: 0 };
+
+/** Stochastic gradient descent, with momentum if asked for. Weight decay is added to the gradients. */
+export class SGD extends Optimizer<SGDSettings> {
+  constructor(trained: Trained<SGDSettings>, options: Partial<SGDSettings> = {}) {
+    super(trained, { ...defaults, ...options });
+  }
+
+  protected override check({ momentum, nesterov }: SGDSettings): void {
+    this.expect('momentum', momentum, momentum >= 0, 'a finite number of at least 0');
+    this.expect('momentum with nesterov', momentum, !nesterov || momentum > 0, 'positive');
+  }
+
+  protected override stateNames(): string[] {
+    return this.groups.some(({ momentum }) => momentum > 0) ? ['momentum_buffer'] : [];
+  }
+
+  protected override hyper({ momentum, nesterov, weightDecay }: SGDSettings, lr: number, step: number): number[] {
+    return sgdHyper({ lr, momentum, nesterov, weightDecay, first: step === 1 });
+  }
+
+  protected override update({ state, ends }: ParameterPack, { flat, scale }: FlatGradients, states: ReadonlyMap<string, State>, hyper: Tensor): void {
+    const buffer = states.get('momentum_buffer');
+    const next = sgdUpdate({ parameters: state.value, gradients: flat, hyper, buffer: buffer?.value ?? null, scale, ends });
+    state.assign(next.parameters);
+    if (next.buffer) buffer?.assign(next.buffer);
+  }
+}

@@ -135,8 +135,11 @@ function gather(operation: Operation, before: readonly Command[], packs: Set<Val
   const copies: Command[] = [];
   const placed = new Set<Value>();
   let offset = 0;
-  for (const { value } of operation.inputs) {
-    if (canPlace(value, placed, before)) {
+  const values = operation.inputs.map(({ value }) => value);
+  for (const value of values) {
+    // A gradient that two parameters share stays outside and is copied to both places: copies within a buffer are errors.
+    const once = values.filter((other) => rootOf(other) === rootOf(value)).length === 1;
+    if (once && canPlace(value, placed, before)) {
       (value as { parent?: Value['parent'] }).parent = { value: pack, offset };
       placed.add(value);
     } else copies.push({ kind: 'copy', label: 'pack', from: value, to: partOfPack(pack, value, offset) });

@@ -1,4 +1,4 @@
-import { ShapeError, ValueError } from '../errors.ts';
+import { ShapeError } from '../errors.ts';
 import { formatShape } from '../graph/shape.ts';
 import { selfAttention } from '../nn/attention.ts';
 import { Dropout } from '../nn/dropout.ts';
@@ -70,7 +70,7 @@ class Block extends Module {
   readonly attn: Attention;
   readonly ln_2: LayerNorm;
   readonly mlp: FeedForward;
-  readonly #dropout: Dropout;
+  readonly dropout: Dropout;
 
   constructor(settings: Settings) {
     super();
@@ -79,16 +79,12 @@ class Block extends Module {
     this.attn = new Attention(settings);
     this.ln_2 = new LayerNorm(width, { bias });
     this.mlp = new FeedForward(settings);
-    this.#dropout = new Dropout(settings.dropout);
+    this.dropout = new Dropout(settings.dropout);
   }
 
   forward(x: Tensor): Tensor {
-    const mixed = x.add(this.#dropped(this.attn.forward(this.ln_1.forward(x))));
-    return mixed.add(this.#dropped(this.mlp.forward(this.ln_2.forward(mixed))));
-  }
-
-  #dropped(x: Tensor): Tensor {
-    return this.training ? this.#dropout.forward(x) : x;
+    const mixed = x.add(this.dropout.forward(this.attn.forward(this.ln_1.forward(x))));
+    return mixed.add(this.dropout.forward(this.mlp.forward(this.ln_2.forward(mixed))));
   }
 }
 
@@ -102,7 +98,7 @@ export class GPT extends Module {
   readonly h: readonly Block[];
   readonly ln_f: LayerNorm;
   readonly config: Readonly<Settings>;
-  readonly #dropout: Dropout;
+  readonly dropout: Dropout;
 
   constructor(config: GPTConfig) {
     super();
@@ -115,17 +111,18 @@ export class GPT extends Module {
     this.wpe = new Embedding(contextLength, width);
     this.h = Array.from({ length: layers }, () => new Block(settings));
     this.ln_f = new LayerNorm(width, { bias: settings.bias });
-    this.#dropout = new Dropout(settings.dropout);
+    this.dropout = new Dropout(settings.dropout);
     this.#initialise();
   }
 
   /** Weights N(0, 0.02²), those that add to the residual stream divided by √(2·layers), biases 0. */
   #initialise(): void {
     const residual = 0.02 / Math.sqrt(2 * this.config.layers);
-    for (const [name, { shape, assign }] of this.namedParameters().map(([name, each]) => [name, { shape: each.shape, assign: each.assign.bind(each) }] as const)) {
+    for (const [name, parameter] of this.namedParameters()) {
+      const { shape } = parameter;
       if (name.includes('ln_')) continue;
-      if (name.endsWith('bias')) assign(zeros(shape));
-      else assign(normal(shape, { std: name.endsWith('c_proj.weight') ? residual : 0.02 }));
+      if (name.endsWith('bias')) parameter.assign(zeros(shape));
+      else parameter.assign(normal(shape, { std: name.endsWith('c_proj.weight') ? residual : 0.02 }));
     }
   }
 
@@ -134,10 +131,9 @@ export class GPT extends Module {
     const [, T] = ids.shape as [number, number];
     const { contextLength } = this.config;
     if (ids.rank !== 2) throw new ShapeError(`[GPT] ids must be [B, T], got ${formatShape(ids.shape)}`);
-    if (T > contextLength) throw new ValueError(`[GPT] ${T} positions are more than its context of ${contextLength}; give at most the last ${contextLength} tokens`);
+    if (T > contextLength) throw new ShapeError(`[GPT] ${T} positions are more than its context of ${contextLength}; give at most the last ${contextLength} tokens`);
     const embedded = this.wte.forward(ids).add(slice(this.wpe.weight, [[0, T]])); // [B, T, E]
-    const start = this.training ? this.#dropout.forward(embedded) : embedded;
-    return this.ln_f.forward(this.h.reduce((x, block) => block.forward(x), start));
+    return this.ln_f.forward(this.h.reduce((x, block) => block.forward(x), this.dropout.forward(embedded)));
   }
 
   /** Scores of the next token: [..., E] → [..., V]. */

@@ -152,7 +152,7 @@ const stepType: TensorType = { shape: [], dtype: 'i32' };
 function asGroups<Settings>(trained: Trained<Settings>): ParameterGroup<Settings>[] {
   const list = [...trained] as (Parameter | ParameterGroup<Settings>)[];
   if (list.every((each) => !(each instanceof Parameter))) return list as ParameterGroup<Settings>[];
-  return [{ params: list as Parameter[] } as ParameterGroup<Settings>];
+  return [{ params: list as Parameter[] } as object as ParameterGroup<Settings>];
 }
 
 function checkParameters(name: string, parameters: readonly Parameter[]): void {

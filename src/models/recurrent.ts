@@ -1,0 +1,84 @@
+import { ShapeError, ValueError } from '../errors.ts';
+import { formatShape } from '../graph/shape.ts';
+import { Dropout } from '../nn/dropout.ts';
+import { Embedding } from '../nn/embedding.ts';
+import { Linear } from '../nn/linear.ts';
+import { Module } from '../nn/module.ts';
+import { GRU, LSTM, RNN } from '../nn/recurrent.ts';
+import { crossEntropy } from '../ops/loss.ts';
+import { permute } from '../ops/view.ts';
+import type { Tensor } from '../tensor.ts';
+
+export interface RecurrentLanguageModelConfig {
+  cell: 'lstm' | 'gru' | 'rnn';
+  vocabularySize: number;
+  /** Width of the token embedding. */
+  embedding: number;
+  hidden: number;
+  layers?: number;
+  /** Before, between and after the recurrent layers. */
+  dropout?: number;
+}
+
+/** A language model of characters or tokens: embedding, recurrent layers, a linear head (Mikolov et al. 2010; Graves 2013). */
+export class RecurrentLanguageModel extends Module {
+  readonly embedding: Embedding;
+  readonly lstm?: LSTM;
+  readonly gru?: GRU;
+  readonly rnn?: RNN;
+  readonly head: Linear;
+  readonly dropout: Dropout;
+  readonly config: Readonly<Required<RecurrentLanguageModelConfig>>;
+
+  constructor(config: RecurrentLanguageModelConfig) {
+    super();
+    const settings = { layers: 1, dropout: 0, ...config };
+    const { cell, vocabularySize, embedding, hidden, layers, dropout } = settings;
+    this.config = settings;
+    this.embedding = new Embedding(vocabularySize, embedding);
+    if (cell === 'lstm') this.lstm = new LSTM(embedding, hidden, { layers, dropout });
+    else if (cell === 'gru') this.gru = new GRU(embedding, hidden, { layers, dropout });
+    else if (cell === 'rnn') this.rnn = new RNN(embedding, hidden, { layers, dropout });
+    else throw new ValueError(`[RecurrentLanguageModel] cell must be 'lstm', 'gru' or 'rnn', got '${cell as string}'`);
+    this.head = new Linear(hidden, vocabularySize);
+    this.dropout = new Dropout(dropout);
+  }
+
+  /** ids [B, T] → logits [B, T, V], from a state of zeros. */
+  forward(ids: Tensor): Tensor {
+    return this.run(ids).logits;
+  }
+
+  /** ids [B, T] → logits [B, T, V], from the given state, and the state after them: h, and c of an LSTM, [layers, B, H]. */
+  run(ids: Tensor, state: readonly Tensor[] = []): { logits: Tensor; state: Tensor[] } {
+    const last = this.#timeFirst(ids, state);
+    return { logits: permute(last.logits, [1, 0, 2]), state: last.state };
+  }
+
+  /** Mean cross-entropy in nats of targets [B, T], the ids one position on. */
+  loss(ids: Tensor, targets: Tensor): Tensor {
+    // The mean does not mind the order: turning the targets is cheaper than turning the logits.
+    return crossEntropy(this.#timeFirst(ids, []).logits, permute(targets, [1, 0]));
+  }
+
+  /** logits [T, B, V] */
+  #timeFirst(ids: Tensor, state: readonly Tensor[]): { logits: Tensor; state: Tensor[] } {
+    if (ids.rank !== 2) throw new ShapeError(`[RecurrentLanguageModel] ids must be [B, T], got ${formatShape(ids.shape)}`);
+    const x = this.dropout.forward(this.embedding.forward(permute(ids, [1, 0]))); // [T, B, E]
+    const [output, last] = this.#recur(x, state); // [T, B, H]
+    return { logits: this.head.forward(this.dropout.forward(output)), state: last };
+  }
+
+  #recur(x: Tensor, [h, c]: readonly Tensor[]): [Tensor, Tensor[]] {
+    if (this.lstm) return this.lstm.forward(x, h && c && [h, c]);
+    const [output, last] = (this.gru ?? (this.rnn as RNN)).forward(x, h);
+    return [output, [last]];
+  }
+}
+
+/** A character LSTM language model. */
+export class LSTMLanguageModel extends RecurrentLanguageModel {
+  constructor(config: Omit<RecurrentLanguageModelConfig, 'cell'>) {
+    super({ ...config, cell: 'lstm' });
+  }
+}

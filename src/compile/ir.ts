@@ -35,7 +35,7 @@ export const alignment = 64;
 
 /** A part of another value, from element `offset` on. */
 export function partOf(value: Value, offset: number, type: TensorType, label = value.label): Value {
-  return { type: { shape: type.shape, dtype: type.dtype }, layout: denseLayout(type.shape), label, leaf: value.leaf, parent: { value, offset } };
+  return { type: typeOf(type), layout: denseLayout(type.shape), label, leaf: value.leaf, parent: { value, offset } };
 }
 
 /** One reader's way to look at a value. */
@@ -76,7 +76,7 @@ export function lower(nodes: readonly Node[], roots: readonly Tensor[], isLeaf: 
     const known = accesses.get(tensor);
     if (known) return known;
     if (!isLeaf(tensor)) throw new UnsupportedError(`[compile] ${tensor.node.op.name} is used before it is recorded`);
-    const value: Value = { type: tensor, layout: denseLayout(tensor.shape), label: tensor.node.op.name, leaf: true };
+    const value: Value = { type: typeOf(tensor), layout: denseLayout(tensor.shape), label: tensor.node.op.name, leaf: true };
     leaves.set(tensor, value);
     const access = { value, layout: value.layout };
     accesses.set(tensor, access);
@@ -138,7 +138,7 @@ export function lower(nodes: readonly Node[], roots: readonly Tensor[], isLeaf: 
     });
     const outputs = node.outputs.map((tensor, index): Value => {
       const layout = (lowering.kind === 'kernel' && lowering.outputLayout?.(node, index)) || denseLayout(tensor.shape);
-      return { type: tensor, layout, label: op.name, leaf: false };
+      return { type: typeOf(tensor), layout, label: op.name, leaf: false };
     });
     for (const [i, tensor] of node.outputs.entries()) {
       const value = outputs[i] as Value;
@@ -150,8 +150,13 @@ export function lower(nodes: readonly Node[], roots: readonly Tensor[], isLeaf: 
   return { operations, leaves, roots: roots.map(dense) };
 }
 
+/** The type without the tensor that has it: plans are kept, and must not keep tensors. */
+function typeOf({ shape, dtype }: TensorType): TensorType {
+  return { shape, dtype };
+}
+
 function plainValue(type: TensorType, label: string): Value {
-  return { type: { shape: type.shape, dtype: type.dtype }, layout: denseLayout(type.shape), label, leaf: false };
+  return { type: typeOf(type), layout: denseLayout(type.shape), label, leaf: false };
 }
 
 export function operandOf(access: Access): Operand {

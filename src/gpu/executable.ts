@@ -21,7 +21,8 @@ interface Recorded {
 
 /** A program on a device: pipelines, slabs, uniforms and bind groups, ready to be encoded again and again. */
 export class Executable {
-  readonly program: Program;
+  /** Without the graph that it was built from: an executable is kept for the next time, the graph's tensors are not. */
+  readonly program: Pick<Program, 'commands' | 'results' | 'updates' | 'memory'>;
   readonly #device: Device;
   readonly #slabs: readonly GPUBuffer[];
   readonly #dedicated: ReadonlyMap<Value, GPUBuffer>;
@@ -33,7 +34,8 @@ export class Executable {
 
   private constructor(device: Device, program: Program, pipelines: readonly (GPUComputePipeline | null)[]) {
     this.#device = device;
-    this.program = program;
+    const { commands, results, updates, memory } = program;
+    this.program = { commands, results, updates, memory };
     this.#slabs = device.buffers.arena(program.memory.slabs);
     this.#dedicated = new Map(program.memory.dedicated.map((value) => [value, device.buffers.create(bytesOf(value), `weft ${value.label}`)]));
     this.#recorded = program.commands.map((command, i) => ({ command, pipeline: pipelines[i] ?? null, group: null }));

@@ -1,8 +1,9 @@
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { buildProgram } from '../../src/compile/program.ts';
-import { concat, grad, init, lstm, matmul, mseLoss, ones, randn, scaledDotProductAttention, split, sum, tensor, type Tensor } from '../../src/index.ts';
+import { concat, grad, lstm, matmul, mseLoss, ones, randn, scaledDotProductAttention, split, sum, tensor, type Tensor } from '../../src/index.ts';
 import { defaultProfile } from '../../src/kernels/kernel.ts';
 import { profile } from '../support/environment.ts';
+import { announceReads, useGpu } from '../support/gpu.ts';
 
 /** What shares a kernel with what. Plans are pure, so most of this needs no device. */
 function kernels(...results: Tensor[]): string[] {
@@ -11,9 +12,8 @@ function kernels(...results: Tensor[]): string[] {
 }
 const value = (...shape: number[]) => tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(0.5), { shape });
 
-beforeAll(async () => {
-  await init({ profile, limits: 'default' });
-});
+useGpu();
+beforeEach(() => announceReads(Infinity));
 
 describe('elementwise chains', () => {
   test('become one kernel', () => {

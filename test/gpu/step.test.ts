@@ -1,13 +1,12 @@
-import { beforeAll, describe, expect, test } from 'vitest';
-import { compile, crossEntropy, dropout, dynamic, embedding, grad, init, layerNorm, manualSeed, ones, parameter, randn, scaledDotProductAttention, tensor, type Tensor } from '../../src/index.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { compile, crossEntropy, dropout, dynamic, embedding, grad, layerNorm, manualSeed, ones, parameter, randn, scaledDotProductAttention, tensor, type Tensor } from '../../src/index.ts';
 import { verifyPlan } from '../../src/compile/memory.ts';
 import { countCalls } from '../support/calls.ts';
-import { profile } from '../support/environment.ts';
+import { announceReads, useGpu } from '../support/gpu.ts';
 
 /** A compiled step is one submit, and after the first call it creates and traces nothing. */
-beforeAll(async () => {
-  await init({ profile, limits: 'default' });
-});
+useGpu();
+beforeEach(() => announceReads(Infinity));
 
 function smallModel() {
   manualSeed(1);

@@ -1,0 +1,102 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { currentDevice, explain, ones, pad, parameter, randn, readAll, tensor, type Tensor } from '../../src/index.ts';
+import { countCalls } from '../support/calls.ts';
+import { announceReads, useGpu } from '../support/gpu.ts';
+
+/** Uncompiled use: nothing runs until a value is wanted, and graphs of one structure share a plan. */
+useGpu();
+beforeEach(() => announceReads(Infinity));
+
+describe('reading', () => {
+  test('runs what is behind the value, once', async () => {
+    const recorded = tensor([1, 2, 3]).add(1).mul(2);
+    expect(await recorded.array()).toEqual([4, 6, 8]);
+    expect((await countCalls(() => recorded.data())).dispatches).toBe(0);
+  });
+
+  test('several values travel in one staging copy', async () => {
+    const [a, b] = [randn([5]).exp(), randn([7]).neg()];
+    await readAll([a, b]);
+    const calls = await countCalls(() => readAll([a, b]));
+    expect(calls).toMatchObject({ maps: 1, submits: 1 });
+  });
+
+  test('gives item, array, data and a printed text', async () => {
+    expect(await tensor([[1, 2], [3, 4]]).sum().item()).toBe(10);
+    expect(await tensor([true, false]).not().array()).toEqual([false, true]);
+    expect(await tensor(new Int32Array([7, -7])).neg().data()).toEqual(new Int32Array([-7, 7]));
+    expect(await tensor([[1, 2.5], [-3, 4]]).print()).toBe('Tensor([2, 2], f32)\n[[     1, 2.5000],\n [    -3,      4]]');
+    await expect(ones([2]).item()).rejects.toThrow(/\[item\] needs a tensor of one element, got \[2\]/);
+  });
+});
+
+describe('the plan cache', () => {
+  test('serves graphs that differ only in their data', async () => {
+    const softened = (x: Tensor) => x.mul(3).exp().sum();
+    await softened(randn([50])).item();
+    expect(await countCalls(() => softened(randn([50])).item())).toMatchObject({ pipelines: 0, shaderModules: 0 });
+    expect((await countCalls(() => softened(randn([52, 3])).item())).shaderModules).toBeGreaterThanOrEqual(0);
+  });
+
+  test('tells graphs apart that differ in attributes or sharing', async () => {
+    const x = tensor([1, 2]);
+    const y = tensor([1, 2]);
+    expect(await x.mul(2).array()).toEqual([2, 4]);
+    expect(await x.mul(3).array()).toEqual([3, 6]);
+    expect(await x.add(x).array()).toEqual([2, 4]);
+    expect(await x.add(y.mul(10)).array()).toEqual([11, 22]);
+    expect(await pad(x, [[1, 0]]).array()).toEqual([0, 1, 2]);
+    expect(await pad(x, [[0, 1]]).array()).toEqual([1, 2, 0]);
+  });
+});
+
+describe('state outside of steps', () => {
+  test('older values keep the older version, whatever the order of reading', async () => {
+    const w = parameter(tensor([1, 2]));
+    const before = w.mul(10);
+    w.assign(w.add(5));
+    const after = w.mul(10);
+    expect(await after.array()).toEqual([60, 70]);
+    expect(await before.array()).toEqual([10, 20]);
+  });
+
+  test('a long loop of assignments does not keep its history', async () => {
+    const w = parameter(ones([4]));
+    for (let i = 0; i < 50; i++) {
+      w.assign(w.mul(1.01).detach());
+      await w.data();
+    }
+    expect(w.version.node.inputs.length).toBe(0);
+    expect((await w.data())[0]).toBeCloseTo(1.01 ** 50, 4);
+  });
+});
+
+describe('memory', () => {
+  test('dispose and using give it back at once', async () => {
+    const device = currentDevice();
+    await ones([1000]).mul(2).data();
+    const before = device.memory();
+    const value = randn([100_000]).exp();
+    await value.sum().item();
+    await value.data();
+    expect(device.memory().liveBytes).toBeGreaterThanOrEqual(before.liveBytes + 400_000);
+    const held = device.memory().liveBytes;
+    value.dispose();
+    expect(device.memory().liveBytes).toBeLessThanOrEqual(held - 400_000);
+    expect(() => value.add(1)).toThrow(/was disposed/);
+  });
+});
+
+describe('explain', () => {
+  test('shows nodes, kernels, what was fused, grid and memory', () => {
+    const text = explain(tensor([[1, 2]]).matmul(tensor([[1], [2]])).add(1).relu());
+    expect(text).toMatch(/%0 = matmul\(constant\[1, 2\], constant\[2, 1\]\) → f32\[1, 1\]/);
+    expect(text).toMatch(/1 dispatches, 1 pipelines, 0 copies/);
+    expect(text).toMatch(/matmul\/\w+ \[1, 1\]\s+workgroups 1×1×1\s+fused: add → relu/);
+    expect(text).toMatch(/memory: 1 slabs, 256 bytes/);
+  });
+
+  test('of a computed value says that nothing would run', () => {
+    expect(explain(tensor([1]))).toMatch(/already computed/);
+  });
+});

@@ -1,0 +1,131 @@
+import { expect } from 'vitest';
+import type { Attributes, Node } from '../../src/graph/node.ts';
+import { grad, type HostArray, sum, type Tensor } from '../../src/index.ts';
+import { directional, inner } from '../reference/finite.ts';
+import { type Ref, ref } from '../reference/index.ts';
+import { type Approximation, interpret } from '../reference/interpret.ts';
+import { expectClose, unit } from './compare.ts';
+import { draw } from './draw.ts';
+import { read } from './gpu.ts';
+
+/** The checks that tests of ops are made of. Each draws what it needs, runs one plan on the GPU, and reads once. */
+
+/** Runs the graphs behind `tensors` on the GPU and in float64, and compares. */
+export async function check(...tensors: readonly Tensor[]): Promise<HostArray[]> {
+  const actual = await read(...tensors);
+  compare(tensors, actual, interpret(tensors, { errors: true }));
+  return actual;
+}
+
+function compare(tensors: readonly Tensor[], actual: readonly HostArray[], expected: readonly Approximation[], names: readonly string[] = []): void {
+  for (const [i, tensor] of tensors.entries()) {
+    const { value, error } = expected[i] as Approximation;
+    const what = names[i] ?? `${tensor.node.op.name} [${tensor.shape}]`;
+    expect(value.shape, what).toEqual(tensor.shape);
+    expectClose(actual[i] as HostArray, value.data, error?.data ?? new Float64Array(value.data.length), what);
+  }
+}
+
+type Outputs = Tensor | readonly Tensor[];
+const listed = (outputs: Outputs) => (Array.isArray(outputs) ? outputs : [outputs]) as readonly Tensor[];
+const isFloat = ({ dtype }: Tensor) => dtype === 'f32';
+
+/**
+ * Checks `f` and its gradients: results and gradients of all f32 inputs on the GPU against those of the interpreter, and
+ * the interpreter's gradients against differences of its results, along a random direction.
+ */
+export async function checkGradients(f: (...inputs: Tensor[]) => Outputs, inputs: readonly Tensor[], { finite = true }: { finite?: boolean } = {}): Promise<void> {
+  const outputs = listed(f(...inputs));
+  const targets = inputs.filter(isFloat);
+  const loss = objective(outputs);
+  const gradients = grad(loss, targets);
+  const roots = [...outputs, ...gradients];
+  const actual = await read(...roots);
+  const expected = interpret(roots, { errors: true });
+  const names = [...outputs.map((_, i) => `output ${i}`), ...targets.map((_, i) => `gradient of input ${i}`)];
+  compare(roots, actual, expected, names);
+  if (finite) checkSlope(loss, targets, expected.slice(outputs.length).map(({ value }) => value));
+}
+
+/** Σ y·dy over all outputs, with dy drawn: a scalar whose gradients are those that dy brings back. */
+function objective(outputs: readonly Tensor[]): Tensor {
+  return outputs
+    .filter(isFloat)
+    .map((y) => sum(y.mul(draw(y.shape, -1, 1))))
+    .reduce((total, term) => total.add(term));
+}
+
+/** The slope of `loss` along a random direction must be ⟨gradient, direction⟩: all in float64, so to many digits. */
+export function checkSlope(loss: Tensor, targets: readonly Tensor[], gradients: readonly Ref[]): void {
+  const start = interpret(targets).map(({ value }) => value);
+  const direction = start.map(({ shape, data }) => ref(shape, data.map(() => draw([], -1, 1).host?.[0] ?? 0)));
+  const along = (at: readonly Ref[]) => {
+    const given = new Map(targets.map((target, i) => [target.version, at[i] as Ref]));
+    return (interpret([loss], { given })[0] as Approximation).value.data[0] as number;
+  };
+  const slope = directional(along, start, direction, 1e-5);
+  const expected = gradients.reduce((total, gradient, i) => total + inner(gradient, direction[i] as Ref), 0);
+  const size = gradients.reduce((total, { data }, i) => total + data.reduce((sum, g, j) => sum + Math.abs(g * ((direction[i] as Ref).data[j] as number)), 0), 0);
+  expectClose([slope], [expected], [1e-7 * size + 1e-8 * Math.abs(along(start)) + 1e-9], 'slope by differences');
+}
+
+/** A fused op against its definition in plain ops: both on the GPU, and both in float64. */
+export async function checkFused(fused: Tensor, outputs?: readonly Tensor[]): Promise<void> {
+  const { op, inputs, attributes, outputs: own } = producer(fused);
+  expect(op.decompose, `${op.name} has no definition in plain ops`).toBeDefined();
+  const plain = op.decompose?.(inputs, attributes) ?? [];
+  const pairs = plain.map((tensor, i) => [(outputs ?? own)[i] as Tensor, tensor] as const);
+  const roots = pairs.flat();
+  const actual = await read(...roots);
+  const expected = interpret(roots, { errors: true });
+  for (const i of pairs.keys()) {
+    const [a, b] = [expected[2 * i], expected[2 * i + 1]] as [Approximation, Approximation];
+    const size = Math.max(...a.value.data.map(Math.abs));
+    expectClose(b.value.data, a.value.data, a.value.data.map(() => 1e-11 * (1 + size)), `${op.name}, composed, in float64`);
+    const bound = a.value.data.map((_, j) => (a.error?.data[j] ?? 0) + (b.error?.data[j] ?? 0));
+    expectClose(actual[2 * i] as HostArray, actual[2 * i + 1] as HostArray, bound, `${op.name} fused against composed`);
+  }
+}
+
+/** The node of the fused op behind a result, through the views that the public function puts around it. */
+function producer(tensor: Tensor): Node {
+  let { node } = tensor;
+  while (!node.op.decompose && node.inputs.length === 1) node = (node.inputs[0] as Tensor).node;
+  return node;
+}
+
+// ── golden values ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface GoldenCase {
+  readonly name: string;
+  readonly options: Attributes;
+  /** Inputs, outputs and gradients by name. */
+  readonly x: Readonly<Record<string, Tensor>>;
+}
+
+/**
+ * Checks a case of a fixture: the outputs that `compute` makes of the inputs, and the gradient of each input that has one,
+ * against PyTorch's. The interpreter must agree with PyTorch too.
+ */
+export async function checkGolden({ name, options, x }: GoldenCase, compute: (x: Record<string, Tensor>, options: Attributes, name: string) => Record<string, Tensor>): Promise<void> {
+  const outputs = compute({ ...x }, options, name);
+  const wanted: Record<string, Tensor> = { ...outputs };
+  const terms = Object.entries(outputs).flatMap(([key, y]) => (x[`d${key}`] ? [sum(y.mul(x[`d${key}`] as Tensor))] : []));
+  const inputs = Object.keys(x).filter((key) => !(key in outputs) && x[`d${key}`]);
+  if (terms.length > 0) {
+    const gradients = grad(terms.reduce((a, b) => a.add(b)), inputs.map((key) => x[key] as Tensor));
+    for (const [i, key] of inputs.entries()) wanted[`d${key}`] = gradients[i] as Tensor;
+  }
+  const tensors = Object.values(wanted);
+  const actual = await read(...tensors);
+  const exact = interpret(tensors, { errors: true });
+  for (const [i, key] of Object.keys(wanted).entries()) {
+    const { value, error } = exact[i] as Approximation;
+    const golden = (x[key] as Tensor).host as HostArray;
+    expect(tensors[i]?.shape, key).toEqual(x[key]?.shape);
+    const size = Math.max(...Array.from(golden, Math.abs));
+    const rounding = Array.from(golden, (g) => 2 * unit * Math.abs(g) + 1e-7 * size);
+    expectClose(value.data, golden, rounding, `${key}, interpreted, against PyTorch`);
+    expectClose(actual[i] as HostArray, golden, rounding.map((r, j) => r + (error?.data[j] ?? 0)), `${key} against PyTorch`);
+  }
+}

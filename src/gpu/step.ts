@@ -8,7 +8,7 @@ import { leaf } from '../graph/leaf.ts';
 import { reachable, type TensorType } from '../graph/node.ts';
 import { currentTrace } from '../graph/record.ts';
 import { formatShape, sizeOf } from '../graph/shape.ts';
-import type { State } from '../graph/state.ts';
+import { pendingStates, type State } from '../graph/state.ts';
 import type { Generator } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 import { currentDevice, type Device } from './device.ts';
@@ -321,7 +321,7 @@ export function compile<Args extends readonly unknown[], Result>(fn: (...args: A
     const tensors: Tensor[] = [];
     mapTensors(given, (tensor) => tensors.push(tensor));
     const pending = tensors.filter((tensor) => !tensor.version.host);
-    if (pending.length > 0) await materialise(pending);
+    if (pending.length > 0 || pendingStates.size > 0) await materialise(pending);
     const plan = await planFor(given);
     await plan.prepare();
     return inOrder(() => plan.replay(given)) as Promise<Result>;

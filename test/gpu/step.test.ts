@@ -22,8 +22,8 @@ function smallModel() {
   };
   return { parameters: [table, weight, gain], loss };
 }
-const ids = tensor(new Int32Array([0, 1, 2, 3, 4, 5, 6, 0, 1, 2]), { shape: [2, 5] });
-const targets = tensor(new Int32Array([1, 2, 3, 4, 5, 6, 0, 1, 2, 3]), { shape: [2, 5] });
+const ids = () => tensor(new Int32Array([0, 1, 2, 3, 4, 5, 6, 0, 1, 2]), { shape: [2, 5] });
+const targets = () => tensor(new Int32Array([1, 2, 3, 4, 5, 6, 0, 1, 2, 3]), { shape: [2, 5] });
 
 function trainingStep() {
   const model = smallModel();
@@ -43,11 +43,11 @@ function trainingStep() {
 describe('a replayed step', () => {
   test('makes one submit and creates nothing', async () => {
     const { step } = trainingStep();
-    await (await step(ids, targets)).item();
-    await (await step(ids, targets)).item();
-    const plan = await step.prepare(ids, targets);
+    await (await step(ids(), targets())).item();
+    await (await step(ids(), targets())).item();
+    const plan = await step.prepare(ids(), targets());
     const calls = await countCalls(async () => {
-      for (let i = 0; i < 5; i++) await step(ids, targets);
+      for (let i = 0; i < 5; i++) await step(ids(), targets());
     });
     expect(calls).toEqual({ dispatches: 5 * plan.summary().dispatches, submits: 5, buffers: 0, bindGroups: 0, pipelines: 0, shaderModules: 0, maps: 0 });
     expect(step.traces).toBe(1);
@@ -55,8 +55,8 @@ describe('a replayed step', () => {
 
   test('reads its loss with one mapping and no further submit', async () => {
     const { step } = trainingStep();
-    await (await step(ids, targets)).item();
-    const loss = await step(ids, targets);
+    await (await step(ids(), targets())).item();
+    const loss = await step(ids(), targets());
     expect(await countCalls(() => loss.item())).toMatchObject({ maps: 1, submits: 0, buffers: 0 });
   });
 
@@ -64,10 +64,10 @@ describe('a replayed step', () => {
     const compiled = trainingStep();
     const plain = smallModel();
     for (let i = 0; i < 4; i++) {
-      const expected = plain.loss(ids, targets);
+      const expected = plain.loss(ids(), targets());
       const gradients = grad(expected, plain.parameters);
       for (const [p, each] of plain.parameters.entries()) each.assign(each.sub((gradients[p] as Tensor).mul(0.1)).detach());
-      expect(await (await compiled.step(ids, targets)).item()).toBe(await expected.item());
+      expect(await (await compiled.step(ids(), targets())).item()).toBe(await expected.item());
     }
     expect(await compiled.parameters[0]?.data()).toEqual(await plain.parameters[0]?.data());
   });
@@ -94,7 +94,7 @@ describe('a replayed step', () => {
 
   test('proves its memory plan', async () => {
     const { step } = trainingStep();
-    const { program } = await step.prepare(ids, targets);
+    const { program } = await step.prepare(ids(), targets());
     verifyPlan(program.problem, program.memory);
     expect(program.memory.slabs.reduce((a, b) => a + b)).toBeGreaterThanOrEqual(program.memory.lowerBound);
   });
@@ -103,10 +103,10 @@ describe('a replayed step', () => {
 describe('what changes from step to step', () => {
   test('dynamic numbers are read at each replay', async () => {
     const { step, rate, parameters } = trainingStep();
-    await step(ids, targets);
+    await step(ids(), targets());
     const before = await parameters[1]?.data();
     rate.value = 0;
-    await step(ids, targets);
+    await step(ids(), targets());
     expect(await parameters[1]?.data()).toEqual(before);
     expect(step.traces).toBe(1);
   });

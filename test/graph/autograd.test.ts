@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { differentiate } from '../../src/graph/autograd.ts';
 import { reachable } from '../../src/graph/node.ts';
 import { verify } from '../../src/graph/verify.ts';
-import { add, compile, dropout, grad, init, matmul, mul, noGrad, ones, parameter, scan, sum, tensor, type Tensor, valueAndGrad } from '../../src/index.ts';
+import { compile, dropout, grad, init, matmul, mul, noGrad, ones, parameter, scan, sum, tensor, type Tensor, valueAndGrad } from '../../src/index.ts';
 import { profile } from '../support/environment.ts';
 
 /** The driver: order, accumulation, broadcasting. The rules themselves are tested op by op. */

@@ -46,8 +46,11 @@ function addRow(a: Ref, i: number, factor: number, b: Ref, j: number): void {
 }
 
 export const attention = {
-  /** q [..., L, D], k [..., S, D], v [..., S, Dv], mask? broadcast to [..., L, S] → O [..., L, Dv], lse [..., L]. */
-  attention: ([q, k, v, mask]: readonly [Ref, Ref, Ref, Ref?], attributes: AttentionAttributes): [Ref, Ref] => {
+  /**
+   * q [..., L, D], k [..., S, D], v [..., S, Dv], mask? broadcast to [..., L, S], factors? of the weights [..., L, S] (0 and
+   * 1/(1 − p) make dropout) → O [..., L, Dv], lse [..., L].
+   */
+  attention: ([q, k, v, mask, factors]: readonly [Ref, Ref, Ref, Ref?, Ref?], attributes: AttentionAttributes): [Ref, Ref] => {
     const { heads, L, S, Dv } = sizes(q, k, v);
     const { scores } = scorer(q, k, v, mask, attributes);
     const [O, lse] = [ref([...q.shape.slice(0, -1), Dv]), ref(q.shape.slice(0, -1))];
@@ -56,21 +59,24 @@ export const attention = {
       const hidden = line.every((score) => score === -Infinity);
       lse.data[row] = hidden ? LSE_OF_HIDDEN_ROW : logSumExp(line);
       const first = Math.floor(row / L) * S;
-      for (const [j, score] of line.entries()) addRow(O, row, Math.exp(score - get(lse, row)), v, first + j);
+      for (const [j, score] of line.entries()) {
+        addRow(O, row, Math.exp(score - get(lse, row)) * (factors ? get(factors, row * S + j) : 1), v, first + j);
+      }
     }
     return [O, lse];
   },
 
   /**
-   * q, k, v, O, lse, dO, mask? → gradients of q, k, v, and of the scores, [..., L, S] (the mask's, to be summed where it
-   * was broadcast): δ = Σ dO O, dS = P (dO vᵀ − δ), dq = scale dS k, dk = scale dSᵀ q, dv = Pᵀ dO.
+   * q, k, v, O, lse, dO, mask?, factors? → gradients of q, k, v, and of the scores, [..., L, S] (the mask's, to be summed where it
+   * was broadcast): δ = Σ dO O, dS = P (F dO vᵀ − δ), dq = scale dS k, dk = scale dSᵀ q,
+   * dv = (F P)ᵀ dO, with F the factors.
    */
   attentionBackward: (
-    [q, k, v, O, lse, dO, mask]: readonly [Ref, Ref, Ref, Ref, Ref, Ref, Ref?],
+    [q, k, v, O, lse, dO, mask, factors]: readonly [Ref, Ref, Ref, Ref, Ref, Ref, Ref?, Ref?],
     attributes: AttentionAttributes,
   ): [Ref, Ref, Ref, Ref] => {
     const { heads, L, S } = sizes(q, k, v);
-    const { factor, scores } = scorer(q, k, v, mask, attributes);
+    const { factor: scale, scores } = scorer(q, k, v, mask, attributes);
     const [dq, dk, dv, dS] = [ref(q.shape), ref(k.shape), ref(v.shape), ref([...lse.shape, S])];
     for (let row = 0; row < heads * L; row++) {
       const delta = dot(dO, row, O, row);
@@ -78,11 +84,12 @@ export const attention = {
       for (const [j, score] of scores(row).entries()) {
         const key = first + j;
         const p = Math.exp(score - get(lse, row));
-        const ds = p * (dot(dO, row, v, key) - delta);
+        const factor = factors ? get(factors, row * S + j) : 1;
+        const ds = p * (factor * dot(dO, row, v, key) - delta);
         dS.data[row * S + j] = ds;
-        addRow(dq, row, factor * ds, k, key);
-        addRow(dk, key, factor * ds, q, row);
-        addRow(dv, key, p, dO, row);
+        addRow(dq, row, scale * ds, k, key);
+        addRow(dk, key, scale * ds, q, row);
+        addRow(dv, key, p * factor, dO, row);
       }
     }
     return [dq, dk, dv, dS];

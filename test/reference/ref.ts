@@ -1,4 +1,4 @@
-import { broadcastShapes, rowMajorStrides, type Shape, sizeOf } from '../../src/graph/shape.ts';
+import { broadcastShapes, rowMajorStrides, sameShape, type Shape, sizeOf } from '../../src/graph/shape.ts';
 
 /** A value of the reference: float64, dense, row-major. Integers are numbers too, booleans are 0 and 1. */
 export interface Ref {
@@ -56,6 +56,7 @@ export function build(shape: Shape, element: (index: readonly number[]) => numbe
 
 /** `x` stretched to a larger shape by NumPy's rule: its shape is aligned at the end, extents of 1 repeat. */
 export function broadcastTo(x: Ref, shape: Shape): Ref {
+  if (sameShape(x.shape, shape)) return x;
   const missing = shape.length - x.shape.length;
   const strides = rowMajorStrides(x.shape).map((stride, dimension) => (x.shape[dimension] === 1 ? 0 : stride));
   return build(shape, (index) =>

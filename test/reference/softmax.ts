@@ -16,7 +16,10 @@ export const softmax = {
   /** The result y, dy → dx = y (dy − Σ y dy), and for the logarithm dy − exp(y) Σ dy. */
   softmaxBackward: ([y, dy]: readonly [Ref, Ref], { axis, log = false }: SoftmaxAttributes): [Ref] => {
     const weighted = log ? dy : map([dy, y], (d, p) => d * p);
-    const total = mapLines(weighted, axis, (line) => line.map(() => sum(line)));
+    const total = mapLines(weighted, axis, (line) => {
+      const whole = sum(line);
+      return line.map(() => whole);
+    });
     return [map([dy, y, total], (d, p, s) => (log ? d - Math.exp(p) * s : p * (d - s)))];
   },
 } satisfies Rules;

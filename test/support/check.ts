@@ -1,10 +1,10 @@
 import { expect } from 'vitest';
-import type { Attributes, Node } from '../../src/graph/node.ts';
+import type { Node } from '../../src/graph/node.ts';
 import { grad, type HostArray, sum, type Tensor } from '../../src/index.ts';
 import { directional, inner } from '../reference/finite.ts';
 import { type Ref, ref } from '../reference/index.ts';
 import { type Approximation, interpret } from '../reference/interpret.ts';
-import { expectClose, unit } from './compare.ts';
+import { expectClose } from './compare.ts';
 import { draw } from './draw.ts';
 import { read } from './gpu.ts';
 
@@ -92,40 +92,4 @@ function producer(tensor: Tensor): Node {
   let { node } = tensor;
   while (!node.op.decompose && node.inputs.length === 1) node = (node.inputs[0] as Tensor).node;
   return node;
-}
-
-// ── golden values ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-export interface GoldenCase {
-  readonly name: string;
-  readonly options: Attributes;
-  /** Inputs, outputs and gradients by name. */
-  readonly x: Readonly<Record<string, Tensor>>;
-}
-
-/**
- * Checks a case of a fixture: the outputs that `compute` makes of the inputs, and the gradient of each input that has one,
- * against PyTorch's. The interpreter must agree with PyTorch too.
- */
-export async function checkGolden({ name, options, x }: GoldenCase, compute: (x: Record<string, Tensor>, options: Attributes, name: string) => Record<string, Tensor>): Promise<void> {
-  const outputs = compute({ ...x }, options, name);
-  const wanted: Record<string, Tensor> = { ...outputs };
-  const terms = Object.entries(outputs).flatMap(([key, y]) => (x[`d${key}`] ? [sum(y.mul(x[`d${key}`] as Tensor))] : []));
-  const inputs = Object.keys(x).filter((key) => !(key in outputs) && x[`d${key}`]);
-  if (terms.length > 0) {
-    const gradients = grad(terms.reduce((a, b) => a.add(b)), inputs.map((key) => x[key] as Tensor));
-    for (const [i, key] of inputs.entries()) wanted[`d${key}`] = gradients[i] as Tensor;
-  }
-  const tensors = Object.values(wanted);
-  const actual = await read(...tensors);
-  const exact = interpret(tensors, { errors: true });
-  for (const [i, key] of Object.keys(wanted).entries()) {
-    const { value, error } = exact[i] as Approximation;
-    const golden = (x[key] as Tensor).host as HostArray;
-    expect(tensors[i]?.shape, key).toEqual(x[key]?.shape);
-    const size = Math.max(...Array.from(golden, Math.abs));
-    const rounding = Array.from(golden, (g) => 2 * unit * Math.abs(g) + 1e-7 * size);
-    expectClose(value.data, golden, rounding, `${key}, interpreted, against PyTorch`);
-    expectClose(actual[i] as HostArray, golden, rounding.map((r, j) => r + (error?.data[j] ?? 0)), `${key} against PyTorch`);
-  }
 }

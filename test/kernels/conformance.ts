@@ -1,0 +1,105 @@
+import { describe, expect, it } from 'vitest';
+import type { DType, HostArray } from '../../src/graph/dtype.ts';
+import type { Family, KernelCall } from '../../src/kernels/kernel.ts';
+import type { Ref } from '../reference/index.ts';
+import { profile } from '../support/environment.ts';
+import type { Draw } from './draw.ts';
+import { drawFor } from './draw.ts';
+import { expectClose, profiles, type Run, runCall, runProfile, sameBits } from '../support/kernels.ts';
+
+/** What an output must hold: each element within its tolerance. */
+export interface Expected {
+  readonly dtype: DType;
+  readonly values: ArrayLike<number>;
+  readonly tolerance: number | ArrayLike<number>;
+}
+
+export interface Prepared {
+  readonly inputs: readonly HostArray[];
+  readonly expected: readonly Expected[];
+  /** 1 where the kernel must report bad data. */
+  readonly status?: number;
+  /** For outputs that are right in more than one way, beside what `expected` says. */
+  check?(run: Run): void;
+}
+
+/** A problem of a family with inputs and the float64 answer. */
+export interface Case<Problem> {
+  readonly name: string;
+  readonly problem: Problem;
+  prepare(draw: Draw): Prepared;
+}
+
+/**
+ * Every variant of a family through the same cases: right within the tolerance, nothing written elsewhere, and the same bits
+ * with lanes and workgroups in reversed order. A variant is left out of a case by its own `unsupported`.
+ *
+ * Calls that do not depend on the selection profile run under the profile `gpu` only.
+ */
+export function conformance<Problem>(family: Family<Problem>, cases: readonly Case<Problem>[]): void {
+  describe(family.name, () => {
+    const prepared = new Map<Case<Problem>, Prepared>();
+    for (const [name, variant] of Object.entries(family.variants)) {
+      const reasons = cases.map(({ problem }) => variant.unsupported?.(problem, runProfile) ?? null);
+
+      it(`${name} takes a case, and says why where it takes none`, () => {
+        expect(reasons).toContain(null);
+        for (const reason of reasons) if (reason !== null) expect(reason).toMatch(/\w/);
+      });
+
+      for (const [i, each] of cases.entries()) {
+        if (reasons[i] !== null || !isDue((selection) => variant.call(each.problem, selection))) continue;
+        it(`${name}: ${each.name}`, async () => {
+          const data = prepared.get(each) ?? each.prepare(drawFor(`${family.name} ${each.name}`));
+          prepared.set(each, data);
+          await check(variant.call(each.problem, runProfile), data);
+        });
+      }
+    }
+  });
+}
+
+/** Under the profile `software`, whether its call differs from that of `gpu`. */
+function isDue(call: (selection: (typeof profiles)[number]) => KernelCall): boolean {
+  if (profile === 'gpu') return true;
+  const [gpu, software] = profiles.map((each) => {
+    try {
+      return JSON.stringify(call(each));
+    } catch {
+      return '';
+    }
+  });
+  return gpu !== software;
+}
+
+/** One call, in both orders. */
+export async function check(call: KernelCall, { inputs, expected, status = 0, check: also }: Prepared): Promise<void> {
+  const shapes = expected.map(({ dtype, values }) => ({ dtype, length: values.length }));
+  const [run, reversed] = (await runCall(call, inputs, shapes, [{}, { reversed: true }])) as [Run, Run];
+  for (const [i, { values, tolerance }] of expected.entries()) {
+    expectClose(run.outputs[i] as HostArray, values, tolerance, `output ${i}`);
+  }
+  expect(run.status, 'status').toBe(status);
+  also?.(run);
+  expect(sameBits(run, reversed), 'the same bits in reversed order').toBe(true);
+}
+
+export const ulp = 2 ** -23;
+
+/** An f32 result within `relative` of its value and `absolute` besides. */
+export function near({ data }: Pick<Ref, 'data'>, relative: number, absolute = relative): Expected {
+  return { dtype: 'f32', values: data, tolerance: data.map((value) => absolute + relative * Math.abs(value)) };
+}
+
+/** A sum of `terms` products, given the sum of their magnitudes: rounding errors grow with √terms, and a bit of slack. */
+export function summed({ data }: Ref, magnitude: Ref, terms: number): Expected {
+  const factor = ulp * (4 + 2 * Math.sqrt(terms));
+  return { dtype: 'f32', values: data, tolerance: magnitude.data.map((value) => 1e-30 + factor * value) };
+}
+
+export function exact(dtype: DType, values: ArrayLike<number>): Expected {
+  return { dtype, values, tolerance: 0 };
+}
+
+/** The magnitudes of a value, for `summed`. */
+export const magnitudes = (x: Ref): Ref => ({ shape: x.shape, data: x.data.map(Math.abs) });

@@ -1,0 +1,106 @@
+import { describe, expect, it } from 'vitest';
+import { randn, type Tensor } from '../../src/index.ts';
+import { GRU, GRUCell, LSTM, LSTMCell, type Module, RNN, RNNCell, type RecurrentOptions } from '../../src/nn/index.ts';
+import { type GoldenCase, expectGolden, given, goldenCases, loadGolden } from '../support/golden.ts';
+import { announceReads, useGpu } from '../support/gpu.ts';
+
+useGpu();
+
+type Options = RecurrentOptions & { inputSize: number; hiddenSize: number; nonlinearity?: 'tanh' | 'relu' };
+
+/** Makes the module of a case and runs it on the case's inputs. */
+const kinds: Readonly<Record<string, (golden: GoldenCase, options: Options) => { module: Module; inputs: Record<string, Tensor>; outputs: () => Record<string, Tensor> }>> = {
+  lstm(golden, { inputSize, hiddenSize, ...options }) {
+    const module = new LSTM(inputSize, hiddenSize, options);
+    const [x, h0, c0] = ['x', 'h0', 'c0'].map((name) => given(golden, name)) as [Tensor, Tensor, Tensor];
+    const outputs = () => {
+      const [output, [h, c]] = module.forward(x, [h0, c0]);
+      return { output, h, c };
+    };
+    return { module, inputs: { x, h0, c0 }, outputs };
+  },
+  gru: (golden, { inputSize, hiddenSize, ...options }) => sequence(golden, new GRU(inputSize, hiddenSize, options)),
+  rnn: (golden, { inputSize, hiddenSize, ...options }) => sequence(golden, new RNN(inputSize, hiddenSize, options)),
+  lstmCell(golden, { inputSize, hiddenSize }) {
+    const module = new LSTMCell(inputSize, hiddenSize);
+    const [x, h0, c0] = ['x', 'h0', 'c0'].map((name) => given(golden, name)) as [Tensor, Tensor, Tensor];
+    const outputs = () => {
+      const [h, c] = module.forward(x, [h0, c0]);
+      return { h, c };
+    };
+    return { module, inputs: { x, h0, c0 }, outputs };
+  },
+  gruCell: (golden, { inputSize, hiddenSize }) => step(golden, new GRUCell(inputSize, hiddenSize)),
+  rnnCell: (golden, { inputSize, hiddenSize, ...options }) => step(golden, new RNNCell(inputSize, hiddenSize, options)),
+};
+
+function sequence(golden: GoldenCase, module: GRU | RNN) {
+  const [x, h0] = [given(golden, 'x'), given(golden, 'h0')];
+  const outputs = () => {
+    const [output, h] = module.forward(x, h0);
+    return { output, h };
+  };
+  return { module, inputs: { x, h0 }, outputs };
+}
+
+function step(golden: GoldenCase, module: GRUCell | RNNCell) {
+  const [x, h0] = [given(golden, 'x'), given(golden, 'h0')];
+  return { module, inputs: { x, h0 }, outputs: () => ({ h: module.forward(x, h0) }) };
+}
+
+describe('recurrent modules agree with PyTorch, all gradients included', async () => {
+  it.for(await goldenCases('rnn'))('$name', async (golden) => {
+    const kind = kinds[golden.name.split('_')[0] as string] as (typeof kinds)[string];
+    const { module, inputs, outputs } = kind(golden, golden.options as unknown as Options);
+    loadGolden(module, golden);
+    await expectGolden(golden, outputs(), inputs, module);
+  });
+});
+
+describe('recurrent modules', () => {
+  it('have the parameters of PyTorch, under its names', () => {
+    const model = new LSTM(3, 5, { layers: 2, bidirectional: true });
+    const shapes = Object.fromEntries(model.namedParameters().map(([name, { shape }]) => [name, shape]));
+    expect(Object.keys(shapes)).toEqual(
+      ['l0', 'l0_reverse', 'l1', 'l1_reverse'].flatMap((suffix) => ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh'].map((name) => `${name}_${suffix}`)),
+    );
+    expect(shapes.weight_ih_l0).toEqual([20, 3]);
+    expect(shapes.weight_ih_l1).toEqual([20, 10]);
+    expect(shapes.weight_hh_l1_reverse).toEqual([20, 5]);
+  });
+
+  it.for([
+    ['LSTM', LSTM],
+    ['GRU', GRU],
+    ['RNN', RNN],
+  ] as const)('%s starts from zeros if no state is given', async ([, Kind]) => {
+    const model = new Kind(3, 4);
+    const x = randn([2, 5, 3]);
+    const zeros = randn([1, 5, 4]).mul(0);
+    const [without] = model.forward(x);
+    const [given] = model instanceof LSTM ? model.forward(x, [zeros, zeros]) : model.forward(x, zeros);
+    announceReads(2);
+    expect(await without.data()).toEqual(await given.data());
+  });
+
+  it('drop elements between layers in training only', async () => {
+    const model = new GRU(3, 4, { layers: 2, dropout: 0.5 });
+    const x = randn([3, 2, 3]);
+    const run = async () => (await model.forward(x)[0].data()) as Float32Array;
+    announceReads(4);
+    expect(await run()).not.toEqual(await run());
+    model.eval();
+    expect(await run()).toEqual(await run());
+  });
+
+  it('say which shapes they want', () => {
+    const lstm = new LSTM(3, 4, { layers: 2 });
+    expect(() => lstm.forward(randn([2, 5, 4]))).toThrow('[LSTM] the input must be [T, B, 3], got [2, 5, 4]');
+    const state = randn([1, 5, 4]);
+    expect(() => lstm.forward(randn([2, 5, 3]), [state, state])).toThrow('[LSTM] a state must be [layers·directions, B, H] = [2, 5, 4], got [1, 5, 4]');
+    expect(() => new GRUCell(3, 4).forward(randn([2, 3]), randn([2, 5]))).toThrow('[GRUCell] the state must be [2, 4], got [2, 5]');
+    expect(() => new LSTM(3, 0)).toThrow('[LSTM] hiddenSize must be a positive integer, got 0');
+    expect(() => new RNN(3, 4, { nonlinearity: 'gelu' as 'tanh' })).toThrow("[RNN] nonlinearity must be 'tanh' or 'relu', got 'gelu'");
+    expect(() => new GRU(3, 4, { dropout: 1 })).toThrow('[GRU] the probability must be in [0, 1), got 1');
+  });
+});

@@ -1,0 +1,288 @@
+import { describe, expect, it } from 'vitest';
+import { compile, grad, ones, Parameter, parameter, randn, sum, type Tensor, tensor } from '../../src/index.ts';
+import { Linear } from '../../src/nn/index.ts';
+import { Adam, AdamW, clipGradNorm, clipGradValue, type Optimizer, SGD } from '../../src/optim/index.ts';
+import { countCalls } from '../support/calls.ts';
+import { expectNear, type GoldenCase, given, goldenCases, stored } from '../support/golden.ts';
+import { announceReads, read, useGpu } from '../support/gpu.ts';
+
+useGpu();
+
+const cases = await goldenCases('optimizer');
+
+type Settings = Record<string, unknown>;
+type Make = new (trained: never, options: Settings) => Optimizer<never>;
+const optimizers: Readonly<Record<string, Make>> = { sgd: SGD, adam: Adam, adamw: AdamW };
+
+/** The optimizer of a case, with a group for each of its two parameters. */
+function optimizerOf(golden: GoldenCase) {
+  const { groups = {}, ...options } = golden.options as Settings & { groups?: Record<string, Settings> };
+  const parameters = { w: parameter(given(golden, 'w')), b: parameter(given(golden, 'b')) };
+  const trained = Object.entries(parameters).map(([name, each]) => ({ params: [each], ...groups[name] }));
+  const Make = optimizers[golden.name.split('_')[0] as string] as Make;
+  return { ...parameters, optimizer: new Make(trained as never, options) };
+}
+
+/** Slice `step` of a stored tensor [10, …]. */
+function atStep(golden: GoldenCase, name: string, step: number): Float32Array {
+  const { data, shape } = stored(golden, name);
+  const size = data.length / (shape[0] as number);
+  return data.slice(step * size, (step + 1) * size) as Float32Array;
+}
+
+// Dampening is the one option of PyTorch's SGD that weft leaves out.
+const trained = cases.filter(({ name }) => /^(sgd|adam)/.test(name) && name !== 'sgd_dampening');
+
+describe.for(['compiled', 'eager'])('ten steps agree with PyTorch, %s', (mode) => {
+  it.for(trained)('$name', async (golden) => {
+    const { w, b, optimizer } = optimizerOf(golden);
+    const step = (dw: Tensor, db: Tensor) => {
+      sum(w.mul(dw)).add(sum(b.mul(db))).backward();
+      optimizer.step();
+      optimizer.zeroGrad();
+    };
+    const run = mode === 'compiled' ? compile(step) : step;
+    for (let n = 0; n < 10; n++) {
+      await run(tensor(atStep(golden, 'dw', n), { shape: w.shape }), tensor(atStep(golden, 'db', n)));
+      const [gotW, gotB] = (await read(w, b)) as [Float32Array, Float32Array];
+      expectNear(gotW, atStep(golden, 'w_steps', n), `w after step ${n}`, 1e-6);
+      expectNear(gotB, atStep(golden, 'b_steps', n), `b after step ${n}`, 1e-6);
+    }
+  });
+});
+
+describe('clipping agrees with PyTorch', () => {
+  it.for(cases.filter(({ name }) => name.startsWith('clip')))('$name', async (golden) => {
+    // Alone, packed by an optimizer, and with a parameter in between that has no gradient.
+    for (const packed of [false, true]) {
+      const [w, b, other] = [parameter(ones([3, 4])), parameter(ones([5])), parameter(ones([70]))];
+      if (packed) new SGD([w, other, b]);
+      w.grad = given(golden, 'dw');
+      b.grad = given(golden, 'db');
+      const { maxNorm, clipValue } = golden.options as { maxNorm?: number; clipValue?: number };
+      const norm = maxNorm === undefined ? null : clipGradNorm([w, b], maxNorm);
+      if (clipValue !== undefined) clipGradValue([w, b], clipValue);
+      const [dw, db, gotNorm] = (await read(w.grad, b.grad, ...(norm ? [norm] : []))) as Float32Array[];
+      expectNear(dw as Float32Array, stored(golden, 'dw_clipped').data, 'w', 1e-6);
+      expectNear(db as Float32Array, stored(golden, 'db_clipped').data, 'b', 1e-6);
+      if (gotNorm) expectNear(gotNorm, stored(golden, 'norm').data, 'norm', 1e-6);
+      expect(other.grad).toBeNull();
+    }
+  });
+});
+
+/** A model, a loss, and a step with clipping. */
+function training(make: (model: Linear) => Optimizer<never>) {
+  const model = new Linear(3, 4);
+  model.loadStateDict({ weight: randn([4, 3]), bias: randn([4]) });
+  const optimizer = make(model);
+  const step = compile((x: Tensor) => {
+    const loss = sum(model.forward(x).square());
+    loss.backward();
+    const norm = clipGradNorm(model.parameters(), 0.5);
+    optimizer.step();
+    optimizer.zeroGrad();
+    return { loss, norm };
+  });
+  return { model, optimizer, step };
+}
+
+describe('clipGradNorm before step()', () => {
+  it('is two dispatches, and the update reads its factor: three for both', async () => {
+    const parameters = [parameter(randn([3, 3])), parameter(randn([5])), parameter(randn([64]))];
+    const optimizer = new AdamW(parameters.toReversed());
+    const step = compile(() => {
+      for (const each of parameters) each.grad = each;
+      clipGradNorm(parameters, 1);
+      optimizer.step();
+      optimizer.zeroGrad();
+    });
+    await step();
+    const { dispatches } = await countCalls(async () => {
+      await step();
+    });
+    // Values that are gradients as they stand have to be gathered first.
+    const gathering = 0;
+    expect(dispatches).toBe(3 + gathering);
+  });
+
+  it('counts in every use of the gradients, also where no optimizer takes them', async () => {
+    const [w, b] = [parameter(ones([2])), parameter(ones([2]))];
+    new AdamW([w, b]);
+    const values = async (clip: () => void) => {
+      w.grad = tensor([3, 0]);
+      b.grad = tensor([0, 4]);
+      clip();
+      const [dw, db] = await read(w.grad as Tensor, b.grad as Tensor);
+      return [...(dw as Float32Array), ...(db as Float32Array)];
+    };
+    // A part of the pack only, and twice over: 5 → 1 → 0.5.
+    expectNear(await values(() => clipGradNorm([w], 1)), [1, 0, 0, 4], 'w alone');
+    expectNear(await values(() => [1, 0.5].map((norm) => clipGradNorm([w, b], norm))), [0.3, 0, 0, 0.4], 'twice');
+    expectNear(await values(() => (clipGradNorm([w, b], 1), clipGradValue([w, b], 0.7))), [0.6, 0, 0, 0.7], 'norm, then value');
+  });
+
+  it('is taken into account by step() after another use', async () => {
+    const steps = async (between: (w: Parameter) => void) => {
+      const [w, b] = [parameter(ones([2])), parameter(ones([2]))];
+      const optimizer = new SGD([w, b], { lr: 1 });
+      w.grad = tensor([3, 0]);
+      b.grad = tensor([0, 4]);
+      clipGradNorm([w, b], 1);
+      between(w);
+      optimizer.step();
+      const [gotW, gotB] = await read(w, b);
+      return [...(gotW as Float32Array), ...(gotB as Float32Array)];
+    };
+    expectNear(await steps(() => {}), [0.4, 1, 1, 0.2], 'clipped');
+    expectNear(await steps((w) => (w.grad = (w.grad as Tensor).mul(2))), [-0.2, 1, 1, 0.2], 'scaled after clipping');
+    expectNear(await steps((w) => (w.grad = null)), [1, 1, 1, 0.2], 'forgotten after clipping');
+  });
+
+  it('clips over several optimizers together', async () => {
+    const [w, b] = [parameter(ones([2])), parameter(ones([2]))];
+    const both = [new SGD([w], { lr: 1 }), new SGD([b], { lr: 1 })];
+    w.grad = tensor([3, 0]);
+    b.grad = tensor([0, 4]);
+    const norm = clipGradNorm([w, b], 1);
+    for (const each of both) each.step();
+    const [gotW, gotB, gotNorm] = await read(w, b, norm);
+    expectNear([...(gotW as Float32Array), ...(gotB as Float32Array)], [0.4, 1, 1, 0.2], 'both');
+    expect(gotNorm).toEqual(Float32Array.of(5));
+  });
+});
+
+describe('an optimizer', () => {
+  it('gathers parameters in one pack without changing them, and takes them from another', async () => {
+    const [a, b] = [parameter(tensor([1, 2])), parameter(tensor([[3], [4]]))];
+    new SGD([b, a]);
+    expect(a.state.home?.pack).toBe(b.state.home?.pack);
+    expect([b, a].map(({ state }) => state.home?.offset)).toEqual([0, 64]);
+    const first = new SGD([a], { lr: 1 });
+    new SGD([a, b], { lr: 1 });
+    expect(await read(a, b)).toEqual([Float32Array.of(1, 2), Float32Array.of(3, 4)]);
+    a.grad = ones([2]);
+    expect(() => first.step()).toThrow('[SGD] its parameters have been given to another optimizer, which has them now');
+  });
+
+  it('leaves values taken before the step as they were', async () => {
+    const w = parameter(tensor([1, 2]));
+    const optimizer = new SGD([w], { lr: 1 });
+    const before = w.mul(1);
+    const version = w.detach();
+    w.grad = ones([2]);
+    optimizer.step();
+    expect(await read(before, version, w)).toEqual([Float32Array.of(1, 2), Float32Array.of(1, 2), Float32Array.of(0, 1)]);
+  });
+
+  it('takes learning rates from numbers, schedules and functions, and traces nothing for them', async () => {
+    const w = parameter(tensor([0, 0, 0]));
+    const optimizer = new SGD([w], { lr: (step) => 10 ** -step, schedule: (step) => step + 1 });
+    const step = compile(() => {
+      w.grad = ones([3]).neg();
+      optimizer.step();
+      optimizer.zeroGrad();
+    });
+    await step();
+    await step();
+    expect(optimizer.steps).toBe(2);
+    expect(optimizer.learningRate()).toBeCloseTo(0.03, 12);
+    await step();
+    const [value] = (await read(w)) as [Float32Array];
+    expect(value[0]).toBeCloseTo(1 + 0.2 + 0.03, 6);
+    (optimizer.groups[0] as { lr: number }).lr = 0;
+    await step();
+    expect((await read(w))[0]).toEqual(value);
+    expect(step.traces).toBe(1);
+  });
+
+  it('takes a parameter without gradient to have zeros', async () => {
+    const [a, b] = [parameter(ones([2])), parameter(ones([2]))];
+    const optimizer = new SGD([a, b], { lr: 1 });
+    a.grad = ones([2]);
+    optimizer.step();
+    expect(await read(a, b)).toEqual([new Float32Array(2), Float32Array.of(1, 1)]);
+  });
+
+  it('tells apart more groups than one kernel does', async () => {
+    const parameters = Array.from({ length: 11 }, () => parameter(tensor([0])));
+    const optimizer = new SGD(parameters.map((each, i) => ({ params: [each], lr: i })));
+    for (const each of parameters) each.grad = tensor([-1]);
+    const norm = clipGradNorm(parameters, 100);
+    optimizer.step();
+    const values = await read(...parameters, norm);
+    expect(values.slice(0, 11).map(([value]) => value)).toEqual(parameters.map((_, i) => i));
+    expect((values[11] as Float32Array)[0]).toBeCloseTo(Math.sqrt(11), 5);
+  });
+
+  it.for([
+    ['AdamW', (model: Linear) => new AdamW(model.parameters(), { lr: 0.1 })],
+    ['SGD', (model: Linear) => new SGD(model.parameters(), { lr: 0.1, momentum: 0.9, nesterov: true })],
+  ] as const)('%s goes on from its state as if it had never stopped, bit for bit', async ([, make]) => {
+    const x = randn([5, 3]);
+    const whole = training(make as never);
+    const start = whole.model.stateDict();
+    for (let n = 0; n < 4; n++) await whole.step(x);
+
+    const first = training(make as never);
+    first.model.loadStateDict(start);
+    for (let n = 0; n < 2; n++) await first.step(x);
+    const second = training(make as never);
+    await second.step(x);
+    second.model.loadStateDict(first.model.stateDict());
+    second.optimizer.loadStateDict(first.optimizer.stateDict());
+    for (let n = 0; n < 2; n++) await second.step(x);
+    expect(await read(...second.model.parameters())).toEqual(await read(...whole.model.parameters()));
+    expect(second.step.traces).toBe(1);
+    expect(second.optimizer.steps).toBe(4);
+  });
+
+  it('names its state as PyTorch numbers parameters', async () => {
+    const [a, b] = [parameter(ones([2, 3])), parameter(ones([4]))];
+    const dict = new AdamW([{ params: [b] }, { params: [a], weightDecay: 0 }]).stateDict();
+    expect([...dict].map(([name, { shape }]) => [name, shape])).toEqual([
+      ['step', []],
+      ['state.0.exp_avg', [4]],
+      ['state.1.exp_avg', [2, 3]],
+      ['state.0.exp_avg_sq', [4]],
+      ['state.1.exp_avg_sq', [2, 3]],
+    ]);
+    expect(() => new Adam([a]).loadStateDict(dict)).toThrow(/does not fit Adam:\n {2}unexpected \(2\): state.1.exp_avg, state.1.exp_avg_sq\n {2}mismatched/);
+  });
+
+  it('steps over parameters that were computed on the GPU', async () => {
+    const w = parameter(randn([3]).mul(0).add(2));
+    const optimizer = new SGD([w], { lr: 1 });
+    w.grad = grad(sum(w.square()), [w])[0] as Tensor;
+    optimizer.step();
+    announceReads(1);
+    expect(await w.data()).toEqual(Float32Array.of(-2, -2, -2));
+  });
+
+  it('says what is wrong with its settings', () => {
+    const w = parameter(ones([2]));
+    expect(() => new SGD([w], { lr: -1 })).toThrow('[SGD] lr must be a finite number of at least 0, got -1');
+    expect(() => new AdamW([w], { lr: Number.NaN })).toThrow('[AdamW] lr must be a finite number of at least 0, got NaN');
+    expect(() => new AdamW([w], { weightDecay: -0.1 })).toThrow('[AdamW] weightDecay must be a finite number of at least 0, got -0.1');
+    expect(() => new Adam([w], { betas: [0.9, 1] })).toThrow('[Adam] betas[1] must be at least 0 and below 1, got 1');
+    expect(() => new Adam([w], { eps: Number.NaN })).toThrow('[Adam] eps must be a finite number of at least 0, got NaN');
+    expect(() => new SGD([w], { momentum: -1 })).toThrow('[SGD] momentum must be a finite number of at least 0, got -1');
+    expect(() => new SGD([w], { nesterov: true })).toThrow('[SGD] momentum with nesterov must be positive, got 0');
+    expect(() => new SGD([{ params: [w], lr: -2 }])).toThrow('[SGD] lr must be a finite number of at least 0, got -2');
+    expect(() => new SGD([])).toThrow('[SGD] got no parameters');
+    expect(() => new SGD([w, w])).toThrow('[SGD] a parameter is given twice');
+    expect(() => new SGD([ones([2])] as never)).toThrow('[SGD] takes parameters, or groups { params, … } of them; parameter(tensor) makes one');
+  });
+
+  it('says what is wrong with a step', () => {
+    const w = parameter(ones([2]));
+    const optimizer = new SGD([w], { lr: (step) => (step > 0 ? Number.NaN : 1) });
+    expect(() => optimizer.step()).toThrow('[SGD] step() found no gradient; call loss.backward() first');
+    expect(() => clipGradNorm([w], 1)).toThrow('[clipGradNorm] no parameter has a gradient; call loss.backward() first');
+    w.grad = ones([2]);
+    expect(() => clipGradNorm([w], Number.NaN)).toThrow('[clipGradNorm] maxNorm must be a positive number, got NaN');
+    expect(() => clipGradValue([w], -1)).toThrow('[clipGradValue] the limit must be a positive number, got -1');
+    optimizer.step();
+    expect(() => optimizer.step()).toThrow('[SGD] lr in step 1 must be a finite number of at least 0, got NaN');
+  });
+});

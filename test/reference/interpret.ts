@@ -1,0 +1,289 @@
+import type { DType } from '../../src/graph/dtype.ts';
+import { type Attributes, type Node, reachable } from '../../src/graph/node.ts';
+import type { ScanLowering } from '../../src/graph/op.ts';
+import { type Shape, sizeOf } from '../../src/graph/shape.ts';
+import type { Tensor } from '../../src/index.ts';
+import { type RandomKey, randomBlock } from '../../src/random.ts';
+import { errorsOf } from './errors.ts';
+import { evaluate, type Ref, ref } from './index.ts';
+import { build, get, mapLines, reshape } from './ref.ts';
+
+/** A value in float64, and how far an honest float32 computation of it may be off, element by element; null for not at all. */
+export interface Approximation {
+  readonly value: Ref;
+  readonly error: Ref | null;
+}
+
+export interface InterpretOptions {
+  /** Values to take for some tensors, in place of what they are. */
+  readonly given?: ReadonlyMap<Tensor, Ref>;
+  /** Whether to bound errors too; it takes several times as long. */
+  readonly errors?: boolean;
+}
+
+/** Evaluates any graph of eager ops in float64, from the values that its leaves have on the host. */
+export function interpret(
+  roots: readonly Tensor[],
+  { given = new Map(), errors = false }: InterpretOptions = {},
+): Approximation[] {
+  const known = new Map<Tensor, Approximation>();
+  for (const [tensor, value] of given) known.set(tensor, { value, error: null });
+  return run(
+    roots.map((tensor) => tensor.version),
+    known,
+    errors,
+  );
+}
+
+function run(roots: readonly Tensor[], known: Map<Tensor, Approximation>, errors: boolean): Approximation[] {
+  for (const node of reachable(roots, (tensor) => known.has(tensor))) {
+    const results = node.op.lowering.kind === 'leaf' ? [leaf(node)] : resultsOf(node, known, errors);
+    for (const [i, result] of results.entries()) known.set(node.outputs[i] as Tensor, result);
+  }
+  return roots.map((root) => known.get(root) as Approximation);
+}
+
+function leaf(node: Node): Approximation {
+  const [tensor] = node.outputs;
+  if (!tensor?.host) throw new Error(`the interpreter needs the values of ${node.op.name} [${tensor?.shape}] on the host`);
+  return { value: ref(tensor.shape, tensor.host), error: null };
+}
+
+function resultsOf(node: Node, known: Map<Tensor, Approximation>, errors: boolean): Approximation[] {
+  const inputs = node.inputs.map((tensor) => known.get(tensor) as Approximation);
+  if (node.op.lowering.kind === 'scan') return scan(node, inputs, errors);
+  const rule = (values: readonly Ref[]) => exact(node, values);
+  const values = inputs.map(({ value }) => value);
+  const outputs = rule(values).map((output, i) => stored(output, node.types[i]?.dtype ?? 'f32'));
+  const bounds = errors ? errorsOf(node, inputs, outputs, rule) : outputs.map(() => null);
+  return outputs.map((value, i) => ({ value, error: bounds[i] ?? null }));
+}
+
+/** Integers wrap as they do in WGSL. */
+function stored(x: Ref, dtype: DType): Ref {
+  if (dtype === 'i32') return ref(x.shape, x.data.map((value) => Math.trunc(value) | 0));
+  if (dtype === 'u32') return ref(x.shape, x.data.map((value) => Math.trunc(value) >>> 0));
+  return x;
+}
+
+function exact(node: Node, inputs: readonly Ref[]): readonly Ref[] {
+  const adapted = Object.hasOwn(adapters, node.op.name) ? adapters[node.op.name] : undefined;
+  return adapted ? adapted(inputs, node) : evaluate(node.op.name, inputs, node.attributes);
+}
+
+/** True for ops that the interpreter can compute. */
+export function isKnown(op: string): boolean {
+  if (op === 'scan' || Object.hasOwn(adapters, op)) return true;
+  try {
+    evaluate(op, []);
+    return true;
+  } catch (error) {
+    return !(error instanceof Error && error.message.startsWith('the reference has no rule'));
+  }
+}
+
+// ── ops whose attributes, inputs or outputs are not those of the rules ───────────────────────────────────────────────
+
+type Adapter = (inputs: readonly Ref[], node: Node) => readonly Ref[];
+
+const first = (inputs: readonly Ref[]) => inputs[0] as Ref;
+const shapeOf = (node: Node, output = 0) => (node.types[output] as { shape: Shape }).shape;
+const number = (attributes: Attributes, name: string) => attributes[name] as number;
+const numbers = (attributes: Attributes, name: string) => attributes[name] as readonly number[];
+/** Parts of a pack begin at multiples of 64 elements. */
+const packed = (length: number) => Math.ceil(length / 64) * 64;
+
+const renamed =
+  (op: string, attributes: Attributes = {}): Adapter =>
+  (inputs) =>
+    evaluate(op, inputs, attributes);
+
+const adapters: Readonly<Record<string, Adapter>> = {
+  copy: (inputs) => [first(inputs)],
+  version: (inputs) => [first(inputs)],
+  geluErf: renamed('gelu', { approximate: 'none' }),
+  geluTanh: renamed('gelu', { approximate: 'tanh' }),
+  geluErfGradient: (inputs) => [slopeOf(first(inputs), 'none')],
+  geluTanhGradient: (inputs) => [slopeOf(first(inputs), 'tanh')],
+  full: (_, node) => [ref(shapeOf(node), new Float64Array(sizeOf(shapeOf(node))).fill(number(node.attributes, 'value')))],
+  iota: (_, node) => [build(shapeOf(node), (index) => index[number(node.attributes, 'axis')] as number)],
+  uniform: (inputs, node) => [uniform(first(inputs), number(node.attributes, 'stream'), shapeOf(node))],
+
+  slice: (inputs, { attributes }) => {
+    const [start, step, shape] = ['start', 'step', 'shape'].map((name) => numbers(attributes, name)) as [number[], number[], number[]];
+    const stop = start.map((from, i) => from + ((shape[i] as number) - 1) * (step[i] as number) + 1);
+    return evaluate('slice', inputs, { start, stop, step });
+  },
+  pad: (inputs, { attributes }) => {
+    const along = (name: string) => first(inputs).shape.map((_, i) => (i === attributes.axis ? number(attributes, name) : 0));
+    return evaluate('pad', inputs, { before: along('before'), after: along('after'), value: attributes.value as number });
+  },
+  split: (inputs, node) => {
+    const { shape } = first(inputs);
+    const axis = number(node.attributes, 'axis');
+    let from = 0;
+    return numbers(node.attributes, 'extents').map((extent) => {
+      const start = shape.map((_, i) => (i === axis ? from : 0));
+      from += extent;
+      return evaluate('slice', inputs, { start, stop: shape.with(axis, from), step: shape.map(() => 1) })[0] as Ref;
+    });
+  },
+  pack: (inputs, node) => {
+    const whole = ref(shapeOf(node));
+    let offset = 0;
+    for (const { data } of inputs) {
+      whole.data.set(data, offset);
+      offset += packed(data.length);
+    }
+    return [whole];
+  },
+  segment: (inputs, node) => {
+    const offset = number(node.attributes, 'offset');
+    return [ref(shapeOf(node), first(inputs).data.slice(offset, offset + sizeOf(shapeOf(node))))];
+  },
+  place: ([flat, value], { attributes }) => {
+    const whole = ref((flat as Ref).shape, (flat as Ref).data);
+    whole.data.set((value as Ref).data, number(attributes, 'offset'));
+    return [whole];
+  },
+
+  reduce: (inputs, { attributes: { kind = null, outer, n, inner } }) => {
+    const x = reshape(first(inputs), [outer, n, inner] as number[]);
+    return evaluate('reduce', [x], { kind, axes: [1] });
+  },
+  embeddingBackward: (inputs, { attributes }) => evaluate('embeddingBackward', inputs, { rows: number(attributes, 'V') }),
+  norm: (inputs, { attributes }) => evaluate(normOf(attributes), inputs, attributes),
+  normBackward: (inputs, { attributes }) => {
+    const [dx, dweight, dbias] = evaluate(`${normOf(attributes)}Backward`, inputs) as [Ref, Ref, Ref?];
+    return [dx, ...(attributes.weight ? [dweight] : []), ...(attributes.bias ? [dbias as Ref] : [])];
+  },
+  attention: ([q, k, v, ...rest], node) => evaluate('attention', [q, k, v, ...maskAndDropout(rest, node)] as Ref[], node.attributes),
+  attentionBackward: ([q, k, v, O, lse, dO, ...rest], node) => {
+    const inputs = [q, k, v, O, lse, dO, ...maskAndDropout(rest, node)] as Ref[];
+    const gradients = evaluate('attentionBackward', inputs, node.attributes).slice(0, 3);
+    // The kernel's gradients lie side by side in [B, L, 3, H, D], or apart where L ≠ S.
+    const lines = gradients.map((x) => evaluate('permute', [x], { order: [0, 2, 1, 3] })[0] as Ref);
+    const side = (parts: Ref[]) => {
+      const apart = parts.map((x) => reshape(x, x.shape.toSpliced(2, 0, 1)));
+      return evaluate('concat', apart, { axis: 2 })[0] as Ref;
+    };
+    return node.types.length === 1 ? [side(lines)] : [lines[0] as Ref, side(lines.slice(1))];
+  },
+  categorical: ([logits, key], node) => {
+    const x = logits as Ref;
+    const draws = words(key as Ref, number(node.attributes, 'stream'), x.data.length);
+    const noisy = ref(x.shape, x.data.map((logit, i) => (logit > -1e30 ? logit - Math.log(exponential(draws[i] as number)) : -Infinity)));
+    const best = mapLines(noisy, x.shape.length - 1, (line) => [Math.max(0, line.indexOf(Math.max(...line)))]);
+    return [reshape(best, shapeOf(node))];
+  },
+
+  adamw: ([parameters, gradients, mean, square, hyper, scale], { attributes }) => {
+    const outputs = [parameters, mean, square].map((x) => ref((x as Ref).shape));
+    for (const [i, p] of (parameters as Ref).data.entries()) {
+      const [stepSize, beta1, beta2, eps, decay, correction, l2] = group(hyper as Ref, attributes, i);
+      const g = get(gradients as Ref, i) * (scale ? get(scale, 0) : 1) + l2 * p;
+      const m = beta1 * get(mean as Ref, i) + (1 - beta1) * g;
+      const v = beta2 * get(square as Ref, i) + (1 - beta2) * g * g;
+      const next = p - decay * p - (stepSize * m) / (Math.sqrt(v) * correction + eps);
+      for (const [n, value] of [next, m, v].entries()) (outputs[n] as Ref).data[i] = value;
+    }
+    return outputs;
+  },
+  sgd: ([parameters, gradients, hyper, ...rest], { attributes }) => {
+    const buffer = attributes.momentum ? rest.shift() : undefined;
+    const scale = rest[0];
+    const outputs = [parameters, ...(buffer ? [buffer] : [])].map((x) => ref((x as Ref).shape));
+    for (const [i, p] of (parameters as Ref).data.entries()) {
+      const [lr, momentum, weightDecay, nesterov, isFirst] = group(hyper as Ref, attributes, i);
+      const g = get(gradients as Ref, i) * (scale ? get(scale, 0) : 1) + weightDecay * p;
+      const velocity = buffer && !isFirst ? momentum * get(buffer, i) + g : g;
+      const direction = buffer ? (nesterov ? g + momentum * velocity : velocity) : g;
+      for (const [n, value] of [p - lr * direction, velocity].slice(0, outputs.length).entries()) (outputs[n] as Ref).data[i] = value;
+    }
+    return outputs;
+  },
+  clipNorm: (inputs, { attributes }) => {
+    const norm = Math.sqrt(first(inputs).data.reduce((sum, g) => sum + g * g, 0));
+    return [ref([1], [norm]), ref([1], [Math.min(1, number(attributes, 'maxNorm') / (norm + 1e-6))])];
+  },
+};
+
+const normOf = ({ kind }: Attributes) => (kind === 'layer' ? 'layerNorm' : 'rmsNorm');
+
+/** d gelu(x) / dx, by the fourth-order difference: the reference has no formula of its own for it. */
+function slopeOf(x: Ref, approximate: 'none' | 'tanh'): Ref {
+  const step = 1e-3;
+  const at = (distance: number) =>
+    (evaluate('gelu', [ref(x.shape, x.data.map((value) => value + distance))], { approximate })[0] as Ref).data;
+  const [a, b, c, d] = [at(step), at(-step), at(2 * step), at(-2 * step)] as [Float64Array, Float64Array, Float64Array, Float64Array];
+  return ref(x.shape, x.data.map((_, i) => (8 * ((a[i] as number) - (b[i] as number)) - ((c[i] as number) - (d[i] as number))) / (12 * step)));
+}
+
+/** The eight settings of the group that element i belongs to. */
+function group(hyper: Ref, attributes: Attributes, i: number): [number, number, number, number, number, number, number, number] {
+  const g = numbers(attributes, 'ends').findIndex((end) => i < end);
+  return Array.from(hyper.data.slice(8 * g, 8 * g + 8)) as ReturnType<typeof group>;
+}
+
+// ── random numbers ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The first words of a stream of the generator. */
+function words(key: Ref, stream: number, length: number): number[] {
+  const blocks = Array.from({ length: Math.ceil(length / 4) }, (_, i) => [...randomBlock(Uint32Array.from(key.data) as RandomKey, stream, i)]);
+  return blocks.flat();
+}
+
+function uniform(key: Ref, stream: number, shape: Shape): Ref {
+  const draws = words(key, stream, sizeOf(shape));
+  return ref(shape, Float64Array.from({ length: sizeOf(shape) }, (_, i) => ((draws[i] as number) >>> 8) * 2 ** -24));
+}
+
+/** −log(1 − u) for a word of 32 random bits, of which the kernel keeps what f32 can hold. */
+function exponential(word: number): number {
+  const u = Math.fround((Math.fround(word) + 0.5) * 2 ** -32);
+  return -Math.log1p(-Math.min(u, 1 - 2.98e-8));
+}
+
+/** The optional inputs of attention as the reference takes them: mask, and 0 or 1/(1 − p) for each weight. */
+function maskAndDropout(rest: readonly Ref[], node: Node): (Ref | undefined)[] {
+  const { masked, probability, stream } = node.attributes as { masked: boolean; probability: number; stream: number };
+  const mask = masked ? rest[0] : undefined;
+  if (probability === 0) return [mask];
+  const [q, k] = node.inputs as readonly [Tensor, Tensor];
+  const draws = uniform(rest.at(-1) as Ref, stream, [...q.shape.slice(0, 3), k.shape[2] as number]);
+  return [mask, ref(draws.shape, draws.data.map((u) => (u >= Math.fround(probability) ? 1 / (1 - probability) : 0)))];
+}
+
+// ── scan ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Runs the body once for each step, with the carry of the step before and the slices of that step. */
+function scan(node: Node, inputs: readonly Approximation[], errors: boolean): Approximation[] {
+  const { body, length, reverse } = node.op.lowering as ScanLowering;
+  const [carries, slices] = [body.carries.length, body.slices.length];
+  const ys: Approximation[][] = body.outputs.slice(carries).map(() => []);
+  let carry = inputs.slice(0, carries);
+  for (let step = 0; step < length; step++) {
+    const t = reverse ? length - 1 - step : step;
+    const known = new Map<Tensor, Approximation>();
+    for (const [i, tensor] of body.carries.entries()) known.set(tensor, carry[i] as Approximation);
+    for (const [i, tensor] of body.slices.entries()) known.set(tensor, part(inputs[carries + i] as Approximation, t));
+    for (const [i, tensor] of body.captured.entries()) known.set(tensor, inputs[carries + slices + i] as Approximation);
+    const results = run(body.outputs, known, errors);
+    carry = results.slice(0, carries);
+    for (const [i, y] of results.slice(carries).entries()) (ys[i] as Approximation[])[t] = y;
+  }
+  return [...carry, ...ys.map(stacked)];
+}
+
+function part({ value, error }: Approximation, t: number): Approximation {
+  const size = sizeOf(value.shape.slice(1));
+  const of = (x: Ref) => ref(x.shape.slice(1), x.data.slice(t * size, (t + 1) * size));
+  return { value: of(value), error: error && of(error) };
+}
+
+function stacked(parts: readonly Approximation[]): Approximation {
+  const shape = [parts.length, ...(parts[0] as Approximation).value.shape];
+  const join = (values: readonly Ref[]) => ref(shape, values.flatMap(({ data }) => [...data]));
+  const some = parts.some(({ error }) => error);
+  return { value: join(parts.map(({ value }) => value)), error: some ? join(parts.map(({ value, error }) => error ?? ref(value.shape))) : null };
+}

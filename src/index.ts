@@ -11,7 +11,8 @@ export { currentDevice, type Device, init, type InitOptions, type MemoryReport }
 export type { PlanSummary } from './compile/explain.ts';
 export { explain } from './gpu/explain.ts';
 export { readAll } from './gpu/run.ts';
-export { compile, type Compiled, type Plan } from './gpu/step.ts';
+export type { Plan } from './gpu/plan.ts';
+export { compile, type Compiled, type CompileOptions } from './gpu/step.ts';
 export { type AttentionOptions, scaledDotProductAttention } from './ops/attention.ts';
 export { dynamic } from './ops/dynamic.ts';
 export * from './ops/elementwise.ts';

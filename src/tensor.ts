@@ -2,7 +2,7 @@ import { DTypeError, ShapeError, UnsupportedError, ValueError } from './errors.t
 import type { Storage } from './gpu/buffers.ts';
 import type { Device } from './gpu/device.ts';
 import { flushIfLong, readAll } from './gpu/run.ts';
-import { provideTensorTools } from './gpu/step.ts';
+import { provideTensorTools } from './gpu/arguments.ts';
 import { type DType, dtypes, type HostArray, hostArray } from './graph/dtype.ts';
 import { leaf, versionOp } from './graph/leaf.ts';
 import type { Node, TensorType } from './graph/node.ts';
@@ -97,7 +97,7 @@ export class Tensor implements TensorType {
     this.device = device;
     this.#storage = storage;
     // A version of a state is a leaf: without this, each step's state would keep the graph of all steps before.
-    if (stateOf(this) && this.node.inputs.length > 0) this.node = withTrace(null, () => leaf('constant', this)).node;
+    if (stateOf(this) && this.node.op.lowering.kind !== 'leaf') this.node = withTrace(null, () => leaf('constant', this)).node;
   }
 
   /** Puts other memory with the same value in place of the tensor's; the old memory is the caller's. */

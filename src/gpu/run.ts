@@ -1,11 +1,11 @@
 import { buildProgram } from '../compile/program.ts';
 import { UnsupportedError, WeftError } from '../errors.ts';
 import { dtypes, type HostArray } from '../graph/dtype.ts';
-import { type Node, reachable } from '../graph/node.ts';
-import type { OpDef, ScanLowering } from '../graph/op.ts';
+import { reachable } from '../graph/node.ts';
 import { currentTrace, eagerNodeCount, takeEagerNodes } from '../graph/record.ts';
 import { sizeOf } from '../graph/shape.ts';
 import { pendingStates } from '../graph/state.ts';
+import { structure } from '../graph/structure.ts';
 import type { Tensor } from '../tensor.ts';
 import { currentDevice, type Device } from './device.ts';
 import { Executable, type Range } from './executable.ts';
@@ -124,10 +124,10 @@ async function compute(wanted: readonly Tensor[]): Promise<void> {
   const roots = [...new Set(wanted)].filter((tensor) => !tensor.isComputed);
   if (roots.length === 0) return;
   const nodes = reachable(roots, (tensor) => tensor.isComputed);
-  const { key, leaves } = structure(nodes, roots);
+  const { lines, leaves } = structure(nodes, roots);
   const device = deviceOf(leaves);
   device.check();
-  const plan = await cachedPlan(device, key, roots, leaves);
+  const plan = await cachedPlan(device, lines.join(';'), roots, leaves);
   const { executable } = plan;
   executable.bind(plan.leafOrder.map((position): Range => (leaves[position] as Tensor).storageOn(device)));
   const encoder = device.gpu.createCommandEncoder({ label: 'weft eager' });
@@ -165,57 +165,4 @@ function cachedPlan(device: Device, key: string, roots: readonly Tensor[], leave
     plan.then(({ executable }) => executable.destroy(), () => {});
   }
   return made;
-}
-
-/** A text that is equal for graphs that differ only in the contents of their leaves; and the leaves in its order. */
-function structure(nodes: readonly Node[], roots: readonly Tensor[]): { key: string; leaves: Tensor[] } {
-  const position = new Map<Node, number>();
-  const leafPosition = new Map<Tensor, number>();
-  const leaves: Tensor[] = [];
-  const reference = (tensor: Tensor): string => {
-    const node = position.get(tensor.node);
-    if (node !== undefined && !tensor.isComputed) return `${node}.${tensor.index}`;
-    let at = leafPosition.get(tensor);
-    if (at === undefined) {
-      at = leaves.push(tensor) - 1;
-      leafPosition.set(tensor, at);
-      return `L${at}:${tensor.dtype}${tensor.shape.join('x')}`;
-    }
-    return `L${at}`;
-  };
-  const parts: string[] = [];
-  for (const node of nodes) {
-    parts.push(`${identityOf(node.op)}${JSON.stringify(node.attributes)}(${node.inputs.map(reference).join()})${scanKey(node)}`);
-    position.set(node, position.size);
-  }
-  return { key: `${parts.join(';')}>${roots.map(reference).join()}`, leaves };
-}
-
-/** Users may define ops of one name twice; scans make an op for each call and tell them apart by their bodies. */
-const identities = new WeakMap<OpDef, string>();
-let identityCount = 0;
-function identityOf(op: OpDef): string {
-  if (op.lowering.kind === 'scan') return op.name;
-  let identity = identities.get(op);
-  if (!identity) {
-    identity = `${op.name}#${identityCount++}`;
-    identities.set(op, identity);
-  }
-  return identity;
-}
-
-function scanKey(node: Node): string {
-  if (node.op.lowering.kind !== 'scan') return '';
-  const { body, length, reverse } = node.op.lowering as ScanLowering;
-  const given = new Set([...body.carries, ...body.slices, ...body.captured]);
-  const inner = structureOfBody(body.outputs, given);
-  return `{${length},${reverse},${inner}}`;
-}
-
-function structureOfBody(outputs: readonly Tensor[], given: ReadonlySet<Tensor>): string {
-  const order = [...given];
-  const nodes = reachable(outputs, (tensor) => given.has(tensor));
-  const position = new Map(nodes.map((node, i) => [node, i]));
-  const reference = (tensor: Tensor) => (given.has(tensor) ? `G${order.indexOf(tensor)}:${tensor.shape.join('x')}` : `${position.get(tensor.node)}.${tensor.index}`);
-  return [...nodes.map((node) => `${identityOf(node.op)}${JSON.stringify(node.attributes)}(${node.inputs.map(reference).join()})${scanKey(node)}`), outputs.map(reference).join()].join(';');
 }

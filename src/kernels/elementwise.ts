@@ -58,10 +58,9 @@ export function elementwiseKernel(chain: Chain, label: string, profile: DevicePr
   const count = vector ? chain.size / 4 : chain.size;
   // Software adapters pay for every workgroup, GPUs want many: a few elements per invocation there, one here.
   const perInvocation = profile.selection === 'software' && count >= 4096 ? 4 : 1;
-  const names = bufferNames(chain);
   const declare = (dtype: DType) => (vector ? `vec4<${dtypes[dtype].wgsl}>` : dtypes[dtype].wgsl);
   const lines = chain.buffers.map(
-    (dtype, i) => `@group(0) @binding(${i + 1}) var<storage, read> ${names[i]}: array<${declare(dtype)}>;`,
+    (dtype, i) => `@group(0) @binding(${i + 1}) var<storage, read> in${i}: array<${declare(dtype)}>;`,
   );
   for (const [i, step] of chain.outputs.entries()) {
     const dtype = (chain.steps[step] as ChainStep).dtype;
@@ -124,7 +123,7 @@ export function storeHook(chain: Chain, firstInput: number, primary: number, fir
     library: ['elementwise.wgsl', ...libraryOf(chain)],
     declarations: (firstBinding) =>
       [
-        ...readDeclarations(chain, firstBinding),
+        ...readDeclarations(chain, firstBinding, 'in'),
         ...extra.map(({ step, i }, k) => {
           const type = step < 0 ? 'f32' : dtypes[(chain.steps[step] as ChainStep).dtype].wgsl;
           return `@group(0) @binding(${firstBinding + chain.buffers.length + k}) var<storage, read_write> extra${i}: array<${type}>;`;
@@ -136,11 +135,11 @@ export function storeHook(chain: Chain, firstInput: number, primary: number, fir
 
 /** The chain as the head of a kernel that asks for `load(index)`: its only output is the loaded value. */
 export function loadHook(chain: Chain): StoreHook {
-  const body = chainBody(chain, false, () => '');
+  const body = chainBody(chain, false, () => '', 'source');
   return {
     functions: { load: `fn load(index: u32) -> f32 {\n  let i = index;\n${body.join('\n')}\n  return v${chain.outputs[0]};\n}` },
     library: ['elementwise.wgsl', ...libraryOf(chain)],
-    declarations: (firstBinding) => readDeclarations(chain, firstBinding).join('\n'),
+    declarations: (firstBinding) => readDeclarations(chain, firstBinding, 'source').join('\n'),
     bindings: chain.buffers.map((_, i): BindingSource => input(i)),
   };
 }
@@ -149,10 +148,11 @@ function libraryOf(chain: Chain): string[] {
   return [...new Set(chain.steps.flatMap((step) => step.lowering.library ?? []))];
 }
 
-const bufferNames = (chain: Chain) => chain.buffers.map((_, i) => `in${i}`);
+/** Buffers of a head and of a tail meet in one kernel, so they have names of their own. */
+type Prefix = 'in' | 'source';
 
-function readDeclarations(chain: Chain, firstBinding: number): string[] {
-  return chain.buffers.map((dtype, i) => `@group(0) @binding(${firstBinding + i}) var<storage, read> in${i}: array<${dtypes[dtype].wgsl}>;`);
+function readDeclarations(chain: Chain, firstBinding: number, prefix: Prefix): string[] {
+  return chain.buffers.map((dtype, i) => `@group(0) @binding(${firstBinding + i}) var<storage, read> ${prefix}${i}: array<${dtypes[dtype].wgsl}>;`);
 }
 
 /** Offsets are uniforms, so that slices that differ only in where they start share a pipeline. */
@@ -167,7 +167,7 @@ function offsetFields(chain: Chain): Map<Load, string> {
 }
 
 /** `let v0 = …; let v1 = …;`: one line per step. */
-function chainBody(chain: Chain, vector: boolean, offsetField: (load: Load) => string): string[] {
+function chainBody(chain: Chain, vector: boolean, offsetField: (load: Load) => string, prefix: Prefix = 'in'): string[] {
   const types = vector ? vectorTypes : scalarTypes;
   return chain.steps.map((step, s) => {
     const inside: string[] = [];
@@ -182,7 +182,7 @@ function chainBody(chain: Chain, vector: boolean, offsetField: (load: Load) => s
       if ('step' in argument) return argument.step < 0 ? 'value' : `v${argument.step}`;
       const { load } = argument;
       if (load.window) inside[a] = windowCondition(load.window);
-      return loadExpression(load, dtype, vector, offsetField(load));
+      return loadExpression(`${prefix}${load.buffer}`, load, dtype, vector, offsetField(load));
     });
     const expression = step.lowering.expression(values, step.attributes, {
       types,
@@ -194,7 +194,7 @@ function chainBody(chain: Chain, vector: boolean, offsetField: (load: Load) => s
       element: (a, position) => {
         const argument = step.arguments[a] as Argument;
         if (!('table' in argument)) throw new Error(`argument ${a} is not a table`);
-        return `in${argument.table}[${position}u]`;
+        return `${prefix}${argument.table}[${position}u]`;
       },
     });
     return `  let v${s}: ${types[step.dtype]} = ${expression};`;
@@ -207,8 +207,7 @@ function stored(name: string, dtype: DType, vector: boolean): string {
   return vector ? `select(vec4<u32>(0u), vec4<u32>(1u), ${name})` : `select(0u, 1u, ${name})`;
 }
 
-function loadExpression(load: Load, dtype: DType, vector: boolean, offset: string): string {
-  const name = `in${load.buffer}`;
+function loadExpression(name: string, load: Load, dtype: DType, vector: boolean, offset: string): string {
   const type = dtypes[dtype].wgsl;
   const asBool = (text: string) => (dtype === 'bool' ? `(${text} != ${vector ? 'vec4<u32>(0u)' : '0u'})` : text);
   const dimensions = collapse(load.layout);

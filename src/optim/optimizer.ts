@@ -41,7 +41,7 @@ export abstract class Optimizer<Settings extends CommonSettings> {
   #steps = 0;
 
   constructor(trained: Trained<Settings>, settings: Settings) {
-    this.groups = asGroups(trained).map((group) => ({ ...settings, ...group, params: [...group.params] }));
+    this.groups = asGroups(trained).map((group) => ({ ...settings, ...group, params: [...(group.params ?? [group])] as Parameter[] }));
     checkParameters(this.constructor.name, this.groups.flatMap(({ params }) => params));
     for (const group of this.groups) {
       if (typeof group.lr === 'number') this.expect('lr', group.lr, group.lr >= 0, 'a finite number of at least 0');

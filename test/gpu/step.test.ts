@@ -210,7 +210,7 @@ describe('state', () => {
     expect(step.traces).toBe(2); // without and with a gradient to add to
     w.grad = null;
     await step();
-    expect(await w.grad?.item()).toBe(6);
+    expect(await (w.grad as Tensor | null)?.item()).toBe(6);
     expect(step.traces).toBe(2);
   });
 });
@@ -234,6 +234,15 @@ describe('mistakes', () => {
     });
     await leak(ones([1]));
     expect(() => (leaked as Tensor).add(1)).toThrow(/leaked out/);
+  });
+
+  test('a captured number that changes, in debug mode', async () => {
+    let factor = 2;
+    const step = compile((x: Tensor) => x.mul(factor), { debug: true });
+    expect(await (await step(ones([1]))).item()).toBe(2);
+    expect(await (await step(ones([1]))).item()).toBe(2);
+    factor = 3;
+    await expect(step(ones([1]))).rejects.toThrow(/records something else than when it was traced; node 0 was\n.*"value":2.*\nand is now\n.*"value":3/);
   });
 
   test('an argument that is no data', async () => {

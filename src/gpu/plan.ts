@@ -1,0 +1,224 @@
+import { type PlanSummary, summarise } from '../compile/explain.ts';
+import { rootOf, type Value } from '../compile/ir.ts';
+import { buildProgram, type Program } from '../compile/program.ts';
+import { StepTrace } from '../compile/trace.ts';
+import { WeftError } from '../errors.ts';
+import { dtypes } from '../graph/dtype.ts';
+import { leaf } from '../graph/leaf.ts';
+import { reachable } from '../graph/node.ts';
+import { currentTrace } from '../graph/record.ts';
+import { sizeOf } from '../graph/shape.ts';
+import type { State } from '../graph/state.ts';
+import { structure } from '../graph/structure.ts';
+import type { Tensor } from '../tensor.ts';
+import { mapTensors, restore, tools } from './arguments.ts';
+import type { Device } from './device.ts';
+import { Executable, type Range } from './executable.ts';
+import { type ResultRing, ringOf, smallResult } from './results.ts';
+import { materialise } from './run.ts';
+
+/** Steps that may be under way at once. */
+const stepsInFlight = 2;
+
+/** One traced signature of a function, on a device. */
+export class Plan {
+  readonly #device: Device;
+  readonly #trace: StepTrace;
+  readonly #inputs: readonly Tensor[];
+  /** Whether a parameter has a gradient when the step ends. */
+  readonly #gradients: ReadonlyMap<State, boolean>;
+  readonly #structure: unknown;
+  readonly #results: readonly Tensor[];
+  readonly #states: readonly State[];
+  readonly program: Program;
+  #executable: Executable | null = null;
+  #ring: ResultRing | null = null;
+  /** Host arguments and dynamic numbers of a step, written with one call. */
+  readonly #block: { buffer: GPUBuffer; bytes: ArrayBuffer; offsets: ReadonlyMap<Tensor, number> };
+  readonly #inFlight: Promise<unknown>[] = [];
+
+  private constructor(device: Device, trace: StepTrace, inputs: readonly Tensor[], outputs: unknown, gradients: ReadonlyMap<State, boolean>) {
+    this.#gradients = gradients;
+    this.#device = device;
+    this.#trace = trace;
+    this.#inputs = inputs;
+    const results: Tensor[] = [];
+    this.#structure = mapTensors(outputs, (tensor) => results.push(tensor.version) - 1);
+    this.#results = results;
+    const updates = [...trace.writes].map(([state, value]) => ({ leaf: trace.reads.get(state) as Tensor, value, state }));
+    const isLeaf = (tensor: Tensor) => tensor.node.op.lowering.kind === 'leaf' || tensor.node.trace === null;
+    this.program = buildProgram({ results: this.#results, updates }, isLeaf, device.profile);
+    this.#states = [...trace.reads.keys()];
+    this.#block = inputBlock(device, [...inputs, ...trace.dynamics.map((dynamic) => dynamic.leaf), ...(trace.randomKey ? [trace.randomKey] : [])]);
+  }
+
+  /** Runs `fn` once on placeholders and compiles what it recorded. */
+  static async trace(fn: (...args: never[]) => unknown, args: readonly unknown[], device: Device): Promise<Plan> {
+    if (currentTrace()) throw new WeftError('[compile] a compiled function is called inside another; call the plain function there');
+    const trace = new StepTrace();
+    const inputs: Tensor[] = [];
+    const outputs = trace.run(() => {
+      const placeholders = mapTensors(args, (tensor) => {
+        const placeholder = leaf('input', tensor);
+        inputs.push(placeholder);
+        return placeholder;
+      });
+      return (fn as (...args: readonly unknown[]) => unknown)(...(placeholders as unknown[]));
+    });
+    const gradients = trace.settleGradients(tools.gradientSlot);
+    if (outputs instanceof Promise) throw new WeftError('[compile] the function is async; a trace runs once and at once, so it must return tensors, not a promise');
+    await materialise([...outside(outputs, trace), ...[...trace.reads.keys()].map((state) => state.committed)]);
+    return new Plan(device, trace, inputs, outputs, gradients);
+  }
+
+  /** The recorded graph, line by line: for debug mode. */
+  get record(): string[] {
+    return structure(this.program.nodes, [...this.#results, ...this.#trace.writes.values()]).lines;
+  }
+
+  /** True while everything the trace took for granted still holds. */
+  get holds(): boolean {
+    return !this.#device.isLost && this.#trace.guards.every(({ read, expected }) => read() === expected);
+  }
+
+  /** Compiles pipelines and makes the bind groups. */
+  async prepare(): Promise<void> {
+    this.#executable ??= await Executable.create(this.#device, this.program);
+    this.#ring ??= ringOf(this.#device, this.#results.filter(smallResult).length);
+  }
+
+  /** Runs one step; resolves when it is queued. */
+  async replay(args: readonly unknown[]): Promise<unknown> {
+    await this.prepare();
+    while (this.#inFlight.length >= stepsInFlight) await this.#inFlight.shift();
+    const device = this.#device;
+    device.check();
+    const executable = this.#executable as Executable;
+    const encoder = device.gpu.createCommandEncoder({ label: 'weft step' });
+    this.#protectObserved(encoder);
+    this.#writeInputs(args, encoder);
+    executable.bind(this.#leafRanges());
+    executable.encode(encoder);
+    const results = this.#takeResults(executable, encoder);
+    this.#commit(executable, encoder);
+    device.gpu.queue.submit([encoder.finish()]);
+    this.#inFlight.push(device.gpu.queue.onSubmittedWorkDone());
+    for (const [state, present] of this.#gradients) state.hasGradient = present;
+    device.check();
+    return restore(this.#structure, results);
+  }
+
+  destroy(): void {
+    this.#executable?.destroy();
+    this.#device.buffers.destroy(this.#block.buffer);
+  }
+
+  /** An eager value that still depends on the version which this step overwrites gets a copy of it. */
+  #protectObserved(encoder: GPUCommandEncoder): void {
+    for (const state of this.#trace.writes.keys()) {
+      const version = state.committed;
+      if (!version.observed) continue;
+      const bytes = sizeOf(version.shape) * 4;
+      const own = version.storageOn(this.#device);
+      const copy = this.#device.buffers.allocate(bytes, `weft old version of ${state.label}`);
+      encoder.copyBufferToBuffer(own.buffer, own.offset, copy.buffer, 0, bytes);
+      const next = tools.result(version);
+      next.settle(this.#device, version.exchangeStorage(copy));
+      state.commit(next);
+    }
+  }
+
+  #writeInputs(args: readonly unknown[], encoder: GPUCommandEncoder): void {
+    const { buffer, bytes, offsets } = this.#block;
+    const fromDevice: { tensor: Tensor; offset: number }[] = [];
+    let position = 0;
+    mapTensors(args, (tensor) => {
+      const placeholder = this.#inputs[position++] as Tensor;
+      const offset = offsets.get(placeholder) as number;
+      const version = tensor.version;
+      if (version.host) new dtypes[tensor.dtype].array(bytes, offset, version.host.length).set(version.host);
+      else fromDevice.push({ tensor: version, offset });
+      return null;
+    });
+    for (const { leaf: tensor, values } of this.#trace.dynamics) new Float32Array(bytes, offsets.get(tensor)).set(values());
+    if (this.#trace.randomKey) {
+      new Uint32Array(bytes, offsets.get(this.#trace.randomKey), 4).set(tools.generator.take(this.#trace.randomStreams));
+    }
+    if (bytes.byteLength > 0) this.#device.gpu.queue.writeBuffer(buffer, 0, bytes);
+    for (const { tensor, offset } of fromDevice) {
+      const source = tensor.storageOn(this.#device);
+      encoder.copyBufferToBuffer(source.buffer, source.offset, buffer, offset, sizeOf(tensor.shape) * 4);
+    }
+  }
+
+  #leafRanges(): Range[] {
+    const states = new Map(this.#states.map((state) => [this.#trace.reads.get(state) as Tensor, state]));
+    return this.program.leaves.map(({ tensor }) => {
+      const state = states.get(tensor);
+      if (state) return state.committed.storageOn(this.#device);
+      const offset = this.#block.offsets.get(tensor);
+      if (offset !== undefined) return { buffer: this.#block.buffer, offset };
+      return tensor.storageOn(this.#device);
+    });
+  }
+
+  /** Copies results into memory that the caller owns, in this submit; small ones also to a staging buffer. */
+  #takeResults(executable: Executable, encoder: GPUCommandEncoder): Tensor[] {
+    const ring = this.#ring as ResultRing;
+    ring.nextStep(encoder);
+    return this.#results.map((traced, i) => {
+      const tensor = tools.result(traced);
+      const { buffer, offset } = executable.range(this.program.results[i] as Value);
+      const bytes = sizeOf(traced.shape) * 4;
+      if (smallResult(traced)) ring.take(tensor, { buffer, offset, bytes }, encoder);
+      else {
+        const storage = this.#device.buffers.allocate(bytes, `weft result ${traced.node.op.name}`);
+        encoder.copyBufferToBuffer(buffer, offset, storage.buffer, 0, bytes);
+        tensor.settle(this.#device, storage);
+      }
+      return tensor;
+    });
+  }
+
+  /** New versions that were not written over the old ones are copied there, after everything that still read the old. */
+  #commit(executable: Executable, encoder: GPUCommandEncoder): void {
+    for (const { leaf: target, value, inPlace } of this.program.updates) {
+      if (inPlace || rootOf(value) === target) continue;
+      const from = executable.range(value);
+      const to = executable.range(target);
+      encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, sizeOf(target.type.shape) * 4);
+    }
+  }
+
+  /** Own memory of the plan besides the slabs, which all plans share. */
+  get ownBytes(): number {
+    return (this.#executable?.ownBytes ?? 0) + this.#block.buffer.size;
+  }
+
+  /** Dispatches by kernel, buffers, peak bytes. */
+  summary(): PlanSummary {
+    return summarise(this.program);
+  }
+}
+
+/** Tensors from outside that a traced function returned or used. */
+function outside(outputs: unknown, trace: StepTrace): Tensor[] {
+  const roots: Tensor[] = [...trace.writes.values()];
+  mapTensors(outputs, (tensor) => roots.push(tensor.version));
+  const found = new Set<Tensor>();
+  for (const root of roots) if (root.node.trace === null) found.add(root);
+  for (const node of reachable(roots, (tensor) => tensor.node.trace === null)) {
+    for (const input of node.inputs) if (input.node.trace === null) found.add(input);
+  }
+  return [...found];
+}
+
+function inputBlock(device: Device, tensors: readonly Tensor[]): { buffer: GPUBuffer; bytes: ArrayBuffer; offsets: Map<Tensor, number> } {
+  const offsets = new Map<Tensor, number>();
+  let size = 0;
+  for (const tensor of tensors) {
+    offsets.set(tensor, size);
+    size += Math.ceil((sizeOf(tensor.shape) * 4) / 256) * 256;
+  }
+  return { buffer: device.buffers.create(Math.max(256, size), 'weft inputs'), bytes: new ArrayBuffer(size), offsets };
+}

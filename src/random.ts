@@ -53,7 +53,12 @@ export function philox(counter: ArrayLike<number>, key: ArrayLike<number>, block
 }
 
 /** Words 4 · index to 4 · index + 3 of random stream `stream`: element i of the stream is `randomWord(key, stream, i)` in WGSL. */
-export function randomBlock(key: RandomKey, stream: number, index: number, block?: Uint32Array<ArrayBuffer>): Uint32Array {
+export function randomBlock(
+  key: RandomKey,
+  stream: number,
+  index: number,
+  block?: Uint32Array<ArrayBuffer>,
+): Uint32Array {
   const low = ((key[2] as number) + stream) >>> 0;
   const high = ((key[3] as number) + Number(low < (key[2] as number))) >>> 0;
   return philox([index, 0, low, high], key, block);
@@ -173,8 +178,8 @@ export function permutation(n: number, generator = defaultGenerator): Int32Array
   return order;
 }
 
-/** A random word brought down to [0, bound): the product is exact in float64 up to 2^53, and off by one ulp beyond. */
-const scaled = (word: number, bound: number) => Math.min(bound - 1, Math.floor((word / 2 ** 32) * bound));
+/** A random word brought down to [0, bound); some values come up more often than others by at most bound / 2^32. */
+const scaled = (word: number, bound: number) => Math.floor((word / 2 ** 32) * bound);
 
 const float = new Float64Array(1);
 const floatBits = new Uint32Array(float.buffer);

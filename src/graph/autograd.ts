@@ -1,6 +1,9 @@
-import { ShapeError, WeftError } from '../errors.ts';
+import { ShapeError, UnsupportedError, WeftError } from '../errors.ts';
 import type { Tensor } from '../tensor.ts';
-import { type Node, reachable } from './node.ts';
+import { aliasOp } from './leaf.ts';
+import { type Attributes, type Node, reachable } from './node.ts';
+import type { OpDef } from './op.ts';
+import { applyOne } from './record.ts';
 import { formatShape, sameShape, type Shape } from './shape.ts';
 
 /** The few ops that the driver itself needs; given by ops/, which this layer must not import. */
@@ -55,10 +58,30 @@ function leadsToTarget(nodes: readonly Node[], isTarget: (tensor: Tensor) => boo
 }
 
 function gradientsOf(node: Node, outputGradients: readonly (Tensor | null)[]): readonly (Tensor | null)[] {
-  if (!node.op.gradient) return node.inputs.map(() => null);
+  if (!node.op.gradient) return differentiateComposed(node.op, node.inputs, node.attributes, outputGradients);
   const inputGradients = node.op.gradient(node, outputGradients);
   if (inputGradients.length !== node.inputs.length) {
     throw new WeftError(`[${node.op.name}] its gradient rule gives ${inputGradients.length} gradients for ${node.inputs.length} inputs`);
   }
   return inputGradients;
+}
+
+/**
+ * Gradients of an op through its definition in plain ops. Fused backward kernels have no rule of their own, so this is how
+ * gradients of gradients pass through them.
+ */
+export function differentiateComposed(op: OpDef, inputs: readonly Tensor[], attributes: Attributes, outputGradients: readonly (Tensor | null)[]): (Tensor | null)[] {
+  if (!op.decompose) throw new UnsupportedError(`[backward] ${op.name} has no gradient; use noGrad or detach() around it`);
+  const own = inputs.map((input) => applyOne(aliasOp, [input]));
+  const targets = new Set(own);
+  const sums = new Map<Tensor, Tensor>();
+  for (const [i, output] of op.decompose(own, attributes).entries()) {
+    const seed = outputGradients[i];
+    if (!seed) continue;
+    for (const [input, gradient] of differentiate(output, (tensor) => targets.has(tensor), seed)) {
+      const before = sums.get(input);
+      sums.set(input, before ? ops.add(before, gradient) : gradient);
+    }
+  }
+  return own.map((input) => sums.get(input) ?? null);
 }

@@ -33,4 +33,13 @@ export const versionOp: OpDef = {
   name: 'version',
   infer: ([value]) => [{ shape: (value as TensorType).shape, dtype: (value as TensorType).dtype }],
   lowering: { kind: 'view', layout: (layout) => layout },
+  gradient: () => [null],
+};
+
+/** The same value as a tensor of its own, so that a definition can tell apart two inputs that are one tensor. */
+export const aliasOp: OpDef = {
+  name: 'alias',
+  infer: ([value]) => [{ shape: (value as TensorType).shape, dtype: (value as TensorType).dtype }],
+  lowering: { kind: 'view', layout: (layout) => layout },
+  gradient: (_, [dy]) => [dy ?? null],
 };

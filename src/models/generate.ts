@@ -30,7 +30,11 @@ type Continue = (id: number) => Promise<Tensor>;
  * Continues a prompt of token ids, and gives the ids of the new tokens. Each is drawn on the GPU by one compiled step; only
  * its id is read. The model is in evaluation mode meanwhile.
  */
-export async function generate(model: LanguageModel, prompt: ArrayLike<number>, options: GenerateOptions): Promise<number[]> {
+export async function generate(
+  model: LanguageModel,
+  prompt: ArrayLike<number>,
+  options: GenerateOptions,
+): Promise<number[]> {
   const { tokens, seed, signal, onToken, ...sampling } = options;
   checkSizes('generate', { tokens, ...(sampling.topK === undefined ? {} : { topK: sampling.topK }) });
   const given = Array.from(prompt);
@@ -107,5 +111,6 @@ function continueRecurrent(model: RecurrentLanguageModel, sampling: SampleOption
 function checkPrompt(ids: readonly number[], vocabularySize: number): void {
   if (ids.length === 0) throw new ValueError('[generate] the prompt is empty; give at least one token to start from');
   const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabularySize);
-  if (wrong !== undefined) throw new ValueError(`[generate] the prompt holds ${wrong}, which is no id of a vocabulary of ${vocabularySize}`);
+  if (wrong !== undefined)
+    throw new ValueError(`[generate] the prompt holds ${wrong}, which is no id of a vocabulary of ${vocabularySize}`);
 }

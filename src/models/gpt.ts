@@ -131,7 +131,10 @@ export class GPT extends Module {
     const [, T] = ids.shape as [number, number];
     const { contextLength } = this.config;
     if (ids.rank !== 2) throw new ShapeError(`[GPT] ids must be [B, T], got ${formatShape(ids.shape)}`);
-    if (T > contextLength) throw new ShapeError(`[GPT] ${T} positions are more than its context of ${contextLength}; give at most the last ${contextLength} tokens`);
+    if (T > contextLength)
+      throw new ShapeError(
+        `[GPT] ${T} positions are more than its context of ${contextLength}; give at most the last ${contextLength} tokens`,
+      );
     const embedded = this.wte.forward(ids).add(slice(this.wpe.weight, [[0, T]])); // [B, T, E]
     return this.ln_f.forward(this.h.reduce((x, block) => block.forward(x), this.dropout.forward(embedded)));
   }

@@ -63,7 +63,8 @@ export class RecurrentLanguageModel extends Module {
 
   /** logits [T, B, V] */
   #timeFirst(ids: Tensor, state: readonly Tensor[]): { logits: Tensor; state: Tensor[] } {
-    if (ids.rank !== 2) throw new ShapeError(`[RecurrentLanguageModel] ids must be [B, T], got ${formatShape(ids.shape)}`);
+    if (ids.rank !== 2)
+      throw new ShapeError(`[RecurrentLanguageModel] ids must be [B, T], got ${formatShape(ids.shape)}`);
     const x = this.dropout.forward(this.embedding.forward(permute(ids, [1, 0]))); // [T, B, E]
     const [output, last] = this.#recur(x, state); // [T, B, H]
     return { logits: this.head.forward(this.dropout.forward(output)), state: last };

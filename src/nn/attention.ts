@@ -28,13 +28,17 @@ export function splitHeads(x: Tensor, n: number, heads: number, batchFirst = tru
   const D = width / n / heads;
   const packed = reshape(x, [outer, inner, n, heads, D]);
   const parts = n === 1 ? [packed] : split(packed, 1, 2);
-  return parts.map((part) => permute(reshape(part, [outer, inner, heads, D]), batchFirst ? [0, 2, 1, 3] : [1, 2, 0, 3]));
+  return parts.map((part) =>
+    permute(reshape(part, [outer, inner, heads, D]), batchFirst ? [0, 2, 1, 3] : [1, 2, 0, 3]),
+  );
 }
 
 /** [B, H, T, D] → [B, T, H·D], or [T, B, H·D]. */
 export function mergeHeads(x: Tensor, batchFirst = true): Tensor {
   const [B, H, T, D] = x.shape as [number, number, number, number];
-  return batchFirst ? reshape(permute(x, [0, 2, 1, 3]), [B, T, H * D]) : reshape(permute(x, [2, 0, 1, 3]), [T, B, H * D]);
+  return batchFirst
+    ? reshape(permute(x, [0, 2, 1, 3]), [B, T, H * D])
+    : reshape(permute(x, [2, 0, 1, 3]), [T, B, H * D]);
 }
 
 /** Attention of a sequence to itself, given the packed projections of queries, keys and values: [B, T, 3E] → [B, T, E]. */
@@ -66,7 +70,11 @@ export class MultiHeadAttention extends Module {
   readonly dropout: number;
   readonly batchFirst: boolean;
 
-  constructor(width: number, heads: number, { dropout = 0, bias = true, batchFirst = false }: MultiHeadAttentionOptions = {}) {
+  constructor(
+    width: number,
+    heads: number,
+    { dropout = 0, bias = true, batchFirst = false }: MultiHeadAttentionOptions = {},
+  ) {
     super();
     checkHeads('MultiHeadAttention', width, heads);
     this.heads = heads;
@@ -79,7 +87,12 @@ export class MultiHeadAttention extends Module {
   }
 
   /** query [L, B, E], key and value [S, B, E] → [L, B, E]; batch first if the module is. */
-  forward(query: Tensor, key: Tensor = query, value: Tensor = key, { keyPaddingMask = null, mask = null, causal = false }: AttentionCall = {}): Tensor {
+  forward(
+    query: Tensor,
+    key: Tensor = query,
+    value: Tensor = key,
+    { keyPaddingMask = null, mask = null, causal = false }: AttentionCall = {},
+  ): Tensor {
     const [q, k, v] = this.#project(query, key, value) as [Tensor, Tensor, Tensor];
     const dropout = this.dropout > 0 && this.training ? this.dropout : 0;
     const heads = scaledDotProductAttention(q, k, v, { causal, mask: withPadding(mask, keyPaddingMask), dropout });
@@ -91,12 +104,17 @@ export class MultiHeadAttention extends Module {
     const E = this.in_proj_weight.shape[1] as number;
     for (const x of [query, key, value]) {
       if (x.rank !== 3 || x.shape[2] !== E) {
-        throw new ShapeError(`[MultiHeadAttention] inputs must be ${this.batchFirst ? '[B, T' : '[T, B'}, ${E}], got ${formatShape(x.shape)}`);
+        throw new ShapeError(
+          `[MultiHeadAttention] inputs must be ${this.batchFirst ? '[B, T' : '[T, B'}, ${E}], got ${formatShape(x.shape)}`,
+        );
       }
     }
     const project = (x: Tensor, first: number, n: number) => {
       const rows: [number, number] = [first * E, (first + n) * E];
-      const [weight, bias] = n === 3 ? [this.in_proj_weight, this.in_proj_bias] : [slice(this.in_proj_weight, [rows]), this.in_proj_bias && slice(this.in_proj_bias, [rows])];
+      const [weight, bias] =
+        n === 3
+          ? [this.in_proj_weight, this.in_proj_bias]
+          : [slice(this.in_proj_weight, [rows]), this.in_proj_bias && slice(this.in_proj_bias, [rows])];
       return splitHeads(linear(x, weight, bias), n, this.heads, this.batchFirst);
     };
     if (query === key && key === value) return project(query, 0, 3);

@@ -1,7 +1,7 @@
 import { ShapeError } from '../errors.ts';
 import { formatShape, sameShape } from '../graph/shape.ts';
-import { lstmCell } from '../ops/lstm.ts';
 import { split } from '../ops/join.ts';
+import { lstmCell } from '../ops/lstm.ts';
 import { fromHost, type Parameter, parameter, type Tensor } from '../tensor.ts';
 import { uniform } from './init.ts';
 import { linear } from './linear.ts';
@@ -19,7 +19,12 @@ export interface RecurrentWeights {
 }
 
 /** Weights for `gates` gates, uniform within ±1/√H as in PyTorch. */
-export function recurrentWeights(gates: number, inputSize: number, hiddenSize: number, bias: boolean): RecurrentWeights {
+export function recurrentWeights(
+  gates: number,
+  inputSize: number,
+  hiddenSize: number,
+  bias: boolean,
+): RecurrentWeights {
   const bound = 1 / Math.sqrt(hiddenSize);
   const make = (...shape: number[]) => parameter(uniform(shape, { low: -bound, high: bound }));
   const rows = gates * hiddenSize;
@@ -72,9 +77,11 @@ abstract class RecurrentCell extends Module {
   protected start(x: Tensor, h: Tensor | undefined): Tensor {
     const name = this.constructor.name;
     const [I, H] = [this.weight_ih.shape[1] as number, this.weight_hh.shape[1] as number];
-    if (x.rank !== 2 || x.shape[1] !== I) throw new ShapeError(`[${name}] the input must be [B, ${I}], got ${formatShape(x.shape)}`);
+    if (x.rank !== 2 || x.shape[1] !== I)
+      throw new ShapeError(`[${name}] the input must be [B, ${I}], got ${formatShape(x.shape)}`);
     const wanted = [x.shape[0] as number, H] as const;
-    if (h && !sameShape(h.shape, wanted)) throw new ShapeError(`[${name}] the state must be ${formatShape(wanted)}, got ${formatShape(h.shape)}`);
+    if (h && !sameShape(h.shape, wanted))
+      throw new ShapeError(`[${name}] the state must be ${formatShape(wanted)}, got ${formatShape(h.shape)}`);
     return h ?? zeroState(...wanted);
   }
 
@@ -91,7 +98,11 @@ abstract class RecurrentCell extends Module {
 export class RNNCell extends RecurrentCell {
   readonly nonlinearity: Nonlinearity;
 
-  constructor(inputSize: number, hiddenSize: number, { nonlinearity = 'tanh', ...options }: CellOptions & { nonlinearity?: Nonlinearity } = {}) {
+  constructor(
+    inputSize: number,
+    hiddenSize: number,
+    { nonlinearity = 'tanh', ...options }: CellOptions & { nonlinearity?: Nonlinearity } = {},
+  ) {
     super(1, inputSize, hiddenSize, options);
     this.nonlinearity = nonlinearity;
   }

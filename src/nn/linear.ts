@@ -28,7 +28,8 @@ export class Linear extends Module {
 
   forward(x: Tensor): Tensor {
     const width = this.weight.shape[1];
-    if (x.shape.at(-1) !== width) throw new ShapeError(`[Linear] the last dimension of ${formatShape(x.shape)} must be inFeatures, ${width}`);
+    if (x.shape.at(-1) !== width)
+      throw new ShapeError(`[Linear] the last dimension of ${formatShape(x.shape)} must be inFeatures, ${width}`);
     return linear(x, this.weight, this.bias);
   }
 }

@@ -4,7 +4,7 @@ import { assignAll } from '../ops/packing.ts';
 import { detach } from '../ops/view.ts';
 import { fromHost, Parameter, type Tensor } from '../tensor.ts';
 import { Buffer } from './buffer.ts';
-import { fit, type LoadOptions, type LoadReport, type StateDict } from './stateDict.ts';
+import { type LoadOptions, type LoadReport, matchState, type StateDict } from './stateDict.ts';
 
 /** A module that takes one tensor and gives one: what `Sequential` is made of. */
 export type Layer = Module & { forward(x: Tensor): Tensor };
@@ -64,7 +64,7 @@ export abstract class Module {
    */
   loadStateDict(dict: StateDict | Readonly<Record<string, Tensor>>, options?: LoadOptions): LoadReport {
     const slots = new Map(this.#slots());
-    const { fitting, report } = fit(this.constructor.name, slots, dict, options);
+    const { fitting, report } = matchState(this.constructor.name, slots, dict, options);
     const values = new Map<State, Tensor>();
     for (const [name, value] of fitting) values.set((slots.get(name) as Parameter | Buffer).state, value);
     assignAll(values);
@@ -72,7 +72,9 @@ export abstract class Module {
   }
 
   #slots(): [name: string, slot: Parameter | Buffer][] {
-    return walk(this).flatMap(({ path, value }): [string, Parameter | Buffer][] => (value instanceof Module ? [] : [[path, value]]));
+    return walk(this).flatMap(({ path, value }): [string, Parameter | Buffer][] =>
+      value instanceof Module ? [] : [[path, value]],
+    );
   }
 }
 
@@ -92,7 +94,9 @@ function walk(value: unknown, path = '', above: readonly unknown[] = []): Place[
   const isModule = value instanceof Module;
   if (!(isModule || Array.isArray(value) || isPlain(value)) || above.includes(value)) return [];
   const own: Place[] = isModule ? [{ path, value }] : [];
-  const children = Object.entries(value).flatMap(([name, child]) => walk(child, path ? `${path}.${name}` : name, [...above, value]));
+  const children = Object.entries(value).flatMap(([name, child]) =>
+    walk(child, path ? `${path}.${name}` : name, [...above, value]),
+  );
   return [...own, ...children];
 }
 

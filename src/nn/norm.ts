@@ -10,7 +10,10 @@ export class LayerNorm extends Module {
   readonly bias: Parameter | null;
   readonly eps: number;
 
-  constructor(width: number, { eps = 1e-5, affine = true, bias = true }: { eps?: number; affine?: boolean; bias?: boolean } = {}) {
+  constructor(
+    width: number,
+    { eps = 1e-5, affine = true, bias = true }: { eps?: number; affine?: boolean; bias?: boolean } = {},
+  ) {
     super();
     checkSizes('LayerNorm', { width });
     this.eps = eps;

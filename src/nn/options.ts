@@ -3,12 +3,14 @@ import { ValueError } from '../errors.ts';
 /** Throws a ValueError unless all of these are positive integers. */
 export function checkSizes(module: string, sizes: Readonly<Record<string, number>>): void {
   for (const [name, size] of Object.entries(sizes)) {
-    if (!Number.isInteger(size) || size < 1) throw new ValueError(`[${module}] ${name} must be a positive integer, got ${size}`);
+    if (!Number.isInteger(size) || size < 1)
+      throw new ValueError(`[${module}] ${name} must be a positive integer, got ${size}`);
   }
 }
 
 /** Throws a ValueError unless `heads` divides `width`. */
 export function checkHeads(module: string, width: number, heads: number): void {
   checkSizes(module, { width, heads });
-  if (width % heads !== 0) throw new ValueError(`[${module}] the width, ${width}, must be a multiple of the number of heads, ${heads}`);
+  if (width % heads !== 0)
+    throw new ValueError(`[${module}] the width, ${width}, must be a multiple of the number of heads, ${heads}`);
 }

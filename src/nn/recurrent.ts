@@ -57,10 +57,16 @@ abstract class Recurrent extends Module {
     const suffixes = bidirectional ? ['', '_reverse'] : [''];
     this.#weights = Array.from({ length: layers }, (_, layer) =>
       suffixes.map((suffix) => {
-        const weights = recurrentWeights(gates, layer === 0 ? inputSize : hiddenSize * suffixes.length, hiddenSize, bias);
+        const weights = recurrentWeights(
+          gates,
+          layer === 0 ? inputSize : hiddenSize * suffixes.length,
+          hiddenSize,
+          bias,
+        );
         const { weightIH, weightHH, biasIH, biasHH } = weights;
         const named = { weight_ih: weightIH, weight_hh: weightHH, ...(bias && { bias_ih: biasIH, bias_hh: biasHH }) };
-        for (const [name, value] of Object.entries(named)) Object.assign(this, { [`${name}_l${layer}${suffix}`]: value });
+        for (const [name, value] of Object.entries(named))
+          Object.assign(this, { [`${name}_l${layer}${suffix}`]: value });
         return weights;
       }),
     );
@@ -76,9 +82,14 @@ abstract class Recurrent extends Module {
     const last: (readonly Tensor[])[] = [];
     let input = this.batchFirst ? permute(x, [1, 0, 2]) : x; // [T, B, I]
     for (const [layer, weights] of this.#weights.entries()) {
-      const passes = directions.map((reverse, d) => this.pass(input, weights[d] as RecurrentWeights, initial(layer * directions.length + d), reverse));
+      const passes = directions.map((reverse, d) =>
+        this.pass(input, weights[d] as RecurrentWeights, initial(layer * directions.length + d), reverse),
+      );
       for (const { state } of passes) last.push(state);
-      input = concat(passes.map(({ output }) => output), 2); // [T, B, directions·H]
+      input = concat(
+        passes.map(({ output }) => output),
+        2,
+      ); // [T, B, directions·H]
       if (this.dropout > 0 && layer < this.layers - 1 && this.training) input = dropout(input, this.dropout);
     }
     return {
@@ -91,13 +102,17 @@ abstract class Recurrent extends Module {
   #initialStates(x: Tensor, states: readonly (Tensor | undefined)[]): (index: number) => Tensor[] {
     const name = this.constructor.name;
     if (x.rank !== 3 || x.shape[2] !== this.inputSize) {
-      throw new ShapeError(`[${name}] the input must be ${this.batchFirst ? '[B, T' : '[T, B'}, ${this.inputSize}], got ${formatShape(x.shape)}`);
+      throw new ShapeError(
+        `[${name}] the input must be ${this.batchFirst ? '[B, T' : '[T, B'}, ${this.inputSize}], got ${formatShape(x.shape)}`,
+      );
     }
     const B = x.shape[this.batchFirst ? 0 : 1] as number;
     const wanted = [this.layers * (this.bidirectional ? 2 : 1), B, this.hiddenSize];
     for (const state of states) {
       if (state && !sameShape(state.shape, wanted)) {
-        throw new ShapeError(`[${name}] a state must be [layers·directions, B, H] = ${formatShape(wanted)}, got ${formatShape(state.shape)}`);
+        throw new ShapeError(
+          `[${name}] a state must be [layers·directions, B, H] = ${formatShape(wanted)}, got ${formatShape(state.shape)}`,
+        );
       }
     }
     const zero = states.every((state) => state) ? null : zeroState(B, this.hiddenSize);
@@ -122,7 +137,12 @@ export class LSTM extends Recurrent {
     return [output, states as [Tensor, Tensor]];
   }
 
-  protected override pass(x: Tensor, weights: RecurrentWeights, [h0, c0]: readonly [Tensor, Tensor], reverse: boolean): Pass {
+  protected override pass(
+    x: Tensor,
+    weights: RecurrentWeights,
+    [h0, c0]: readonly [Tensor, Tensor],
+    reverse: boolean,
+  ): Pass {
     const { output, h, c } = lstm(gatesOfInput(x, weights), h0, c0, weights.weightHH, { reverse });
     return { output, state: [h, c] };
   }
@@ -140,7 +160,12 @@ export class GRU extends Recurrent {
     return [output, states[0] as Tensor];
   }
 
-  protected override pass(x: Tensor, { weightIH, weightHH, biasIH, biasHH }: RecurrentWeights, state: readonly Tensor[], reverse: boolean): Pass {
+  protected override pass(
+    x: Tensor,
+    { weightIH, weightHH, biasIH, biasHH }: RecurrentWeights,
+    state: readonly Tensor[],
+    reverse: boolean,
+  ): Pass {
     // The reset gate multiplies the state's share, b_hh included, so that only b_ih can go with the input's.
     const [weight, bias] = [weightHH.version, biasHH?.version];
     const step = (h: Tensor, gates: Tensor) => gruStep(gates, linear(h, weight, bias), h);
@@ -152,9 +177,14 @@ export class GRU extends Recurrent {
 export class RNN extends Recurrent {
   readonly nonlinearity: Nonlinearity;
 
-  constructor(inputSize: number, hiddenSize: number, { nonlinearity = 'tanh', ...options }: RecurrentOptions & { nonlinearity?: Nonlinearity } = {}) {
+  constructor(
+    inputSize: number,
+    hiddenSize: number,
+    { nonlinearity = 'tanh', ...options }: RecurrentOptions & { nonlinearity?: Nonlinearity } = {},
+  ) {
     super(1, inputSize, hiddenSize, options);
-    if (nonlinearity !== 'tanh' && nonlinearity !== 'relu') throw new ValueError(`[RNN] nonlinearity must be 'tanh' or 'relu', got '${nonlinearity as string}'`);
+    if (nonlinearity !== 'tanh' && nonlinearity !== 'relu')
+      throw new ValueError(`[RNN] nonlinearity must be 'tanh' or 'relu', got '${nonlinearity as string}'`);
     this.nonlinearity = nonlinearity;
   }
 
@@ -172,7 +202,12 @@ export class RNN extends Recurrent {
 }
 
 /** A recurrence that has no kernel of its own, over the gates [T, B, G·H]: `step` gives the next h from the last. */
-function recur(step: (h: Tensor, gates: Tensor) => Tensor, [h0]: readonly Tensor[], gates: Tensor, reverse: boolean): Pass {
+function recur(
+  step: (h: Tensor, gates: Tensor) => Tensor,
+  [h0]: readonly Tensor[],
+  gates: Tensor,
+  reverse: boolean,
+): Pass {
   const { carry, ys } = scan(
     ([h], [x]) => {
       const next = step(h as Tensor, x as Tensor);

@@ -22,7 +22,7 @@ export interface LoadOptions {
 }
 
 /** The given entries that fit the wanted ones, and a report of the others, which is thrown as one ValueError if `strict`. */
-export function fit(
+export function matchState(
   owner: string,
   wanted: ReadonlyMap<string, TensorType>,
   given: StateDict | Readonly<Record<string, Tensor>>,

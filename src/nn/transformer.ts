@@ -35,8 +35,18 @@ export class TransformerBlock extends Module {
 
   constructor(width: number, heads: number, options: TransformerBlockOptions = {}) {
     super();
-    const { feedForward = 2048, dropout = 0.1, activation = 'relu', normFirst = false, batchFirst = false, causal = false, bias = true, eps = 1e-5 } = options;
-    if (activation !== 'relu' && activation !== 'gelu') throw new ValueError(`[TransformerBlock] activation must be 'relu' or 'gelu', got '${activation as string}'`);
+    const {
+      feedForward = 2048,
+      dropout = 0.1,
+      activation = 'relu',
+      normFirst = false,
+      batchFirst = false,
+      causal = false,
+      bias = true,
+      eps = 1e-5,
+    } = options;
+    if (activation !== 'relu' && activation !== 'gelu')
+      throw new ValueError(`[TransformerBlock] activation must be 'relu' or 'gelu', got '${activation as string}'`);
     this.self_attn = new MultiHeadAttention(width, heads, { dropout, bias, batchFirst });
     this.linear1 = new Linear(width, feedForward, { bias });
     this.linear2 = new Linear(feedForward, width, { bias });
@@ -50,7 +60,8 @@ export class TransformerBlock extends Module {
 
   /** [T, B, E] → [T, B, E]; batch first if the module is. */
   forward(x: Tensor, options: AttentionCall = {}): Tensor {
-    const attend = (y: Tensor) => this.dropout.forward(this.self_attn.forward(y, y, y, { causal: this.causal, ...options }));
+    const attend = (y: Tensor) =>
+      this.dropout.forward(this.self_attn.forward(y, y, y, { causal: this.causal, ...options }));
     if (this.normFirst) {
       const mixed = x.add(attend(this.norm1.forward(x)));
       return mixed.add(this.#feedForward(this.norm2.forward(mixed)));

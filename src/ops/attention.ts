@@ -1,4 +1,5 @@
 import { ShapeError, ValueError } from '../errors.ts';
+import { differentiateComposed } from '../graph/autograd.ts';
 import type { Attributes, Node, TensorType } from '../graph/node.ts';
 import { familyCall, type KernelLowering, type OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
@@ -12,7 +13,7 @@ import { matmul } from './matmul.ts';
 import { checkProbability, nextRandom, uniform } from './random.ts';
 import { softmax } from './softmax.ts';
 import { expand, permute, reshape } from './view.ts';
-import { split } from './join.ts';
+import { split, stack } from './join.ts';
 
 /**
  * Fused scaled-dot-product attention (Dao 2023): the L×S weights never exist in memory. Inputs: q, k, v, then the mask and
@@ -64,6 +65,12 @@ const attentionBackwardOp: OpDef = {
       return ((index < 3 || index === 5) && headsContiguous(operand)) || isMask(node.attributes, index, 6);
     },
     problem: (node, operands) => familyCall(backwardFamily, { ...problemOf(node, operands, 6), dO: operands[5] as Operand }),
+  },
+  decompose: (inputs, attributes) => {
+    const [q, k, v, , , dO, ...rest] = inputs as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, ...Tensor[]];
+    const gradients = differentiateComposed(attentionOp, [q, k, v, ...rest], attributes, [dO]).slice(0, 3);
+    const [dQ, dK, dV] = gradients.map((gradient) => permute(gradient as Tensor, [0, 2, 1, 3])) as [Tensor, Tensor, Tensor];
+    return q.shape[2] === k.shape[2] ? [stack([dQ, dK, dV], 2)] : [dQ, stack([dK, dV], 2)];
   },
 } satisfies OpDef & { lowering: KernelLowering };
 

@@ -99,8 +99,8 @@ type UnaryName = 'neg' | 'abs' | 'sign' | 'floor' | 'exp' | 'log' | 'sqrt' | 'rs
 const unaryOps: Record<UnaryName, OpDef> = {
   neg: unary('neg', (x, _, { dtype }) => (dtype === 'u32' ? `(~${x} + 1u)` : `(-${x})`), (dy) => neg(dy), number),
   abs: unary('abs', (x) => `abs(${x})`, (dy, x) => mul(dy, sign(x)), number),
-  sign: unary('sign', (x, _, { dtype, types }) => (dtype === 'u32' ? `min(${x}, ${types.u32}(1u))` : `sign(${x})`), undefined, number),
-  floor: unary('floor', (x) => `floor(${x})`),
+  sign: unary('sign', (x, _, { dtype, types }) => (dtype === 'u32' ? `min(${x}, ${types.u32}(1u))` : `sign(${x})`), () => null, number),
+  floor: unary('floor', (x) => `floor(${x})`, () => null),
   exp: unary('exp', (x) => `exp_(${x})`, (dy, _, y) => mul(dy, y)),
   log: unary('log', (x) => `log(${x})`, (dy, x) => div(dy, x)),
   sqrt: unary('sqrt', (x) => `sqrt(${x})`, (dy, _, y) => div(mul(dy, 0.5), y)),

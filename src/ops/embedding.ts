@@ -26,6 +26,7 @@ const embeddingBackwardOp: OpDef = {
     kind: 'kernel',
     problem: ({ inputs: [, ids], types }) => familyCall(backwardFamily, problemOf(types[0] as TensorType, ids as Tensor)),
   },
+  gradient: ({ inputs: [, ids] }, [dWeight]) => [dWeight ? applyOne(embeddingOp, [dWeight, ids as Tensor]) : null, null],
 };
 
 function problemOf(table: TensorType, ids: TensorType) {

@@ -1,4 +1,5 @@
 import { ShapeError, ValueError } from '../errors.ts';
+import { differentiateComposed } from '../graph/autograd.ts';
 import type { TensorType } from '../graph/node.ts';
 import { familyCall, type OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
@@ -48,6 +49,9 @@ const crossEntropyBackwardOp: OpDef = {
     strided: ({ shape, strides, offset }, index) => index === 3 && offset === 0 && (shape[0] === 1 || strides[0] === 0),
     problem: (node, operands) => familyCall(backwardFamily, { ...problemOf(node.inputs, node.attributes), dLossStride: operands[3]?.strides[0] as number }),
   },
+  decompose: ([logits, targets, , dLoss], attributes) => [
+    differentiateComposed(crossEntropyOp, [logits as Tensor, targets as Tensor], attributes, [dLoss as Tensor])[0] as Tensor,
+  ],
 };
 
 function problemOf([logits, targets]: readonly Tensor[], attributes: Readonly<Record<string, unknown>>) {

@@ -1,11 +1,12 @@
 import { ShapeError, ValueError } from '../errors.ts';
+import { differentiateComposed } from '../graph/autograd.ts';
 import type { TensorType } from '../graph/node.ts';
 import { familyCall, type OpDef } from '../graph/op.ts';
 import { apply, expectDType, expectRank } from '../graph/record.ts';
 import { formatShape, sizeOf } from '../graph/shape.ts';
 import { norm as family, normBackward as backwardFamily, type NormProblem } from '../kernels/norm.ts';
 import type { Tensor } from '../tensor.ts';
-import { mul, sub } from './elementwise.ts';
+import { mul, sub, zeros } from './elementwise.ts';
 import { mean } from './reduce.ts';
 
 /** Normalisation over the last dimension. Outputs: y, and (mean, 1/σ) of each row, which backward needs. */
@@ -49,6 +50,13 @@ const normBackwardOp: OpDef = {
     kind: 'kernel',
     store: true,
     problem: (node, _, { store }) => familyCall(backwardFamily, { ...problemOf(node.inputs[0] as Tensor, node.attributes), ...(store ? { store } : {}) }),
+  },
+  decompose: (inputs, attributes) => {
+    const x = inputs[0] as Tensor;
+    const weight = attributes.weight ? [inputs[2] as Tensor] : [];
+    const bias = attributes.bias ? [zeros(x.shape.slice(-1))] : [];
+    const gradients = differentiateComposed(normOp, [x, ...weight, ...bias], attributes, [inputs.at(-1) as Tensor]);
+    return gradients.map((gradient, i) => gradient ?? zeros(([x, ...weight, ...bias][i] as Tensor).shape));
   },
 };
 

@@ -23,7 +23,8 @@ export function assignAll(values: ReadonlyMap<State, Tensor>): void {
   for (const [home, states] of packs) {
     const inOrder = states.sort((a, b) => (a.home?.offset ?? 0) - (b.home?.offset ?? 0));
     const length = inOrder.reduce((sum, { type }) => sum + packedSize(type.shape), 0);
-    if (home && length === sizeOf(home.type.shape)) home.assign(packValues(inOrder.map((state) => values.get(state) as Tensor)));
+    if (home && length === sizeOf(home.type.shape))
+      home.assign(packValues(inOrder.map((state) => values.get(state) as Tensor)));
     else for (const state of inOrder) state.assign(values.get(state) as Tensor);
   }
 }

@@ -193,6 +193,14 @@ const packOp: OpDef = {
   name: 'pack',
   infer: (inputs, { length }) => [{ shape: [length as number], dtype: (inputs[0] as TensorType).dtype }],
   lowering: { kind: 'pack' },
+  gradient: ({ inputs }, [dy]) => {
+    let offset = 0;
+    return inputs.map((input) => {
+      const from = offset;
+      offset += packedSize(input.shape);
+      return dy ? reshape(slice(dy, [[from, from + input.size]]), input.shape) : null;
+    });
+  },
 };
 /** Elements that a tensor takes in a pack: its size rounded up to the alignment of bindings, 64 elements. */
 export function packedSize(shape: Shape): number {

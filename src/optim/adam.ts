@@ -24,7 +24,8 @@ export class Adam extends Optimizer<AdamSettings> {
   }
 
   protected override check({ betas, eps }: AdamSettings): void {
-    for (const [i, beta] of betas.entries()) this.expect(`betas[${i}]`, beta, beta >= 0 && beta < 1, 'at least 0 and below 1');
+    for (const [i, beta] of betas.entries())
+      this.expect(`betas[${i}]`, beta, beta >= 0 && beta < 1, 'at least 0 and below 1');
     this.expect('eps', eps, eps >= 0, 'a finite number of at least 0');
   }
 
@@ -36,9 +37,22 @@ export class Adam extends Optimizer<AdamSettings> {
     return adamHyper({ lr, betas, eps, weightDecay, decoupled: this.decoupled, step });
   }
 
-  protected override update({ state, ends }: ParameterPack, { flat, scale }: FlatGradients, states: ReadonlyMap<string, State>, hyper: Tensor): void {
+  protected override update(
+    { state, ends }: ParameterPack,
+    { flat, scale }: FlatGradients,
+    states: ReadonlyMap<string, State>,
+    hyper: Tensor,
+  ): void {
     const [mean, square] = ['exp_avg', 'exp_avg_sq'].map((name) => states.get(name)) as [State, State];
-    const next = adamwUpdate({ parameters: state.value, gradients: flat, mean: mean.value, square: square.value, hyper, scale, ends });
+    const next = adamwUpdate({
+      parameters: state.value,
+      gradients: flat,
+      mean: mean.value,
+      square: square.value,
+      hyper,
+      scale,
+      ends,
+    });
     state.assign(next.parameters);
     mean.assign(next.mean);
     square.assign(next.square);

@@ -5,7 +5,7 @@ import { clipNorm } from '../ops/optimizer.ts';
 import { sumSquares } from '../ops/reduce.ts';
 import { pack, reshape } from '../ops/view.ts';
 import type { Parameter, Tensor } from '../tensor.ts';
-import { type Clipping, clippings, packOf, type ParameterPack } from './pack.ts';
+import { type Clipping, clippings, type ParameterPack, packOf } from './pack.ts';
 
 /**
  * Scales the gradients by min(1, maxNorm/(norm + 1e-6)), where norm is that of all of them together (Pascanu et al. 2013),
@@ -16,7 +16,9 @@ export function clipGradNorm(parameters: Iterable<Parameter>, maxNorm: number): 
   const list = withGradients('clipGradNorm', parameters);
   return noGrad(() => {
     const packs = wholePacks(list);
-    const flats = packs ? packs.map((each) => (each.gradients() as { flat: Tensor }).flat) : [pack(list.map(gradientOf))];
+    const flats = packs
+      ? packs.map((each) => (each.gradients() as { flat: Tensor }).flat)
+      : [pack(list.map(gradientOf))];
     const { norm, scale } = flats.length === 1 ? clipNorm(flats[0] as Tensor, maxNorm) : clipJointly(flats, maxNorm);
     const factor = reshape(scale, []);
     for (const parameter of list) parameter.grad = gradientOf(parameter).mul(factor);
@@ -49,7 +51,10 @@ function wholePacks(parameters: readonly Parameter[]): ParameterPack[] | null {
 }
 
 function clipJointly(flats: readonly Tensor[], maxNorm: number): { norm: Tensor; scale: Tensor } {
-  const norm = flats.map((flat) => reshape(sumSquares(flat), [1])).reduce((a, b) => a.add(b)).sqrt();
+  const norm = flats
+    .map((flat) => reshape(sumSquares(flat), [1]))
+    .reduce((a, b) => a.add(b))
+    .sqrt();
   return { norm, scale: minimum(full([1], maxNorm).div(norm.add(1e-6)), 1) };
 }
 

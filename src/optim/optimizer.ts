@@ -3,11 +3,11 @@ import { flush } from '../gpu/run.ts';
 import type { TensorType } from '../graph/node.ts';
 import { noGrad } from '../graph/record.ts';
 import type { State } from '../graph/state.ts';
-import { fit, type LoadOptions, type LoadReport, type StateDict } from '../nn/stateDict.ts';
+import { type LoadOptions, type LoadReport, matchState, type StateDict } from '../nn/stateDict.ts';
 import { dynamic } from '../ops/dynamic.ts';
 import { packValues } from '../ops/packing.ts';
 import { fromHost, Parameter, type Tensor } from '../tensor.ts';
-import { type FlatGradients, packGroups, type ParameterPack } from './pack.ts';
+import { type FlatGradients, type ParameterPack, packGroups } from './pack.ts';
 import type { Schedule } from './schedules.ts';
 
 /** What every optimizer is told, for all parameters or for a group. */
@@ -41,8 +41,15 @@ export abstract class Optimizer<Settings extends CommonSettings> {
   #steps = 0;
 
   constructor(trained: Trained<Settings>, settings: Settings) {
-    this.groups = asGroups(trained).map((group) => ({ ...settings, ...group, params: [...(group.params ?? [group])] as Parameter[] }));
-    checkParameters(this.constructor.name, this.groups.flatMap(({ params }) => params));
+    this.groups = asGroups(trained).map((group) => ({
+      ...settings,
+      ...group,
+      params: [...(group.params ?? [group])] as Parameter[],
+    }));
+    checkParameters(
+      this.constructor.name,
+      this.groups.flatMap(({ params }) => params),
+    );
     for (const group of this.groups) {
       if (typeof group.lr === 'number') this.expect('lr', group.lr, group.lr >= 0, 'a finite number of at least 0');
       this.expect('weightDecay', group.weightDecay, group.weightDecay >= 0, 'a finite number of at least 0');
@@ -64,15 +71,24 @@ export abstract class Optimizer<Settings extends CommonSettings> {
   /** Numbers of a group for its kernel, in step `step`, the first being 1. */
   protected abstract hyper(settings: Settings, lr: number, step: number): number[];
   /** The next versions of parameters and states, all flat. */
-  protected abstract update(pack: ParameterPack, gradients: FlatGradients, states: ReadonlyMap<string, State>, hyper: Tensor): void;
+  protected abstract update(
+    pack: ParameterPack,
+    gradients: FlatGradients,
+    states: ReadonlyMap<string, State>,
+    hyper: Tensor,
+  ): void;
 
   /** Makes one step with the gradients that are there; a parameter without one is taken to have zeros. */
   step(): void {
     noGrad(() => {
       const gradients = this.#packs.map((pack) => pack.gradients());
-      if (gradients.every((each) => each === null)) throw new WeftError(`[${this.constructor.name}] step() found no gradient; call loss.backward() first`);
+      if (gradients.every((each) => each === null))
+        throw new WeftError(`[${this.constructor.name}] step() found no gradient; call loss.backward() first`);
       for (const [i, pack] of this.#packs.entries()) {
-        if (!pack.holds) throw new WeftError(`[${this.constructor.name}] its parameters have been given to another optimizer, which has them now`);
+        if (!pack.holds)
+          throw new WeftError(
+            `[${this.constructor.name}] its parameters have been given to another optimizer, which has them now`,
+          );
         const hyper = dynamic(() => {
           if (i === 0) this.#steps++;
           return pack.groups.flatMap((group) => this.#hyperOf(group));
@@ -107,12 +123,16 @@ export abstract class Optimizer<Settings extends CommonSettings> {
   loadStateDict(dict: StateDict | Readonly<Record<string, Tensor>>, options?: LoadOptions): LoadReport {
     const wanted = new Map<string, TensorType>([['step', stepType]]);
     this.#eachState((name, _, pack, first) => {
-      for (const [i, { shape, dtype }] of pack.members.entries()) wanted.set(`state.${first + i}.${name}`, { shape, dtype });
+      for (const [i, { shape, dtype }] of pack.members.entries())
+        wanted.set(`state.${first + i}.${name}`, { shape, dtype });
     });
-    const { fitting, report } = fit(this.constructor.name, wanted, dict, options);
+    const { fitting, report } = matchState(this.constructor.name, wanted, dict, options);
     const step = fitting.get('step');
     if (step) {
-      if (!step.host) throw new ValueError(`[${this.constructor.name}] the entry "step" must hold its value on the host, as stateDict() and files give it`);
+      if (!step.host)
+        throw new ValueError(
+          `[${this.constructor.name}] the entry "step" must hold its value on the host, as stateDict() and files give it`,
+        );
       this.#steps = step.host[0] as number;
     }
     this.#eachState((name, state, pack, first) => {
@@ -124,7 +144,8 @@ export abstract class Optimizer<Settings extends CommonSettings> {
 
   /** Throws a ValueError unless `holds` is true of a finite `value`. */
   protected expect(name: string, value: number, holds: boolean, wanted: string): void {
-    if (!(holds && Number.isFinite(value))) throw new ValueError(`[${this.constructor.name}] ${name} must be ${wanted}, got ${value}`);
+    if (!(holds && Number.isFinite(value)))
+      throw new ValueError(`[${this.constructor.name}] ${name} must be ${wanted}, got ${value}`);
   }
 
   #eachState(visit: (name: string, state: State, pack: ParameterPack, first: number) => void): void {

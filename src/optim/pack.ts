@@ -46,7 +46,10 @@ export class ParameterPack {
 
   /** A state of zeros for the same parameters. */
   zeros(label: string): State {
-    return new State(noGrad(() => zeros([this.length])), label);
+    return new State(
+      noGrad(() => zeros([this.length])),
+      label,
+    );
   }
 
   /** The parts of a flat tensor [N] that belong to the parameters. */
@@ -63,8 +66,16 @@ export class ParameterPack {
     const present = own.filter((gradient) => gradient !== null);
     if (present.length === 0) return null;
     const known = clippings.get(present[0] as Tensor);
-    if (known?.pack === this && known.count === present.length && present.every((gradient) => clippings.get(gradient) === known)) return known;
-    return { flat: pack(own.map((gradient, i) => gradient ?? zeros((this.members[i] as Parameter).shape))), scale: null };
+    if (
+      known?.pack === this &&
+      known.count === present.length &&
+      present.every((gradient) => clippings.get(gradient) === known)
+    )
+      return known;
+    return {
+      flat: pack(own.map((gradient, i) => gradient ?? zeros((this.members[i] as Parameter).shape))),
+      scale: null,
+    };
   }
 
   /** True while no other optimizer has taken the parameters. */
@@ -103,7 +114,8 @@ export function packGroups(groups: readonly { readonly params: readonly Paramete
     for (const parameter of params) {
       const size = packedSize(parameter.shape);
       const newGroup = parts.at(-1)?.group !== group;
-      if (length + size > largestPack || (newGroup && new Set(parts.map((part) => part.group)).size === mostGroups)) close();
+      if (length + size > largestPack || (newGroup && new Set(parts.map((part) => part.group)).size === mostGroups))
+        close();
       parts.push({ group, parameter });
       length += size;
     }

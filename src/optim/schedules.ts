@@ -32,15 +32,22 @@ export function inverseSquareRoot({ steps }: { steps: number }): Schedule {
 
 /** In a straight line up to the start of `schedule` within `steps` steps, the first of them at 1/steps of it; then `schedule` from its start. */
 export function warmup(schedule: Schedule, steps: number): Schedule {
-  if (!Number.isInteger(steps) || steps < 0) throw new ValueError(`[warmup] steps must be an integer of at least 0, got ${steps}`);
+  if (!Number.isInteger(steps) || steps < 0)
+    throw new ValueError(`[warmup] steps must be an integer of at least 0, got ${steps}`);
   return (step) => (step < steps ? ((step + 1) / steps) * schedule(0) : schedule(step - steps));
 }
 
-function check(name: string, counts: Readonly<Record<string, number>>, factors: Readonly<Record<string, number>>): void {
+function check(
+  name: string,
+  counts: Readonly<Record<string, number>>,
+  factors: Readonly<Record<string, number>>,
+): void {
   for (const [what, count] of Object.entries(counts)) {
-    if (!Number.isInteger(count) || count < 1) throw new ValueError(`[${name}] ${what} must be a positive integer, got ${count}`);
+    if (!Number.isInteger(count) || count < 1)
+      throw new ValueError(`[${name}] ${what} must be a positive integer, got ${count}`);
   }
   for (const [what, factor] of Object.entries(factors)) {
-    if (!(factor >= 0) || !Number.isFinite(factor)) throw new ValueError(`[${name}] ${what} must be a finite number of at least 0, got ${factor}`);
+    if (!(factor >= 0) || !Number.isFinite(factor))
+      throw new ValueError(`[${name}] ${what} must be a finite number of at least 0, got ${factor}`);
   }
 }

@@ -32,9 +32,21 @@ export class SGD extends Optimizer<SGDSettings> {
     return sgdHyper({ lr, momentum, nesterov, weightDecay, first: step === 1 });
   }
 
-  protected override update({ state, ends }: ParameterPack, { flat, scale }: FlatGradients, states: ReadonlyMap<string, State>, hyper: Tensor): void {
+  protected override update(
+    { state, ends }: ParameterPack,
+    { flat, scale }: FlatGradients,
+    states: ReadonlyMap<string, State>,
+    hyper: Tensor,
+  ): void {
     const buffer = states.get('momentum_buffer');
-    const next = sgdUpdate({ parameters: state.value, gradients: flat, hyper, buffer: buffer?.value ?? null, scale, ends });
+    const next = sgdUpdate({
+      parameters: state.value,
+      gradients: flat,
+      hyper,
+      buffer: buffer?.value ?? null,
+      scale,
+      ends,
+    });
     state.assign(next.parameters);
     if (next.buffer) buffer?.assign(next.buffer);
   }

@@ -2,8 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { differentiate } from '../../src/graph/autograd.ts';
 import { reachable } from '../../src/graph/node.ts';
 import { verify } from '../../src/graph/verify.ts';
-import { compile, dropout, grad, init, matmul, mul, noGrad, ones, parameter, scan, sum, tensor, type Tensor, valueAndGrad } from '../../src/index.ts';
+import { categorical, compile, crossEntropy, dropout, grad, init, layerNorm, matmul, mul, noGrad, ones, parameter, randn, scaledDotProductAttention, scan, softmax, sum, tensor, type Tensor, valueAndGrad } from '../../src/index.ts';
+import { clipNorm } from '../../src/ops/optimizer.ts';
 import { profile } from '../support/environment.ts';
+import { read, useGpu } from '../support/gpu.ts';
 
 /** The driver: order, accumulation, broadcasting. The rules themselves are tested op by op. */
 describe('reverse mode', () => {
@@ -87,4 +89,31 @@ test('a step may differentiate with respect to its arguments', async () => {
   await init({ profile });
   const slope = compile((x: Tensor) => grad(sum(mul(x, x)), [x])[0] as Tensor);
   expect(await (await slope(tensor([1, 2]))).array()).toEqual([2, 4]);
+});
+
+describe('gradients of gradients pass through fused kernels', () => {
+  useGpu();
+
+  /** ‖∂f/∂x‖² differentiated, against a central difference of it along a direction. */
+  async function check(f: (x: Tensor) => Tensor, shape: number[]): Promise<void> {
+    const [x, direction] = [randn(shape), randn(shape)];
+    const slope = (at: Tensor) => sum((grad(f(at), [at])[0] as Tensor).square());
+    const [second] = grad(slope(x), [x]);
+    const analytic = sum(mul(second as Tensor, direction));
+    const h = 1e-2;
+    const [plus, minus, expected] = (await read(slope(x.add(direction.mul(h))), slope(x.sub(direction.mul(h))), analytic)).map((each) => each[0] as number) as [number, number, number];
+    // The difference is off by h²/6 of the third derivative, which is of the order of 100 times the first at unit scale, and
+    // by 2⁻²³ of the value over h.
+    expect(Math.abs((plus - minus) / (2 * h) - expected)).toBeLessThan(1e-2 * Math.max(1, Math.abs(expected)));
+  }
+
+  test('softmax', () => check((x) => sum(softmax(x).square()), [3, 5]));
+  test('layer norm', () => check((x) => sum(layerNorm(x, tensor([1, 2, 3, 4, 5]), tensor([0, 1, 0, 1, 0])).tanh().square()), [3, 5]));
+  test('cross-entropy', () => check((x) => crossEntropy(x, tensor(new Int32Array([1, 0, 4])), { labelSmoothing: 0.1 }), [3, 5]));
+  test('attention', () => check((x) => sum(scaledDotProductAttention(x, x, x, { causal: true }).square()), [1, 2, 3, 4]));
+
+  test('and stop with a message where an op has none', () => {
+    const drawn = categorical(ones([2, 3])).cast('f32');
+    expect(() => grad(sum(clipNorm(ones([4]).mul(drawn.sum()), 1).norm), [drawn])).toThrow(/\[backward\] clipNorm has no gradient/);
+  });
 });

@@ -1,3 +1,5 @@
+import { OutOfMemoryError } from '../errors.ts';
+
 /** A range of a GPU buffer that holds one tensor. */
 export interface Storage {
   readonly buffer: GPUBuffer;
@@ -96,6 +98,10 @@ export class BufferPool {
   }
 
   #create(size: number, label: string, extraUsage = 0): GPUBuffer {
+    const { maxBufferSize } = this.#gpu.limits;
+    if (size > maxBufferSize) {
+      throw new OutOfMemoryError(`[device] ${label} needs a buffer of ${size} bytes; this device allows ${maxBufferSize}. Use smaller batches or a smaller model`);
+    }
     this.#buffers++;
     return this.#gpu.createBuffer({ label, size, usage: usage() | extraUsage });
   }

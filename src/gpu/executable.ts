@@ -1,9 +1,9 @@
 import { rootOf, type Value } from '../compile/ir.ts';
 import type { Program } from '../compile/program.ts';
 import { type DispatchCommand, statusValue } from '../compile/schedule.ts';
-import { UnsupportedError } from '../errors.ts';
+import { OutOfMemoryError, UnsupportedError } from '../errors.ts';
 import { dtypes, hostArray } from '../graph/dtype.ts';
-import { sizeOf } from '../graph/shape.ts';
+import { formatShape, sizeOf } from '../graph/shape.ts';
 import type { SpecialisedShader } from '../kernels/specialise.ts';
 import type { Device } from './device.ts';
 
@@ -127,6 +127,11 @@ export class Executable {
     const entries: GPUBindGroupEntry[] = [{ binding: 0, resource: { buffer: this.#uniforms, offset: index * 256, size: 256 } }];
     for (const [i, value] of command.bindings.entries()) {
       const { buffer, offset } = this.range(value);
+      if (bytesOf(value) > this.#device.profile.bindingBytes) {
+        throw new OutOfMemoryError(
+          `[${command.label}] ${value.label} ${formatShape(value.type.shape)} takes ${bytesOf(value)} bytes; a kernel of this device can bind ${this.#device.profile.bindingBytes}. Use smaller batches or a smaller model`,
+        );
+      }
       // Vectorised kernels see arrays of vec4: bindings are whole vectors, and every allocation has room for that.
       entries.push({ binding: i + 1, resource: { buffer, offset, size: Math.ceil(bytesOf(value) / 16) * 16 } });
     }

@@ -23,9 +23,6 @@ export interface GenerateOptions extends SampleOptions {
 
 type LanguageModel = GPT | RecurrentLanguageModel;
 
-/** Makes the next token after one more is known. */
-type Continue = (id: number) => Promise<Tensor>;
-
 /**
  * Continues a prompt of token ids, and gives the ids of the new tokens. Each is drawn on the GPU by one compiled step; only
  * its id is read. The model is in evaluation mode meanwhile.
@@ -45,7 +42,7 @@ export async function generate(
   model.eval();
   try {
     const next = model instanceof GPT ? continueGPT(model, sampling) : continueRecurrent(model, sampling);
-    for (const id of given.slice(0, -1)) await next.known(id);
+    for (const id of given.slice(0, -1)) await next.add(id);
     const made: number[] = [];
     let last = given.at(-1) as number;
     while (made.length < tokens && !signal?.aborted) {
@@ -60,11 +57,12 @@ export async function generate(
   }
 }
 
+/** A text under way. */
 interface Continuation {
-  /** Takes note of a token whose successor is known. */
-  known(id: number): Promise<unknown>;
-  /** Takes note of a token and draws its successor. */
-  draw: Continue;
+  /** Adds a token whose successor is known. */
+  add(id: number): Promise<unknown>;
+  /** Adds a token and draws its successor, [1]. */
+  draw(id: number): Promise<Tensor>;
 }
 
 /** The window has the length of the context, and the position to read is an input, so that one plan serves all positions. */
@@ -78,7 +76,7 @@ function continueGPT(model: GPT, sampling: SampleOptions): Continuation {
     }),
   );
   return {
-    known: async (id) => seen.push(id),
+    add: async (id) => seen.push(id),
     draw: (id) => {
       seen.push(id);
       const window = new Int32Array(contextLength);
@@ -100,12 +98,12 @@ function continueRecurrent(model: RecurrentLanguageModel, sampling: SampleOption
       return { next: sample(reshape(logits, [1, -1]), sampling), after };
     }),
   );
-  const draw: Continue = async (id) => {
+  const draw = async (id: number) => {
     const { next, after } = await step(tensor(Int32Array.of(id), { shape: [1, 1] }), state);
     state = after;
     return next;
   };
-  return { known: draw, draw };
+  return { add: draw, draw };
 }
 
 function checkPrompt(ids: readonly number[], vocabularySize: number): void {

@@ -14,12 +14,14 @@ import { type Clipping, clippings, type ParameterPack, packOf } from './pack.ts'
 export function clipGradNorm(parameters: Iterable<Parameter>, maxNorm: number): Tensor {
   if (!(maxNorm > 0)) throw new ValueError(`[clipGradNorm] maxNorm must be a positive number, got ${maxNorm}`);
   const list = withGradients('clipGradNorm', parameters);
+  // Infinity asks for the norm alone; shaders know none.
+  const limit = Math.min(maxNorm, 1e30);
   return noGrad(() => {
     const packs = wholePacks(list);
     const flats = packs
       ? packs.map((each) => (each.gradients() as { flat: Tensor }).flat)
       : [pack(list.map(gradientOf))];
-    const { norm, scale } = flats.length === 1 ? clipNorm(flats[0] as Tensor, maxNorm) : clipJointly(flats, maxNorm);
+    const { norm, scale } = flats.length === 1 ? clipNorm(flats[0] as Tensor, limit) : clipJointly(flats, limit);
     const factor = reshape(scale, []);
     for (const parameter of list) parameter.grad = gradientOf(parameter).mul(factor);
     for (const [i, each] of (packs ?? []).entries()) {

@@ -5,6 +5,7 @@ import { noGrad } from '../graph/record.ts';
 import type { State } from '../graph/state.ts';
 import { type LoadOptions, type LoadReport, matchState, type StateDict } from '../nn/stateDict.ts';
 import { dynamic } from '../ops/dynamic.ts';
+import { zeros } from '../ops/elementwise.ts';
 import { packValues } from '../ops/packing.ts';
 import { fromHost, Parameter, type Tensor } from '../tensor.ts';
 import { type FlatGradients, type ParameterPack, packGroups } from './pack.ts';
@@ -51,7 +52,7 @@ export abstract class Optimizer<Settings extends CommonSettings> {
       this.groups.flatMap(({ params }) => params),
     );
     for (const group of this.groups) {
-      if (typeof group.lr === 'number') this.expect('lr', group.lr, group.lr >= 0, 'a finite number of at least 0');
+      if (typeof group.lr !== 'function') this.expect('lr', group.lr, group.lr >= 0, 'a finite number of at least 0');
       this.expect('weightDecay', group.weightDecay, group.weightDecay >= 0, 'a finite number of at least 0');
       this.check(group);
     }
@@ -93,7 +94,7 @@ export abstract class Optimizer<Settings extends CommonSettings> {
           if (i === 0) this.#steps++;
           return pack.groups.flatMap((group) => this.#hyperOf(group));
         }, hyperLength * pack.groups.length);
-        const given = gradients[i] ?? { flat: pack.zeros('gradients').value, scale: null };
+        const given = gradients[i] ?? { flat: zeros([pack.length]), scale: null };
         this.update(pack, given, this.#states[i] as ReadonlyMap<string, State>, hyper);
       }
     });

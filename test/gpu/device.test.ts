@@ -1,0 +1,49 @@
+import { describe, expect, test } from 'vitest';
+import { compile, init, ones, OutOfMemoryError, randn, tensor, type Tensor } from '../../src/index.ts';
+import { profile } from '../support/environment.ts';
+import { device, useGpu } from '../support/gpu.ts';
+
+/** A device of one's own, its memory, and what happens at its limits. */
+describe('limits', () => {
+  useGpu();
+
+  test('a value that no kernel can bind is refused before anything runs', async () => {
+    const tooLarge = device.profile.bindingBytes / 4 + 64;
+    await expect(ones([tooLarge]).mul(tensor([2])).data()).rejects.toThrow(OutOfMemoryError);
+    await expect(ones([tooLarge]).mul(tensor([2])).data()).rejects.toThrow(/takes \d+ bytes; a kernel of this device can bind \d+/);
+  });
+
+  test('the pool reuses what was released, and trim empties it', () => {
+    const before = device.memory();
+    const first = device.buffers.allocate(5000, 'a');
+    first.release();
+    first.release();
+    const second = device.buffers.allocate(5001, 'b');
+    expect(second.buffer).toBe(first.buffer);
+    second.release();
+    expect(device.memory().pooledBytes).toBeGreaterThan(0);
+    device.buffers.trim();
+    expect(device.memory().pooledBytes).toBe(0);
+    expect(device.memory().liveBytes).toBe(before.liveBytes);
+  });
+
+  test('memory() counts tensors and bytes', async () => {
+    const before = device.memory();
+    const value = randn([1000]).exp();
+    await compile((x: Tensor) => x.mul(2)).prepare(randn([1000]));
+    expect(device.memory().pipelines).toBeGreaterThan(0);
+    expect(device.memory().tensors).toBe(before.tensors);
+    void value;
+  });
+});
+
+test('init takes a device of the caller’s own', async () => {
+  const adapter = (await navigator.gpu.requestAdapter()) as GPUAdapter;
+  const gpu = await adapter.requestDevice();
+  const own = await init({ device: gpu, profile });
+  expect(own.gpu).toBe(gpu);
+  const sum = tensor([1, 2]).add(3);
+  expect(await sum.array()).toEqual([4, 5]);
+  expect(sum.device).toBe(own);
+  own.destroy();
+});

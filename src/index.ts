@@ -32,6 +32,8 @@ export { logSoftmax, softmax } from './ops/softmax.ts';
 export { at, expand, flip, permute, reshape, slice, squeeze, transpose, unsqueeze } from './ops/view.ts';
 export { manualSeed } from './random.ts';
 export { arange, type NestedArray, Parameter, parameter, Tensor, tensor } from './tensor.ts';
+export * as io from './io/index.ts';
 export * as models from './models/index.ts';
 export * as nn from './nn/index.ts';
 export * as optim from './optim/index.ts';
+export * as text from './text/index.ts';

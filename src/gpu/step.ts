@@ -39,6 +39,11 @@ export interface Compiled<Args extends readonly unknown[], Result> {
   readonly traces: number;
 }
 
+/** Plans give their buffers back when nobody holds the compiled function any more. */
+const abandoned = new FinalizationRegistry<Map<string, Plan[]>>((plans) => {
+  for (const list of plans.values()) for (const plan of list) plan.destroy();
+});
+
 /**
  * Records `fn` once for each signature (shapes, dtypes and values of the arguments that are not tensors, modes of modules,
  * which gradients are there) and replays it from then on: one submit, nothing allocated, nothing traced. The results
@@ -84,5 +89,6 @@ export function compile<Args extends readonly unknown[], Result>(fn: (...args: A
     await plan.prepare();
     return plan;
   };
+  abandoned.register(call, plans);
   return Object.defineProperties(Object.assign(call, { prepare }), { plans: { get: () => plans }, traces: { get: () => traces } }) as Compiled<Args, Result>;
 }

@@ -1,7 +1,7 @@
 import { DTypeError, ShapeError } from '../errors.ts';
 import type { Tensor } from '../tensor.ts';
 import type { TensorType } from './node.ts';
-import { currentTrace } from './record.ts';
+import { currentTrace, type Trace, withTrace } from './record.ts';
 import { formatShape, sameShape } from './shape.ts';
 
 /** Which state a leaf tensor is a version of. */
@@ -60,7 +60,9 @@ export class State {
       const flat = this.home.pack.value;
       let view = this.#views.get(flat);
       if (!view) {
-        view = markVersion(segment(flat, this.home.offset, this.type), this);
+        const { offset } = this.home;
+        // Recorded where the pack's value is: the body of a scan may ask first, and others later.
+        view = withTrace(flat.node.trace as Trace | null, () => markVersion(segment(flat, offset, this.type), this));
         this.#views.set(flat, view);
       }
       return view;

@@ -1,5 +1,5 @@
 import { ValueError } from '../errors.ts';
-import { compile } from '../gpu/step.ts';
+import { type Compiled, compile } from '../gpu/step.ts';
 import { noGrad } from '../graph/record.ts';
 import { checkSizes } from '../nn/options.ts';
 import { embedding } from '../ops/embedding.ts';
@@ -69,12 +69,11 @@ interface Continuation {
 function continueGPT(model: GPT, sampling: SampleOptions): Continuation {
   const { contextLength } = model.config;
   const seen: number[] = [];
-  const step = compile((ids: Tensor, position: Tensor) =>
-    noGrad(() => {
-      const row = embedding(position, at(model.hidden(ids), 0)); // [1, E]; later positions are padding, which causal rows don't see
-      return sample(model.logits(row), sampling); // [1]
-    }),
-  );
+  const step = stepOf(model, sampling, (ids: Tensor, position: Tensor) => {
+    // [1, E]; what follows the position is padding, which causal attention does not see from there.
+    const row = embedding(position, at(model.hidden(ids), 0));
+    return sample(model.logits(row), sampling); // [1]
+  });
   return {
     add: async (id) => seen.push(id),
     draw: (id) => {
@@ -92,18 +91,33 @@ function continueRecurrent(model: RecurrentLanguageModel, sampling: SampleOption
   const { cell, layers, hidden } = model.config;
   const zeros = () => tensor(new Float32Array(layers * hidden), { shape: [layers, 1, hidden] });
   let state: readonly Tensor[] = cell === 'lstm' ? [zeros(), zeros()] : [zeros()];
-  const step = compile((id: Tensor, before: readonly Tensor[]) =>
-    noGrad(() => {
-      const { logits, state: after } = model.run(id, before); // [1, 1, V]
-      return { next: sample(reshape(logits, [1, -1]), sampling), after };
-    }),
-  );
+  const step = stepOf(model, sampling, (id: Tensor, before: readonly Tensor[]) => {
+    const { logits, state: after } = model.run(id, before); // [1, 1, V]
+    return { next: sample(reshape(logits, [1, -1]), sampling), after };
+  });
   const draw = async (id: number) => {
     const { next, after } = await step(tensor(Int32Array.of(id), { shape: [1, 1] }), state);
     state = after;
     return next;
   };
   return { add: draw, draw };
+}
+
+/** Compiled steps of a model by the options that they were traced with: sampling now and then compiles once. */
+const steps = new WeakMap<LanguageModel, Map<string, unknown>>();
+
+function stepOf<Args extends readonly unknown[], Result>(
+  model: LanguageModel,
+  sampling: SampleOptions,
+  body: (...args: Args) => Result,
+): Compiled<Args, Result> {
+  const own = steps.get(model) ?? new Map<string, unknown>();
+  steps.set(model, own);
+  const key = JSON.stringify(Object.entries(sampling).sort());
+  const step = own.get(key) ?? compile((...args: Args) => noGrad(() => body(...args)));
+  own.set(key, step);
+  // A model has one kind of step.
+  return step as Compiled<Args, Result>;
 }
 
 function checkPrompt(ids: readonly number[], vocabularySize: number): void {

@@ -25,7 +25,8 @@ describe('initialisers', () => {
     [40, 40],
   ] as const)('orthogonal [%i, %i] has orthonormal rows or columns', ([rows, columns]) => {
     const data = values(init.orthogonal([rows, columns], { gain: 2 }));
-    const at = (vector: number, i: number) => (rows <= columns ? data[vector * columns + i] : data[i * columns + vector]) as number;
+    const at = (vector: number, i: number) =>
+      (rows <= columns ? data[vector * columns + i] : data[i * columns + vector]) as number;
     const [count, length] = [Math.min(rows, columns), Math.max(rows, columns)];
     for (let a = 0; a < count; a++) {
       for (let b = 0; b < count; b++) {
@@ -43,7 +44,9 @@ describe('initialisers', () => {
     manualSeed(5);
     expect(values(init.normal([10]))).toEqual(first);
     expect(values(init.normal([10], { generator: new Generator(5) }))).toEqual(first);
-    expect(values(init.orthogonal([2, 5], { generator: new Generator(5) }))).toEqual(values(init.orthogonal([2, 5], { generator: new Generator(5) })));
+    expect(values(init.orthogonal([2, 5], { generator: new Generator(5) }))).toEqual(
+      values(init.orthogonal([2, 5], { generator: new Generator(5) })),
+    );
   });
 
   it('fill with constants', () => {

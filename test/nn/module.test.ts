@@ -1,6 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { compile, ones, parameter, randn, type Tensor, tensor } from '../../src/index.ts';
-import { Buffer, Dropout, Embedding, init, LayerNorm, Linear, LSTM, Module, MultiHeadAttention, RMSNorm, Sequential } from '../../src/nn/index.ts';
+import {
+  Buffer,
+  Dropout,
+  Embedding,
+  init,
+  LayerNorm,
+  Linear,
+  LSTM,
+  Module,
+  MultiHeadAttention,
+  RMSNorm,
+  Sequential,
+} from '../../src/nn/index.ts';
 import { AdamW } from '../../src/optim/index.ts';
 import { expectNear } from '../support/golden.ts';
 import { announceReads, read, useGpu } from '../support/gpu.ts';
@@ -15,12 +27,23 @@ class Model extends Module {
   readonly size = 3;
 }
 
-const names = ['weight', 'table', 'blocks.0.weight', 'blocks.0.bias', 'blocks.1.weight', 'heads.mean.weight', 'heads.mean.bias', 'heads.tied'];
+const names = [
+  'weight',
+  'table',
+  'blocks.0.weight',
+  'blocks.0.bias',
+  'blocks.1.weight',
+  'heads.mean.weight',
+  'heads.mean.bias',
+  'heads.tied',
+];
 
 describe('a module', () => {
   it('finds its parameters in fields, arrays and objects, in the order of definition, each once', () => {
     const model = new Model();
-    expect(model.namedParameters().map(([name]) => name)).toEqual(names.filter((name) => name !== 'table' && name !== 'heads.tied'));
+    expect(model.namedParameters().map(([name]) => name)).toEqual(
+      names.filter((name) => name !== 'table' && name !== 'heads.tied'),
+    );
     expect(model.parameters()[0]).toBe(model.weight);
     expect(model.modules()).toEqual([model, ...model.blocks, model.heads.mean]);
   });
@@ -28,8 +51,18 @@ describe('a module', () => {
   it('switches all modules in it between training and evaluation', () => {
     const model = new Sequential(new Linear(2, 2), new Sequential(new Dropout(0.5)));
     expect(model.training).toBe(true);
-    expect(model.eval().modules().map(({ training }) => training)).toEqual([false, false, false, false]);
-    expect(model.train().modules().every(({ training }) => training)).toBe(true);
+    expect(
+      model
+        .eval()
+        .modules()
+        .map(({ training }) => training),
+    ).toEqual([false, false, false, false]);
+    expect(
+      model
+        .train()
+        .modules()
+        .every(({ training }) => training),
+    ).toBe(true);
   });
 
   it('has a plan for each mode in a compiled step, and needs no new one on the way back', async () => {
@@ -70,8 +103,17 @@ describe('stateDict and loadStateDict', () => {
     await step();
     const inBetween = model.stateDict();
     await step();
-    const values = (await read(before.get('weight') as Tensor, inBetween.get('weight') as Tensor, model.weight)) as Float32Array[];
-    for (const [steps, value] of values.entries()) expectNear(value, (weight as Float32Array).map((each) => each + steps), `${steps}`);
+    const values = (await read(
+      before.get('weight') as Tensor,
+      inBetween.get('weight') as Tensor,
+      model.weight,
+    )) as Float32Array[];
+    for (const [steps, value] of values.entries())
+      expectNear(
+        value,
+        (weight as Float32Array).map((each) => each + steps),
+        `${steps}`,
+      );
   });
 
   it.for(['alone', 'in an optimizer'])('recompile nothing: parameters %s', async (place) => {
@@ -109,7 +151,9 @@ describe('stateDict and loadStateDict', () => {
         'Nothing was loaded; { strict: false } loads what fits.',
     );
     expect(() => model.loadStateDict({})).toThrow('missing (2): weight, bias');
-    expect(() => model.loadStateDict({ weight: tensor([[1, 2]]), bias: tensor([1], { dtype: 'i32' }) })).toThrow('bias is f32 [1] here, i32 [1] in');
+    expect(() => model.loadStateDict({ weight: tensor([[1, 2]]), bias: tensor([1], { dtype: 'i32' }) })).toThrow(
+      'bias is f32 [1] here, i32 [1] in',
+    );
     expect(await read(model.bias as Tensor)).toEqual([before]);
   });
 
@@ -123,14 +167,25 @@ describe('stateDict and loadStateDict', () => {
 
 describe('layers', () => {
   it('have the shapes and the names of PyTorch', () => {
-    const shapes = (module: Module) => Object.fromEntries(module.namedParameters().map(([name, { shape }]) => [name, shape]));
+    const shapes = (module: Module) =>
+      Object.fromEntries(module.namedParameters().map(([name, { shape }]) => [name, shape]));
     expect(shapes(new Linear(3, 5))).toEqual({ weight: [5, 3], bias: [5] });
     expect(shapes(new Embedding(7, 3))).toEqual({ weight: [7, 3] });
     expect(shapes(new LayerNorm(4))).toEqual({ weight: [4], bias: [4] });
     expect(shapes(new LayerNorm(4, { bias: false }))).toEqual({ weight: [4] });
     expect(shapes(new RMSNorm(4))).toEqual({ weight: [4] });
-    expect(shapes(new Sequential(new Linear(3, 5), new Dropout(0.1), new LayerNorm(5)))).toEqual({ '0.weight': [5, 3], '0.bias': [5], '2.weight': [5], '2.bias': [5] });
-    expect(shapes(new MultiHeadAttention(4, 2))).toEqual({ in_proj_weight: [12, 4], in_proj_bias: [12], 'out_proj.weight': [4, 4], 'out_proj.bias': [4] });
+    expect(shapes(new Sequential(new Linear(3, 5), new Dropout(0.1), new LayerNorm(5)))).toEqual({
+      '0.weight': [5, 3],
+      '0.bias': [5],
+      '2.weight': [5],
+      '2.bias': [5],
+    });
+    expect(shapes(new MultiHeadAttention(4, 2))).toEqual({
+      in_proj_weight: [12, 4],
+      in_proj_bias: [12],
+      'out_proj.weight': [4, 4],
+      'out_proj.bias': [4],
+    });
   });
 
   it('start where those of PyTorch start', async () => {
@@ -146,7 +201,9 @@ describe('layers', () => {
     const rows = await spread(new Embedding(100, 60).weight);
     expect(rows.mean).toBeCloseTo(0, 1);
     expect(rows.std).toBeCloseTo(1, 1);
-    expect((await spread((new LSTM(9, 25) as unknown as Record<string, Tensor>).weight_ih_l0 as Tensor)).largest).toBeLessThanOrEqual(0.2);
+    expect(
+      (await spread((new LSTM(9, 25) as unknown as Record<string, Tensor>).weight_ih_l0 as Tensor)).largest,
+    ).toBeLessThanOrEqual(0.2);
     const attention = new MultiHeadAttention(40, 2);
     expect((await spread(attention.in_proj_weight)).std * Math.sqrt(80)).toBeCloseTo(1, 1);
     expect((await spread(attention.out_proj.bias as Tensor)).largest).toBe(0);
@@ -165,12 +222,20 @@ describe('layers', () => {
 
   it('say what they want', () => {
     expect(() => new Linear(0, 2)).toThrow('[Linear] inFeatures must be a positive integer, got 0');
-    expect(() => new Linear(2, 2).forward(ones([3]))).toThrow('[Linear] the last dimension of [3] must be inFeatures, 2');
+    expect(() => new Linear(2, 2).forward(ones([3]))).toThrow(
+      '[Linear] the last dimension of [3] must be inFeatures, 2',
+    );
     expect(() => new Dropout(1)).toThrow('[Dropout] the probability must be in [0, 1), got 1');
     expect(() => new Embedding(3, Number.NaN)).toThrow('[Embedding] width must be a positive integer, got NaN');
-    expect(() => init.orthogonal([3])).toThrow('[orthogonal] needs a shape of two or more dimensions, [out, in, …], got [3]');
-    expect(() => init.normal([3], { std: -1 })).toThrow('[normal] needs finite numbers and std ≥ 0, got mean 0 and std -1');
-    expect(() => init.uniform([3], { low: 1, high: 0 })).toThrow('[uniform] needs finite bounds with low ≤ high, got 1 and 0');
+    expect(() => init.orthogonal([3])).toThrow(
+      '[orthogonal] needs a shape of two or more dimensions, [out, in, …], got [3]',
+    );
+    expect(() => init.normal([3], { std: -1 })).toThrow(
+      '[normal] needs finite numbers and std ≥ 0, got mean 0 and std -1',
+    );
+    expect(() => init.uniform([3], { low: 1, high: 0 })).toThrow(
+      '[uniform] needs finite bounds with low ≤ high, got 1 and 0',
+    );
     expect(() => init.constant([3], Number.NaN)).toThrow('[constant] the value must be a finite number, got NaN');
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { randn, type Tensor } from '../../src/index.ts';
-import { GRU, GRUCell, LSTM, LSTMCell, type Module, RNN, RNNCell, type RecurrentOptions } from '../../src/nn/index.ts';
-import { type GoldenCase, expectGolden, given, goldenCases, loadGolden } from '../support/golden.ts';
+import { GRU, GRUCell, LSTM, LSTMCell, type Module, type RecurrentOptions, RNN, RNNCell } from '../../src/nn/index.ts';
+import { expectGolden, type GoldenCase, given, goldenCases, loadGolden } from '../support/golden.ts';
 import { announceReads, useGpu } from '../support/gpu.ts';
 
 useGpu();
@@ -9,7 +9,15 @@ useGpu();
 type Options = RecurrentOptions & { inputSize: number; hiddenSize: number; nonlinearity?: 'tanh' | 'relu' };
 
 /** Makes the module of a case and runs it on the case's inputs. */
-const kinds: Readonly<Record<string, (golden: GoldenCase, options: Options) => { module: Module; inputs: Record<string, Tensor>; outputs: () => Record<string, Tensor> }>> = {
+const kinds: Readonly<
+  Record<
+    string,
+    (
+      golden: GoldenCase,
+      options: Options,
+    ) => { module: Module; inputs: Record<string, Tensor>; outputs: () => Record<string, Tensor> }
+  >
+> = {
   lstm(golden, { inputSize, hiddenSize, ...options }) {
     const module = new LSTM(inputSize, hiddenSize, options);
     const [x, h0, c0] = ['x', 'h0', 'c0'].map((name) => given(golden, name)) as [Tensor, Tensor, Tensor];
@@ -62,7 +70,9 @@ describe('recurrent modules', () => {
     const model = new LSTM(3, 5, { layers: 2, bidirectional: true });
     const shapes = Object.fromEntries(model.namedParameters().map(([name, { shape }]) => [name, shape]));
     expect(Object.keys(shapes)).toEqual(
-      ['l0', 'l0_reverse', 'l1', 'l1_reverse'].flatMap((suffix) => ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh'].map((name) => `${name}_${suffix}`)),
+      ['l0', 'l0_reverse', 'l1', 'l1_reverse'].flatMap((suffix) =>
+        ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh'].map((name) => `${name}_${suffix}`),
+      ),
     );
     expect(shapes.weight_ih_l0).toEqual([20, 3]);
     expect(shapes.weight_ih_l1).toEqual([20, 10]);
@@ -97,10 +107,16 @@ describe('recurrent modules', () => {
     const lstm = new LSTM(3, 4, { layers: 2 });
     expect(() => lstm.forward(randn([2, 5, 4]))).toThrow('[LSTM] the input must be [T, B, 3], got [2, 5, 4]');
     const state = randn([1, 5, 4]);
-    expect(() => lstm.forward(randn([2, 5, 3]), [state, state])).toThrow('[LSTM] a state must be [layers·directions, B, H] = [2, 5, 4], got [1, 5, 4]');
-    expect(() => new GRUCell(3, 4).forward(randn([2, 3]), randn([2, 5]))).toThrow('[GRUCell] the state must be [2, 4], got [2, 5]');
+    expect(() => lstm.forward(randn([2, 5, 3]), [state, state])).toThrow(
+      '[LSTM] a state must be [layers·directions, B, H] = [2, 5, 4], got [1, 5, 4]',
+    );
+    expect(() => new GRUCell(3, 4).forward(randn([2, 3]), randn([2, 5]))).toThrow(
+      '[GRUCell] the state must be [2, 4], got [2, 5]',
+    );
     expect(() => new LSTM(3, 0)).toThrow('[LSTM] hiddenSize must be a positive integer, got 0');
-    expect(() => new RNN(3, 4, { nonlinearity: 'gelu' as 'tanh' })).toThrow("[RNN] nonlinearity must be 'tanh' or 'relu', got 'gelu'");
+    expect(() => new RNN(3, 4, { nonlinearity: 'gelu' as 'tanh' })).toThrow(
+      "[RNN] nonlinearity must be 'tanh' or 'relu', got 'gelu'",
+    );
     expect(() => new GRU(3, 4, { dropout: 1 })).toThrow('[GRU] the probability must be in [0, 1), got 1');
   });
 });

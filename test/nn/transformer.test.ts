@@ -68,8 +68,14 @@ describe('MultiHeadAttention', () => {
   });
 
   it('says what it wants', () => {
-    expect(() => new MultiHeadAttention(10, 3)).toThrow('[MultiHeadAttention] the width, 10, must be a multiple of the number of heads, 3');
-    expect(() => new MultiHeadAttention(4, 2).forward(randn([2, 3, 5]))).toThrow('[MultiHeadAttention] inputs must be [T, B, 4], got [2, 3, 5]');
-    expect(() => new TransformerBlock(4, 2, { activation: 'silu' as 'relu' })).toThrow("[TransformerBlock] activation must be 'relu' or 'gelu', got 'silu'");
+    expect(() => new MultiHeadAttention(10, 3)).toThrow(
+      '[MultiHeadAttention] the width, 10, must be a multiple of the number of heads, 3',
+    );
+    expect(() => new MultiHeadAttention(4, 2).forward(randn([2, 3, 5]))).toThrow(
+      '[MultiHeadAttention] inputs must be [T, B, 4], got [2, 3, 5]',
+    );
+    expect(() => new TransformerBlock(4, 2, { activation: 'silu' as 'relu' })).toThrow(
+      "[TransformerBlock] activation must be 'relu' or 'gelu', got 'silu'",
+    );
   });
 });

@@ -38,13 +38,21 @@ export function loadGolden(module: Module, golden: GoldenCase, prefix = ''): voi
 }
 
 /** Compares outputs, and the gradients of inputs and parameters of the sum over outputs of ⟨y, dy⟩. */
-export async function expectGolden(golden: GoldenCase, outputs: Readonly<Record<string, Tensor>>, inputs: Readonly<Record<string, Tensor>>, module: Module): Promise<void> {
+export async function expectGolden(
+  golden: GoldenCase,
+  outputs: Readonly<Record<string, Tensor>>,
+  inputs: Readonly<Record<string, Tensor>>,
+  module: Module,
+): Promise<void> {
   const objective = Object.entries(outputs)
     .map(([name, y]) => y.mul(given(golden, `d${name}`)).sum())
     .reduce((a, b) => a.add(b));
   const leaves = new Map([...Object.entries(inputs), ...module.namedParameters()]);
   const gradients = grad(objective, [...leaves.values()]);
-  const found = new Map([...Object.entries(outputs), ...[...leaves.keys()].map((name, i): [string, Tensor] => [`d${name}`, gradients[i] as Tensor])]);
+  const found = new Map([
+    ...Object.entries(outputs),
+    ...[...leaves.keys()].map((name, i): [string, Tensor] => [`d${name}`, gradients[i] as Tensor]),
+  ]);
   const values = await read(...found.values());
   for (const [i, [name, { shape }]] of [...found].entries()) {
     const want = stored(golden, name);
@@ -54,11 +62,17 @@ export async function expectGolden(golden: GoldenCase, outputs: Readonly<Record<
 }
 
 /** Errors relative to each number, and to the largest of all, since the small ones are sums of large ones. */
-export function expectNear(actual: ArrayLike<number>, expected: ArrayLike<number>, what: string, relative = 1e-5): void {
+export function expectNear(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  what: string,
+  relative = 1e-5,
+): void {
   expect(actual.length, what).toBe(expected.length);
   const largest = Math.max(...Array.from(expected, Math.abs));
   for (let i = 0; i < expected.length; i++) {
     const [got, want] = [actual[i] as number, expected[i] as number];
-    if (!(Math.abs(got - want) <= relative * (Math.abs(want) + largest))) expect.fail(`${what}[${i}] is ${got}, PyTorch has ${want}`);
+    if (!(Math.abs(got - want) <= relative * (Math.abs(want) + largest)))
+      expect.fail(`${what}[${i}] is ${got}, PyTorch has ${want}`);
   }
 }

@@ -18,7 +18,7 @@ export const profiles: readonly DeviceProfile[] = [
 export interface Probe {
   /** Lanes and workgroups take their coordinates from the last to the first. */
   readonly reversed?: boolean;
-  /** The n-th `workgroupBarrier()` in the text of this shader does nothing. */
+  /** The n-th `workgroupBarrier()` is missing from the text of this shader. */
   readonly without?: { readonly source: string; readonly barrier: number };
 }
 
@@ -38,21 +38,25 @@ const guard = 256;
 /** A NaN: what is read before it was written shows. */
 const poison = 0x7fc12345;
 const canary = 0x5ca1ab1e;
-const noBarrier = 0xffffffff;
 
-const barrier = /^([ \t]*)workgroupBarrier\(\);/gm;
+const barrier = /^[ \t]*workgroupBarrier\(\);/gm;
 export const barriersOf = (source: string) => source.match(barrier)?.length ?? 0;
 
 /**
- * One text, and so one pipeline, for all probes of a dispatch: a second bind group tells the order of lanes and which
- * barrier to leave out.
+ * A dispatch as a probe wants it. Both orders share a text, and so a pipeline: a second bind group tells which it is. (A
+ * barrier must go from the text: software adapters execute one in a branch that no lane takes.)
  */
-export function probed(dispatch: Dispatch): SpecialisedShader {
-  const declarations = `struct Probe { reversed: u32, without: u32 }
+export function probed(dispatch: Dispatch, { without }: Probe = {}): SpecialisedShader {
+  const declarations = `struct Probe { reversed: u32 }
 @group(1) @binding(0) var<uniform> probe: Probe;
 ${dispatch.declarations ?? ''}`;
-  const shader = specialise(
-    { ...dispatch, declarations },
+  let n = 0;
+  const source =
+    without?.source === dispatch.source
+      ? dispatch.source.replace(barrier, (line) => (n++ === without.barrier ? '' : line))
+      : dispatch.source;
+  return specialise(
+    { ...dispatch, source, declarations },
     {
       laneOrder:
         'fn laneOrder(local_index: u32, size: u32) -> u32 { return select(local_index, size - 1u - local_index, probe.reversed == 1u); }',
@@ -60,12 +64,6 @@ ${dispatch.declarations ?? ''}`;
         'fn groupOrder(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>) -> vec3<u32> { return select(workgroup_id, num_workgroups - 1u - workgroup_id, probe.reversed == 1u); }',
     },
   );
-  let n = 0;
-  const code = shader.code.replace(
-    barrier,
-    (_, space) => `${space}if (probe.without != ${n++}u) { workgroupBarrier(); }`,
-  );
-  return { ...shader, code };
 }
 
 interface Gpu {
@@ -157,9 +155,11 @@ export async function runCall(
   probes: readonly Probe[] = [{}],
 ): Promise<Run[]> {
   const { device, errors } = await gpu();
-  const shaders = call.dispatches.map(probed);
+  const shaders = call.dispatches.map((dispatch) => probed(dispatch));
   const pipelines = await Promise.all(
-    shaders.map((shader, i) => pipelineOf((call.dispatches[i] as Dispatch).kernel, shader, 2)),
+    probes.map((probe) =>
+      Promise.all(call.dispatches.map((dispatch) => pipelineOf(dispatch.kernel, probed(dispatch, probe), 2))),
+    ),
   );
   const buffers: GPUBuffer[] = [];
   const create = (size: number, usage: number, words?: ArrayBufferView<ArrayBuffer>) => {
@@ -183,7 +183,7 @@ export async function runCall(
   device.pushErrorScope('internal');
   device.pushErrorScope('out-of-memory');
   const slots = call.dispatches.length;
-  const uniforms = create(guard * slots * (1 + probes.length), GPUBufferUsage.UNIFORM, uniformsOf(call, shaders, probes));
+  const uniforms = create(guard * (slots + probes.length), GPUBufferUsage.UNIFORM, uniformsOf(call, shaders, probes));
   const sources = inputs.map((data) => create(data.byteLength, GPUBufferUsage.STORAGE, data));
   const encoder = device.createCommandEncoder();
   const memories = probes.map((_, p) => {
@@ -206,9 +206,9 @@ export async function runCall(
     };
     const pass = encoder.beginComputePass();
     for (const [d, dispatch] of call.dispatches.entries()) {
-      const pipeline = pipelines[d] as GPUComputePipeline;
+      const pipeline = pipelines[p]?.[d] as GPUComputePipeline;
       const params = { buffer: uniforms, offset: guard * d, size: guard };
-      const probe = { buffer: uniforms, offset: guard * (slots * (p + 1) + d), size: guard };
+      const probe = { buffer: uniforms, offset: guard * (slots + p), size: guard };
       const group = (index: number, resources: GPUBufferBinding[]) =>
         device.createBindGroup({
           layout: pipeline.getBindGroupLayout(index),
@@ -262,13 +262,13 @@ export async function runCall(
   });
 }
 
-/** The uniform blocks of all dispatches, then for each probe the dispatches' probes; one slot of `guard` bytes each. */
+/** The uniform blocks of all dispatches, then the probes; one slot of `guard` bytes each. */
 function uniformsOf(
   { dispatches }: KernelCall,
   shaders: readonly SpecialisedShader[],
   probes: readonly Probe[],
 ): DataView<ArrayBuffer> {
-  const view = new DataView(new ArrayBuffer(guard * dispatches.length * (1 + probes.length)));
+  const view = new DataView(new ArrayBuffer(guard * (dispatches.length + probes.length)));
   const setters = { f32: 'setFloat32', i32: 'setInt32', u32: 'setUint32' } as const;
   for (const [d, { kernel, uniforms = {} }] of dispatches.entries()) {
     for (const [i, { name, type }] of (shaders[d] as SpecialisedShader).fields.entries()) {
@@ -277,12 +277,8 @@ function uniformsOf(
       view[setters[type]](guard * d + 4 * i, value, true);
     }
   }
-  for (const [p, { reversed, without }] of probes.entries()) {
-    for (const [d, { source }] of dispatches.entries()) {
-      const at = guard * (dispatches.length * (p + 1) + d);
-      view.setUint32(at, Number(reversed ?? false), true);
-      view.setUint32(at + 4, without?.source === source ? without.barrier : noBarrier, true);
-    }
+  for (const [p, { reversed = false }] of probes.entries()) {
+    view.setUint32(guard * (dispatches.length + p), Number(reversed), true);
   }
   return view;
 }

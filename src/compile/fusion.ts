@@ -3,7 +3,7 @@ import type { ElementwiseLowering, KernelLowering } from '../graph/op.ts';
 import { sizeOf } from '../graph/shape.ts';
 import type { Argument, Chain, ChainStep } from '../kernels/elementwise.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
-import { type Access, broadcastAccess, coversDensely, type Lowered, type Operation, takesTail, type Value, windowOf } from './ir.ts';
+import { type Access, broadcastAccess, coversDensely, type Lowered, type Operation, rootOf, takesTail, type Value, windowOf } from './ir.ts';
 
 /**
  * Which operations share a kernel. A group is a head (a hand-written kernel, or nothing) and a chain of elementwise
@@ -43,7 +43,10 @@ export function fuse(lowered: Lowered, profile: DeviceProfile): Group[] {
 /** How often each value is read, roots included. */
 function countConsumers(lowered: Lowered): Map<Value, number> {
   const counts = new Map<Value, number>();
-  const count = ({ value }: Access) => counts.set(value, (counts.get(value) ?? 0) + 1);
+  // Who reads a part reads the whole.
+  const count = ({ value }: Access) => {
+    for (let read: Value | undefined = value; read; read = read.parent?.value) counts.set(read, (counts.get(read) ?? 0) + 1);
+  };
   for (const operation of lowered.operations) operation.inputs.forEach(count);
   lowered.roots.forEach(count);
   return counts;
@@ -52,7 +55,7 @@ function countConsumers(lowered: Lowered): Map<Value, number> {
 function latestGroup(operation: Operation, groups: readonly Group[], groupOf: ReadonlyMap<Value, Group>): Group | null {
   let latest = -1;
   for (const { value } of operation.inputs) {
-    const group = groupOf.get(value);
+    const group = groupOf.get(rootOf(value));
     if (group) latest = Math.max(latest, groups.lastIndexOf(group));
   }
   return latest < 0 ? null : (groups[latest] as Group);
@@ -62,7 +65,8 @@ function canJoin(group: Group, operation: Operation, groupOf: ReadonlyMap<Value,
   if (group.head && !takesTail(group.head)) return false;
   if (sizeOf((operation.outputs[0] as Value).type.shape) !== group.size) return false;
   for (const [index, access] of operation.inputs.entries()) {
-    if (groupOf.get(access.value) !== group) continue;
+    if (groupOf.get(rootOf(access.value)) !== group) continue;
+    if (access.value.parent) return false;
     // A value of the group itself must be wanted at the very element that is being computed.
     if (group.head?.outputs.includes(access.value) && access.value !== group.head.outputs[0]) return false;
     if (!readsSameElement(operation, index)) return false;

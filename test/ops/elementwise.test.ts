@@ -32,9 +32,19 @@ const everywhere: Record<string, Unary> = {
   clamp: (x) => weft.clamp(x, -0.805, 1.005),
 };
 /** Ops of positive numbers. */
-const positive: Record<string, Unary> = { log: weft.log, sqrt: weft.sqrt, rsqrt: weft.rsqrt, reciprocal: weft.reciprocal };
+const positive: Record<string, Unary> = {
+  log: weft.log,
+  sqrt: weft.sqrt,
+  rsqrt: weft.rsqrt,
+  reciprocal: weft.reciprocal,
+};
 /** Ops that only step. */
-const steps: Record<string, Unary> = { sign: weft.sign, floor: weft.floor, 'cast to i32': (x) => x.cast('i32'), 'cast to bool': (x) => x.cast('bool') };
+const steps: Record<string, Unary> = {
+  sign: weft.sign,
+  floor: weft.floor,
+  'cast to i32': (x) => x.cast('i32'),
+  'cast to bool': (x) => x.cast('bool'),
+};
 const arithmetic: Record<string, Binary> = {
   add: weft.add,
   sub: weft.sub,
@@ -56,7 +66,10 @@ describe('elementwise ops agree with PyTorch', async () => {
   it.for(await goldenCases('elementwise'))('$name', ({ load }) =>
     checkGolden(load(), ({ x, a, b, condition }, options, name) => {
       const op = name.replace(/_.*/, '');
-      if (op === 'clamp') return { y: weft.clamp(x as Tensor, (options.min as number) ?? -Infinity, (options.max as number) ?? Infinity) };
+      if (op === 'clamp')
+        return {
+          y: weft.clamp(x as Tensor, (options.min as number) ?? -Infinity, (options.max as number) ?? Infinity),
+        };
       if (op === 'where') return { y: weft.where((condition as Tensor).cast('bool'), a as Tensor, b as Tensor) };
       const f = (weft as unknown as Record<string, (...x: unknown[]) => Tensor>)[op] as (...x: unknown[]) => Tensor;
       const y = x ? f(x, options) : f(a, b);
@@ -73,14 +86,28 @@ describe('elementwise ops agree with float64', () => {
     await check(f(draw([257], 0.01, 4)), f(draw([3, 5], 1, 1000)));
   });
   it.for(Object.entries({ ...arithmetic, ...comparisons }))('%s', async ([, f]) => {
-    await check(f(draw([129]), drawApart([129])), f(draw([3, 1, 5]), drawApart([4, 1])), f(drawApart([2, 3]), 1.5), f(2, drawApart([2, 3])));
+    await check(
+      f(draw([129]), drawApart([129])),
+      f(draw([3, 1, 5]), drawApart([4, 1])),
+      f(drawApart([2, 3]), 1.5),
+      f(2, drawApart([2, 3])),
+    );
   });
 
-  it('pow', () => check(weft.pow(draw([65], 0.1, 4), draw([65])), weft.pow(draw([9], -3, -0.1), tensor([3])), weft.pow(draw([9], -3, -0.1), 2)));
+  it('pow', () =>
+    check(
+      weft.pow(draw([65], 0.1, 4), draw([65])),
+      weft.pow(draw([9], -3, -0.1), tensor([3])),
+      weft.pow(draw([9], -3, -0.1), 2),
+    ));
 
   it('stays finite at the ends of the range of f32', async () => {
     const ends = tensor([-3e38, -1e4, -100, 100, 1e4, 3e38]);
-    const results = await read(...Object.entries(everywhere).filter(([name]) => !/square|sin|cos/.test(name)).map(([, f]) => f(ends)));
+    const results = await read(
+      ...Object.entries(everywhere)
+        .filter(([name]) => !/square|sin|cos/.test(name))
+        .map(([, f]) => f(ends)),
+    );
     for (const values of results) expect([...values].every(Number.isFinite)).toBe(true);
   });
 
@@ -93,7 +120,19 @@ describe('integers and booleans', () => {
 
   it('count in i32', async () => {
     const [a, b] = [ints(), others()];
-    await check(a.add(b), a.sub(b), a.mul(b), a.div(b), a.maximum(b), a.minimum(b), a.neg(), a.abs(), a.clamp(-2, 5), a.less(b), a.equal(b));
+    await check(
+      a.add(b),
+      a.sub(b),
+      a.mul(b),
+      a.div(b),
+      a.maximum(b),
+      a.minimum(b),
+      a.neg(),
+      a.abs(),
+      a.clamp(-2, 5),
+      a.less(b),
+      a.equal(b),
+    );
   });
   it('count in u32', async () => {
     const [a, b] = [tensor(Uint32Array.of(1, 2, 4000000000, 9)), tensor(Uint32Array.of(3, 2, 1, 4))];
@@ -102,7 +141,18 @@ describe('integers and booleans', () => {
   it('cast between all types', async () => {
     const float = tensor([-1.7, -0.2, 0, 0.9, 2.5]);
     const [i, u, b] = [ints(), tensor(Uint32Array.of(0, 1, 5)), drawBool([5])];
-    await check(float.cast('i32'), float.abs().cast('u32'), float.cast('bool'), i.cast('f32'), i.cast('bool'), u.cast('f32'), u.cast('i32'), b.cast('f32'), b.cast('i32'), b.cast('u32'));
+    await check(
+      float.cast('i32'),
+      float.abs().cast('u32'),
+      float.cast('bool'),
+      i.cast('f32'),
+      i.cast('bool'),
+      u.cast('f32'),
+      u.cast('i32'),
+      b.cast('f32'),
+      b.cast('i32'),
+      b.cast('u32'),
+    );
   });
   it('combine conditions', async () => {
     const [a, b] = [drawBool([33]), drawBool([33])];
@@ -119,10 +169,13 @@ describe('gradients of elementwise ops are what differences show', () => {
     const values = (x: Tensor) => x.reshape(x.size === 20 ? [4, 5] : [3, 4, 1]);
     // Slices of a leaf are no leaves: the check differentiates with respect to the whole.
     void [a, b];
-    return checkGradients((x) => {
-      const [p, q] = (x as Tensor).split([20, 12]) as [Tensor, Tensor];
-      return f(values(p), values(q));
-    }, [all]);
+    return checkGradients(
+      (x) => {
+        const [p, q] = (x as Tensor).split([20, 12]) as [Tensor, Tensor];
+        return f(values(p), values(q));
+      },
+      [all],
+    );
   });
   it('pow', () => checkGradients((a, b) => weft.pow(a as Tensor, b as Tensor), [draw([2, 5], 0.3, 3), draw([5])]));
   it('where', () => {
@@ -130,17 +183,32 @@ describe('gradients of elementwise ops are what differences show', () => {
     return checkGradients((a, b) => weft.where(condition, a as Tensor, b as Tensor), [draw([3, 4]), draw([3, 1])]);
   });
   it('of gelu, twice', () =>
-    checkGradients((x) => weft.grad((x as Tensor).gelu().sum(), [x as Tensor])[0]?.add(weft.grad((x as Tensor).gelu({ approximate: 'tanh' }).sum(), [x as Tensor])[0] as Tensor) as Tensor, [draw([7])]));
+    checkGradients(
+      (x) =>
+        weft
+          .grad((x as Tensor).gelu().sum(), [x as Tensor])[0]
+          ?.add(weft.grad((x as Tensor).gelu({ approximate: 'tanh' }).sum(), [x as Tensor])[0] as Tensor) as Tensor,
+      [draw([7])],
+    ));
 });
 
 describe('broadcasting', () => {
   it.for([
     [[], [3]],
     [[1], [2, 3]],
-    [[3, 1, 5], [4, 1]],
-    [[2, 1, 1, 3], [1, 5, 4, 1]],
+    [
+      [3, 1, 5],
+      [4, 1],
+    ],
+    [
+      [2, 1, 1, 3],
+      [1, 5, 4, 1],
+    ],
     [[64], [65, 64]],
-    [[33, 1], [33, 31]],
+    [
+      [33, 1],
+      [33, 31],
+    ],
   ])('[%j] with [%j]', async ([a, b]) => {
     const f = choose(Object.values(arithmetic).slice(0, 3));
     await checkGradients((x, y) => f(x as Tensor, y as Tensor), [draw(a as number[]), draw(b as number[])]);

@@ -18,7 +18,9 @@ describe('embedding', async () => {
     { ids: [65], V: 3, E: 33 },
     { ids: [2, 129], V: 257, E: 8 },
   ])('$ids ids of a [$V, $E] table', async ({ ids, V, E }) => {
-    await checkGradients((weight) => embedding(drawIds(ids, V), weight as Tensor), [draw([V, E])], { finite: V * E <= 64 });
+    await checkGradients((weight) => embedding(drawIds(ids, V), weight as Tensor), [draw([V, E])], {
+      finite: V * E <= 64,
+    });
   });
 
   it('adds up the gradients of an id that comes often', () => {

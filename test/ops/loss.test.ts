@@ -1,5 +1,13 @@
 import { describe, it } from 'vitest';
-import { crossEntropy, type CrossEntropyOptions, huberLoss, l1Loss, mseLoss, type Tensor, tensor } from '../../src/index.ts';
+import {
+  type CrossEntropyOptions,
+  crossEntropy,
+  huberLoss,
+  l1Loss,
+  mseLoss,
+  type Tensor,
+  tensor,
+} from '../../src/index.ts';
 import { check, checkFused, checkGradients } from '../support/check.ts';
 import { draw, drawIds } from '../support/draw.ts';
 import { useGpu } from '../support/gpu.ts';
@@ -24,21 +32,31 @@ describe('losses', async () => {
     [65, 65],
     [5, 257],
     [2, 1500],
-  ])('crossEntropy of [%i, %i] logits', async ([rows, V]) => {
+  ] as const)('crossEntropy of [%i, %i] logits', async ([rows, V]) => {
     const targets = drawIds([rows], V);
-    await checkGradients((logits) => crossEntropy(logits as Tensor, targets, { labelSmoothing: 0.1 }), [draw([rows, V], -5, 5)], { finite: rows * V <= 64 });
+    await checkGradients(
+      (logits) => crossEntropy(logits as Tensor, targets, { labelSmoothing: 0.1 }),
+      [draw([rows, V], -5, 5)],
+      { finite: rows * V <= 64 },
+    );
   });
 
   it('crossEntropy leaves out what is to be ignored, all of it too', async () => {
     const targets = tensor(Int32Array.of(2, -1, 0, -1));
     for (const reduction of ['mean', 'sum', 'none'] as const) {
-      await checkGradients((logits) => crossEntropy(logits as Tensor, targets, { ignoreIndex: -1, reduction }), [draw([4, 5])]);
+      await checkGradients(
+        (logits) => crossEntropy(logits as Tensor, targets, { ignoreIndex: -1, reduction }),
+        [draw([4, 5])],
+      );
     }
     await check(crossEntropy(draw([2, 3]), tensor(Int32Array.of(-100, -100))));
   });
 
   it('crossEntropy takes ids of either kind, and logits of any size', async () => {
-    await check(crossEntropy(draw([2, 3, 7], -3000, 3000), drawIds([2, 3], 7, 'u32')), crossEntropy(draw([7]), tensor(3, { dtype: 'i32' })));
+    await check(
+      crossEntropy(draw([2, 3, 7], -3000, 3000), drawIds([2, 3], 7, 'u32')),
+      crossEntropy(draw([7]), tensor(3, { dtype: 'i32' })),
+    );
   });
 
   it('crossEntropy is what its definition in plain ops gives', async () => {
@@ -47,6 +65,7 @@ describe('losses', async () => {
   });
 
   it('of differences have the gradients that differences show', async () => {
-    for (const f of [mseLoss, l1Loss, huberLoss]) await checkGradients((x, y) => f(x as Tensor, y as Tensor), [draw([3, 4], 0.1, 0.9), draw([4], 1.2, 2.5)]);
+    for (const f of [mseLoss, l1Loss, huberLoss])
+      await checkGradients((x, y) => f(x as Tensor, y as Tensor), [draw([3, 4], 0.1, 0.9), draw([4], 1.2, 2.5)]);
   });
 });

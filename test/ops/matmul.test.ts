@@ -32,13 +32,14 @@ describe('matmul', async () => {
     [255, 16, 255],
     [1, 64, 64],
     [64, 1, 64],
-  ])('[%i, %i] · [.., %i], plain and with either side transposed', async ([M, K, N]) => {
+  ] as const)('[%i, %i] · [.., %i], plain and with either side transposed', async ([M, K, N]) => {
     const [a, b] = [draw([M, K]), draw([K, N])];
     const [at, bt] = [draw([K, M]).transpose(), draw([N, K]).transpose()];
     await check(matmul(a, b), matmul(a, bt), matmul(at, b), matmul(at, bt));
   });
 
-  it('sums long rows', () => check(matmul(draw([3, 2100]), draw([2100, 5])), matmul(draw([40, 1025]), draw([1025, 33]))));
+  it('sums long rows', () =>
+    check(matmul(draw([3, 2100]), draw([2100, 5])), matmul(draw([40, 1025]), draw([1025, 33]))));
 
   it.for([
     { name: 'matrices', a: [3, 5], b: [5, 2] },
@@ -48,11 +49,17 @@ describe('matmul', async () => {
     { name: 'two broadcast batch dimensions', a: [2, 1, 3, 5], b: [3, 5, 4] },
     { name: 'three batch dimensions', a: [2, 1, 2, 3, 5], b: [2, 1, 5, 4] },
     { name: 'vectors', a: [5], b: [5] },
-  ])('has the gradients that differences show: $name', ({ a, b }) => checkGradients((x, y) => matmul(x as Tensor, y as Tensor), [draw(a), draw(b)]));
+  ])('has the gradients that differences show: $name', ({ a, b }) =>
+    checkGradients((x, y) => matmul(x as Tensor, y as Tensor), [draw(a), draw(b)]),
+  );
 
   it('takes an activation, a bias and a residual into its kernel', async () => {
     const [x, w, bias, residual] = [draw([33, 20]), draw([20, 17]), draw([17]), draw([33, 17])];
-    await check(matmul(x, w).add(bias).gelu({ approximate: 'tanh' }), matmul(x, w).add(bias).add(residual), matmul(x, w).relu());
+    await check(
+      matmul(x, w).add(bias).gelu({ approximate: 'tanh' }),
+      matmul(x, w).add(bias).add(residual),
+      matmul(x, w).relu(),
+    );
   });
 
   it('keeps what lies before the activation where something else reads it', async () => {

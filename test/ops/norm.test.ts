@@ -24,7 +24,7 @@ describe('layerNorm and rmsNorm', async () => {
     [1, 255],
     [5, 257],
     [2, 1028],
-  ])('[%i, %i]', async ([rows, E]) => {
+  ] as const)('[%i, %i]', async ([rows, E]) => {
     const inputs = [draw([rows, E]), draw([E]), draw([E])];
     const finite = rows * E <= 64;
     await checkGradients((x, w, b) => layerNorm(x as Tensor, w as Tensor, b as Tensor), inputs, { finite });
@@ -34,7 +34,10 @@ describe('layerNorm and rmsNorm', async () => {
   it('have the gradients that differences show, with and without weight and bias', async () => {
     await checkGradients((x) => [layerNorm(x as Tensor), rmsNorm(x as Tensor)], [draw([2, 3, 5])]);
     await checkGradients((x, w) => layerNorm(x as Tensor, w as Tensor, null, { eps: 0.1 }), [draw([4, 5]), draw([5])]);
-    await checkGradients((x, w, b) => layerNorm(x as Tensor, w as Tensor, b as Tensor), [draw([4, 6]), draw([6]), draw([6])]);
+    await checkGradients(
+      (x, w, b) => layerNorm(x as Tensor, w as Tensor, b as Tensor),
+      [draw([4, 6]), draw([6]), draw([6])],
+    );
     await checkGradients((x, w) => rmsNorm(x as Tensor, w as Tensor), [draw([4, 6]), draw([6])]);
   });
 

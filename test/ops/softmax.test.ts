@@ -24,7 +24,9 @@ describe.for([
     { shape: [2, 1, 257], axis: -1 },
     { shape: [2, 1030], axis: 1 },
   ])('$shape along $axis', async ({ shape, axis }) => {
-    await checkGradients((x) => f(x as Tensor, axis), [draw(shape, -5, 5)], { finite: shape.reduce((a, b) => a * b) <= 64 });
+    await checkGradients((x) => f(x as Tensor, axis), [draw(shape, -5, 5)], {
+      finite: shape.reduce((a, b) => a * b) <= 64,
+    });
   });
 
   it('does not overflow', () => check(f(draw([3, 7], -3000, 3000)), f(draw([3, 7], 1e30, 2e30))));

@@ -1,5 +1,20 @@
 import { describe, expect, it } from 'vitest';
-import { at, concat, expand, flip, pad, permute, reshape, slice, split, squeeze, stack, type Tensor, transpose, unsqueeze } from '../../src/index.ts';
+import {
+  at,
+  concat,
+  expand,
+  flip,
+  pad,
+  permute,
+  reshape,
+  slice,
+  split,
+  squeeze,
+  stack,
+  type Tensor,
+  transpose,
+  unsqueeze,
+} from '../../src/index.ts';
 import { check, checkGradients } from '../support/check.ts';
 import { draw } from '../support/draw.ts';
 import { useGpu } from '../support/gpu.ts';
@@ -19,11 +34,22 @@ describe('views and joins agree with PyTorch', async () => {
         case 'reshape':
           return { y: reshape(x, list('shape')) };
         case 'slice':
-          return { y: slice(x, list('start').map((start, i) => [start, list('stop')[i], list('step')[i]])) };
+          return {
+            y: slice(
+              x,
+              list('start').map((start, i) => [start, list('stop')[i], list('step')[i]]),
+            ),
+          };
         case 'flip':
           return { y: flip(x, list('axes')) };
         case 'pad':
-          return { y: pad(x, list('before').map((before, i) => [before, list('after')[i] as number]), options.value as number) };
+          return {
+            y: pad(
+              x,
+              list('before').map((before, i) => [before, list('after')[i] as number]),
+              options.value as number,
+            ),
+          };
         case 'expand':
           return { y: expand(x, list('shape')) };
         case 'split': {
@@ -49,30 +75,65 @@ describe('views and joins', () => {
           permute(y, [2, 0, 1]),
           reshape(y, [4, -1]),
           slice(y, [null, [1], [-3, -1]]),
-          slice(y, [[0, 2, 2], [0, 3, 2], [1, 4, 3]]),
+          slice(y, [
+            [0, 2, 2],
+            [0, 3, 2],
+            [1, 4, 3],
+          ]),
           flip(y, [0, 2]),
           expand(unsqueeze(y, 0), [2, -1, -1, -1]),
           at(y, -1, 1),
           squeeze(unsqueeze(y, 2)),
-          pad(y, [[1, 0], [0, 2], [0, 0]], 3),
+          pad(
+            y,
+            [
+              [1, 0],
+              [0, 2],
+              [0, 0],
+            ],
+            3,
+          ),
           transpose(y, 0, 2),
           ...split(y, [1, 3], 2),
         ].map((view) => view.mul(2));
       },
       [x],
     );
-    await checkGradients((a, b) => [concat([a as Tensor, b as Tensor, a as Tensor], 1), stack([a as Tensor, a as Tensor])], [draw([2, 3]), draw([2, 1])]);
+    await checkGradients(
+      (a, b) => [concat([a as Tensor, b as Tensor, a as Tensor], 1), stack([a as Tensor, a as Tensor])],
+      [draw([2, 3]), draw([2, 1])],
+    );
   });
 
   it('of views', async () => {
     const x = draw([6, 5, 8]);
     const view = flip(slice(permute(x, [2, 0, 1]), [[1, 7, 2], null, [1]]), 1);
-    await check(view, view.reshape([-1]), reshape(view, [9, 8]).add(1), view.sum(1), expand(view.at(0), [4, 6, 4]).mul(2), pad(view, [[1, 1], [0, 0], [2, 0]]), stack([view, view], 2));
+    await check(
+      view,
+      view.reshape([-1]),
+      reshape(view, [9, 8]).add(1),
+      view.sum(1),
+      expand(view.at(0), [4, 6, 4]).mul(2),
+      pad(view, [
+        [1, 1],
+        [0, 0],
+        [2, 0],
+      ]),
+      stack([view, view], 2),
+    );
   });
 
-  it('join more tensors than a kernel has bindings', () => check(concat(Array.from({ length: 20 }, (_, i) => draw([3, i + 1])), 1), stack(Array.from({ length: 9 }, () => draw([5])))));
+  it('join more tensors than a kernel has bindings', () =>
+    check(
+      concat(
+        Array.from({ length: 20 }, (_, i) => draw([3, i + 1])),
+        1,
+      ),
+      stack(Array.from({ length: 9 }, () => draw([5]))),
+    ));
 
-  it('join booleans and integers', () => check(concat([draw([3]).greater(0), draw([2]).less(0)]), concat([draw([3]).cast('i32'), draw([2]).cast('i32')])));
+  it('join booleans and integers', () =>
+    check(concat([draw([3]).greater(0), draw([2]).less(0)]), concat([draw([3]).cast('i32'), draw([2]).cast('i32')])));
 
   it('cost nothing where parts are put back together', async () => {
     const x = draw([4, 12]);
@@ -82,7 +143,12 @@ describe('views and joins', () => {
   it('give the tensor itself where nothing changes', () => {
     const x = draw([2, 3]);
     expect(reshape(x, [2, 3])).toBe(x);
-    expect(pad(x, [[0, 0], [0, 0]])).toBe(x);
+    expect(
+      pad(x, [
+        [0, 0],
+        [0, 0],
+      ]),
+    ).toBe(x);
     expect(concat([x])).toBe(x);
   });
 });

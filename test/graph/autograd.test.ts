@@ -109,7 +109,8 @@ describe('gradients of gradients pass through fused kernels', () => {
   }
 
   test('softmax', () => check((x) => sum(softmax(x).square()), [3, 5]));
-  test('layer norm', () => check((x) => sum(layerNorm(x, tensor([1, 2, 3, 4, 5]), tensor([0, 1, 0, 1, 0])).tanh().square()), [3, 5]));
+  // The rows are spread out: where they hardly vary, higher derivatives grow without bound.
+  test('layer norm', () => check((x) => sum(layerNorm(x.add(tensor([-12, -6, 0, 6, 12])), tensor([1, 2, 3, 4, 5]), tensor([0, 1, 0, 1, 0])).tanh().square()), [3, 5]));
   test('cross-entropy', () => check((x) => crossEntropy(x, tensor(new Int32Array([1, 0, 4])), { labelSmoothing: 0.1 }), [3, 5]));
   test('attention', () => check((x) => sum(scaledDotProductAttention(x, x, x, { causal: true }).square()), [1, 2, 3, 4]));
 

@@ -2,17 +2,21 @@
  * weft trains and runs sequence models on WebGPU. Start with `await init()`, make tensors with `tensor`, `randn` or
  * `parameter`, call ops as functions or methods, and wrap a training step in `compile`.
  */
+
+export type { PlanSummary } from './compile/explain.ts';
 export * from './errors.ts';
+export { currentDevice, type Device, type InitOptions, init, type MemoryReport } from './gpu/device.ts';
+export { explain } from './gpu/explain.ts';
+export type { Plan } from './gpu/plan.ts';
+export { readAll } from './gpu/run.ts';
+export { type Compiled, type CompileOptions, compile } from './gpu/step.ts';
 export type { DType, HostArray } from './graph/dtype.ts';
-export { noGrad } from './graph/record.ts';
 export type { Attributes, Node, TensorType } from './graph/node.ts';
 export { familyCall, type OpDef } from './graph/op.ts';
-export { currentDevice, type Device, init, type InitOptions, type MemoryReport } from './gpu/device.ts';
-export type { PlanSummary } from './compile/explain.ts';
-export { explain } from './gpu/explain.ts';
-export { readAll } from './gpu/run.ts';
-export type { Plan } from './gpu/plan.ts';
-export { compile, type Compiled, type CompileOptions } from './gpu/step.ts';
+export { noGrad } from './graph/record.ts';
+export * as io from './io/index.ts';
+export * as models from './models/index.ts';
+export * as nn from './nn/index.ts';
 export { type AttentionOptions, scaledDotProductAttention } from './ops/attention.ts';
 export { dynamic } from './ops/dynamic.ts';
 export * from './ops/elementwise.ts';
@@ -20,20 +24,17 @@ export { embedding } from './ops/embedding.ts';
 export { grad, valueAndGrad } from './ops/gradient.ts';
 export { cumsum, gather, iota, oneHot, scatterAdd, topK, tril, triu } from './ops/indexing.ts';
 export { concat, pad, split, stack } from './ops/join.ts';
-export { crossEntropy, type CrossEntropyOptions, huberLoss, l1Loss, mseLoss } from './ops/loss.ts';
+export { type CrossEntropyOptions, crossEntropy, huberLoss, l1Loss, mseLoss } from './ops/loss.ts';
 export { lstm, lstmCell } from './ops/lstm.ts';
 export { matmul } from './ops/matmul.ts';
 export { layerNorm, rmsNorm } from './ops/norm.ts';
 export { dropout, rand, randn, uniform } from './ops/random.ts';
 export { argMax, argMin, logSumExp, max, mean, min, type ReduceOptions, sum, sumSquares } from './ops/reduce.ts';
-export { categorical, sample, type SampleOptions } from './ops/sampling.ts';
-export { scan, type ScanStep } from './ops/scan.ts';
+export { categorical, type SampleOptions, sample } from './ops/sampling.ts';
+export { type ScanStep, scan } from './ops/scan.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
 export { at, expand, flip, permute, reshape, slice, squeeze, transpose, unsqueeze } from './ops/view.ts';
+export * as optim from './optim/index.ts';
 export { manualSeed } from './random.ts';
 export { arange, type NestedArray, Parameter, parameter, Tensor, tensor } from './tensor.ts';
-export * as io from './io/index.ts';
-export * as models from './models/index.ts';
-export * as nn from './nn/index.ts';
-export * as optim from './optim/index.ts';
 export * as text from './text/index.ts';

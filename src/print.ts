@@ -6,14 +6,20 @@ const shown = 3;
 
 /** Shape, type and values as text; long dimensions are cut in the middle. */
 export function formatTensor(data: HostArray, shape: Shape, dtype: DType): string {
-  const number = (value: number) => (dtype === 'bool' ? String(value !== 0) : dtype === 'f32' && !Number.isInteger(value) ? value.toPrecision(5) : String(value));
+  const number = (value: number) =>
+    dtype === 'bool'
+      ? String(value !== 0)
+      : dtype === 'f32' && !Number.isInteger(value)
+        ? value.toPrecision(5)
+        : String(value);
   const cells = [...data.slice(0, 1000)].map((value) => number(value).length);
   const width = Math.max(1, ...cells);
   const render = (dimension: number, offset: number, indent: string): string => {
     if (dimension === shape.length) return number(data[offset] as number).padStart(width);
     const extent = shape[dimension] as number;
     const stride = sizeOf(shape.slice(dimension + 1));
-    const positions = extent > 2 * shown + 1 ? [...range(0, shown), null, ...range(extent - shown, extent)] : range(0, extent);
+    const positions =
+      extent > 2 * shown + 1 ? [...range(0, shown), null, ...range(extent - shown, extent)] : range(0, extent);
     const last = dimension === shape.length - 1;
     const parts = positions.map((i) => (i === null ? '…' : render(dimension + 1, offset + i * stride, `${indent} `)));
     return `[${parts.join(last ? ', ' : `,\n${indent} `)}]`;

@@ -1,20 +1,20 @@
 import { DTypeError, ShapeError, UnsupportedError, ValueError } from './errors.ts';
+import { provideTensorTools } from './gpu/arguments.ts';
 import type { Storage } from './gpu/buffers.ts';
 import type { Device } from './gpu/device.ts';
 import { flushIfLong, readAll } from './gpu/run.ts';
-import { provideTensorTools } from './gpu/arguments.ts';
 import { type DType, dtypes, type HostArray, hostArray } from './graph/dtype.ts';
 import { leaf, versionOp } from './graph/leaf.ts';
 import type { Node, TensorType } from './graph/node.ts';
 import { applyOne, currentTrace, provideTensor, withTrace } from './graph/record.ts';
 import { checkShape, formatShape, type Shape, sizeOf } from './graph/shape.ts';
 import { markVersion, State, stateOf } from './graph/state.ts';
-import { dropout } from './ops/random.ts';
-import { backward } from './ops/gradient.ts';
 import * as elementwise from './ops/elementwise.ts';
+import { backward } from './ops/gradient.ts';
 import * as indexing from './ops/indexing.ts';
 import * as join from './ops/join.ts';
 import { matmul } from './ops/matmul.ts';
+import { dropout } from './ops/random.ts';
 import * as reduce from './ops/reduce.ts';
 import * as rows from './ops/softmax.ts';
 import * as view from './ops/view.ts';
@@ -78,11 +78,20 @@ export class Tensor implements TensorType {
   /** Where the value lies on `device`; uploads host values. */
   storageOn(device: Device): Storage {
     if (this.#storage) {
-      if (this.device !== device) throw new UnsupportedError('[device] a tensor of another device is used; read its values and make a tensor of them on this one');
+      if (this.device !== device)
+        throw new UnsupportedError(
+          '[device] a tensor of another device is used; read its values and make a tensor of them on this one',
+        );
       return this.#storage;
     }
-    if (!this.host) throw new UnsupportedError(`[tensor] ${this.node.op.name} ${formatShape(this.shape)} is used before it is computed`);
-    const storage = device.buffers.allocate(this.host.byteLength, `weft ${this.node.op.name} ${formatShape(this.shape)}`);
+    if (!this.host)
+      throw new UnsupportedError(
+        `[tensor] ${this.node.op.name} ${formatShape(this.shape)} is used before it is computed`,
+      );
+    const storage = device.buffers.allocate(
+      this.host.byteLength,
+      `weft ${this.node.op.name} ${formatShape(this.shape)}`,
+    );
     device.gpu.queue.writeBuffer(storage.buffer, storage.offset, this.host);
     this.settle(device, storage);
     // Steps write new versions of a state over the old one; the host's copy would be stale then.
@@ -97,7 +106,8 @@ export class Tensor implements TensorType {
     this.device = device;
     this.#storage = storage;
     // A version of a state is a leaf: without this, each step's state would keep the graph of all steps before.
-    if (stateOf(this) && this.node.op.lowering.kind !== 'leaf') this.node = withTrace(null, () => leaf('constant', this)).node;
+    if (stateOf(this) && this.node.op.lowering.kind !== 'leaf')
+      this.node = withTrace(null, () => leaf('constant', this)).node;
   }
 
   /** Puts other memory with the same value in place of the tensor's; the old memory is the caller's. */
@@ -131,7 +141,10 @@ export class Tensor implements TensorType {
 
   /** The element of a tensor that has one. */
   async item(): Promise<number> {
-    if (this.size !== 1) throw new ShapeError(`[item] needs a tensor of one element, got ${formatShape(this.shape)}; use data() or array()`);
+    if (this.size !== 1)
+      throw new ShapeError(
+        `[item] needs a tensor of one element, got ${formatShape(this.shape)}; use data() or array()`,
+      );
     return (await this.data())[0] as number;
   }
 
@@ -164,77 +177,215 @@ export class Tensor implements TensorType {
 
   // ── ops: each is documented at the function of its name ────────────────────────────────────────────────────────────
 
-  add(other: Operand): Tensor { return elementwise.add(this, other); }
-  sub(other: Operand): Tensor { return elementwise.sub(this, other); }
-  mul(other: Operand): Tensor { return elementwise.mul(this, other); }
-  div(other: Operand): Tensor { return elementwise.div(this, other); }
-  pow(other: Operand): Tensor { return elementwise.pow(this, other); }
-  maximum(other: Operand): Tensor { return elementwise.maximum(this, other); }
-  minimum(other: Operand): Tensor { return elementwise.minimum(this, other); }
-  equal(other: Operand): Tensor { return elementwise.equal(this, other); }
-  notEqual(other: Operand): Tensor { return elementwise.notEqual(this, other); }
-  less(other: Operand): Tensor { return elementwise.less(this, other); }
-  lessEqual(other: Operand): Tensor { return elementwise.lessEqual(this, other); }
-  greater(other: Operand): Tensor { return elementwise.greater(this, other); }
-  greaterEqual(other: Operand): Tensor { return elementwise.greaterEqual(this, other); }
-  and(other: Tensor): Tensor { return elementwise.and(this, other); }
-  or(other: Tensor): Tensor { return elementwise.or(this, other); }
-  not(): Tensor { return elementwise.not(this); }
-  neg(): Tensor { return elementwise.neg(this); }
-  abs(): Tensor { return elementwise.abs(this); }
-  sign(): Tensor { return elementwise.sign(this); }
-  floor(): Tensor { return elementwise.floor(this); }
-  exp(): Tensor { return elementwise.exp(this); }
-  log(): Tensor { return elementwise.log(this); }
-  sqrt(): Tensor { return elementwise.sqrt(this); }
-  rsqrt(): Tensor { return elementwise.rsqrt(this); }
-  reciprocal(): Tensor { return elementwise.reciprocal(this); }
-  square(): Tensor { return elementwise.square(this); }
-  sin(): Tensor { return elementwise.sin(this); }
-  cos(): Tensor { return elementwise.cos(this); }
-  tanh(): Tensor { return elementwise.tanh(this); }
-  sigmoid(): Tensor { return elementwise.sigmoid(this); }
-  erf(): Tensor { return elementwise.erf(this); }
-  relu(): Tensor { return elementwise.relu(this); }
-  leakyRelu(options?: { slope?: number }): Tensor { return elementwise.leakyRelu(this, options); }
-  elu(options?: { alpha?: number }): Tensor { return elementwise.elu(this, options); }
-  gelu(options?: { approximate?: 'none' | 'tanh' }): Tensor { return elementwise.gelu(this, options); }
-  silu(): Tensor { return elementwise.silu(this); }
-  softplus(): Tensor { return elementwise.softplus(this); }
-  clamp(min: number, max: number): Tensor { return elementwise.clamp(this, min, max); }
-  cast(dtype: DType): Tensor { return elementwise.cast(this, dtype); }
+  add(other: Operand): Tensor {
+    return elementwise.add(this, other);
+  }
+  sub(other: Operand): Tensor {
+    return elementwise.sub(this, other);
+  }
+  mul(other: Operand): Tensor {
+    return elementwise.mul(this, other);
+  }
+  div(other: Operand): Tensor {
+    return elementwise.div(this, other);
+  }
+  pow(other: Operand): Tensor {
+    return elementwise.pow(this, other);
+  }
+  maximum(other: Operand): Tensor {
+    return elementwise.maximum(this, other);
+  }
+  minimum(other: Operand): Tensor {
+    return elementwise.minimum(this, other);
+  }
+  equal(other: Operand): Tensor {
+    return elementwise.equal(this, other);
+  }
+  notEqual(other: Operand): Tensor {
+    return elementwise.notEqual(this, other);
+  }
+  less(other: Operand): Tensor {
+    return elementwise.less(this, other);
+  }
+  lessEqual(other: Operand): Tensor {
+    return elementwise.lessEqual(this, other);
+  }
+  greater(other: Operand): Tensor {
+    return elementwise.greater(this, other);
+  }
+  greaterEqual(other: Operand): Tensor {
+    return elementwise.greaterEqual(this, other);
+  }
+  and(other: Tensor): Tensor {
+    return elementwise.and(this, other);
+  }
+  or(other: Tensor): Tensor {
+    return elementwise.or(this, other);
+  }
+  not(): Tensor {
+    return elementwise.not(this);
+  }
+  neg(): Tensor {
+    return elementwise.neg(this);
+  }
+  abs(): Tensor {
+    return elementwise.abs(this);
+  }
+  sign(): Tensor {
+    return elementwise.sign(this);
+  }
+  floor(): Tensor {
+    return elementwise.floor(this);
+  }
+  exp(): Tensor {
+    return elementwise.exp(this);
+  }
+  log(): Tensor {
+    return elementwise.log(this);
+  }
+  sqrt(): Tensor {
+    return elementwise.sqrt(this);
+  }
+  rsqrt(): Tensor {
+    return elementwise.rsqrt(this);
+  }
+  reciprocal(): Tensor {
+    return elementwise.reciprocal(this);
+  }
+  square(): Tensor {
+    return elementwise.square(this);
+  }
+  sin(): Tensor {
+    return elementwise.sin(this);
+  }
+  cos(): Tensor {
+    return elementwise.cos(this);
+  }
+  tanh(): Tensor {
+    return elementwise.tanh(this);
+  }
+  sigmoid(): Tensor {
+    return elementwise.sigmoid(this);
+  }
+  erf(): Tensor {
+    return elementwise.erf(this);
+  }
+  relu(): Tensor {
+    return elementwise.relu(this);
+  }
+  leakyRelu(options?: { slope?: number }): Tensor {
+    return elementwise.leakyRelu(this, options);
+  }
+  elu(options?: { alpha?: number }): Tensor {
+    return elementwise.elu(this, options);
+  }
+  gelu(options?: { approximate?: 'none' | 'tanh' }): Tensor {
+    return elementwise.gelu(this, options);
+  }
+  silu(): Tensor {
+    return elementwise.silu(this);
+  }
+  softplus(): Tensor {
+    return elementwise.softplus(this);
+  }
+  clamp(min: number, max: number): Tensor {
+    return elementwise.clamp(this, min, max);
+  }
+  cast(dtype: DType): Tensor {
+    return elementwise.cast(this, dtype);
+  }
 
-  reshape(shape: Shape): Tensor { return view.reshape(this, shape); }
-  permute(order: readonly number[]): Tensor { return view.permute(this, order); }
-  transpose(a?: number, b?: number): Tensor { return view.transpose(this, a, b); }
-  slice(ranges: Parameters<typeof view.slice>[1]): Tensor { return view.slice(this, ranges); }
-  at(index: number, axis?: number): Tensor { return view.at(this, index, axis); }
-  expand(shape: Shape): Tensor { return view.expand(this, shape); }
-  flip(axes?: number | readonly number[]): Tensor { return view.flip(this, axes); }
-  squeeze(axes?: number | readonly number[]): Tensor { return view.squeeze(this, axes); }
-  unsqueeze(axis: number): Tensor { return view.unsqueeze(this, axis); }
-  detach(): Tensor { return view.detach(this); }
-  pad(widths: readonly (readonly [number, number])[], value?: number): Tensor { return join.pad(this, widths, value); }
-  split(extents: number | readonly number[], axis?: number): Tensor[] { return join.split(this, extents, axis); }
+  reshape(shape: Shape): Tensor {
+    return view.reshape(this, shape);
+  }
+  permute(order: readonly number[]): Tensor {
+    return view.permute(this, order);
+  }
+  transpose(a?: number, b?: number): Tensor {
+    return view.transpose(this, a, b);
+  }
+  slice(ranges: Parameters<typeof view.slice>[1]): Tensor {
+    return view.slice(this, ranges);
+  }
+  at(index: number, axis?: number): Tensor {
+    return view.at(this, index, axis);
+  }
+  expand(shape: Shape): Tensor {
+    return view.expand(this, shape);
+  }
+  flip(axes?: number | readonly number[]): Tensor {
+    return view.flip(this, axes);
+  }
+  squeeze(axes?: number | readonly number[]): Tensor {
+    return view.squeeze(this, axes);
+  }
+  unsqueeze(axis: number): Tensor {
+    return view.unsqueeze(this, axis);
+  }
+  detach(): Tensor {
+    return view.detach(this);
+  }
+  pad(widths: readonly (readonly [number, number])[], value?: number): Tensor {
+    return join.pad(this, widths, value);
+  }
+  split(extents: number | readonly number[], axis?: number): Tensor[] {
+    return join.split(this, extents, axis);
+  }
 
-  sum(axes?: number | readonly number[] | null, options?: reduce.ReduceOptions): Tensor { return reduce.sum(this, axes, options); }
-  mean(axes?: number | readonly number[] | null, options?: reduce.ReduceOptions): Tensor { return reduce.mean(this, axes, options); }
-  max(axes?: number | readonly number[] | null, options?: reduce.ReduceOptions): Tensor { return reduce.max(this, axes, options); }
-  min(axes?: number | readonly number[] | null, options?: reduce.ReduceOptions): Tensor { return reduce.min(this, axes, options); }
-  logSumExp(axes?: number | readonly number[] | null, options?: reduce.ReduceOptions): Tensor { return reduce.logSumExp(this, axes, options); }
-  argMax(axis?: number, options?: reduce.ReduceOptions): Tensor { return reduce.argMax(this, axis, options); }
-  argMin(axis?: number, options?: reduce.ReduceOptions): Tensor { return reduce.argMin(this, axis, options); }
-  softmax(axis?: number): Tensor { return rows.softmax(this, axis); }
-  logSoftmax(axis?: number): Tensor { return rows.logSoftmax(this, axis); }
-  cumsum(axis: number, options?: { reverse?: boolean }): Tensor { return indexing.cumsum(this, axis, options); }
-  gather(index: Tensor, axis: number): Tensor { return indexing.gather(this, index, axis); }
-  scatterAdd(index: Tensor, source: Tensor, axis: number): Tensor { return indexing.scatterAdd(this, index, source, axis); }
-  topK(k: number, options?: { largest?: boolean }): { values: Tensor; indices: Tensor } { return indexing.topK(this, k, options); }
-  oneHot(classes: number): Tensor { return indexing.oneHot(this, classes); }
-  tril(diagonal?: number): Tensor { return indexing.tril(this, diagonal); }
-  triu(diagonal?: number): Tensor { return indexing.triu(this, diagonal); }
-  matmul(other: Tensor): Tensor { return matmul(this, other); }
-  dropout(probability: number): Tensor { return dropout(this, probability); }
+  sum(axes?: number | readonly number[] | null, options?: reduce.ReduceOptions): Tensor {
+    return reduce.sum(this, axes, options);
+  }
+  mean(axes?: number | readonly number[] | null, options?: reduce.ReduceOptions): Tensor {
+    return reduce.mean(this, axes, options);
+  }
+  max(axes?: number | readonly number[] | null, options?: reduce.ReduceOptions): Tensor {
+    return reduce.max(this, axes, options);
+  }
+  min(axes?: number | readonly number[] | null, options?: reduce.ReduceOptions): Tensor {
+    return reduce.min(this, axes, options);
+  }
+  logSumExp(axes?: number | readonly number[] | null, options?: reduce.ReduceOptions): Tensor {
+    return reduce.logSumExp(this, axes, options);
+  }
+  argMax(axis?: number, options?: reduce.ReduceOptions): Tensor {
+    return reduce.argMax(this, axis, options);
+  }
+  argMin(axis?: number, options?: reduce.ReduceOptions): Tensor {
+    return reduce.argMin(this, axis, options);
+  }
+  softmax(axis?: number): Tensor {
+    return rows.softmax(this, axis);
+  }
+  logSoftmax(axis?: number): Tensor {
+    return rows.logSoftmax(this, axis);
+  }
+  cumsum(axis: number, options?: { reverse?: boolean }): Tensor {
+    return indexing.cumsum(this, axis, options);
+  }
+  gather(index: Tensor, axis: number): Tensor {
+    return indexing.gather(this, index, axis);
+  }
+  scatterAdd(index: Tensor, source: Tensor, axis: number): Tensor {
+    return indexing.scatterAdd(this, index, source, axis);
+  }
+  topK(k: number, options?: { largest?: boolean }): { values: Tensor; indices: Tensor } {
+    return indexing.topK(this, k, options);
+  }
+  oneHot(classes: number): Tensor {
+    return indexing.oneHot(this, classes);
+  }
+  tril(diagonal?: number): Tensor {
+    return indexing.tril(this, diagonal);
+  }
+  triu(diagonal?: number): Tensor {
+    return indexing.triu(this, diagonal);
+  }
+  matmul(other: Tensor): Tensor {
+    return matmul(this, other);
+  }
+  dropout(probability: number): Tensor {
+    return dropout(this, probability);
+  }
 
   /** Adds the gradient of this scalar (or of its product with `seed`) to the `grad` of every parameter behind it. */
   backward(seed?: Tensor): void {
@@ -306,14 +457,36 @@ export function fromHost({ shape, dtype }: TensorType, data: HostArray): Tensor 
  * A tensor of the given values: a number, nested arrays (f32 unless `dtype` says otherwise; booleans give bool), or a
  * typed array, which keeps its kind and is copied.
  */
-export function tensor(values: number | boolean | NestedArray | HostArray | Float64Array, options: { shape?: Shape; dtype?: DType } = {}): Tensor {
-  const flat: (number | boolean)[] | ArrayLike<number> = ArrayBuffer.isView(values) ? (values as HostArray) : flatten(values as NestedArray);
-  const shape = checkShape('tensor', options.shape ?? (ArrayBuffer.isView(values) ? [flat.length] : shapeOf(values as NestedArray)));
-  if (sizeOf(shape) !== flat.length) throw new ShapeError(`[tensor] ${flat.length} values do not fill shape ${formatShape(shape)}, which has ${sizeOf(shape)} elements`);
-  const own: DType = values instanceof Int32Array ? 'i32' : values instanceof Uint32Array ? 'u32' : typeof flat[0] === 'boolean' ? 'bool' : 'f32';
+export function tensor(
+  values: number | boolean | NestedArray | HostArray | Float64Array,
+  options: { shape?: Shape; dtype?: DType } = {},
+): Tensor {
+  const flat: (number | boolean)[] | ArrayLike<number> = ArrayBuffer.isView(values)
+    ? (values as HostArray)
+    : flatten(values as NestedArray);
+  const shape = checkShape(
+    'tensor',
+    options.shape ?? (ArrayBuffer.isView(values) ? [flat.length] : shapeOf(values as NestedArray)),
+  );
+  if (sizeOf(shape) !== flat.length)
+    throw new ShapeError(
+      `[tensor] ${flat.length} values do not fill shape ${formatShape(shape)}, which has ${sizeOf(shape)} elements`,
+    );
+  const own: DType =
+    values instanceof Int32Array
+      ? 'i32'
+      : values instanceof Uint32Array
+        ? 'u32'
+        : typeof flat[0] === 'boolean'
+          ? 'bool'
+          : 'f32';
   const dtype = options.dtype ?? own;
-  if (!(dtype in dtypes)) throw new DTypeError(`[tensor] there is no dtype ${String(dtype)}; there are ${Object.keys(dtypes).join(', ')}`);
-  return fromHost({ shape: [...shape], dtype }, filled(dtype, flat.length, (i) => Number(flat[i])));
+  if (!(dtype in dtypes))
+    throw new DTypeError(`[tensor] there is no dtype ${String(dtype)}; there are ${Object.keys(dtypes).join(', ')}`);
+  return fromHost(
+    { shape: [...shape], dtype },
+    filled(dtype, flat.length, (i) => Number(flat[i])),
+  );
 }
 
 /** The numbers start, start + step, … below stop, one dimension. */
@@ -321,13 +494,19 @@ export function arange(start: number, stop?: number, step = 1, dtype: DType = 'i
   const [from, to] = stop === undefined ? [0, start] : [start, stop];
   const count = Math.ceil((to - from) / step);
   if (!(count >= 1)) throw new ValueError(`[arange] from ${from} to ${to} in steps of ${step} there are no numbers`);
-  return fromHost({ shape: [count], dtype }, filled(dtype, count, (i) => from + i * step));
+  return fromHost(
+    { shape: [count], dtype },
+    filled(dtype, count, (i) => from + i * step),
+  );
 }
 
 /** A parameter that starts with the value of `initial`. */
 export function parameter(initial: Tensor, name?: string): Parameter {
   if (initial.dtype !== 'f32') throw new DTypeError(`[parameter] must be f32, got ${initial.dtype}; use .cast('f32')`);
-  return new Parameter(initial.version.host ? fromHost(initial, initial.version.host) : elementwise.copy(initial), name);
+  return new Parameter(
+    initial.version.host ? fromHost(initial, initial.version.host) : elementwise.copy(initial),
+    name,
+  );
 }
 
 function filled(dtype: DType, length: number, value: (i: number) => number): HostArray {
@@ -347,7 +526,10 @@ function shapeOf(values: NestedArray): number[] {
   const inner = shapeOf(values[0] ?? 0);
   for (const value of values) {
     const other = shapeOf(value);
-    if (formatShape(other) !== formatShape(inner)) throw new ShapeError(`[tensor] ragged arrays: one row has shape ${formatShape(inner)}, another ${formatShape(other)}`);
+    if (formatShape(other) !== formatShape(inner))
+      throw new ShapeError(
+        `[tensor] ragged arrays: one row has shape ${formatShape(inner)}, another ${formatShape(other)}`,
+      );
   }
   return [values.length, ...inner];
 }

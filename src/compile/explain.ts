@@ -57,14 +57,20 @@ export function explainProgram(program: Program): string {
   const lines = [`${program.nodes.length} nodes`];
   const names = new Map(program.nodes.map((node, i) => [node, `%${i}`]));
   for (const [i, node] of program.nodes.entries()) {
-    const inputs = node.inputs.map((input) => names.get(input.node) ?? `${input.node.op.name}${formatShape(input.shape)}`).join(', ');
-    lines.push(`  %${i} = ${node.op.name}(${inputs}) → ${node.types.map(({ dtype, shape }) => `${dtype}${formatShape(shape)}`).join(', ')}`);
+    const inputs = node.inputs
+      .map((input) => names.get(input.node) ?? `${input.node.op.name}${formatShape(input.shape)}`)
+      .join(', ');
+    lines.push(
+      `  %${i} = ${node.op.name}(${inputs}) → ${node.types.map(({ dtype, shape }) => `${dtype}${formatShape(shape)}`).join(', ')}`,
+    );
   }
   const summary = summarise(program);
   lines.push(`${summary.dispatches} dispatches, ${summary.pipelines} pipelines, ${summary.copies} copies`);
   for (const [i, command] of program.commands.entries()) {
     if (command.kind === 'copy') {
-      lines.push(`  ${i}  copy (${command.label}) ${command.from.label} → ${command.to.label}, ${byteSize(command.from.type)} bytes`);
+      lines.push(
+        `  ${i}  copy (${command.label}) ${command.from.label} → ${command.to.label}, ${byteSize(command.from.type)} bytes`,
+      );
       continue;
     }
     const fused = command.fused.length > 0 ? `  fused: ${command.fused.join(' → ')}` : '';
@@ -76,6 +82,8 @@ export function explainProgram(program: Program): string {
     });
     lines.push(`        ${bindings.join(', ')}`);
   }
-  lines.push(`memory: ${summary.slabs.length} slabs, ${summary.peakBytes} bytes; live at once at most ${summary.lowerBoundBytes} bytes`);
+  lines.push(
+    `memory: ${summary.slabs.length} slabs, ${summary.peakBytes} bytes; live at once at most ${summary.lowerBoundBytes} bytes`,
+  );
   return lines.join('\n');
 }

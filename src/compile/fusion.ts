@@ -3,7 +3,17 @@ import type { ElementwiseLowering, KernelLowering } from '../graph/op.ts';
 import { sizeOf } from '../graph/shape.ts';
 import type { Argument, Chain, ChainStep } from '../kernels/elementwise.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
-import { type Access, broadcastAccess, coversDensely, type Lowered, type Operation, rootOf, takesTail, type Value, windowOf } from './ir.ts';
+import {
+  type Access,
+  broadcastAccess,
+  coversDensely,
+  type Lowered,
+  type Operation,
+  rootOf,
+  takesTail,
+  type Value,
+  windowOf,
+} from './ir.ts';
 
 /**
  * Which operations share a kernel. A group is a head (a hand-written kernel, or nothing) and a chain of elementwise
@@ -31,7 +41,12 @@ export function fuse(lowered: Lowered, profile: DeviceProfile): Group[] {
     if (group) group.members.push(operation);
     else {
       const first = operation.outputs[0] as Value;
-      group = { head: elementwise ? null : operation, members: elementwise ? [operation] : [], prologue: null, size: sizeOf(first.type.shape) };
+      group = {
+        head: elementwise ? null : operation,
+        members: elementwise ? [operation] : [],
+        prologue: null,
+        size: sizeOf(first.type.shape),
+      };
       groups.push(group);
     }
     for (const value of operation.outputs) groupOf.set(value, group);
@@ -45,7 +60,8 @@ function countConsumers(lowered: Lowered): Map<Value, number> {
   const counts = new Map<Value, number>();
   // Who reads a part reads the whole.
   const count = ({ value }: Access) => {
-    for (let read: Value | undefined = value; read; read = read.parent?.value) counts.set(read, (counts.get(read) ?? 0) + 1);
+    for (let read: Value | undefined = value; read; read = read.parent?.value)
+      counts.set(read, (counts.get(read) ?? 0) + 1);
   };
   for (const operation of lowered.operations) operation.inputs.forEach(count);
   lowered.roots.forEach(count);
@@ -61,7 +77,13 @@ function latestGroup(operation: Operation, groups: readonly Group[], groupOf: Re
   return latest < 0 ? null : (groups[latest] as Group);
 }
 
-function canJoin(group: Group, operation: Operation, groupOf: ReadonlyMap<Value, Group>, consumers: ReadonlyMap<Value, number>, profile: DeviceProfile): boolean {
+function canJoin(
+  group: Group,
+  operation: Operation,
+  groupOf: ReadonlyMap<Value, Group>,
+  consumers: ReadonlyMap<Value, number>,
+  profile: DeviceProfile,
+): boolean {
   if (group.head && !takesTail(group.head)) return false;
   if (sizeOf((operation.outputs[0] as Value).type.shape) !== group.size) return false;
   for (const [index, access] of operation.inputs.entries()) {
@@ -77,13 +99,22 @@ function canJoin(group: Group, operation: Operation, groupOf: ReadonlyMap<Value,
 }
 
 /** Elementwise groups that only this operation reads are computed where it is, in place of writing what it reads. */
-function mergeBranches(group: Group, operation: Operation, groups: Group[], groupOf: Map<Value, Group>, consumers: ReadonlyMap<Value, number>, profile: DeviceProfile): void {
+function mergeBranches(
+  group: Group,
+  operation: Operation,
+  groups: Group[],
+  groupOf: Map<Value, Group>,
+  consumers: ReadonlyMap<Value, number>,
+  profile: DeviceProfile,
+): void {
   for (const [index, { value }] of operation.inputs.entries()) {
     const branch = groupOf.get(value);
-    if (!branch || branch === group || branch.head || branch.size !== group.size || !readsSameElement(operation, index)) continue;
+    if (!branch || branch === group || branch.head || branch.size !== group.size || !readsSameElement(operation, index))
+      continue;
     const read = operation.inputs.filter((input) => input.value === value).length;
     const stored = storedValues(branch, consumers);
-    const onlyHere = stored.every((each) => each === value) && (consumers.get(value) ?? 0) === read + readsInside(branch, value);
+    const onlyHere =
+      stored.every((each) => each === value) && (consumers.get(value) ?? 0) === read + readsInside(branch, value);
     const merged = { ...group, members: [...branch.members, ...group.members] };
     if (!onlyHere || bindingCount(merged, consumers) > profile.storageBuffers) continue;
     group.members.unshift(...branch.members);
@@ -93,7 +124,10 @@ function mergeBranches(group: Group, operation: Operation, groups: Group[], grou
 }
 
 function readsInside(group: Group, value: Value): number {
-  return group.members.reduce((count, member) => count + member.inputs.filter((input) => input.value === value).length, 0);
+  return group.members.reduce(
+    (count, member) => count + member.inputs.filter((input) => input.value === value).length,
+    0,
+  );
 }
 
 function readsSameElement(operation: Operation, index: number): boolean {
@@ -108,15 +142,21 @@ function readsSameElement(operation: Operation, index: number): boolean {
 /** Values of the group that something outside it reads. */
 export function storedValues(group: Group, consumers: ReadonlyMap<Value, number>): Value[] {
   const inside = new Map<Value, number>();
-  for (const member of group.members) for (const { value } of member.inputs) inside.set(value, (inside.get(value) ?? 0) + 1);
-  const own = [...(group.head ? group.head.outputs.slice(0, 1) : []), ...group.members.flatMap((member) => member.outputs)];
+  for (const member of group.members)
+    for (const { value } of member.inputs) inside.set(value, (inside.get(value) ?? 0) + 1);
+  const own = [
+    ...(group.head ? group.head.outputs.slice(0, 1) : []),
+    ...group.members.flatMap((member) => member.outputs),
+  ];
   return own.filter((value) => (consumers.get(value) ?? 0) > (inside.get(value) ?? 0));
 }
 
 /** The values from outside that the chain reads, each once. */
 export function chainInputs(group: Group): Value[] {
   const own = new Set([...(group.head?.outputs ?? []), ...group.members.flatMap((member) => member.outputs)]);
-  const read = group.members.flatMap((member) => member.inputs.map(({ value }) => value)).filter((value) => !own.has(value) && value.constant === undefined);
+  const read = group.members
+    .flatMap((member) => member.inputs.map(({ value }) => value))
+    .filter((value) => !own.has(value) && value.constant === undefined);
   return [...new Set(read)];
 }
 
@@ -127,14 +167,20 @@ function bindingCount(group: Group, consumers: ReadonlyMap<Value, number>): numb
 }
 
 /** Elementwise groups with one result, read by one kernel that takes a prologue and by nothing else, move into that kernel. */
-function absorbPrologues(groups: Group[], groupOf: ReadonlyMap<Value, Group>, consumers: ReadonlyMap<Value, number>, profile: DeviceProfile): Group[] {
+function absorbPrologues(
+  groups: Group[],
+  groupOf: ReadonlyMap<Value, Group>,
+  consumers: ReadonlyMap<Value, number>,
+  profile: DeviceProfile,
+): Group[] {
   const absorbed = new Set<Group>();
   for (const group of groups) {
     const head = group.head;
     if (head?.kind !== 'kernel' || (head.node.op.lowering as KernelLowering).load !== true) continue;
     const access = head.inputs[0] as Access;
     const producer = groupOf.get(access.value);
-    if (!producer || producer.head || producer.prologue || absorbed.has(producer) || consumers.get(access.value) !== 1) continue;
+    if (!producer || producer.head || producer.prologue || absorbed.has(producer) || consumers.get(access.value) !== 1)
+      continue;
     const stored = storedValues(producer, consumers);
     if (stored.length !== 1 || access.value.type.dtype !== 'f32' || !coversDensely(access)) continue;
     if (bindingCount(group, consumers) - 1 + chainInputs(producer).length > profile.storageBuffers) continue;
@@ -183,4 +229,5 @@ export function chainOf(group: Group, buffers: readonly Value[], stored: readonl
 }
 
 const identity: ElementwiseLowering = { kind: 'elementwise', expression: ([x]) => x as string };
+
 export { countConsumers };

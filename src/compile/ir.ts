@@ -66,7 +66,12 @@ export function byteSize(type: TensorType): number {
 }
 
 /** Resolves views and inserts copies where a reader needs dense memory. `isLeaf` tells which values come from outside. */
-export function lower(nodes: readonly Node[], roots: readonly Tensor[], isLeaf: (tensor: Tensor) => boolean, needed: readonly Tensor[] = []): Lowered {
+export function lower(
+  nodes: readonly Node[],
+  roots: readonly Tensor[],
+  isLeaf: (tensor: Tensor) => boolean,
+  needed: readonly Tensor[] = [],
+): Lowered {
   const operations: Operation[] = [];
   const accesses = new Map<Tensor, Access>();
   const leaves = new Map<Tensor, Value>();
@@ -76,7 +81,12 @@ export function lower(nodes: readonly Node[], roots: readonly Tensor[], isLeaf: 
     const known = accesses.get(tensor);
     if (known) return known;
     if (!isLeaf(tensor)) throw new UnsupportedError(`[compile] ${tensor.node.op.name} is used before it is recorded`);
-    const value: Value = { type: typeOf(tensor), layout: denseLayout(tensor.shape), label: tensor.node.op.name, leaf: true };
+    const value: Value = {
+      type: typeOf(tensor),
+      layout: denseLayout(tensor.shape),
+      label: tensor.node.op.name,
+      leaf: true,
+    };
     leaves.set(tensor, value);
     const access = { value, layout: value.layout };
     accesses.set(tensor, access);
@@ -89,7 +99,8 @@ export function lower(nodes: readonly Node[], roots: readonly Tensor[], isLeaf: 
     const known = copies.get(tensor);
     if (known) return known;
     let value: Value;
-    if (isDense(access.layout) && access.layout.offset % alignment === 0) value = partOf(access.value, access.layout.offset, tensor);
+    if (isDense(access.layout) && access.layout.offset % alignment === 0)
+      value = partOf(access.value, access.layout.offset, tensor);
     else {
       value = plainValue(tensor, `copy of ${tensor.node.op.name}`);
       operations.push({ node: tensor.node, inputs: [access], outputs: [value], kind: 'copy' });
@@ -115,13 +126,22 @@ export function lower(nodes: readonly Node[], roots: readonly Tensor[], isLeaf: 
         const input = accessOf(source);
         const layout = lowering.layout(input.layout, node, index);
         const copy = layout ? input : dense(source);
-        accesses.set(output, { value: copy.value, layout: layout ?? (lowering.layout(copy.layout, node, index) as Layout) });
+        accesses.set(output, {
+          value: copy.value,
+          layout: layout ?? (lowering.layout(copy.layout, node, index) as Layout),
+        });
       }
       continue;
     }
     if (lowering.kind === 'elementwise' && lowering.constant) {
       const type = node.types[0] as TensorType;
-      const value: Value = { type, layout: denseLayout(type.shape), label: op.name, leaf: true, constant: node.attributes.value as number };
+      const value: Value = {
+        type,
+        layout: denseLayout(type.shape),
+        label: op.name,
+        leaf: true,
+        constant: node.attributes.value as number,
+      };
       accesses.set(node.outputs[0] as Tensor, { value, layout: value.layout });
       continue;
     }
@@ -188,7 +208,9 @@ export function broadcastAccess(operation: Operation, index: number): Layout {
 function joinedView(node: Node, lowering: ElementwiseLowering, accessOf: (tensor: Tensor) => Access): Access | null {
   if (!lowering.window || node.inputs.length < 2) return null;
   const parts = node.inputs.map(accessOf) as [Access, Access, ...Access[]];
-  const windows = parts.map((part, index) => (lowering.window as NonNullable<typeof lowering.window>)(part.layout, index, node)) as [Window, Window, ...Window[]];
+  const windows = parts.map((part, index) =>
+    (lowering.window as NonNullable<typeof lowering.window>)(part.layout, index, node),
+  ) as [Window, Window, ...Window[]];
   const [first, second] = parts;
   const { axis } = windows[0];
   const stride = (second.layout.offset - first.layout.offset) / windows[1].low;

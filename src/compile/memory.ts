@@ -73,7 +73,10 @@ export function planMemory({ commands, results, packs, placed, largestSlab }: Me
 }
 
 /** First and last command that touch each root value. */
-export function lifetimes(commands: readonly Command[], results: readonly Value[]): Map<Value, { first: number; last: number }> {
+export function lifetimes(
+  commands: readonly Command[],
+  results: readonly Value[],
+): Map<Value, { first: number; last: number }> {
   const lives = new Map<Value, { first: number; last: number }>();
   const touch = (value: Value, at: number) => {
     const root = rootOf(value);
@@ -112,13 +115,16 @@ export function readsAndWrites(command: Command): { reads: Value[]; writes: Valu
   if (command.kind === 'copy') return { reads: [rootOf(command.from)], writes: [rootOf(command.to)] };
   const reads: Value[] = [];
   const writes: Value[] = [];
-  for (const [i, value] of command.bindings.entries()) (command.shader.access[i] === 'r' ? reads : writes).push(rootOf(value));
+  for (const [i, value] of command.bindings.entries())
+    (command.shader.access[i] === 'r' ? reads : writes).push(rootOf(value));
   return { reads, writes };
 }
 
 /** The lowest offset at which the item overlaps no place whose lifetime overlaps its own. */
 function firstFit(places: readonly Place[], item: { bytes: number; first: number; last: number }): number {
-  const living = places.filter((place) => place.first <= item.last && item.first <= place.last).sort((a, b) => a.offset - b.offset);
+  const living = places
+    .filter((place) => place.first <= item.last && item.first <= place.last)
+    .sort((a, b) => a.offset - b.offset);
   let offset = 0;
   for (const place of living) {
     if (offset + item.bytes <= place.offset) break;
@@ -153,8 +159,11 @@ export function verifyPlan(problem: MemoryProblem, plan: MemoryPlan): void {
       const otherLife = lives.get(other) as { first: number; last: number };
       const sameTime = life.first <= otherLife.last && otherLife.first <= life.last;
       const sameMemory =
-        place.slab === otherPlace.slab && place.offset < otherPlace.offset + byteSize(other.type) && otherPlace.offset < place.offset + byteSize(value.type);
-      if (sameTime && sameMemory) throw new Error(`[memory] ${value.label} and ${other.label} share memory while both live`);
+        place.slab === otherPlace.slab &&
+        place.offset < otherPlace.offset + byteSize(other.type) &&
+        otherPlace.offset < place.offset + byteSize(value.type);
+      if (sameTime && sameMemory)
+        throw new Error(`[memory] ${value.label} and ${other.label} share memory while both live`);
     }
   }
   for (const command of problem.commands) {
@@ -163,7 +172,8 @@ export function verifyPlan(problem: MemoryProblem, plan: MemoryPlan): void {
       for (const write of writes) {
         const a = plan.places.get(read);
         const b = plan.places.get(write);
-        if (read === write || (a && b && a.slab === b.slab)) throw new Error(`[memory] ${command.label} reads ${read.label} and writes ${write.label} in one buffer`);
+        if (read === write || (a && b && a.slab === b.slab))
+          throw new Error(`[memory] ${command.label} reads ${read.label} and writes ${write.label} in one buffer`);
       }
     }
   }

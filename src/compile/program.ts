@@ -29,7 +29,12 @@ export interface Program {
 export function buildProgram(request: Request, isLeaf: (tensor: Tensor) => boolean, profile: DeviceProfile): Program {
   const roots = [...request.results, ...request.updates.map(({ value }) => value)];
   const nodes = reachable(roots, isLeaf);
-  const lowered = lower(nodes, roots, isLeaf, request.updates.map(({ leaf }) => leaf));
+  const lowered = lower(
+    nodes,
+    roots,
+    isLeaf,
+    request.updates.map(({ leaf }) => leaf),
+  );
   const { commands: scheduled, packs } = schedule(lowered, profile);
   const commands = [...scheduled];
   const values = lowered.roots.map(({ value }) => value);
@@ -64,7 +69,12 @@ function detached(value: Value, commands: Command[]): Value {
  * A new version may be written over the old one if, from its first write on, nobody reads the old one any more: no
  * command, no result, no other state.
  */
-function canUpdateInPlace({ leaf, value }: { leaf: Value; value: Value }, commands: readonly Command[], results: readonly Value[], updates: readonly { value: Value; leaf: Value }[]): boolean {
+function canUpdateInPlace(
+  { leaf, value }: { leaf: Value; value: Value },
+  commands: readonly Command[],
+  results: readonly Value[],
+  updates: readonly { value: Value; leaf: Value }[],
+): boolean {
   if (value.parent || value.leaf || sizeOf(value.type.shape) !== sizeOf(leaf.type.shape)) return false;
   if (results.some((result) => rootOf(result) === leaf)) return false;
   if (updates.some((update) => update.value !== value && rootOf(update.value) === value)) return false;
@@ -92,7 +102,12 @@ function mergeInPlaceCopies(commands: Command[], live: readonly Value[]): void {
       continue;
     }
     const source = rootOf(from);
-    const dies = !source.leaf && source === from && !to.parent && byteSize(to.type) === byteSize(from.type) && !live.some((value) => rootOf(value) === source);
+    const dies =
+      !source.leaf &&
+      source === from &&
+      !to.parent &&
+      byteSize(to.type) === byteSize(from.type) &&
+      !live.some((value) => rootOf(value) === source);
     const later = commands.slice(i + 1).some((other) => {
       const { reads, writes } = readsAndWrites(other);
       return reads.includes(source) || writes.includes(source);

@@ -1,5 +1,5 @@
-import type { ScanLowering } from '../graph/op.ts';
 import { reachable } from '../graph/node.ts';
+import type { ScanLowering } from '../graph/op.ts';
 import { denseLayout, sizeOf } from '../graph/shape.ts';
 import { elementwiseKernel } from '../kernels/elementwise.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
@@ -11,23 +11,40 @@ import type { Command, DispatchCommand, Schedule } from './schedule.ts';
  * A scan's body is compiled once; its commands are repeated for every step with other bindings. The carry alternates
  * between two buffers (a kernel may not read and write one), the slices of `xs` and `ys` are sub-ranges of theirs.
  */
-export function expandScan(operation: Operation, profile: DeviceProfile, scheduleBody: (lowered: Lowered) => Schedule, isUsed: (value: Value) => boolean): Command[] {
+export function expandScan(
+  operation: Operation,
+  profile: DeviceProfile,
+  scheduleBody: (lowered: Lowered) => Schedule,
+  isUsed: (value: Value) => boolean,
+): Command[] {
   const { body, length, reverse } = operation.node.op.lowering as ScanLowering;
   const carries = body.carries.length;
   const used = operation.outputs.map((value, i) => i < carries || isUsed(value));
   const isLeaf = new Set([...body.carries, ...body.slices, ...body.captured]);
   const outputs = body.outputs.filter((_, i) => used[i]);
-  const lowered = lower(reachable(outputs, (tensor) => isLeaf.has(tensor)), outputs, (tensor) => isLeaf.has(tensor));
+  const lowered = lower(
+    reachable(outputs, (tensor) => isLeaf.has(tensor)),
+    outputs,
+    (tensor) => isLeaf.has(tensor),
+  );
   const inner = scheduleBody(lowered);
   const inputs = operation.inputs.map(({ value }) => value);
 
   const before: Command[] = [];
   const after: Command[] = [];
-  const pingPong = body.carries.map((tensor) => [freshValue(tensor.shape, tensor, 'carry'), freshValue(tensor.shape, tensor, 'carry')] as const);
-  const slices = body.slices.map((tensor, i) => padded(inputs[carries + i] as Value, length, sizeOf(tensor.shape), profile, before));
-  const stacks = body.outputs.slice(carries).map((tensor, i) =>
-    used[carries + i] ? unpadded(operation.outputs[carries + i] as Value, length, sizeOf(tensor.shape), profile, after) : null,
+  const pingPong = body.carries.map(
+    (tensor) => [freshValue(tensor.shape, tensor, 'carry'), freshValue(tensor.shape, tensor, 'carry')] as const,
   );
+  const slices = body.slices.map((tensor, i) =>
+    padded(inputs[carries + i] as Value, length, sizeOf(tensor.shape), profile, before),
+  );
+  const stacks = body.outputs
+    .slice(carries)
+    .map((tensor, i) =>
+      used[carries + i]
+        ? unpadded(operation.outputs[carries + i] as Value, length, sizeOf(tensor.shape), profile, after)
+        : null,
+    );
 
   const commands: Command[] = [];
   for (let step = 0; step < length; step++) {
@@ -37,7 +54,8 @@ export function expandScan(operation: Operation, profile: DeviceProfile, schedul
       const own = lowered.leaves.get(tensor);
       if (own) places.set(own, value);
     };
-    for (const [i, tensor] of body.carries.entries()) leaf(tensor, step === 0 ? (inputs[i] as Value) : (pingPong[i] as readonly Value[])[step % 2] as Value);
+    for (const [i, tensor] of body.carries.entries())
+      leaf(tensor, step === 0 ? (inputs[i] as Value) : ((pingPong[i] as readonly Value[])[step % 2] as Value));
     for (const [i, tensor] of body.slices.entries()) {
       const { value, stride } = slices[i] as Slices;
       leaf(tensor, partOf(value, time * stride, tensor));
@@ -47,7 +65,13 @@ export function expandScan(operation: Operation, profile: DeviceProfile, schedul
     for (const [i, tensor] of body.outputs.entries()) {
       if (!used[i]) continue;
       const own = (lowered.roots[root++] as { value: Value }).value;
-      if (i < carries) places.set(own, step === length - 1 ? (operation.outputs[i] as Value) : ((pingPong[i] as readonly Value[])[(step + 1) % 2] as Value));
+      if (i < carries)
+        places.set(
+          own,
+          step === length - 1
+            ? (operation.outputs[i] as Value)
+            : ((pingPong[i] as readonly Value[])[(step + 1) % 2] as Value),
+        );
       else {
         const { value, stride } = stacks[i - carries] as Slices;
         places.set(own, { ...partOf(value, time * stride, tensor), leaf: false });
@@ -70,7 +94,9 @@ function moved(command: Command, places: ReadonlyMap<Value, Value>): Command {
     if (place) return place;
     if (!value.parent) return value;
     const parent = move(value.parent.value);
-    return parent === value.parent.value ? value : { ...value, leaf: rootOf(parent).leaf, parent: { value: parent, offset: value.parent.offset } };
+    return parent === value.parent.value
+      ? value
+      : { ...value, leaf: rootOf(parent).leaf, parent: { value: parent, offset: value.parent.offset } };
   };
   if (command.kind === 'copy') return { ...command, from: move(command.from), to: move(command.to) };
   return { ...command, bindings: command.bindings.map(move) };
@@ -98,14 +124,23 @@ function unpadded(target: Value, length: number, size: number, profile: DevicePr
   return { value, stride };
 }
 
-function copyRows(from: Value, layout: Value['layout'], to: Value, width: number, profile: DeviceProfile): DispatchCommand[] {
+function copyRows(
+  from: Value,
+  layout: Value['layout'],
+  to: Value,
+  width: number,
+  profile: DeviceProfile,
+): DispatchCommand[] {
   const call = elementwiseKernel(
     {
       size: sizeOf(layout.shape),
       buffers: [from.type.dtype],
       steps: [
         {
-          lowering: { kind: 'elementwise', expression: ([x], _, { inside, types, dtype }) => `select(${types[dtype]}(0), ${x}, ${inside[0]})` },
+          lowering: {
+            kind: 'elementwise',
+            expression: ([x], _, { inside, types, dtype }) => `select(${types[dtype]}(0), ${x}, ${inside[0]})`,
+          },
           attributes: {},
           arguments: [{ load: { buffer: 0, layout, window: { layout, axis: 1, low: 0, high: width } } }],
           argumentTypes: [from.type.dtype],
@@ -118,5 +153,12 @@ function copyRows(from: Value, layout: Value['layout'], to: Value, width: number
     'copy rows',
     profile,
   );
-  return call.dispatches.map((dispatch) => ({ kind: 'dispatch', label: dispatch.kernel, dispatch, shader: specialise(dispatch), bindings: [from, to], fused: ['copy'] }));
+  return call.dispatches.map((dispatch) => ({
+    kind: 'dispatch',
+    label: dispatch.kernel,
+    dispatch,
+    shader: specialise(dispatch),
+    bindings: [from, to],
+    fused: ['copy'],
+  }));
 }

@@ -31,7 +31,12 @@ export interface CopyCommand {
 }
 
 /** The device's status word, which kernels set when they meet bad data. */
-export const statusValue: Value = { type: { shape: [1], dtype: 'u32' }, layout: denseLayout([1]), label: 'status', leaf: true };
+export const statusValue: Value = {
+  type: { shape: [1], dtype: 'u32' },
+  layout: denseLayout([1]),
+  label: 'status',
+  leaf: true,
+};
 
 export interface Schedule {
   readonly commands: readonly Command[];
@@ -48,7 +53,14 @@ export function schedule(lowered: Lowered, profile: DeviceProfile): Schedule {
     if (group.head?.kind === 'pack') {
       commands.push(...gather(group.head, commands, packs));
     } else if (group.head?.kind === 'scan') {
-      commands.push(...expandScan(group.head, profile, (body) => schedule(body, profile), (value) => consumers.has(value)));
+      commands.push(
+        ...expandScan(
+          group.head,
+          profile,
+          (body) => schedule(body, profile),
+          (value) => consumers.has(value),
+        ),
+      );
     } else {
       commands.push(...groupCommands(group, consumers, profile));
     }
@@ -59,7 +71,9 @@ export function schedule(lowered: Lowered, profile: DeviceProfile): Schedule {
 function groupCommands(group: Group, consumers: ReadonlyMap<Value, number>, profile: DeviceProfile): Command[] {
   const buffers = chainInputs(group);
   const stored = storedValues(group, consumers);
-  const fused = [...(group.prologue?.members ?? []), ...group.members].map((member) => (member.kind === 'copy' ? 'copy' : member.node.op.name));
+  const fused = [...(group.prologue?.members ?? []), ...group.members].map((member) =>
+    member.kind === 'copy' ? 'copy' : member.node.op.name,
+  );
   if (!group.head) {
     if (stored.length === 0) return [];
     const names = fused.slice(0, 4).join('+') + (fused.length > 4 ? `+${fused.length - 4}` : '');
@@ -89,7 +103,13 @@ function groupCommands(group: Group, consumers: ReadonlyMap<Value, number>, prof
   return emit(call, inputs, outputs, fused, lowering.badData?.(head.node));
 }
 
-function emit(call: KernelCall, inputs: readonly Value[], outputs: readonly Value[], fused: readonly string[], badData?: string): Command[] {
+function emit(
+  call: KernelCall,
+  inputs: readonly Value[],
+  outputs: readonly Value[],
+  fused: readonly string[],
+  badData?: string,
+): Command[] {
   const scratch = (call.scratch ?? []).map((bytes): Value => {
     const shape = [Math.ceil(bytes / 4)];
     return { type: { shape, dtype: 'f32' }, layout: denseLayout(shape), label: 'scratch', leaf: false };
@@ -98,7 +118,13 @@ function emit(call: KernelCall, inputs: readonly Value[], outputs: readonly Valu
   for (const dispatch of call.dispatches) {
     const shader = specialise(dispatch);
     const bindings = dispatch.bindings.map((source) => {
-      if (source.kind === 'inout') commands.push({ kind: 'copy', label: 'in place', from: at(inputs, source.input), to: at(outputs, source.output) });
+      if (source.kind === 'inout')
+        commands.push({
+          kind: 'copy',
+          label: 'in place',
+          from: at(inputs, source.input),
+          to: at(outputs, source.output),
+        });
       return bound(source, inputs, outputs, scratch);
     });
     const label = `${dispatch.kernel} ${formatShape((outputs[0] as Value).type.shape)}`;
@@ -107,7 +133,12 @@ function emit(call: KernelCall, inputs: readonly Value[], outputs: readonly Valu
   return commands;
 }
 
-function bound(source: BindingSource, inputs: readonly Value[], outputs: readonly Value[], scratch: readonly Value[]): Value {
+function bound(
+  source: BindingSource,
+  inputs: readonly Value[],
+  outputs: readonly Value[],
+  scratch: readonly Value[],
+): Value {
   switch (source.kind) {
     case 'input':
       return at(inputs, source.index);

@@ -36,14 +36,22 @@ export function mapTensors(value: unknown, map: (tensor: Tensor) => unknown): un
 export function restore(structure: unknown, results: readonly Tensor[]): unknown {
   if (typeof structure === 'number') return results[structure];
   if (Array.isArray(structure)) return structure.map((item) => restore(item, results));
-  if (structure && typeof structure === 'object') return Object.fromEntries(Object.entries(structure).map(([name, item]) => [name, restore(item, results)]));
+  if (structure && typeof structure === 'object')
+    return Object.fromEntries(Object.entries(structure).map(([name, item]) => [name, restore(item, results)]));
   return structure;
 }
 
 /** Arguments with host arrays as tensors, so that shapes are known. */
 export function asTensors(args: readonly unknown[]): unknown[] {
   return args.map((value) => {
-    if (ArrayBuffer.isView(value) && 'length' in value) return tools.fromHost({ shape: [value.length as number], dtype: value instanceof Float32Array ? 'f32' : value instanceof Int32Array ? 'i32' : 'u32' }, value as HostArray);
+    if (ArrayBuffer.isView(value) && 'length' in value)
+      return tools.fromHost(
+        {
+          shape: [value.length as number],
+          dtype: value instanceof Float32Array ? 'f32' : value instanceof Int32Array ? 'i32' : 'u32',
+        },
+        value as HostArray,
+      );
     return value;
   });
 }
@@ -52,8 +60,13 @@ export function signatureOf(value: unknown): string {
   if (tools.isTensor(value)) return `${value.dtype}${formatShape(value.shape)}`;
   if (Array.isArray(value)) return `[${value.map(signatureOf).join()}]`;
   if (value && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype) {
-    return `{${Object.entries(value).map(([name, item]) => `${name}:${signatureOf(item)}`).join()}}`;
+    return `{${Object.entries(value)
+      .map(([name, item]) => `${name}:${signatureOf(item)}`)
+      .join()}}`;
   }
-  if (value === null || ['number', 'string', 'boolean', 'undefined', 'bigint'].includes(typeof value)) return `${typeof value}:${String(value)}`;
-  throw new ShapeError(`[compile] an argument is a ${typeof value === 'object' ? (value?.constructor?.name ?? 'object') : typeof value}; pass tensors, typed arrays, numbers, strings, booleans, or arrays and plain objects of them`);
+  if (value === null || ['number', 'string', 'boolean', 'undefined', 'bigint'].includes(typeof value))
+    return `${typeof value}:${String(value)}`;
+  throw new ShapeError(
+    `[compile] an argument is a ${typeof value === 'object' ? (value?.constructor?.name ?? 'object') : typeof value}; pass tensors, typed arrays, numbers, strings, booleans, or arrays and plain objects of them`,
+  );
 }

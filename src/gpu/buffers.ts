@@ -78,7 +78,8 @@ export class BufferPool {
 
   /** Fills the slabs with a pattern that is NaN as f32 and absurd as an index: for tests that look for stale reads. */
   poison(): void {
-    for (const buffer of this.#arena) this.#gpu.queue.writeBuffer(buffer, 0, new Uint32Array(buffer.size / 4).fill(0x7fc0dead));
+    for (const buffer of this.#arena)
+      this.#gpu.queue.writeBuffer(buffer, 0, new Uint32Array(buffer.size / 4).fill(0x7fc0dead));
   }
 
   /** Drops pooled buffers. */
@@ -94,13 +95,20 @@ export class BufferPool {
   }
 
   report(): { liveBytes: number; pooledBytes: number; buffers: number; tensors: number } {
-    return { liveBytes: this.#liveBytes, pooledBytes: this.#pooledBytes, buffers: this.#buffers, tensors: this.#tensors };
+    return {
+      liveBytes: this.#liveBytes,
+      pooledBytes: this.#pooledBytes,
+      buffers: this.#buffers,
+      tensors: this.#tensors,
+    };
   }
 
   #create(size: number, label: string, extraUsage = 0): GPUBuffer {
     const { maxBufferSize } = this.#gpu.limits;
     if (size > maxBufferSize) {
-      throw new OutOfMemoryError(`[device] ${label} needs a buffer of ${size} bytes; this device allows ${maxBufferSize}. Use smaller batches or a smaller model`);
+      throw new OutOfMemoryError(
+        `[device] ${label} needs a buffer of ${size} bytes; this device allows ${maxBufferSize}. Use smaller batches or a smaller model`,
+      );
     }
     this.#buffers++;
     return this.#gpu.createBuffer({ label, size, usage: usage() | extraUsage });

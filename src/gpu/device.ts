@@ -69,13 +69,19 @@ export class Device {
     this.buffers = new BufferPool(gpu);
     this.pipelines = new PipelineCache(gpu);
     this.readback = new Readback(this);
-    this.status = gpu.createBuffer({ label: 'weft status', size: 256, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
+    this.status = gpu.createBuffer({
+      label: 'weft status',
+      size: 256,
+      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+    });
     gpu.addEventListener('uncapturederror', (event) => {
       this.#error ??= uncaptured(event.error);
       event.preventDefault?.();
     });
     this.lost = gpu.lost.then((info) => {
-      this.#lost = new DeviceLostError(`[device] the GPU device was lost (${info.reason}): ${info.message || 'no reason given'}; call init() again and load your last checkpoint`);
+      this.#lost = new DeviceLostError(
+        `[device] the GPU device was lost (${info.reason}): ${info.message || 'no reason given'}; call init() again and load your last checkpoint`,
+      );
       throw this.#lost;
     });
     this.lost.catch(() => {});
@@ -138,8 +144,14 @@ export async function init(options: InitOptions = {}): Promise<Device> {
   if (!adapter) throw new UnsupportedError(`[init] WebGPU is there, but no adapter: ${advice()}`);
   const requiredLimits: Record<string, number> = {};
   if (options.limits !== 'default') for (const name of wantedLimits) requiredLimits[name] = adapter.limits[name];
-  const features = (['shader-f16', 'subgroups', 'timestamp-query'] as GPUFeatureName[]).filter((feature) => adapter.features.has(feature));
-  const gpu = await adapter.requestDevice({ label: 'weft', requiredLimits, requiredFeatures: options.limits === 'default' ? [] : features });
+  const features = (['shader-f16', 'subgroups', 'timestamp-query'] as GPUFeatureName[]).filter((feature) =>
+    adapter.features.has(feature),
+  );
+  const gpu = await adapter.requestDevice({
+    label: 'weft',
+    requiredLimits,
+    requiredFeatures: options.limits === 'default' ? [] : features,
+  });
   const description = describe(adapter.info);
   const software = adapter.info.isFallbackAdapter || isSoftware(description);
   defaultDevice = new Device(gpu, description, options.profile ?? (software ? 'software' : 'gpu'));
@@ -157,7 +169,9 @@ function isSoftware(description: string): boolean {
 }
 
 function advice(): string {
-  if ('Deno' in globalThis) return 'Deno needs a Vulkan, Metal or Direct3D 12 driver; on Debian and Ubuntu without a GPU, `apt-get install mesa-vulkan-drivers` brings a software one.';
-  if (typeof document === 'undefined') return 'Node.js has none of its own; run under Deno, or install the package `webgpu` and pass its device to init({ device }).';
+  if ('Deno' in globalThis)
+    return 'Deno needs a Vulkan, Metal or Direct3D 12 driver; on Debian and Ubuntu without a GPU, `apt-get install mesa-vulkan-drivers` brings a software one.';
+  if (typeof document === 'undefined')
+    return 'Node.js has none of its own; run under Deno, or install the package `webgpu` and pass its device to init({ device }).';
   return 'use Chrome or Edge 113+, Safari 26+ or Firefox 141+ over https or localhost; on Linux, Chrome may need chrome://flags/#enable-unsafe-webgpu. chrome://gpu tells what is blocked.';
 }

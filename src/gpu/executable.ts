@@ -37,7 +37,9 @@ export class Executable {
     const { commands, results, updates, memory } = program;
     this.program = { commands, results, updates, memory };
     this.#slabs = device.buffers.arena(program.memory.slabs);
-    this.#dedicated = new Map(program.memory.dedicated.map((value) => [value, device.buffers.create(bytesOf(value), `weft ${value.label}`)]));
+    this.#dedicated = new Map(
+      program.memory.dedicated.map((value) => [value, device.buffers.create(bytesOf(value), `weft ${value.label}`)]),
+    );
     this.#recorded = program.commands.map((command, i) => ({ command, pipeline: pipelines[i] ?? null, group: null }));
     this.#uniforms = this.#writeUniforms();
     this.#bound = program.leaves.map(() => null);
@@ -47,7 +49,9 @@ export class Executable {
   /** Compiles what is not compiled yet, all pipelines at once. */
   static async create(device: Device, program: Program): Promise<Executable> {
     const pipelines = await Promise.all(
-      program.commands.map((command) => (command.kind === 'dispatch' ? device.pipelines.get(command.shader, command.label) : null)),
+      program.commands.map((command) =>
+        command.kind === 'dispatch' ? device.pipelines.get(command.shader, command.label) : null,
+      ),
     );
     device.check();
     return new Executable(device, program, pipelines);
@@ -55,7 +59,9 @@ export class Executable {
 
   /** Points the leaves at buffers; bind groups are made anew only where a buffer has changed. */
   bind(leaves: readonly Range[]): void {
-    const changed = leaves.some((range, i) => range.buffer !== this.#bound[i]?.buffer || range.offset !== this.#bound[i]?.offset);
+    const changed = leaves.some(
+      (range, i) => range.buffer !== this.#bound[i]?.buffer || range.offset !== this.#bound[i]?.offset,
+    );
     if (!changed && this.#recorded.every(({ command, group }) => command.kind === 'copy' || group)) return;
     for (const [i, range] of leaves.entries()) this.#bound[i] = range;
     for (const [i, recorded] of this.#recorded.entries()) {
@@ -95,7 +101,9 @@ export class Executable {
       const bound = this.#bound[leaf] as Range;
       return { buffer: bound.buffer, offset: bound.offset + offset };
     }
-    const own = this.#dedicated.get(root) ?? (root.constant === undefined ? undefined : this.#constantBuffer(root, root.constant));
+    const own =
+      this.#dedicated.get(root) ??
+      (root.constant === undefined ? undefined : this.#constantBuffer(root, root.constant));
     if (own) return { buffer: own, offset };
     const place = this.program.memory.places.get(root);
     if (!place) throw new UnsupportedError(`[plan] ${value.label} has no memory`);
@@ -109,7 +117,8 @@ export class Executable {
 
   destroy(): void {
     this.#device.buffers.destroy(this.#uniforms);
-    for (const buffer of [...this.#dedicated.values(), ...this.#constants.values()]) this.#device.buffers.destroy(buffer);
+    for (const buffer of [...this.#dedicated.values(), ...this.#constants.values()])
+      this.#device.buffers.destroy(buffer);
   }
 
   /** A repeated value that a kernel reads from memory is written once. */
@@ -124,7 +133,9 @@ export class Executable {
   }
 
   #bindGroup(command: DispatchCommand, index: number): GPUBindGroup {
-    const entries: GPUBindGroupEntry[] = [{ binding: 0, resource: { buffer: this.#uniforms, offset: index * 256, size: 256 } }];
+    const entries: GPUBindGroupEntry[] = [
+      { binding: 0, resource: { buffer: this.#uniforms, offset: index * 256, size: 256 } },
+    ];
     for (const [i, value] of command.bindings.entries()) {
       const { buffer, offset } = this.range(value);
       if (bytesOf(value) > this.#device.profile.bindingBytes) {
@@ -135,14 +146,19 @@ export class Executable {
       // Vectorised kernels see arrays of vec4: bindings are whole vectors, and every allocation has room for that.
       entries.push({ binding: i + 1, resource: { buffer, offset, size: Math.ceil(bytesOf(value) / 16) * 16 } });
     }
-    return this.#device.gpu.createBindGroup({ label: command.label, layout: this.#device.pipelines.layout(command.shader.access).group, entries });
+    return this.#device.gpu.createBindGroup({
+      label: command.label,
+      layout: this.#device.pipelines.layout(command.shader.access).group,
+      entries,
+    });
   }
 
   #writeUniforms(): GPUBuffer {
     const { commands } = this.program;
     const words = new DataView(new ArrayBuffer(Math.max(1, commands.length) * 256));
     for (const [i, command] of commands.entries()) {
-      if (command.kind === 'dispatch') writeFields(words, i * 256, command.shader.fields, this.#withStatus(command), command.label);
+      if (command.kind === 'dispatch')
+        writeFields(words, i * 256, command.shader.fields, this.#withStatus(command), command.label);
     }
     const buffer = this.#device.buffers.create(words.byteLength, 'weft uniforms', GPUBufferUsage.UNIFORM);
     this.#device.gpu.queue.writeBuffer(buffer, 0, words.buffer as ArrayBuffer);
@@ -160,10 +176,17 @@ function bytesOf(value: Value): number {
   return sizeOf(value.type.shape) * dtypes[value.type.dtype].bytes;
 }
 
-function writeFields(words: DataView, at: number, fields: SpecialisedShader['fields'], values: Readonly<Record<string, number>>, label: string): void {
+function writeFields(
+  words: DataView,
+  at: number,
+  fields: SpecialisedShader['fields'],
+  values: Readonly<Record<string, number>>,
+  label: string,
+): void {
   for (const [i, { name, type }] of fields.entries()) {
     const value = values[name];
-    if (value === undefined) throw new UnsupportedError(`[plan] ${label}: the kernel's parameter ${name} was not given`);
+    if (value === undefined)
+      throw new UnsupportedError(`[plan] ${label}: the kernel's parameter ${name} was not given`);
     if (type === 'f32') words.setFloat32(at + i * 4, value, true);
     else if (type === 'u32') words.setUint32(at + i * 4, value, true);
     else words.setInt32(at + i * 4, value, true);

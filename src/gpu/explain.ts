@@ -10,11 +10,14 @@ import type { Compiled } from './step.ts';
  */
 export function explain(subject: Tensor | Compiled<never, unknown>): string {
   if (typeof subject === 'function') {
-    const plans = [...subject.plans].flatMap(([signature, list]) => list.map((plan) => `${signature}\n${explainProgram(plan.program)}`));
+    const plans = [...subject.plans].flatMap(([signature, list]) =>
+      list.map((plan) => `${signature}\n${explainProgram(plan.program)}`),
+    );
     return plans.length > 0 ? plans.join('\n\n') : 'not traced yet: call the function, or its prepare(), first';
   }
   const tensor = subject.version;
   if (tensor.isComputed) return `${String(tensor)} is already computed; nothing would run`;
-  return explainProgram(buildProgram({ results: [tensor], updates: [] }, (each) => each.isComputed, currentDevice().profile));
+  return explainProgram(
+    buildProgram({ results: [tensor], updates: [] }, (each) => each.isComputed, currentDevice().profile),
+  );
 }
-

@@ -21,12 +21,23 @@ export class PipelineCache {
     if (known) return known;
     const module = this.#gpu.createShaderModule({ code: shader.code, label });
     const created = this.#gpu
-      .createComputePipelineAsync({ label, layout: this.layout(shader.access).pipeline, compute: { module, entryPoint: 'main' } })
+      .createComputePipelineAsync({
+        label,
+        layout: this.layout(shader.access).pipeline,
+        compute: { module, entryPoint: 'main' },
+      })
       .catch(async (error: unknown) => {
         this.#pipelines.delete(shader.code);
         const { messages } = await module.getCompilationInfo();
-        const details = messages.map(({ lineNum, message }) => `line ${lineNum}: ${message}\n  ${shader.code.split('\n')[lineNum - 1] ?? ''}`);
-        throw new WeftError([`[pipeline] ${label} does not compile on this device: ${error instanceof Error ? error.message : String(error)}`, ...details].join('\n'));
+        const details = messages.map(
+          ({ lineNum, message }) => `line ${lineNum}: ${message}\n  ${shader.code.split('\n')[lineNum - 1] ?? ''}`,
+        );
+        throw new WeftError(
+          [
+            `[pipeline] ${label} does not compile on this device: ${error instanceof Error ? error.message : String(error)}`,
+            ...details,
+          ].join('\n'),
+        );
       });
     this.#pipelines.set(shader.code, created);
     return created;
@@ -36,16 +47,21 @@ export class PipelineCache {
   layout(access: string): { group: GPUBindGroupLayout; pipeline: GPUPipelineLayout } {
     const known = this.#layouts.get(access);
     if (known) return known;
-    const storage = [...access].map((letter, i): GPUBindGroupLayoutEntry => ({
-      binding: i + 1,
-      visibility: GPUShaderStage.COMPUTE,
-      buffer: { type: letter === 'r' ? 'read-only-storage' : 'storage' },
-    }));
+    const storage = [...access].map(
+      (letter, i): GPUBindGroupLayoutEntry => ({
+        binding: i + 1,
+        visibility: GPUShaderStage.COMPUTE,
+        buffer: { type: letter === 'r' ? 'read-only-storage' : 'storage' },
+      }),
+    );
     const group = this.#gpu.createBindGroupLayout({
       label: `weft ${access}`,
       entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' } }, ...storage],
     });
-    const layouts = { group, pipeline: this.#gpu.createPipelineLayout({ label: `weft ${access}`, bindGroupLayouts: [group] }) };
+    const layouts = {
+      group,
+      pipeline: this.#gpu.createPipelineLayout({ label: `weft ${access}`, bindGroupLayouts: [group] }),
+    };
     this.#layouts.set(access, layouts);
     return layouts;
   }

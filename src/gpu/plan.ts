@@ -37,7 +37,13 @@ export class Plan {
   readonly #block: { buffer: GPUBuffer; bytes: ArrayBuffer; offsets: ReadonlyMap<Tensor, number> };
   readonly #inFlight: Promise<unknown>[] = [];
 
-  private constructor(device: Device, trace: StepTrace, inputs: readonly Tensor[], outputs: unknown, gradients: ReadonlyMap<State, boolean>) {
+  private constructor(
+    device: Device,
+    trace: StepTrace,
+    inputs: readonly Tensor[],
+    outputs: unknown,
+    gradients: ReadonlyMap<State, boolean>,
+  ) {
     this.#gradients = gradients;
     this.#device = device;
     this.#trace = trace;
@@ -45,16 +51,25 @@ export class Plan {
     const results: Tensor[] = [];
     this.#structure = mapTensors(outputs, (tensor) => results.push(tensor.version) - 1);
     this.#results = results;
-    const updates = [...trace.writes].map(([state, value]) => ({ leaf: trace.reads.get(state) as Tensor, value, state }));
+    const updates = [...trace.writes].map(([state, value]) => ({
+      leaf: trace.reads.get(state) as Tensor,
+      value,
+      state,
+    }));
     const isLeaf = (tensor: Tensor) => tensor.node.op.lowering.kind === 'leaf' || tensor.node.trace === null;
     this.program = buildProgram({ results: this.#results, updates }, isLeaf, device.profile);
     this.#states = [...trace.reads.keys()];
-    this.#block = inputBlock(device, [...inputs, ...trace.dynamics.map((dynamic) => dynamic.leaf), ...(trace.randomKey ? [trace.randomKey] : [])]);
+    this.#block = inputBlock(device, [
+      ...inputs,
+      ...trace.dynamics.map((dynamic) => dynamic.leaf),
+      ...(trace.randomKey ? [trace.randomKey] : []),
+    ]);
   }
 
   /** Runs `fn` once on placeholders and compiles what it recorded. */
   static async trace(fn: (...args: never[]) => unknown, args: readonly unknown[], device: Device): Promise<Plan> {
-    if (currentTrace()) throw new WeftError('[compile] a compiled function is called inside another; call the plain function there');
+    if (currentTrace())
+      throw new WeftError('[compile] a compiled function is called inside another; call the plain function there');
     const trace = new StepTrace();
     const inputs: Tensor[] = [];
     const outputs = trace.run(() => {
@@ -66,7 +81,10 @@ export class Plan {
       return (fn as (...args: readonly unknown[]) => unknown)(...(placeholders as unknown[]));
     });
     const gradients = trace.settleGradients(tools.gradientSlot);
-    if (outputs instanceof Promise) throw new WeftError('[compile] the function is async; a trace runs once and at once, so it must return tensors, not a promise');
+    if (outputs instanceof Promise)
+      throw new WeftError(
+        '[compile] the function is async; a trace runs once and at once, so it must return tensors, not a promise',
+      );
     await materialise([...outside(outputs, trace), ...[...trace.reads.keys()].map((state) => state.committed)]);
     return new Plan(device, trace, inputs, outputs, gradients);
   }
@@ -140,9 +158,12 @@ export class Plan {
       else fromDevice.push({ tensor: version, offset });
       return null;
     });
-    for (const { leaf: tensor, values } of this.#trace.dynamics) new Float32Array(bytes, offsets.get(tensor)).set(values());
+    for (const { leaf: tensor, values } of this.#trace.dynamics)
+      new Float32Array(bytes, offsets.get(tensor)).set(values());
     if (this.#trace.randomKey) {
-      new Uint32Array(bytes, offsets.get(this.#trace.randomKey), 4).set(tools.generator.take(this.#trace.randomStreams));
+      new Uint32Array(bytes, offsets.get(this.#trace.randomKey), 4).set(
+        tools.generator.take(this.#trace.randomStreams),
+      );
     }
     if (bytes.byteLength > 0) this.#device.gpu.queue.writeBuffer(buffer, 0, bytes);
     for (const { tensor, offset } of fromDevice) {
@@ -213,7 +234,10 @@ function outside(outputs: unknown, trace: StepTrace): Tensor[] {
   return [...found];
 }
 
-function inputBlock(device: Device, tensors: readonly Tensor[]): { buffer: GPUBuffer; bytes: ArrayBuffer; offsets: Map<Tensor, number> } {
+function inputBlock(
+  device: Device,
+  tensors: readonly Tensor[],
+): { buffer: GPUBuffer; bytes: ArrayBuffer; offsets: Map<Tensor, number> } {
   const offsets = new Map<Tensor, number>();
   let size = 0;
   for (const tensor of tensors) {

@@ -20,7 +20,11 @@ export class Staging {
   #reading: Promise<ArrayBuffer> | null = null;
 
   constructor(device: Device, bytes: number) {
-    this.buffer = device.gpu.createBuffer({ label: 'weft staging', size: bytes + statusBytes, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ });
+    this.buffer = device.gpu.createBuffer({
+      label: 'weft staging',
+      size: bytes + statusBytes,
+      usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
+    });
   }
 
   /** True while a read is under way: copying into the buffer then would be an error. */
@@ -63,8 +67,11 @@ export class Readback {
       offsets.push(bytes);
       bytes += Math.ceil(request.bytes / 16) * 16;
     }
-    const position = this.#free.findIndex((staging) => staging.buffer.size >= bytes + statusBytes && staging.buffer.size <= 4 * (bytes + statusBytes));
-    const staging = position >= 0 ? (this.#free.splice(position, 1)[0] as Staging) : new Staging(this.#device, Math.max(1024, bytes));
+    const position = this.#free.findIndex(
+      (staging) => staging.buffer.size >= bytes + statusBytes && staging.buffer.size <= 4 * (bytes + statusBytes),
+    );
+    const staging =
+      position >= 0 ? (this.#free.splice(position, 1)[0] as Staging) : new Staging(this.#device, Math.max(1024, bytes));
     encoder.copyBufferToBuffer(this.#device.status, 0, staging.buffer, 0, 4);
     for (const [i, { buffer, offset, bytes: length }] of requests.entries()) {
       encoder.copyBufferToBuffer(buffer, offset, staging.buffer, statusBytes + (offsets[i] as number), length);
@@ -74,7 +81,9 @@ export class Readback {
       this.#free.push(staging);
       if (this.#free.length > 8) this.#free.shift()?.buffer.destroy();
       this.checkStatus(all);
-      return requests.map(({ bytes: length }, i) => all.slice(statusBytes + (offsets[i] as number), statusBytes + (offsets[i] as number) + length));
+      return requests.map(({ bytes: length }, i) =>
+        all.slice(statusBytes + (offsets[i] as number), statusBytes + (offsets[i] as number) + length),
+      );
     };
   }
 

@@ -30,7 +30,10 @@ export class ResultRing {
   constructor(device: Device, resultsPerStep: number) {
     this.#device = device;
     this.#buffer = device.buffers.create(slotCount * slotBytes, 'weft small results');
-    this.#staging = Array.from({ length: stagingCount }, () => new Staging(device, Math.max(1, resultsPerStep) * slotBytes));
+    this.#staging = Array.from(
+      { length: stagingCount },
+      () => new Staging(device, Math.max(1, resultsPerStep) * slotBytes),
+    );
   }
 
   /** Chooses a staging buffer for the step that is being encoded; none where all are being read. */

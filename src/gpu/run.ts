@@ -67,7 +67,9 @@ function takePending(): Tensor[] {
 /** Waits until `tensors`, and all pending states, are computed. */
 export async function materialise(tensors: readonly Tensor[]): Promise<void> {
   if (currentTrace()) {
-    throw new WeftError(`[read] a value is read inside ${currentTrace()?.label}; return it and read it outside, since the function runs once while it is traced`);
+    throw new WeftError(
+      `[read] a value is read inside ${currentTrace()?.label}; return it and read it outside, since the function runs once while it is traced`,
+    );
   }
   const roots = [...takePending(), ...tensors];
   await inOrder(() => compute(roots));
@@ -106,7 +108,9 @@ export function deviceOf(tensors: readonly Tensor[]): Device {
   for (const tensor of tensors) {
     if (!tensor.device) continue;
     if (device && device !== tensor.device) {
-      throw new UnsupportedError('[device] the tensors of one computation lie on two devices; read the values of one and make tensors of them on the other');
+      throw new UnsupportedError(
+        '[device] the tensors of one computation lie on two devices; read the values of one and make tensors of them on the other',
+      );
     }
     device = tensor.device;
   }
@@ -143,7 +147,12 @@ async function compute(wanted: readonly Tensor[]): Promise<void> {
   device.check();
 }
 
-function cachedPlan(device: Device, key: string, roots: readonly Tensor[], leaves: readonly Tensor[]): Promise<CachedPlan> {
+function cachedPlan(
+  device: Device,
+  key: string,
+  roots: readonly Tensor[],
+  leaves: readonly Tensor[],
+): Promise<CachedPlan> {
   const cache = plans.get(device) ?? new Map<string, Promise<CachedPlan>>();
   plans.set(device, cache);
   const known = cache.get(key);
@@ -162,7 +171,10 @@ function cachedPlan(device: Device, key: string, roots: readonly Tensor[], leave
   for (const [oldest, plan] of cache) {
     if (cache.size <= keptPlans) break;
     cache.delete(oldest);
-    plan.then(({ executable }) => executable.destroy(), () => {});
+    plan.then(
+      ({ executable }) => executable.destroy(),
+      () => {},
+    );
   }
   return made;
 }

@@ -19,7 +19,11 @@ export interface CompileOptions {
 }
 
 /** What changed since the trace, in debug mode: JavaScript that depends on more than the arguments is frozen by the trace. */
-async function compareWithNewTrace(plan: Plan, fn: (...args: never[]) => unknown, args: readonly unknown[]): Promise<void> {
+async function compareWithNewTrace(
+  plan: Plan,
+  fn: (...args: never[]) => unknown,
+  args: readonly unknown[],
+): Promise<void> {
   const [before, after] = [plan.record, (await Plan.trace(fn, args, currentDevice())).record];
   const at = before.findIndex((line, i) => line !== after[i]);
   if (at < 0 && before.length === after.length) return;
@@ -49,7 +53,10 @@ const abandoned = new FinalizationRegistry<Map<string, Plan[]>>((plans) => {
  * which gradients are there) and replays it from then on: one submit, nothing allocated, nothing traced. The results
  * belong to the caller. What changes from step to step must be an argument, a state, or a `dynamic` number.
  */
-export function compile<Args extends readonly unknown[], Result>(fn: (...args: Args) => Result, { debug = false }: CompileOptions = {}): Compiled<Args, Result> {
+export function compile<Args extends readonly unknown[], Result>(
+  fn: (...args: Args) => Result,
+  { debug = false }: CompileOptions = {},
+): Compiled<Args, Result> {
   const plans = new Map<string, Plan[]>();
   let traces = 0;
   const planFor = async (args: readonly unknown[]): Promise<Plan> => {
@@ -65,7 +72,9 @@ export function compile<Args extends readonly unknown[], Result>(fn: (...args: A
     plans.delete(signature);
     plans.set(signature, list);
     if (plans.size === manySignatures) {
-      console.warn(`[compile] ${fn.name || 'a function'} has been traced for ${plans.size} signatures; each costs a plan. They are:\n  ${[...plans.keys()].join('\n  ')}`);
+      console.warn(
+        `[compile] ${fn.name || 'a function'} has been traced for ${plans.size} signatures; each costs a plan. They are:\n  ${[...plans.keys()].join('\n  ')}`,
+      );
     }
     if (plans.size > keptPlans) {
       const [oldest, old] = plans.entries().next().value as [string, Plan[]];
@@ -90,5 +99,8 @@ export function compile<Args extends readonly unknown[], Result>(fn: (...args: A
     return plan;
   };
   abandoned.register(call, plans);
-  return Object.defineProperties(Object.assign(call, { prepare }), { plans: { get: () => plans }, traces: { get: () => traces } }) as Compiled<Args, Result>;
+  return Object.defineProperties(Object.assign(call, { prepare }), {
+    plans: { get: () => plans },
+    traces: { get: () => traces },
+  }) as Compiled<Args, Result>;
 }

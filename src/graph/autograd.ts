@@ -4,7 +4,7 @@ import { aliasOp } from './leaf.ts';
 import { type Attributes, type Node, reachable } from './node.ts';
 import type { OpDef } from './op.ts';
 import { applyOne } from './record.ts';
-import { formatShape, sameShape, type Shape } from './shape.ts';
+import { formatShape, type Shape, sameShape } from './shape.ts';
 
 /** The few ops that the driver itself needs; given by ops/, which this layer must not import. */
 interface DriverOps {
@@ -21,13 +21,19 @@ export function provideDriverOps(operations: DriverOps): void {
  * Reverse-mode differentiation, graph to graph: gradients of `output` with respect to the tensors that `isTarget`
  * accepts. Gradients are ordinary nodes. Iterative, so that depth does not matter.
  */
-export function differentiate(output: Tensor, isTarget: (tensor: Tensor) => boolean, seed?: Tensor): Map<Tensor, Tensor> {
+export function differentiate(
+  output: Tensor,
+  isTarget: (tensor: Tensor) => boolean,
+  seed?: Tensor,
+): Map<Tensor, Tensor> {
   const root = output.version;
   const nodes = reachable([root], isTarget);
   const leads = leadsToTarget(nodes, isTarget);
   const gradients = new Map<Tensor, Tensor>();
   if (seed && !sameShape(seed.shape, root.shape)) {
-    throw new ShapeError(`[backward] the seed has shape ${formatShape(seed.shape)}, the output ${formatShape(root.shape)}; they must be equal`);
+    throw new ShapeError(
+      `[backward] the seed has shape ${formatShape(seed.shape)}, the output ${formatShape(root.shape)}; they must be equal`,
+    );
   }
   gradients.set(root, seed ?? ops.onesLike(root));
   for (const node of nodes.reverse()) {
@@ -61,7 +67,9 @@ function gradientsOf(node: Node, outputGradients: readonly (Tensor | null)[]): r
   if (!node.op.gradient) return differentiateComposed(node.op, node.inputs, node.attributes, outputGradients);
   const inputGradients = node.op.gradient(node, outputGradients);
   if (inputGradients.length !== node.inputs.length) {
-    throw new WeftError(`[${node.op.name}] its gradient rule gives ${inputGradients.length} gradients for ${node.inputs.length} inputs`);
+    throw new WeftError(
+      `[${node.op.name}] its gradient rule gives ${inputGradients.length} gradients for ${node.inputs.length} inputs`,
+    );
   }
   return inputGradients;
 }
@@ -70,8 +78,14 @@ function gradientsOf(node: Node, outputGradients: readonly (Tensor | null)[]): r
  * Gradients of an op through its definition in plain ops. Fused backward kernels have no rule of their own, so this is how
  * gradients of gradients pass through them.
  */
-export function differentiateComposed(op: OpDef, inputs: readonly Tensor[], attributes: Attributes, outputGradients: readonly (Tensor | null)[]): (Tensor | null)[] {
-  if (!op.decompose) throw new UnsupportedError(`[backward] ${op.name} has no gradient; use noGrad or detach() around it`);
+export function differentiateComposed(
+  op: OpDef,
+  inputs: readonly Tensor[],
+  attributes: Attributes,
+  outputGradients: readonly (Tensor | null)[],
+): (Tensor | null)[] {
+  if (!op.decompose)
+    throw new UnsupportedError(`[backward] ${op.name} has no gradient; use noGrad or detach() around it`);
   const own = inputs.map((input) => applyOne(aliasOp, [input]));
   const targets = new Set(own);
   const sums = new Map<Tensor, Tensor>();

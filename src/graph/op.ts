@@ -77,7 +77,11 @@ export interface ElementwiseLowering {
 export interface KernelLowering {
   readonly kind: 'kernel';
   /** Names the family and states the problem; operands tell how the inputs lie in memory. */
-  problem(node: Node, operands: readonly Operand[], hooks: { readonly store?: StoreHook; readonly load?: LoadHook }): FamilyCall;
+  problem(
+    node: Node,
+    operands: readonly Operand[],
+    hooks: { readonly store?: StoreHook; readonly load?: LoadHook },
+  ): FamilyCall;
   /** Whether the family reads input `index` with these strides; dense operands are always taken. */
   strided?(operand: Operand, index: number, node: Node): boolean;
   /** The layout in which output `index` is written, where it is not dense row-major. */
@@ -148,7 +152,8 @@ export function familyCall<Problem>(family: Family<Problem>, problem: Problem): 
       const variant = pinned ?? family.select(problem, profile);
       const chosen = family.variants[variant];
       const reason = chosen?.unsupported?.(problem, profile);
-      if (!chosen || reason) throw new UnsupportedError(`[${family.name}] variant ${variant}: ${reason ?? 'there is no such variant'}`);
+      if (!chosen || reason)
+        throw new UnsupportedError(`[${family.name}] variant ${variant}: ${reason ?? 'there is no such variant'}`);
       return { ...chosen.call(problem, profile), variant };
     },
   };

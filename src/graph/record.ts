@@ -84,7 +84,9 @@ export function apply(op: OpDef, inputs: readonly Tensor[], attributes: Attribut
     const value = tensor.version;
     const owner = value.node.trace;
     if (owner !== null && owner !== recording.trace && !enclosing(owner)) {
-      throw new WeftError(`[${op.name}] an input was made inside a traced function and has leaked out of it; return it from the function instead`);
+      throw new WeftError(
+        `[${op.name}] an input was made inside a traced function and has leaked out of it; return it from the function instead`,
+      );
     }
     if (recording.trace === null && value.isComputed) value.observed = true;
     return value;

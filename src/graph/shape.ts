@@ -32,7 +32,9 @@ export function rowMajorStrides(shape: Shape): number[] {
 export function checkShape(op: string, shape: Shape): Shape {
   for (const extent of shape) {
     if (!Number.isInteger(extent) || extent < 1) {
-      throw new ShapeError(`[${op}] every extent must be a positive integer, got ${formatShape(shape)}; weft has no empty tensors`);
+      throw new ShapeError(
+        `[${op}] every extent must be a positive integer, got ${formatShape(shape)}; weft has no empty tensors`,
+      );
     }
   }
   if (sizeOf(shape) > 2 ** 32 - 1) throw new ShapeError(`[${op}] ${formatShape(shape)} has more than 2³²−1 elements`);
@@ -42,7 +44,9 @@ export function checkShape(op: string, shape: Shape): Shape {
 /** An axis counted from the front; negative axes count from the back. */
 export function normaliseAxis(op: string, axis: number, rank: number): number {
   if (!Number.isInteger(axis) || axis < -rank || axis >= rank) {
-    throw new ShapeError(`[${op}] axis ${axis} is out of range for a tensor of rank ${rank}; it must be in [${-rank}, ${rank - 1}]`);
+    throw new ShapeError(
+      `[${op}] axis ${axis} is out of range for a tensor of rank ${rank}; it must be in [${-rank}, ${rank - 1}]`,
+    );
   }
   return axis < 0 ? axis + rank : axis;
 }
@@ -50,7 +54,9 @@ export function normaliseAxis(op: string, axis: number, rank: number): number {
 /** Axes counted from the front, ascending, without repeats; all axes where none are given. */
 export function normaliseAxes(op: string, axes: number | readonly number[] | null | undefined, rank: number): number[] {
   if (axes === null || axes === undefined) return Array.from({ length: rank }, (_, i) => i);
-  const list = (typeof axes === 'number' ? [axes] : axes).map((axis) => normaliseAxis(op, axis, rank)).sort((a, b) => a - b);
+  const list = (typeof axes === 'number' ? [axes] : axes)
+    .map((axis) => normaliseAxis(op, axis, rank))
+    .sort((a, b) => a - b);
   if (new Set(list).size !== list.length) throw new ShapeError(`[${op}] an axis is named twice in [${String(axes)}]`);
   return list;
 }
@@ -95,7 +101,9 @@ export function isDense(layout: Layout): boolean {
 export function reshapeLayout(layout: Layout, shape: Shape): Layout | null {
   // Walk both shapes from the front, matching runs of dimensions with equal products; a run of several source
   // dimensions can be split only if it is contiguous in itself.
-  const source = layout.shape.map((extent, i) => ({ extent, stride: layout.strides[i] as number })).filter((d) => d.extent !== 1);
+  const source = layout.shape
+    .map((extent, i) => ({ extent, stride: layout.strides[i] as number }))
+    .filter((d) => d.extent !== 1);
   const target = shape.map((extent, position) => ({ extent, position })).filter((d) => d.extent !== 1);
   const strides = new Array<number>(shape.length).fill(0);
   let s = 0;
@@ -127,6 +135,8 @@ export function reshapeLayout(layout: Layout, shape: Shape): Layout | null {
 /** The layout stretched to a larger shape by strides of 0. */
 export function expandLayout(layout: Layout, shape: Shape): Layout {
   const missing = shape.length - layout.shape.length;
-  const strides = shape.map((extent, i) => (i < missing || (layout.shape[i - missing] === 1 && extent !== 1) ? 0 : (layout.strides[i - missing] as number)));
+  const strides = shape.map((extent, i) =>
+    i < missing || (layout.shape[i - missing] === 1 && extent !== 1) ? 0 : (layout.strides[i - missing] as number),
+  );
   return { shape, strides, offset: layout.offset };
 }

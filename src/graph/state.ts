@@ -78,9 +78,12 @@ export class State {
   /** Makes `value` the next version. Throws where shape or dtype differ. */
   assign(value: Tensor): void {
     if (!sameShape(value.shape, this.type.shape)) {
-      throw new ShapeError(`[assign] ${this.label} has shape ${formatShape(this.type.shape)}, the value ${formatShape(value.shape)}; they must be equal`);
+      throw new ShapeError(
+        `[assign] ${this.label} has shape ${formatShape(this.type.shape)}, the value ${formatShape(value.shape)}; they must be equal`,
+      );
     }
-    if (value.dtype !== this.type.dtype) throw new DTypeError(`[assign] ${this.label} is ${this.type.dtype}, the value ${value.dtype}; cast it first`);
+    if (value.dtype !== this.type.dtype)
+      throw new DTypeError(`[assign] ${this.label} is ${this.type.dtype}, the value ${value.dtype}; cast it first`);
     if (this.home) {
       const { pack, offset } = this.home;
       pack.assign(place(pack.value, value, offset));

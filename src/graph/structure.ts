@@ -20,7 +20,9 @@ export function structure(nodes: readonly Node[], roots: readonly Tensor[]): { l
   };
   const parts: string[] = [];
   for (const node of nodes) {
-    parts.push(`${identityOf(node.op)}${JSON.stringify(node.attributes)}(${node.inputs.map(reference).join()})${scanKey(node)}`);
+    parts.push(
+      `${identityOf(node.op)}${JSON.stringify(node.attributes)}(${node.inputs.map(reference).join()})${scanKey(node)}`,
+    );
     position.set(node, position.size);
   }
   return { lines: [...parts, `> ${roots.map(reference).join()}`], leaves };
@@ -51,6 +53,15 @@ function structureOfBody(outputs: readonly Tensor[], given: ReadonlySet<Tensor>)
   const order = [...given];
   const nodes = reachable(outputs, (tensor) => given.has(tensor));
   const position = new Map(nodes.map((node, i) => [node, i]));
-  const reference = (tensor: Tensor) => (given.has(tensor) ? `G${order.indexOf(tensor)}:${tensor.shape.join('x')}` : `${position.get(tensor.node)}.${tensor.index}`);
-  return [...nodes.map((node) => `${identityOf(node.op)}${JSON.stringify(node.attributes)}(${node.inputs.map(reference).join()})${scanKey(node)}`), outputs.map(reference).join()].join(';');
+  const reference = (tensor: Tensor) =>
+    given.has(tensor)
+      ? `G${order.indexOf(tensor)}:${tensor.shape.join('x')}`
+      : `${position.get(tensor.node)}.${tensor.index}`;
+  return [
+    ...nodes.map(
+      (node) =>
+        `${identityOf(node.op)}${JSON.stringify(node.attributes)}(${node.inputs.map(reference).join()})${scanKey(node)}`,
+    ),
+    outputs.map(reference).join(),
+  ].join(';');
 }

@@ -7,20 +7,28 @@ import { formatShape, sameShape } from './shape.ts';
 const rules: readonly { readonly rule: string; broken(node: Node): string | null }[] = [
   {
     rule: 'inputs are recorded before the node',
-    broken: (node) => (node.inputs.some((input) => input.node.id >= node.id) ? 'an input is younger than the node' : null),
+    broken: (node) =>
+      node.inputs.some((input) => input.node.id >= node.id) ? 'an input is younger than the node' : null,
   },
   {
     rule: 'outputs are those of the shape rule',
     broken: (node) => {
       const inferred = node.op.infer(node.inputs, node.attributes);
-      if (inferred.length !== node.outputs.length) return `the shape rule gives ${inferred.length} outputs, the node has ${node.outputs.length}`;
-      const wrong = inferred.findIndex(({ shape, dtype }, i) => !sameShape(shape, (node.outputs[i] as Tensor).shape) || dtype !== node.outputs[i]?.dtype);
-      return wrong < 0 ? null : `output ${wrong} is ${formatShape((node.outputs[wrong] as Tensor).shape)}, the rule says ${formatShape(inferred[wrong]?.shape ?? [])}`;
+      if (inferred.length !== node.outputs.length)
+        return `the shape rule gives ${inferred.length} outputs, the node has ${node.outputs.length}`;
+      const wrong = inferred.findIndex(
+        ({ shape, dtype }, i) =>
+          !sameShape(shape, (node.outputs[i] as Tensor).shape) || dtype !== node.outputs[i]?.dtype,
+      );
+      return wrong < 0
+        ? null
+        : `output ${wrong} is ${formatShape((node.outputs[wrong] as Tensor).shape)}, the rule says ${formatShape(inferred[wrong]?.shape ?? [])}`;
     },
   },
   {
     rule: 'each output points back at its node',
-    broken: (node) => (node.outputs.some((output, i) => output.index !== i) ? 'an output carries the wrong position' : null),
+    broken: (node) =>
+      node.outputs.some((output, i) => output.index !== i) ? 'an output carries the wrong position' : null,
   },
   {
     rule: 'leaves have no inputs',

@@ -97,7 +97,12 @@ function forwardCall(variant: string, source: string, problem: AttentionProblem)
     constants: { ...elements(problem), CAUSAL: problem.causal },
     workgroups: [Math.ceil(L / tile), H, B],
     uniforms: uniforms(problem),
-    ...hooks(problem, variant === 'rows' ? ['Q', 'K', 'V', 'Result'] : ['Q', 'K', 'V'], [input(0), input(1), input(2), output(0), output(1)], 3),
+    ...hooks(
+      problem,
+      variant === 'rows' ? ['Q', 'K', 'V', 'Result'] : ['Q', 'K', 'V'],
+      [input(0), input(1), input(2), output(0), output(1)],
+      3,
+    ),
   };
   return { dispatches: [dispatch] };
 }
@@ -177,7 +182,12 @@ function uniforms(problem: AttentionProblem): Record<string, number> {
 }
 
 /** Bindings and hooks of a stage: vec4 access, and after `fixed` bindings those of the mask and of the random key. */
-function hooks(problem: AttentionProblem, loads: readonly string[], fixed: readonly BindingSource[], firstInput: number) {
+function hooks(
+  problem: AttentionProblem,
+  loads: readonly string[],
+  fixed: readonly BindingSource[],
+  firstInput: number,
+) {
   const functions: Record<string, string> = vectors(problem) ? { ...vectorLoads(loads), store: vectorStore } : {};
   const bindings = [...fixed];
   const declarations: string[] = [];
@@ -203,8 +213,7 @@ function vectorLoads(names: readonly string[]): Record<string, string> {
   return Object.fromEntries(names.map((name) => [`load${name}`, text(name)]));
 }
 
-const vectorStore =
-  'fn store(base: u32, column: u32, value: vec4<f32>) { result[base / 4u + column] = value; }';
+const vectorStore = 'fn store(base: u32, column: u32, value: vec4<f32>) { result[base / 4u + column] = value; }';
 
 const addMask = /* wgsl */ `fn addMask(scores: vec4<f32>, batch: u32, head: u32, row: u32, key: u32) -> vec4<f32> {
   let base = params.maskOffset + batch * params.maskBatch + head * params.maskHead + key * params.maskKey;

@@ -1,8 +1,16 @@
 import { type DType, dtypes } from '../graph/dtype.ts';
-import type { ElementwiseLowering, ExpressionTypes, Window } from '../graph/op.ts';
 import type { Attributes } from '../graph/node.ts';
+import type { ElementwiseLowering, ExpressionTypes, Window } from '../graph/op.ts';
 import { type Layout, sizeOf } from '../graph/shape.ts';
-import { type BindingSource, type DeviceProfile, grid, input, type KernelCall, output, type StoreHook } from './kernel.ts';
+import {
+  type BindingSource,
+  type DeviceProfile,
+  grid,
+  input,
+  type KernelCall,
+  output,
+  type StoreHook,
+} from './kernel.ts';
 
 /**
  * Elementwise chains as one generated kernel, or as the tail (`store`) or head (`load`) of a hand-written one. All
@@ -17,7 +25,11 @@ export interface Load {
   readonly window?: Window;
 }
 
-export type Argument = { readonly load: Load } | { readonly step: number } | { readonly table: number } | { readonly constant: number; readonly window?: Window };
+export type Argument =
+  | { readonly load: Load }
+  | { readonly step: number }
+  | { readonly table: number }
+  | { readonly constant: number; readonly window?: Window };
 
 /** One op of the chain. */
 export interface ChainStep {
@@ -64,11 +76,15 @@ export function elementwiseKernel(chain: Chain, label: string, profile: DevicePr
   );
   for (const [i, step] of chain.outputs.entries()) {
     const dtype = (chain.steps[step] as ChainStep).dtype;
-    lines.push(`@group(0) @binding(${chain.buffers.length + i + 1}) var<storage, read_write> out${i}: array<${declare(dtype)}>;`);
+    lines.push(
+      `@group(0) @binding(${chain.buffers.length + i + 1}) var<storage, read_write> out${i}: array<${declare(dtype)}>;`,
+    );
   }
   const offsets = offsetFields(chain);
   const body = chainBody(chain, vector, (load) => offsets.get(load) ?? '');
-  const stores = chain.outputs.map((step, i) => `  out${i}[i] = ${stored(`v${step}`, (chain.steps[step] as ChainStep).dtype, vector)};`);
+  const stores = chain.outputs.map(
+    (step, i) => `  out${i}[i] = ${stored(`v${step}`, (chain.steps[step] as ChainStep).dtype, vector)};`,
+  );
   const source = `// uses: order.wgsl, elementwise.wgsl
 struct Params { count: u32${[...new Set(offsets.values())].map((name) => `, ${name}: i32`).join('')} }
 const SIZE: u32 = ${workgroup}u;
@@ -113,7 +129,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
 export function storeHook(chain: Chain, firstInput: number, primary: number, firstExtraOutput: number): StoreHook {
   const body = chainBody(chain, false, () => '');
   const extra = chain.outputs.map((step, i) => ({ step, i })).filter(({ i }) => i !== primary);
-  const value = (step: number) => (step < 0 ? 'value' : stored(`v${step}`, (chain.steps[step] as ChainStep).dtype, false));
+  const value = (step: number) =>
+    step < 0 ? 'value' : stored(`v${step}`, (chain.steps[step] as ChainStep).dtype, false);
   const stores = [
     `  output[index] = ${value(chain.outputs[primary] as number)};`,
     ...extra.map(({ step, i }) => `  extra${i}[index] = ${value(step)};`),
@@ -129,7 +146,10 @@ export function storeHook(chain: Chain, firstInput: number, primary: number, fir
           return `@group(0) @binding(${firstBinding + chain.buffers.length + k}) var<storage, read_write> extra${i}: array<${type}>;`;
         }),
       ].join('\n'),
-    bindings: [...chain.buffers.map((_, i) => input(firstInput + i)), ...extra.map((_, k) => output(firstExtraOutput + k))],
+    bindings: [
+      ...chain.buffers.map((_, i) => input(firstInput + i)),
+      ...extra.map((_, k) => output(firstExtraOutput + k)),
+    ],
   };
 }
 
@@ -137,7 +157,9 @@ export function storeHook(chain: Chain, firstInput: number, primary: number, fir
 export function loadHook(chain: Chain): StoreHook {
   const body = chainBody(chain, false, () => '', 'source');
   return {
-    functions: { load: `fn load(index: u32) -> f32 {\n  let i = index;\n${body.join('\n')}\n  return v${chain.outputs[0]};\n}` },
+    functions: {
+      load: `fn load(index: u32) -> f32 {\n  let i = index;\n${body.join('\n')}\n  return v${chain.outputs[0]};\n}`,
+    },
     library: ['elementwise.wgsl', ...libraryOf(chain)],
     declarations: (firstBinding) => readDeclarations(chain, firstBinding, 'source').join('\n'),
     bindings: chain.buffers.map((_, i): BindingSource => input(i)),
@@ -152,7 +174,10 @@ function libraryOf(chain: Chain): string[] {
 type Prefix = 'in' | 'source';
 
 function readDeclarations(chain: Chain, firstBinding: number, prefix: Prefix): string[] {
-  return chain.buffers.map((dtype, i) => `@group(0) @binding(${firstBinding + i}) var<storage, read> ${prefix}${i}: array<${dtypes[dtype].wgsl}>;`);
+  return chain.buffers.map(
+    (dtype, i) =>
+      `@group(0) @binding(${firstBinding + i}) var<storage, read> ${prefix}${i}: array<${dtypes[dtype].wgsl}>;`,
+  );
 }
 
 /** Offsets are uniforms, so that slices that differ only in where they start share a pipeline. */
@@ -167,7 +192,12 @@ function offsetFields(chain: Chain): Map<Load, string> {
 }
 
 /** `let v0 = …; let v1 = …;`: one line per step. */
-function chainBody(chain: Chain, vector: boolean, offsetField: (load: Load) => string, prefix: Prefix = 'in'): string[] {
+function chainBody(
+  chain: Chain,
+  vector: boolean,
+  offsetField: (load: Load) => string,
+  prefix: Prefix = 'in',
+): string[] {
   const types = vector ? vectorTypes : scalarTypes;
   return chain.steps.map((step, s) => {
     const inside: string[] = [];

@@ -21,8 +21,10 @@ export const reversedOrder: Readonly<Record<string, string>> = {
 /** Turns a `.wgsl` file and its settings into WGSL text. Throws on a constant or function that the shader does not declare. */
 export function specialise(dispatch: Dispatch, overrides: Readonly<Record<string, string>> = {}): SpecialisedShader {
   let code = withLibrary(dispatch.source, dispatch.library);
-  for (const [name, value] of Object.entries(dispatch.constants ?? {})) code = setConstant(code, name, value, dispatch.kernel);
-  for (const [name, text] of Object.entries({ ...dispatch.functions, ...overrides })) code = replaceFunction(code, name, text, dispatch.kernel);
+  for (const [name, value] of Object.entries(dispatch.constants ?? {}))
+    code = setConstant(code, name, value, dispatch.kernel);
+  for (const [name, text] of Object.entries({ ...dispatch.functions, ...overrides }))
+    code = replaceFunction(code, name, text, dispatch.kernel);
   if (dispatch.declarations) code = `${dispatch.declarations}\n${code}`;
   code = hoistDirectives(code);
   return { code, access: bindingAccess(code, dispatch), fields: paramFields(code) };
@@ -30,7 +32,11 @@ export function specialise(dispatch: Dispatch, overrides: Readonly<Record<string
 
 /** The shader with the files of `shaders/lib/` in front that its first line names: `// uses: order.wgsl, philox.wgsl`. */
 export function withLibrary(source: string, more: readonly string[] = []): string {
-  const named = /^\/\/ uses: (.*)/.exec(source)?.[1]?.split(',').map((name) => name.trim()) ?? [];
+  const named =
+    /^\/\/ uses: (.*)/
+      .exec(source)?.[1]
+      ?.split(',')
+      .map((name) => name.trim()) ?? [];
   const files = [...new Set([...named, ...more])].map((name) => {
     const text = library[name];
     if (text === undefined) throw new WeftError(`[specialise] shaders/lib/ has no file ${name}`);
@@ -77,7 +83,9 @@ function bindingAccess(code: string, dispatch: Dispatch): string {
     access[Number(match[1]) - 1] = match[2] === 'read' ? 'r' : 'w';
   }
   if (access.length !== dispatch.bindings.length) {
-    throw new WeftError(`[specialise] ${dispatch.kernel} declares ${access.length} storage bindings, the call gives ${dispatch.bindings.length}`);
+    throw new WeftError(
+      `[specialise] ${dispatch.kernel} declares ${access.length} storage bindings, the call gives ${dispatch.bindings.length}`,
+    );
   }
   return access.join('');
 }

@@ -9,11 +9,11 @@ import type { Operand } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor.ts';
 import { add, cast, mul, where, zeros } from './elementwise.ts';
 import { iota } from './indexing.ts';
+import { split, stack } from './join.ts';
 import { matmul } from './matmul.ts';
 import { checkProbability, nextRandom, uniform } from './random.ts';
 import { softmax } from './softmax.ts';
 import { expand, permute, reshape } from './view.ts';
-import { split, stack } from './join.ts';
 
 /**
  * Fused scaled-dot-product attention (Dao 2023): the L×S weights never exist in memory. Inputs: q, k, v, then the mask and
@@ -33,7 +33,8 @@ const attentionOp: OpDef = {
   lowering: {
     kind: 'kernel',
     strided: (operand, index, node) => (index < 3 && headsContiguous(operand)) || isMask(node.attributes, index, 3),
-    outputLayout: (node, index) => (index === 0 ? headsLast((node.types[0] as TensorType).shape) : rowMajor(node, index)),
+    outputLayout: (node, index) =>
+      index === 0 ? headsLast((node.types[0] as TensorType).shape) : rowMajor(node, index),
     problem: (node, operands) => familyCall(attentionForward, problemOf(node, operands, 3)),
   },
   gradient: (node, [dO]) => {
@@ -64,12 +65,17 @@ const attentionBackwardOp: OpDef = {
       if (index === 3) return sameShape(operand.strides, headsLast(operand.shape).strides) && operand.offset === 0;
       return ((index < 3 || index === 5) && headsContiguous(operand)) || isMask(node.attributes, index, 6);
     },
-    problem: (node, operands) => familyCall(backwardFamily, { ...problemOf(node, operands, 6), dO: operands[5] as Operand }),
+    problem: (node, operands) =>
+      familyCall(backwardFamily, { ...problemOf(node, operands, 6), dO: operands[5] as Operand }),
   },
   decompose: (inputs, attributes) => {
     const [q, k, v, , , dO, ...rest] = inputs as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, ...Tensor[]];
     const gradients = differentiateComposed(attentionOp, [q, k, v, ...rest], attributes, [dO]).slice(0, 3);
-    const [dQ, dK, dV] = gradients.map((gradient) => permute(gradient as Tensor, [0, 2, 1, 3])) as [Tensor, Tensor, Tensor];
+    const [dQ, dK, dV] = gradients.map((gradient) => permute(gradient as Tensor, [0, 2, 1, 3])) as [
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
     return q.shape[2] === k.shape[2] ? [stack([dQ, dK, dV], 2)] : [dQ, stack([dK, dV], 2)];
   },
 } satisfies OpDef & { lowering: KernelLowering };
@@ -77,7 +83,10 @@ const attentionBackwardOp: OpDef = {
 function unpackGradients(parts: readonly Tensor[]): Tensor[] {
   const heads = (x: Tensor) => permute(x, [0, 2, 1, 3]);
   const [first, second] = parts as [Tensor, Tensor?];
-  const third = (x: Tensor, count: number) => split(x, 1, 2).map((part) => heads(reshape(part, [x.shape[0] as number, x.shape[1] as number, ...x.shape.slice(3)]))).slice(0, count);
+  const third = (x: Tensor, count: number) =>
+    split(x, 1, 2)
+      .map((part) => heads(reshape(part, [x.shape[0] as number, x.shape[1] as number, ...x.shape.slice(3)])))
+      .slice(0, count);
   return second ? [heads(first), ...third(second, 2)] : third(first, 3);
 }
 
@@ -101,20 +110,48 @@ function isMask(attributes: Attributes, index: number, first: number): boolean {
 function problemOf(node: Node, operands: readonly Operand[], first: number) {
   const [q, k, v] = operands as [Operand, Operand, Operand];
   const [B, H, L, D] = q.shape as [number, number, number, number];
-  const { causal, scale, probability, stream, masked } = node.attributes as { causal: boolean; scale: number; probability: number; stream: number; masked: boolean };
-  return { B, H, L, S: k.shape[2] as number, D, causal, scale, dropout: probability, stream, q, k, v, ...(masked ? { mask: operands[first] as Operand } : {}) };
+  const { causal, scale, probability, stream, masked } = node.attributes as {
+    causal: boolean;
+    scale: number;
+    probability: number;
+    stream: number;
+    masked: boolean;
+  };
+  return {
+    B,
+    H,
+    L,
+    S: k.shape[2] as number,
+    D,
+    causal,
+    scale,
+    dropout: probability,
+    stream,
+    q,
+    k,
+    v,
+    ...(masked ? { mask: operands[first] as Operand } : {}),
+  };
 }
 
 /** Attention in plain ops, the definition that the fused kernels are tested against. */
 function composed([q, k, v, ...rest]: readonly [Tensor, Tensor, Tensor, ...Tensor[]], attributes: Attributes): Tensor {
-  const { causal, scale, probability, masked } = attributes as { causal: boolean; scale: number; probability: number; masked: boolean };
+  const { causal, scale, probability, masked } = attributes as {
+    causal: boolean;
+    scale: number;
+    probability: number;
+    masked: boolean;
+  };
   let scores = mul(matmul(q, permute(k, [0, 1, 3, 2])), scale);
   if (masked) scores = add(scores, rest[0] as Tensor);
   if (causal) scores = where(iota(scores.shape, -2).greaterEqual(iota(scores.shape, -1)), scores, -1e30);
   const hidden = scores.lessEqual(-1e8);
   // A row whose keys are all hidden gives zeros.
   const weights = where(hidden, 0, softmax(where(hidden, -1e30, scores), -1));
-  const kept = probability > 0 ? mul(weights, mul(cast(uniform(scores.shape).greaterEqual(probability), 'f32'), 1 / (1 - probability))) : weights;
+  const kept =
+    probability > 0
+      ? mul(weights, mul(cast(uniform(scores.shape).greaterEqual(probability), 'f32'), 1 / (1 - probability)))
+      : weights;
   return matmul(kept, v);
 }
 
@@ -133,16 +170,27 @@ export interface AttentionOptions {
  * softmax(scale·QKᵀ + mask)·V for q [B, H, L, D], k and v [B, H, S, D] → [B, H, L, D], D ≤ 128 (Vaswani et al. 2017).
  * Fused, forward and backward: no L×S matrix in memory. A row with no key to see gives zeros.
  */
-export function scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, { causal = false, mask = null, scale, dropout: probability = 0 }: AttentionOptions = {}): Tensor {
+export function scaledDotProductAttention(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  { causal = false, mask = null, scale, dropout: probability = 0 }: AttentionOptions = {},
+): Tensor {
   const op = 'scaledDotProductAttention';
-  for (const [name, x] of [['q', q], ['k', k], ['v', v]] as const) {
+  for (const [name, x] of [
+    ['q', q],
+    ['k', k],
+    ['v', v],
+  ] as const) {
     expectDType(op, name, x.dtype, ['f32']);
     expectRank(op, name, x.shape, 4);
   }
   const [B, H, L, D] = q.shape as [number, number, number, number];
   const S = k.shape[2] as number;
   if (!sameShape(k.shape, [B, H, S, D]) || !sameShape(v.shape, k.shape)) {
-    throw new ShapeError(`[${op}] for q ${formatShape(q.shape)} both k and v must be [${B}, ${H}, S, ${D}], got ${formatShape(k.shape)} and ${formatShape(v.shape)}`);
+    throw new ShapeError(
+      `[${op}] for q ${formatShape(q.shape)} both k and v must be [${B}, ${H}, S, ${D}], got ${formatShape(k.shape)} and ${formatShape(v.shape)}`,
+    );
   }
   checkProbability(op, probability);
   const factor = scale ?? 1 / Math.sqrt(D);
@@ -150,7 +198,8 @@ export function scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, { cau
   const inputs: Tensor[] = [q, k, v];
   if (mask) {
     const full = [B, H, L, S];
-    if (!sameShape(broadcastShapes(op, [mask.shape, full]), full)) throw new ShapeError(`[${op}] the mask ${formatShape(mask.shape)} must broadcast to ${formatShape(full)}`);
+    if (!sameShape(broadcastShapes(op, [mask.shape, full]), full))
+      throw new ShapeError(`[${op}] the mask ${formatShape(mask.shape)} must broadcast to ${formatShape(full)}`);
     inputs.push(expand(mask.dtype === 'bool' ? where(mask, zeros([]), -1e30) : mask, full));
   }
   let stream = 0;
@@ -159,9 +208,17 @@ export function scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, { cau
     stream = random.stream;
     inputs.push(random.key);
   }
-  return applyOne(attentionOp, inputs, { causal, scale: factor, probability, stream, masked: mask !== null && mask !== undefined });
+  return applyOne(attentionOp, inputs, {
+    causal,
+    scale: factor,
+    probability,
+    stream,
+    masked: mask !== null && mask !== undefined,
+  });
 }
 
-
 /** For tests that walk every op. */
-export const attentionOps: Readonly<Record<string, OpDef>> = { attention: attentionOp, attentionBackward: attentionBackwardOp };
+export const attentionOps: Readonly<Record<string, OpDef>> = {
+  attention: attentionOp,
+  attentionBackward: attentionBackwardOp,
+};

@@ -3,7 +3,7 @@ import type { DType } from '../graph/dtype.ts';
 import type { Attributes, TensorType } from '../graph/node.ts';
 import type { ExpressionContext, OpDef } from '../graph/op.ts';
 import { applyOne } from '../graph/record.ts';
-import { broadcastShapes, checkShape, sameShape, type Shape } from '../graph/shape.ts';
+import { broadcastShapes, checkShape, type Shape, sameShape } from '../graph/shape.ts';
 import { literal } from '../kernels/elementwise.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -27,7 +27,12 @@ const any: readonly DType[] = ['f32', 'i32', 'u32', 'bool'];
 const bool: readonly DType[] = ['bool'];
 
 type Rule = (dy: Tensor, x: Tensor, y: Tensor, attributes: Attributes) => Tensor | null;
-function unary(name: string, expression: (x: string, attributes: Attributes, context: ExpressionContext) => string, rule?: Rule, types = float): OpDef {
+function unary(
+  name: string,
+  expression: (x: string, attributes: Attributes, context: ExpressionContext) => string,
+  rule?: Rule,
+  types = float,
+): OpDef {
   return op(name, {
     inputs: [types],
     expression: ([x], attributes, context) => expression(x as string, attributes, context),
@@ -43,7 +48,14 @@ function op(name: string, row: Row): OpDef {
     ...(row.gradient
       ? {
           gradient: (node, [dy]) =>
-            dy ? (row.gradient as NonNullable<Row['gradient']>)(dy, node.inputs, node.outputs[0] as Tensor, node.attributes) : node.inputs.map(() => null),
+            dy
+              ? (row.gradient as NonNullable<Row['gradient']>)(
+                  dy,
+                  node.inputs,
+                  node.outputs[0] as Tensor,
+                  node.attributes,
+                )
+              : node.inputs.map(() => null),
         }
       : {}),
   };
@@ -52,15 +64,27 @@ function op(name: string, row: Row): OpDef {
 function inferRow(name: string, row: Row, inputs: readonly TensorType[], attributes: Attributes): TensorType {
   for (const [i, { dtype }] of inputs.entries()) {
     const wanted = row.inputs[i] as readonly DType[];
-    if (!wanted.includes(dtype)) throw new DTypeError(`[${name}] input ${i} must be ${wanted.join(' or ')}, got ${dtype}; use .cast('${wanted[0]}')`);
+    if (!wanted.includes(dtype))
+      throw new DTypeError(
+        `[${name}] input ${i} must be ${wanted.join(' or ')}, got ${dtype}; use .cast('${wanted[0]}')`,
+      );
   }
   // Inputs that may be of several types must agree; a condition has a type of its own.
   const free = inputs.filter((_, i) => (row.inputs[i] as readonly DType[]).length > 1);
   const differing = free.find(({ dtype }) => dtype !== free[0]?.dtype);
-  if (differing) throw new DTypeError(`[${name}] the inputs are ${free[0]?.dtype} and ${differing.dtype}; weft never promotes, so cast one: .cast('${free[0]?.dtype}')`);
+  if (differing)
+    throw new DTypeError(
+      `[${name}] the inputs are ${free[0]?.dtype} and ${differing.dtype}; weft never promotes, so cast one: .cast('${free[0]?.dtype}')`,
+    );
   const own = (free[0] ?? inputs[0])?.dtype as DType;
   const output = typeof row.output === 'function' ? row.output(attributes) : (row.output ?? own);
-  return { shape: broadcastShapes(name, inputs.map(({ shape }) => shape)), dtype: output };
+  return {
+    shape: broadcastShapes(
+      name,
+      inputs.map(({ shape }) => shape),
+    ),
+    dtype: output,
+  };
 }
 
 const f = (value: unknown, { types }: ExpressionContext) => `${types.f32}(${literal(value as number, 'f32')})`;
@@ -70,12 +94,20 @@ const f = (value: unknown, { types }: ExpressionContext) => `${types.f32}(${lite
 const fullOp: OpDef = {
   name: 'full',
   infer: (_, { shape, dtype }) => [{ shape: shape as Shape, dtype: dtype as DType }],
-  lowering: { kind: 'elementwise', constant: true, expression: (_, { value }, { types, dtype }) => `${types[dtype]}(${literal(value as number, dtype)})` },
+  lowering: {
+    kind: 'elementwise',
+    constant: true,
+    expression: (_, { value }, { types, dtype }) => `${types[dtype]}(${literal(value as number, dtype)})`,
+  },
 };
 /** A tensor of one repeated value. Numbers outside f32's range become its largest finite value. */
 export function full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor {
   if (Number.isNaN(value)) throw new ValueError('[full] the value is NaN');
-  return applyOne(fullOp, [], { shape: [...checkShape('full', shape)], value: Math.max(-3.4028234e38, Math.min(3.4028234e38, value)), dtype });
+  return applyOne(fullOp, [], {
+    shape: [...checkShape('full', shape)],
+    value: Math.max(-3.4028234e38, Math.min(3.4028234e38, value)),
+    dtype,
+  });
 }
 /** A tensor of zeros. */
 export const zeros = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 0, dtype);
@@ -95,61 +127,198 @@ function operand(value: Tensor | number, like: Tensor): Tensor {
 
 // ── one input ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-type UnaryName = 'neg' | 'abs' | 'sign' | 'floor' | 'exp' | 'log' | 'sqrt' | 'rsqrt' | 'reciprocal' | 'square' | 'sin' | 'cos' | 'tanh' | 'sigmoid' | 'erf' | 'relu' | 'leakyRelu' | 'elu' | 'geluErf' | 'geluTanh' | 'silu' | 'softplus' | 'not' | 'clamp' | 'cast' | 'copy';
+type UnaryName =
+  | 'neg'
+  | 'abs'
+  | 'sign'
+  | 'floor'
+  | 'exp'
+  | 'log'
+  | 'sqrt'
+  | 'rsqrt'
+  | 'reciprocal'
+  | 'square'
+  | 'sin'
+  | 'cos'
+  | 'tanh'
+  | 'sigmoid'
+  | 'erf'
+  | 'relu'
+  | 'leakyRelu'
+  | 'elu'
+  | 'geluErf'
+  | 'geluTanh'
+  | 'silu'
+  | 'softplus'
+  | 'not'
+  | 'clamp'
+  | 'cast'
+  | 'copy';
 const unaryOps: Record<UnaryName, OpDef> = {
-  neg: unary('neg', (x, _, { dtype }) => (dtype === 'u32' ? `(~${x} + 1u)` : `(-${x})`), (dy) => neg(dy), number),
-  abs: unary('abs', (x) => `abs(${x})`, (dy, x) => mul(dy, sign(x)), number),
-  sign: unary('sign', (x, _, { dtype, types }) => (dtype === 'u32' ? `min(${x}, ${types.u32}(1u))` : `sign(${x})`), () => null, number),
-  floor: unary('floor', (x) => `floor(${x})`, () => null),
-  exp: unary('exp', (x) => `exp_(${x})`, (dy, _, y) => mul(dy, y)),
-  log: unary('log', (x) => `log(${x})`, (dy, x) => div(dy, x)),
-  sqrt: unary('sqrt', (x) => `sqrt(${x})`, (dy, _, y) => div(mul(dy, 0.5), y)),
-  rsqrt: unary('rsqrt', (x, _, { types }) => `(${types.f32}(1.0) / sqrt(${x}))`, (dy, x, y) => mul(mul(dy, -0.5), div(y, x))),
-  reciprocal: unary('reciprocal', (x, _, { types }) => `(${types.f32}(1.0) / ${x})`, (dy, _, y) => neg(mul(dy, square(y)))),
-  square: unary('square', (x) => `(${x} * ${x})`, (dy, x) => mul(mul(dy, 2), x)),
-  sin: unary('sin', (x) => `sin_(${x})`, (dy, x) => mul(dy, cos(x))),
-  cos: unary('cos', (x) => `cos_(${x})`, (dy, x) => neg(mul(dy, sin(x)))),
-  tanh: unary('tanh', (x) => `tanh_(${x})`, (dy, _, y) => mul(dy, sub(1, square(y)))),
-  sigmoid: unary('sigmoid', (x) => `sigmoid_(${x})`, (dy, _, y) => mul(dy, mul(y, sub(1, y)))),
-  erf: unary('erf', (x) => `erf_(${x})`, (dy, x) => mul(dy, mul(exp(neg(square(x))), 2 / Math.sqrt(Math.PI)))),
-  relu: unary('relu', (x, _, { types }) => `max(${x}, ${types.f32}(0.0))`, (dy, _, y) => where(greater(y, 0), dy, 0)),
-  leakyRelu: unary('leakyRelu', (x, { slope }, c) => `select(${x} * ${f(slope, c)}, ${x}, ${x} > ${f(0, c)})`, (dy, x, _, { slope }) => where(greater(x, 0), dy, mul(dy, slope as number))),
-  elu: unary('elu', (x, { alpha }, c) => `select(${f(alpha, c)} * (exp_(min(${x}, ${f(0, c)})) - ${f(1, c)}), ${x}, ${x} > ${f(0, c)})`, (dy, x, y, { alpha }) =>
-    where(greater(x, 0), dy, mul(dy, add(y, alpha as number))),
+  neg: unary(
+    'neg',
+    (x, _, { dtype }) => (dtype === 'u32' ? `(~${x} + 1u)` : `(-${x})`),
+    (dy) => neg(dy),
+    number,
   ),
-  geluErf: unary('geluErf', (x) => `gelu_(${x})`, (dy, x) => mul(dy, applyOne(geluErfGradient, [x]))),
-  geluTanh: unary('geluTanh', (x) => `geluTanh_(${x})`, (dy, x) => mul(dy, applyOne(geluTanhGradient, [x]))),
-  silu: unary('silu', (x) => `(${x} * sigmoid_(${x}))`, (dy, x) => {
-    const s = sigmoid(x);
-    return mul(dy, mul(s, add(1, mul(x, sub(1, s)))));
-  }),
-  softplus: unary('softplus', (x) => `softplus_(${x})`, (dy, x) => mul(dy, sigmoid(x))),
+  abs: unary(
+    'abs',
+    (x) => `abs(${x})`,
+    (dy, x) => mul(dy, sign(x)),
+    number,
+  ),
+  sign: unary(
+    'sign',
+    (x, _, { dtype, types }) => (dtype === 'u32' ? `min(${x}, ${types.u32}(1u))` : `sign(${x})`),
+    () => null,
+    number,
+  ),
+  floor: unary(
+    'floor',
+    (x) => `floor(${x})`,
+    () => null,
+  ),
+  exp: unary(
+    'exp',
+    (x) => `exp_(${x})`,
+    (dy, _, y) => mul(dy, y),
+  ),
+  log: unary(
+    'log',
+    (x) => `log(${x})`,
+    (dy, x) => div(dy, x),
+  ),
+  sqrt: unary(
+    'sqrt',
+    (x) => `sqrt(${x})`,
+    (dy, _, y) => div(mul(dy, 0.5), y),
+  ),
+  rsqrt: unary(
+    'rsqrt',
+    (x, _, { types }) => `(${types.f32}(1.0) / sqrt(${x}))`,
+    (dy, x, y) => mul(mul(dy, -0.5), div(y, x)),
+  ),
+  reciprocal: unary(
+    'reciprocal',
+    (x, _, { types }) => `(${types.f32}(1.0) / ${x})`,
+    (dy, _, y) => neg(mul(dy, square(y))),
+  ),
+  square: unary(
+    'square',
+    (x) => `(${x} * ${x})`,
+    (dy, x) => mul(mul(dy, 2), x),
+  ),
+  sin: unary(
+    'sin',
+    (x) => `sin_(${x})`,
+    (dy, x) => mul(dy, cos(x)),
+  ),
+  cos: unary(
+    'cos',
+    (x) => `cos_(${x})`,
+    (dy, x) => neg(mul(dy, sin(x))),
+  ),
+  tanh: unary(
+    'tanh',
+    (x) => `tanh_(${x})`,
+    (dy, _, y) => mul(dy, sub(1, square(y))),
+  ),
+  sigmoid: unary(
+    'sigmoid',
+    (x) => `sigmoid_(${x})`,
+    (dy, _, y) => mul(dy, mul(y, sub(1, y))),
+  ),
+  erf: unary(
+    'erf',
+    (x) => `erf_(${x})`,
+    (dy, x) => mul(dy, mul(exp(neg(square(x))), 2 / Math.sqrt(Math.PI))),
+  ),
+  relu: unary(
+    'relu',
+    (x, _, { types }) => `max(${x}, ${types.f32}(0.0))`,
+    (dy, _, y) => where(greater(y, 0), dy, 0),
+  ),
+  leakyRelu: unary(
+    'leakyRelu',
+    (x, { slope }, c) => `select(${x} * ${f(slope, c)}, ${x}, ${x} > ${f(0, c)})`,
+    (dy, x, _, { slope }) => where(greater(x, 0), dy, mul(dy, slope as number)),
+  ),
+  elu: unary(
+    'elu',
+    (x, { alpha }, c) => `select(${f(alpha, c)} * (exp_(min(${x}, ${f(0, c)})) - ${f(1, c)}), ${x}, ${x} > ${f(0, c)})`,
+    (dy, x, y, { alpha }) => where(greater(x, 0), dy, mul(dy, add(y, alpha as number))),
+  ),
+  geluErf: unary(
+    'geluErf',
+    (x) => `gelu_(${x})`,
+    (dy, x) => mul(dy, applyOne(geluErfGradient, [x])),
+  ),
+  geluTanh: unary(
+    'geluTanh',
+    (x) => `geluTanh_(${x})`,
+    (dy, x) => mul(dy, applyOne(geluTanhGradient, [x])),
+  ),
+  silu: unary(
+    'silu',
+    (x) => `(${x} * sigmoid_(${x}))`,
+    (dy, x) => {
+      const s = sigmoid(x);
+      return mul(dy, mul(s, add(1, mul(x, sub(1, s)))));
+    },
+  ),
+  softplus: unary(
+    'softplus',
+    (x) => `softplus_(${x})`,
+    (dy, x) => mul(dy, sigmoid(x)),
+  ),
   not: unary('not', (x) => `(!${x})`, undefined, bool),
-  clamp: unary('clamp', (x, { min, max }, { dtype, types }) => `clamp(${x}, ${types[dtype]}(${literal(min as number, dtype)}), ${types[dtype]}(${literal(max as number, dtype)}))`, (dy, x, _, { min, max }) =>
-    where(and(greaterEqual(x, min as number), lessEqual(x, max as number)), dy, 0), number),
+  clamp: unary(
+    'clamp',
+    (x, { min, max }, { dtype, types }) =>
+      `clamp(${x}, ${types[dtype]}(${literal(min as number, dtype)}), ${types[dtype]}(${literal(max as number, dtype)}))`,
+    (dy, x, _, { min, max }) => where(and(greaterEqual(x, min as number), lessEqual(x, max as number)), dy, 0),
+    number,
+  ),
   cast: op('cast', {
     inputs: [any],
     output: ({ dtype }) => dtype as DType,
-    expression: ([x], _, { types, dtype, inputDTypes }) => (dtype === 'bool' ? `(${x} != ${types[inputDTypes[0] as DType]}(${literal(0, inputDTypes[0] as DType)}))` : `${types[dtype]}(${x})`),
+    expression: ([x], _, { types, dtype, inputDTypes }) =>
+      dtype === 'bool'
+        ? `(${x} != ${types[inputDTypes[0] as DType]}(${literal(0, inputDTypes[0] as DType)}))`
+        : `${types[dtype]}(${x})`,
     gradient: (dy, [x]) => [(x as Tensor).dtype === 'f32' ? dy : null],
   }),
   copy: op('copy', { inputs: [any], expression: ([x]) => x as string, gradient: (dy) => [dy] }),
 };
 
 // The derivative of gelu in plain ops, for gradients of gradients: φ(x) = e^(−x²/2)/√(2π), Φ(x) = (1 + erf(x/√2))/2.
-const geluErfGradient = unary('geluErfGradient', (x) => `geluGradient_(${x})`, (dy, x) => mul(dy, mul(mul(exp(mul(square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI)), sub(2, square(x)))));
-const geluTanhGradient = unary('geluTanhGradient', (x) => `geluTanhGradient_(${x})`, (dy, x) => {
-  const c = Math.sqrt(2 / Math.PI);
-  const inner = mul(add(x, mul(mul(square(x), x), 0.044715)), c);
-  const t = tanh(inner);
-  const slope = mul(add(1, mul(square(x), 0.134145)), c);
-  const sech2 = sub(1, square(t));
-  // d/dx of ½(1+t) + ½x·sech²·slope
-  const second = sub(add(mul(sech2, slope), mul(mul(x, sech2), mul(x, 0.134145 * c))), mul(mul(mul(x, t), sech2), square(slope)));
-  return mul(dy, second);
-});
+const geluErfGradient = unary(
+  'geluErfGradient',
+  (x) => `geluGradient_(${x})`,
+  (dy, x) => mul(dy, mul(mul(exp(mul(square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI)), sub(2, square(x)))),
+);
+const geluTanhGradient = unary(
+  'geluTanhGradient',
+  (x) => `geluTanhGradient_(${x})`,
+  (dy, x) => {
+    const c = Math.sqrt(2 / Math.PI);
+    const inner = mul(add(x, mul(mul(square(x), x), 0.044715)), c);
+    const t = tanh(inner);
+    const slope = mul(add(1, mul(square(x), 0.134145)), c);
+    const sech2 = sub(1, square(t));
+    // d/dx of ½(1+t) + ½x·sech²·slope
+    const second = sub(
+      add(mul(sech2, slope), mul(mul(x, sech2), mul(x, 0.134145 * c))),
+      mul(mul(mul(x, t), sech2), square(slope)),
+    );
+    return mul(dy, second);
+  },
+);
 
-const unaryFunction = (name: UnaryName) => (x: Tensor): Tensor => applyOne(unaryOps[name], [x]);
+const unaryFunction =
+  (name: UnaryName) =>
+  (x: Tensor): Tensor =>
+    applyOne(unaryOps[name], [x]);
 export const neg = unaryFunction('neg');
 export const abs = unaryFunction('abs');
 export const sign = unaryFunction('sign');
@@ -190,7 +359,8 @@ export function gelu(x: Tensor, { approximate = 'none' }: { approximate?: 'none'
 }
 /** x limited to [min, max]. */
 export function clamp(x: Tensor, min: number, max: number): Tensor {
-  if (Number.isNaN(min) || Number.isNaN(max) || min > max) throw new ValueError(`[clamp] min must not exceed max, got ${min} and ${max}`);
+  if (Number.isNaN(min) || Number.isNaN(max) || min > max)
+    throw new ValueError(`[clamp] min must not exceed max, got ${min} and ${max}`);
   return applyOne(unaryOps.clamp, [x], { min: Math.max(min, -3.4028234e38), max: Math.min(max, 3.4028234e38) });
 }
 /** The values in another element type: floats lose their fraction, bool is 0 or 1, numbers become true where not 0. */
@@ -205,7 +375,12 @@ function finite(name: string, parameter: string, value: number): number {
 
 // ── two inputs ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function binary(name: string, expression: (a: string, b: string, context: ExpressionContext) => string, rule?: (dy: Tensor, a: Tensor, b: Tensor, y: Tensor) => readonly (Tensor | null)[], types = number): OpDef {
+function binary(
+  name: string,
+  expression: (a: string, b: string, context: ExpressionContext) => string,
+  rule?: (dy: Tensor, a: Tensor, b: Tensor, y: Tensor) => readonly (Tensor | null)[],
+  types = number,
+): OpDef {
   return op(name, {
     inputs: [types, types],
     expression: ([a, b], _, context) => expression(a as string, b as string, context),
@@ -213,20 +388,71 @@ function binary(name: string, expression: (a: string, b: string, context: Expres
   });
 }
 function comparison(name: string, expression: (a: string, b: string) => string, types = number): OpDef {
-  return op(name, { inputs: [types, types], output: 'bool', expression: ([a, b]) => expression(a as string, b as string) });
+  return op(name, {
+    inputs: [types, types],
+    output: 'bool',
+    expression: ([a, b]) => expression(a as string, b as string),
+  });
 }
 
-type BinaryName = 'add' | 'sub' | 'mul' | 'div' | 'pow' | 'maximum' | 'minimum' | 'equal' | 'notEqual' | 'less' | 'lessEqual' | 'greater' | 'greaterEqual' | 'and' | 'or';
+type BinaryName =
+  | 'add'
+  | 'sub'
+  | 'mul'
+  | 'div'
+  | 'pow'
+  | 'maximum'
+  | 'minimum'
+  | 'equal'
+  | 'notEqual'
+  | 'less'
+  | 'lessEqual'
+  | 'greater'
+  | 'greaterEqual'
+  | 'and'
+  | 'or';
 const binaryOps: Record<BinaryName, OpDef> = {
-  add: binary('add', (a, b) => `(${a} + ${b})`, (dy) => [dy, dy]),
-  sub: binary('sub', (a, b) => `(${a} - ${b})`, (dy) => [dy, neg(dy)]),
-  mul: binary('mul', (a, b) => `(${a} * ${b})`, (dy, a, b) => [mul(dy, b), mul(dy, a)]),
-  div: binary('div', (a, b) => `(${a} / ${b})`, (dy, _, b, y) => [div(dy, b), neg(mul(dy, div(y, b)))]),
+  add: binary(
+    'add',
+    (a, b) => `(${a} + ${b})`,
+    (dy) => [dy, dy],
+  ),
+  sub: binary(
+    'sub',
+    (a, b) => `(${a} - ${b})`,
+    (dy) => [dy, neg(dy)],
+  ),
+  mul: binary(
+    'mul',
+    (a, b) => `(${a} * ${b})`,
+    (dy, a, b) => [mul(dy, b), mul(dy, a)],
+  ),
+  div: binary(
+    'div',
+    (a, b) => `(${a} / ${b})`,
+    (dy, _, b, y) => [div(dy, b), neg(mul(dy, div(y, b)))],
+  ),
   // d/db a^b = a^b·ln a, taken as 0 where a ≤ 0, as PyTorch does at 0.
-  pow: binary('pow', (a, b) => `pow_(${a}, ${b})`, (dy, a, b, y) => [mul(dy, mul(b, pow(a, sub(b, 1)))), mul(dy, where(greater(a, 0), mul(y, log(maximum(a, 1e-38))), 0))], float),
+  pow: binary(
+    'pow',
+    (a, b) => `pow_(${a}, ${b})`,
+    (dy, a, b, y) => [
+      mul(dy, mul(b, pow(a, sub(b, 1)))),
+      mul(dy, where(greater(a, 0), mul(y, log(maximum(a, 1e-38))), 0)),
+    ],
+    float,
+  ),
   // Equal operands share the gradient, as in PyTorch.
-  maximum: binary('maximum', (a, b) => `max(${a}, ${b})`, (dy, a, b) => shared(dy, greater(a, b), equal(a, b))),
-  minimum: binary('minimum', (a, b) => `min(${a}, ${b})`, (dy, a, b) => shared(dy, less(a, b), equal(a, b))),
+  maximum: binary(
+    'maximum',
+    (a, b) => `max(${a}, ${b})`,
+    (dy, a, b) => shared(dy, greater(a, b), equal(a, b)),
+  ),
+  minimum: binary(
+    'minimum',
+    (a, b) => `min(${a}, ${b})`,
+    (dy, a, b) => shared(dy, less(a, b), equal(a, b)),
+  ),
   equal: comparison('equal', (a, b) => `(${a} == ${b})`, any),
   notEqual: comparison('notEqual', (a, b) => `(${a} != ${b})`, any),
   less: comparison('less', (a, b) => `(${a} < ${b})`),
@@ -243,15 +469,19 @@ function shared(dy: Tensor, first: Tensor, tie: Tensor): readonly Tensor[] {
 }
 
 type Operand = Tensor | number;
-const binaryFunction = (name: BinaryName) => (a: Operand, b: Operand): Tensor => {
-  if (typeof a === 'number' && typeof b === 'number') throw new DTypeError(`[${name}] one operand must be a tensor`);
-  const left = operand(a, b as Tensor);
-  const right = operand(b, left);
-  return simplified(name, left, right) ?? applyOne(binaryOps[name], [left, right]);
-};
+const binaryFunction =
+  (name: BinaryName) =>
+  (a: Operand, b: Operand): Tensor => {
+    if (typeof a === 'number' && typeof b === 'number') throw new DTypeError(`[${name}] one operand must be a tensor`);
+    const left = operand(a, b as Tensor);
+    const right = operand(b, left);
+    return simplified(name, left, right) ?? applyOne(binaryOps[name], [left, right]);
+  };
 
 /** Constants meet constants when the graph is recorded, and 1·x is x: gradients start with ones. */
-const folded: Partial<Record<BinaryName, { compute(a: number, b: number): number; neutral: number; commutes: boolean }>> = {
+const folded: Partial<
+  Record<BinaryName, { compute(a: number, b: number): number; neutral: number; commutes: boolean }>
+> = {
   add: { compute: (a, b) => a + b, neutral: 0, commutes: true },
   sub: { compute: (a, b) => a - b, neutral: 0, commutes: false },
   mul: { compute: (a, b) => a * b, neutral: 1, commutes: true },
@@ -263,7 +493,8 @@ function simplified(name: BinaryName, a: Tensor, b: Tensor): Tensor | null {
   const [x, y] = [constantOf(a), constantOf(b)];
   if (x === null && y === null) return null;
   const shape = broadcastShapes(name, [a.shape, b.shape]);
-  if (x !== null && y !== null && !(name === 'div' && y === 0)) return full(shape, Math.fround(rule.compute(Math.fround(x), Math.fround(y))));
+  if (x !== null && y !== null && !(name === 'div' && y === 0))
+    return full(shape, Math.fround(rule.compute(Math.fround(x), Math.fround(y))));
   if (y === rule.neutral && sameShape(a.shape, shape)) return a.version;
   if (x === rule.neutral && rule.commutes && sameShape(b.shape, shape)) return b.version;
   return null;
@@ -299,4 +530,11 @@ export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
 }
 
 /** The tables, for tests that walk every op. */
-export const elementwiseOps: Readonly<Record<string, OpDef>> = { ...unaryOps, ...binaryOps, where: whereOp, full: fullOp, geluErfGradient, geluTanhGradient };
+export const elementwiseOps: Readonly<Record<string, OpDef>> = {
+  ...unaryOps,
+  ...binaryOps,
+  where: whereOp,
+  full: fullOp,
+  geluErfGradient,
+  geluTanhGradient,
+};

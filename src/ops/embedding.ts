@@ -9,14 +9,21 @@ import { reshape } from './view.ts';
 /** Inputs: weight [V, E], ids [count]. */
 const embeddingOp: OpDef = {
   name: 'embedding',
-  infer: ([weight, ids]) => [{ shape: [(ids as TensorType).shape[0] as number, (weight as TensorType).shape[1] as number], dtype: 'f32' }],
+  infer: ([weight, ids]) => [
+    { shape: [(ids as TensorType).shape[0] as number, (weight as TensorType).shape[1] as number], dtype: 'f32' },
+  ],
   lowering: {
     kind: 'kernel',
     store: true,
-    problem: ({ inputs: [weight, ids] }, _, { store }) => familyCall(family, { ...problemOf(weight as Tensor, ids as Tensor), ...(store ? { store } : {}) }),
-    badData: ({ inputs: [weight] }) => `[embedding] a token id lies outside [0, ${(weight as Tensor).shape[0]}), the rows of the table`,
+    problem: ({ inputs: [weight, ids] }, _, { store }) =>
+      familyCall(family, { ...problemOf(weight as Tensor, ids as Tensor), ...(store ? { store } : {}) }),
+    badData: ({ inputs: [weight] }) =>
+      `[embedding] a token id lies outside [0, ${(weight as Tensor).shape[0]}), the rows of the table`,
   },
-  gradient: ({ inputs: [weight, ids] }, [dy]) => [dy ? applyOne(embeddingBackwardOp, [dy, ids as Tensor], { V: (weight as Tensor).shape[0] as number }) : null, null],
+  gradient: ({ inputs: [weight, ids] }, [dy]) => [
+    dy ? applyOne(embeddingBackwardOp, [dy, ids as Tensor], { V: (weight as Tensor).shape[0] as number }) : null,
+    null,
+  ],
 };
 /** Rows of dy [count, E] added to the rows of dweight [V, E] in the order of the ids: deterministic. */
 const embeddingBackwardOp: OpDef = {
@@ -24,13 +31,22 @@ const embeddingBackwardOp: OpDef = {
   infer: ([dy], { V }) => [{ shape: [V as number, (dy as TensorType).shape[1] as number], dtype: 'f32' }],
   lowering: {
     kind: 'kernel',
-    problem: ({ inputs: [, ids], types }) => familyCall(backwardFamily, problemOf(types[0] as TensorType, ids as Tensor)),
+    problem: ({ inputs: [, ids], types }) =>
+      familyCall(backwardFamily, problemOf(types[0] as TensorType, ids as Tensor)),
   },
-  gradient: ({ inputs: [, ids] }, [dWeight]) => [dWeight ? applyOne(embeddingOp, [dWeight, ids as Tensor]) : null, null],
+  gradient: ({ inputs: [, ids] }, [dWeight]) => [
+    dWeight ? applyOne(embeddingOp, [dWeight, ids as Tensor]) : null,
+    null,
+  ],
 };
 
 function problemOf(table: TensorType, ids: TensorType) {
-  return { count: ids.shape[0] as number, V: table.shape[0] as number, E: table.shape[1] as number, indexDType: ids.dtype as 'i32' | 'u32' };
+  return {
+    count: ids.shape[0] as number,
+    V: table.shape[0] as number,
+    E: table.shape[1] as number,
+    indexDType: ids.dtype as 'i32' | 'u32',
+  };
 }
 
 /** Rows of `weight` [V, E] by `ids` [...] (i32 or u32) → [..., E]. An id outside [0, V) throws a ValueError at the next read. */
@@ -43,4 +59,7 @@ export function embedding(ids: Tensor, weight: Tensor): Tensor {
 }
 
 /** For tests that walk every op. */
-export const embeddingOps: Readonly<Record<string, OpDef>> = { embedding: embeddingOp, embeddingBackward: embeddingBackwardOp };
+export const embeddingOps: Readonly<Record<string, OpDef>> = {
+  embedding: embeddingOp,
+  embeddingBackward: embeddingBackwardOp,
+};

@@ -11,7 +11,10 @@ import { sumTo } from './reduce.ts';
 provideDriverOps({ add, sumTo, onesLike: (x) => ones(x.shape) });
 
 function scalar(op: string, loss: Tensor, seed?: Tensor): void {
-  if (!seed && loss.size !== 1) throw new ShapeError(`[${op}] needs a loss of one element, got ${formatShape(loss.shape)}; reduce it first, or give a seed`);
+  if (!seed && loss.size !== 1)
+    throw new ShapeError(
+      `[${op}] needs a loss of one element, got ${formatShape(loss.shape)}; reduce it first, or give a seed`,
+    );
   if (loss.dtype !== 'f32') throw new ValueError(`[${op}] the loss is ${loss.dtype}; only f32 has gradients`);
 }
 
@@ -21,7 +24,10 @@ const trainable = (tensor: Tensor) => stateOf(tensor)?.trainable === true;
 export function backward(loss: Tensor, seed?: Tensor): void {
   scalar('backward', loss, seed);
   const gradients = differentiate(loss, trainable, seed);
-  if (gradients.size === 0) throw new ValueError('[backward] the loss depends on no parameter; was it computed from parameter(…), outside of noGrad?');
+  if (gradients.size === 0)
+    throw new ValueError(
+      '[backward] the loss depends on no parameter; was it computed from parameter(…), outside of noGrad?',
+    );
   const byState = new Map<State, Tensor>();
   for (const [tensor, gradient] of gradients) {
     const state = stateOf(tensor) as State;
@@ -44,7 +50,10 @@ export function grad(loss: Tensor, targets: readonly Tensor[], { seed }: { seed?
 }
 
 /** Turns a function that returns a scalar loss into one that also returns the gradients of its parameters. */
-export function valueAndGrad<Args extends readonly unknown[]>(fn: (...args: Args) => Tensor, parameters: readonly (Parameter | Tensor)[]): (...args: Args) => { value: Tensor; gradients: Tensor[] } {
+export function valueAndGrad<Args extends readonly unknown[]>(
+  fn: (...args: Args) => Tensor,
+  parameters: readonly (Parameter | Tensor)[],
+): (...args: Args) => { value: Tensor; gradients: Tensor[] } {
   return (...args) => {
     const value = fn(...args);
     return { value, gradients: grad(value, parameters) };

@@ -37,7 +37,8 @@ export function iota(shape: readonly number[], axis: number): Tensor {
 /** 1 (f32) at the position of each id in a new last dimension of `classes`, else 0. Ids outside give zeros. */
 export function oneHot(ids: Tensor, classes: number): Tensor {
   expectDType('oneHot', 'ids', ids.dtype, ['i32', 'u32']);
-  if (!Number.isInteger(classes) || classes < 1) throw new ValueError(`[oneHot] the number of classes must be a positive integer, got ${classes}`);
+  if (!Number.isInteger(classes) || classes < 1)
+    throw new ValueError(`[oneHot] the number of classes must be a positive integer, got ${classes}`);
   const shape = [...ids.shape, classes];
   return cast(equal(unsqueeze(cast(ids, 'i32'), -1), iota(shape, -1)), 'f32');
 }
@@ -55,7 +56,8 @@ export function triu(x: Tensor, diagonal = 0): Tensor {
 
 // ── gather and scatter ───────────────────────────────────────────────────────────────────────────────────────────────
 
-const outside = (name: string) => (node: { attributes: Readonly<Record<string, unknown>> }) => `[${name}] an index lies outside [0, ${node.attributes.n}), the extent of the axis`;
+const outside = (name: string) => (node: { attributes: Readonly<Record<string, unknown>> }) =>
+  `[${name}] an index lies outside [0, ${node.attributes.n}), the extent of the axis`;
 
 const gatherOp: OpDef = {
   name: 'gather',
@@ -63,9 +65,13 @@ const gatherOp: OpDef = {
   lowering: {
     kind: 'kernel',
     badData: outside('gather'),
-    problem: ({ inputs: [x, index], attributes }) => familyCall(gatherFamily, indexProblem(x as Tensor, index as Tensor, attributes.axis as number)),
+    problem: ({ inputs: [x, index], attributes }) =>
+      familyCall(gatherFamily, indexProblem(x as Tensor, index as Tensor, attributes.axis as number)),
   },
-  gradient: ({ inputs: [x, index], attributes }, [dy]) => [dy ? scatterAdd(zeros((x as Tensor).shape), index as Tensor, dy, attributes.axis as number) : null, null],
+  gradient: ({ inputs: [x, index], attributes }, [dy]) => [
+    dy ? scatterAdd(zeros((x as Tensor).shape), index as Tensor, dy, attributes.axis as number) : null,
+    null,
+  ],
 };
 const scatterAddOp: OpDef = {
   name: 'scatterAdd',
@@ -73,18 +79,30 @@ const scatterAddOp: OpDef = {
   lowering: {
     kind: 'kernel',
     badData: outside('scatterAdd'),
-    problem: ({ inputs: [base, index], attributes }) => familyCall(scatterFamily, indexProblem(base as Tensor, index as Tensor, attributes.axis as number)),
+    problem: ({ inputs: [base, index], attributes }) =>
+      familyCall(scatterFamily, indexProblem(base as Tensor, index as Tensor, attributes.axis as number)),
   },
-  gradient: ({ inputs: [, index], attributes }, [dy]) => [dy ?? null, null, dy ? gather(dy, index as Tensor, attributes.axis as number) : null],
+  gradient: ({ inputs: [, index], attributes }, [dy]) => [
+    dy ?? null,
+    null,
+    dy ? gather(dy, index as Tensor, attributes.axis as number) : null,
+  ],
 };
 function indexProblem(x: TensorType, index: TensorType, axis: number) {
-  return { ...around(x.shape, axis), m: index.shape[axis] as number, dtype: x.dtype, indexDType: index.dtype as 'i32' | 'u32' };
+  return {
+    ...around(x.shape, axis),
+    m: index.shape[axis] as number,
+    dtype: x.dtype,
+    indexDType: index.dtype as 'i32' | 'u32',
+  };
 }
 function checkIndex(name: string, x: Tensor, index: Tensor, axis: number): number {
   expectDType(name, 'the index', index.dtype, ['i32', 'u32']);
   const dimension = normaliseAxis(name, axis, x.rank);
   if (index.rank !== x.rank || index.shape.some((extent, i) => i !== dimension && extent !== x.shape[i])) {
-    throw new ShapeError(`[${name}] the index must have the shape of the tensor except in dimension ${dimension}, got ${formatShape(index.shape)} for ${formatShape(x.shape)}; expand it first`);
+    throw new ShapeError(
+      `[${name}] the index must have the shape of the tensor except in dimension ${dimension}, got ${formatShape(index.shape)} for ${formatShape(x.shape)}; expand it first`,
+    );
   }
   return dimension;
 }
@@ -97,7 +115,10 @@ export function gather(x: Tensor, index: Tensor, axis: number): Tensor {
 export function scatterAdd(x: Tensor, index: Tensor, source: Tensor, axis: number): Tensor {
   const dimension = checkIndex('scatterAdd', x, index, axis);
   expectDType('scatterAdd', 'the source', source.dtype, [x.dtype]);
-  if (!sameShape(source.shape, index.shape)) throw new ShapeError(`[scatterAdd] index ${formatShape(index.shape)} and source ${formatShape(source.shape)} must have one shape`);
+  if (!sameShape(source.shape, index.shape))
+    throw new ShapeError(
+      `[scatterAdd] index ${formatShape(index.shape)} and source ${formatShape(source.shape)} must have one shape`,
+    );
   return applyOne(scatterAddOp, [x, index, source], { axis: dimension, n: x.shape[dimension] as number });
 }
 
@@ -109,9 +130,15 @@ const cumsumOp: OpDef = {
   lowering: {
     kind: 'kernel',
     problem: ({ inputs: [x], attributes }) =>
-      familyCall(cumsumFamily, { ...around((x as Tensor).shape, attributes.axis as number), reverse: attributes.reverse as boolean, dtype: (x as Tensor).dtype as 'f32' }),
+      familyCall(cumsumFamily, {
+        ...around((x as Tensor).shape, attributes.axis as number),
+        reverse: attributes.reverse as boolean,
+        dtype: (x as Tensor).dtype as 'f32',
+      }),
   },
-  gradient: (node, [dy]) => [dy ? cumsum(dy, node.attributes.axis as number, { reverse: !node.attributes.reverse }) : null],
+  gradient: (node, [dy]) => [
+    dy ? cumsum(dy, node.attributes.axis as number, { reverse: !node.attributes.reverse }) : null,
+  ],
 };
 /** Running sum along an axis, from the start or from the end. */
 export function cumsum(x: Tensor, axis: number, { reverse = false }: { reverse?: boolean } = {}): Tensor {
@@ -132,20 +159,38 @@ const topKOp: OpDef = {
     kind: 'kernel',
     problem: ({ inputs: [x], attributes }) => {
       const { shape } = x as Tensor;
-      return familyCall(topKFamily, { rows: sizeOf(shape.slice(0, -1)), n: shape.at(-1) as number, k: attributes.k as number, largest: attributes.largest as boolean });
+      return familyCall(topKFamily, {
+        rows: sizeOf(shape.slice(0, -1)),
+        n: shape.at(-1) as number,
+        k: attributes.k as number,
+        largest: attributes.largest as boolean,
+      });
     },
   },
-  gradient: ({ inputs: [x], outputs: [, indices] }, [dy]) => [dy ? scatterAdd(zeros((x as Tensor).shape), indices as Tensor, dy, -1) : null],
+  gradient: ({ inputs: [x], outputs: [, indices] }, [dy]) => [
+    dy ? scatterAdd(zeros((x as Tensor).shape), indices as Tensor, dy, -1) : null,
+  ],
 };
 /** The k largest (or smallest) elements of the last dimension, best first, and their positions (i32); of equals the first. */
-export function topK(x: Tensor, k: number, { largest = true }: { largest?: boolean } = {}): { values: Tensor; indices: Tensor } {
+export function topK(
+  x: Tensor,
+  k: number,
+  { largest = true }: { largest?: boolean } = {},
+): { values: Tensor; indices: Tensor } {
   expectDType('topK', 'the input', x.dtype, ['f32']);
   expectRank('topK', 'the input', x.shape, 1, Infinity);
   const n = x.shape.at(-1) as number;
-  if (!Number.isInteger(k) || k < 1 || k > Math.min(n, 1024)) throw new ValueError(`[topK] k must be an integer in [1, ${Math.min(n, 1024)}], got ${k}`);
+  if (!Number.isInteger(k) || k < 1 || k > Math.min(n, 1024))
+    throw new ValueError(`[topK] k must be an integer in [1, ${Math.min(n, 1024)}], got ${k}`);
   const [values, indices] = apply(topKOp, [x], { k, largest }) as [Tensor, Tensor];
   return { values, indices };
 }
 
 /** For tests that walk every op. */
-export const indexingOps: Readonly<Record<string, OpDef>> = { iota: iotaOp, gather: gatherOp, scatterAdd: scatterAddOp, cumsum: cumsumOp, topK: topKOp };
+export const indexingOps: Readonly<Record<string, OpDef>> = {
+  iota: iotaOp,
+  gather: gatherOp,
+  scatterAdd: scatterAddOp,
+  cumsum: cumsumOp,
+  topK: topKOp,
+};

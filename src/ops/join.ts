@@ -3,8 +3,8 @@ import type { TensorType } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
 import { apply, applyOne } from '../graph/record.ts';
 import { formatShape, normaliseAxis } from '../graph/shape.ts';
-import type { Tensor } from '../tensor.ts';
 import { literal } from '../kernels/elementwise.ts';
+import type { Tensor } from '../tensor.ts';
 import { zeros } from './elementwise.ts';
 import { slice, unsqueeze } from './view.ts';
 
@@ -16,33 +16,56 @@ const padOp: OpDef = {
   name: 'pad',
   infer: ([x], { before, after, axis }) => {
     const { shape, dtype } = x as TensorType;
-    return [{ shape: shape.map((extent, i) => (i === axis ? extent + (before as number) + (after as number) : extent)), dtype }];
+    return [
+      {
+        shape: shape.map((extent, i) => (i === axis ? extent + (before as number) + (after as number) : extent)),
+        dtype,
+      },
+    ];
   },
   lowering: {
     kind: 'elementwise',
     indexed: true,
-    expression: ([x], { value }, { inside, types, dtype }) => `select(${types[dtype]}(${literal(value as number, dtype)}), ${x}, ${inside[0]})`,
+    expression: ([x], { value }, { inside, types, dtype }) =>
+      `select(${types[dtype]}(${literal(value as number, dtype)}), ${x}, ${inside[0]})`,
     window: (layout, _, node) => {
       const axis = node.attributes.axis as number;
       const low = node.attributes.before as number;
       const shape = (node.types[0] as TensorType).shape;
-      return { layout: { shape, strides: layout.strides, offset: layout.offset - low * (layout.strides[axis] as number) }, axis, low, high: low + (layout.shape[axis] as number) };
+      return {
+        layout: { shape, strides: layout.strides, offset: layout.offset - low * (layout.strides[axis] as number) },
+        axis,
+        low,
+        high: low + (layout.shape[axis] as number),
+      };
     },
   },
   gradient: (node, [dy]) => {
     const { axis, before } = node.attributes as { axis: number; before: number };
     const extent = (node.inputs[0] as Tensor).shape[axis] as number;
-    return [dy ? slice(dy, dy.shape.map((_, i) => (i === axis ? [before, before + extent] : null))) : null];
+    return [
+      dy
+        ? slice(
+            dy,
+            dy.shape.map((_, i) => (i === axis ? [before, before + extent] : null)),
+          )
+        : null,
+    ];
   },
 };
 /** x with `[before, after]` elements of `value` added around each dimension. */
 export function pad(x: Tensor, widths: readonly (readonly [number, number])[], value = 0): Tensor {
-  if (widths.length !== x.rank) throw new ShapeError(`[pad] ${widths.length} pairs of widths for a tensor of rank ${x.rank}, shape ${formatShape(x.shape)}`);
+  if (widths.length !== x.rank)
+    throw new ShapeError(
+      `[pad] ${widths.length} pairs of widths for a tensor of rank ${x.rank}, shape ${formatShape(x.shape)}`,
+    );
   if (Number.isNaN(value)) throw new ValueError('[pad] the value is NaN');
   let padded = x.version;
   for (const [axis, [before, after]] of widths.entries()) {
     if (!Number.isInteger(before) || !Number.isInteger(after) || before < 0 || after < 0) {
-      throw new ShapeError(`[pad] widths must be integers of at least 0, got [${before}, ${after}] for dimension ${axis}`);
+      throw new ShapeError(
+        `[pad] widths must be integers of at least 0, got [${before}, ${after}] for dimension ${axis}`,
+      );
     }
     if (before + after > 0) padded = applyOne(padOp, [padded], { axis, before, after, value });
   }
@@ -59,18 +82,28 @@ const concatOp: OpDef = {
   lowering: {
     kind: 'elementwise',
     indexed: true,
-    expression: (inputs, _, { inside }) => inputs.slice(1).reduce((rest, x, i) => `select(${rest}, ${x}, ${inside[i + 1]})`, inputs[0] as string),
+    expression: (inputs, _, { inside }) =>
+      inputs.slice(1).reduce((rest, x, i) => `select(${rest}, ${x}, ${inside[i + 1]})`, inputs[0] as string),
     window: (layout, index, node) => {
       const axis = node.attributes.axis as number;
       const low = node.inputs.slice(0, index).reduce((sum, input) => sum + (input.shape[axis] as number), 0);
       const extent = (node.inputs[index] as Tensor).shape[axis] as number;
       const shape = (node.types[0] as TensorType).shape;
-      return { layout: { shape, strides: layout.strides, offset: layout.offset - low * (layout.strides[axis] as number) }, axis, low, high: low + extent };
+      return {
+        layout: { shape, strides: layout.strides, offset: layout.offset - low * (layout.strides[axis] as number) },
+        axis,
+        low,
+        high: low + extent,
+      };
     },
   },
   gradient: (node, [dy]) => {
     if (!dy) return node.inputs.map(() => null);
-    return split(dy, node.inputs.map((input) => input.shape[node.attributes.axis as number] as number), node.attributes.axis as number);
+    return split(
+      dy,
+      node.inputs.map((input) => input.shape[node.attributes.axis as number] as number),
+      node.attributes.axis as number,
+    );
   },
 };
 /** Inputs of one concatenation kernel: with the output they fill the eight bindings that every device has. */
@@ -81,9 +114,12 @@ export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
   if (!first) throw new ShapeError('[concat] no tensors were given');
   const dimension = normaliseAxis('concat', axis, first.rank);
   for (const tensor of tensors) {
-    if (tensor.dtype !== first.dtype) throw new DTypeError(`[concat] the inputs are ${first.dtype} and ${tensor.dtype}; cast one of them`);
+    if (tensor.dtype !== first.dtype)
+      throw new DTypeError(`[concat] the inputs are ${first.dtype} and ${tensor.dtype}; cast one of them`);
     if (tensor.rank !== first.rank || tensor.shape.some((extent, i) => i !== dimension && extent !== first.shape[i])) {
-      throw new ShapeError(`[concat] shapes ${formatShape(first.shape)} and ${formatShape(tensor.shape)} must agree except in dimension ${dimension}`);
+      throw new ShapeError(
+        `[concat] shapes ${formatShape(first.shape)} and ${formatShape(tensor.shape)} must agree except in dimension ${dimension}`,
+      );
     }
   }
   if (tensors.length === 1) return first.version;
@@ -96,34 +132,55 @@ export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
 export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
   const rank = (tensors[0]?.rank ?? 0) + 1;
   const dimension = normaliseAxis('stack', axis, rank);
-  return concat(tensors.map((tensor) => unsqueeze(tensor, dimension)), dimension);
+  return concat(
+    tensors.map((tensor) => unsqueeze(tensor, dimension)),
+    dimension,
+  );
 }
 
 const splitOp: OpDef = {
   name: 'split',
   infer: ([x], { axis, extents }) => {
     const { shape, dtype } = x as TensorType;
-    return (extents as number[]).map((part) => ({ shape: shape.map((extent, i) => (i === axis ? part : extent)), dtype }));
+    return (extents as number[]).map((part) => ({
+      shape: shape.map((extent, i) => (i === axis ? part : extent)),
+      dtype,
+    }));
   },
   lowering: {
     kind: 'view',
     layout: ({ strides, offset }, node, index) => {
       const { axis, extents } = node.attributes as { axis: number; extents: number[] };
       const start = extents.slice(0, index).reduce((sum, extent) => sum + extent, 0);
-      return { shape: (node.types[index] as TensorType).shape, strides, offset: offset + start * (strides[axis] as number) };
+      return {
+        shape: (node.types[index] as TensorType).shape,
+        strides,
+        offset: offset + start * (strides[axis] as number),
+      };
     },
   },
   gradient: (node, gradients) => [
-    concat(node.types.map((type, i) => gradients[i] ?? zeros(type.shape, type.dtype)), node.attributes.axis as number),
+    concat(
+      node.types.map((type, i) => gradients[i] ?? zeros(type.shape, type.dtype)),
+      node.attributes.axis as number,
+    ),
   ],
 };
 /** Parts of the given extents (or of one extent) along an axis. */
 export function split(x: Tensor, extents: number | readonly number[], axis = 0): Tensor[] {
   const dimension = normaliseAxis('split', axis, x.rank);
   const whole = x.shape[dimension] as number;
-  const list = typeof extents === 'number' ? Array.from({ length: Math.ceil(whole / extents) }, (_, i) => Math.min(extents, whole - i * extents)) : extents;
-  if (list.reduce((sum, extent) => sum + extent, 0) !== whole || list.some((extent) => !Number.isInteger(extent) || extent < 1)) {
-    throw new ShapeError(`[split] extents ${formatShape(list)} must be positive and add up to ${whole}, dimension ${dimension} of ${formatShape(x.shape)}`);
+  const list =
+    typeof extents === 'number'
+      ? Array.from({ length: Math.ceil(whole / extents) }, (_, i) => Math.min(extents, whole - i * extents))
+      : extents;
+  if (
+    list.reduce((sum, extent) => sum + extent, 0) !== whole ||
+    list.some((extent) => !Number.isInteger(extent) || extent < 1)
+  ) {
+    throw new ShapeError(
+      `[split] extents ${formatShape(list)} must be positive and add up to ${whole}, dimension ${dimension} of ${formatShape(x.shape)}`,
+    );
   }
   return [...apply(splitOp, [x], { axis: dimension, extents: [...list] })];
 }

@@ -29,7 +29,10 @@ const crossEntropyOp: OpDef = {
   },
   gradient: ({ inputs, outputs, attributes }, [dy]) => {
     const [logits, targets] = inputs as [Tensor, Tensor];
-    return [dy ? applyOne(crossEntropyBackwardOp, [logits, targets, outputs[1] as Tensor, dy], attributes) : null, null];
+    return [
+      dy ? applyOne(crossEntropyBackwardOp, [logits, targets, outputs[1] as Tensor, dy], attributes) : null,
+      null,
+    ];
   },
   decompose: ([logits, targets], { ignoreIndex, labelSmoothing }) => {
     const [x, t] = [logits as Tensor, targets as Tensor];
@@ -47,16 +50,27 @@ const crossEntropyBackwardOp: OpDef = {
     kind: 'kernel',
     // The gradient of a mean is one number for all rows; it is read with a stride of 0.
     strided: ({ shape, strides, offset }, index) => index === 3 && offset === 0 && (shape[0] === 1 || strides[0] === 0),
-    problem: (node, operands) => familyCall(backwardFamily, { ...problemOf(node.inputs, node.attributes), dLossStride: operands[3]?.strides[0] as number }),
+    problem: (node, operands) =>
+      familyCall(backwardFamily, {
+        ...problemOf(node.inputs, node.attributes),
+        dLossStride: operands[3]?.strides[0] as number,
+      }),
   },
   decompose: ([logits, targets, , dLoss], attributes) => [
-    differentiateComposed(crossEntropyOp, [logits as Tensor, targets as Tensor], attributes, [dLoss as Tensor])[0] as Tensor,
+    differentiateComposed(crossEntropyOp, [logits as Tensor, targets as Tensor], attributes, [
+      dLoss as Tensor,
+    ])[0] as Tensor,
   ],
 };
 
 function problemOf([logits, targets]: readonly Tensor[], attributes: Readonly<Record<string, unknown>>) {
   const [rows, V] = (logits as Tensor).shape as [number, number];
-  return { rows, V, ...(attributes as { ignoreIndex: number; labelSmoothing: number }), targetDType: (targets as Tensor).dtype as 'i32' | 'u32' };
+  return {
+    rows,
+    V,
+    ...(attributes as { ignoreIndex: number; labelSmoothing: number }),
+    targetDType: (targets as Tensor).dtype as 'i32' | 'u32',
+  };
 }
 
 export type Reduction = 'mean' | 'sum' | 'none';
@@ -73,18 +87,29 @@ export interface CrossEntropyOptions {
  * −log softmax(logits)[target] in nats; logits [..., V], targets [...] (i32 or u32). Fused: the probabilities are never
  * stored. A target outside [0, V) throws a ValueError at the next read.
  */
-export function crossEntropy(logits: Tensor, targets: Tensor, { ignoreIndex = -100, labelSmoothing = 0, reduction = 'mean' }: CrossEntropyOptions = {}): Tensor {
+export function crossEntropy(
+  logits: Tensor,
+  targets: Tensor,
+  { ignoreIndex = -100, labelSmoothing = 0, reduction = 'mean' }: CrossEntropyOptions = {},
+): Tensor {
   expectDType('crossEntropy', 'logits', logits.dtype, ['f32']);
   expectDType('crossEntropy', 'targets', targets.dtype, ['i32', 'u32']);
   expectRank('crossEntropy', 'logits', logits.shape, 1, Infinity);
   if (!sameShape(logits.shape.slice(0, -1), targets.shape)) {
-    throw new ShapeError(`[crossEntropy] targets must have the shape of the logits without the classes, ${formatShape(logits.shape.slice(0, -1))}, got ${formatShape(targets.shape)}`);
+    throw new ShapeError(
+      `[crossEntropy] targets must have the shape of the logits without the classes, ${formatShape(logits.shape.slice(0, -1))}, got ${formatShape(targets.shape)}`,
+    );
   }
-  if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) throw new ValueError(`[crossEntropy] labelSmoothing must be in [0, 1], got ${labelSmoothing}`);
-  if (!Number.isInteger(ignoreIndex)) throw new ValueError(`[crossEntropy] ignoreIndex must be an integer, got ${ignoreIndex}`);
+  if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
+    throw new ValueError(`[crossEntropy] labelSmoothing must be in [0, 1], got ${labelSmoothing}`);
+  if (!Number.isInteger(ignoreIndex))
+    throw new ValueError(`[crossEntropy] ignoreIndex must be an integer, got ${ignoreIndex}`);
   const V = logits.shape.at(-1) as number;
   const rows = sizeOf(targets.shape);
-  const [loss, , weight] = apply(crossEntropyOp, [reshape(logits, [rows, V]), reshape(targets, [rows])], { ignoreIndex, labelSmoothing }) as [Tensor, Tensor, Tensor];
+  const [loss, , weight] = apply(crossEntropyOp, [reshape(logits, [rows, V]), reshape(targets, [rows])], {
+    ignoreIndex,
+    labelSmoothing,
+  }) as [Tensor, Tensor, Tensor];
   if (reduction === 'none') return reshape(loss, targets.shape);
   if (reduction === 'sum') return sum(loss);
   return div(sum(loss), maximum(sum(weight), 1));
@@ -103,10 +128,20 @@ export function l1Loss(x: Tensor, y: Tensor, { reduction = 'mean' }: { reduction
   return reduced(abs(sub(x, y)), reduction);
 }
 /** Quadratic within `delta` of 0, linear beyond (Huber 1964). */
-export function huberLoss(x: Tensor, y: Tensor, { delta = 1, reduction = 'mean' }: { delta?: number; reduction?: Reduction } = {}): Tensor {
+export function huberLoss(
+  x: Tensor,
+  y: Tensor,
+  { delta = 1, reduction = 'mean' }: { delta?: number; reduction?: Reduction } = {},
+): Tensor {
   const distance = abs(sub(x, y));
-  return reduced(where(less(distance, delta), mul(square(distance), 0.5), mul(sub(distance, delta / 2), delta)), reduction);
+  return reduced(
+    where(less(distance, delta), mul(square(distance), 0.5), mul(sub(distance, delta / 2), delta)),
+    reduction,
+  );
 }
 
 /** For tests that walk every op. */
-export const lossOps: Readonly<Record<string, OpDef>> = { crossEntropy: crossEntropyOp, crossEntropyBackward: crossEntropyBackwardOp };
+export const lossOps: Readonly<Record<string, OpDef>> = {
+  crossEntropy: crossEntropyOp,
+  crossEntropyBackward: crossEntropyBackwardOp,
+};

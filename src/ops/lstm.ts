@@ -3,7 +3,7 @@ import type { TensorType } from '../graph/node.ts';
 import { familyCall, type OpDef } from '../graph/op.ts';
 import { apply, expectDType, expectRank } from '../graph/record.ts';
 import { formatShape, sameShape } from '../graph/shape.ts';
-import { lstmBackward, lstmCellBackward, lstmCell as cellFamily, lstmForward } from '../kernels/lstm.ts';
+import { lstmCell as cellFamily, lstmBackward, lstmCellBackward, lstmForward } from '../kernels/lstm.ts';
 import type { Tensor } from '../tensor.ts';
 import { constantOf, zeros } from './elementwise.ts';
 import { concat, split, stack } from './join.ts';
@@ -25,7 +25,8 @@ const lstmOp: OpDef = {
   },
   lowering: {
     kind: 'kernel',
-    problem: ({ inputs: [gates], attributes }) => familyCall(lstmForward, { ...sizes(gates as Tensor), reverse: attributes.reverse as boolean }),
+    problem: ({ inputs: [gates], attributes }) =>
+      familyCall(lstmForward, { ...sizes(gates as Tensor), reverse: attributes.reverse as boolean }),
   },
   gradient: ({ inputs, outputs, attributes }, [dOutput, dCells]) => {
     const [gatesX, h0, c0, weight] = inputs as [Tensor, Tensor, Tensor, Tensor];
@@ -35,7 +36,11 @@ const lstmOp: OpDef = {
     const last = reverse ? 0 : T - 1;
     // Only the last cell has a reader; its gradient arrives as that of all cells, zero elsewhere.
     const dStateN = dCells ? stack([zeros([B, H]), at(dCells, last)]) : zeros([2, B, H]);
-    const [dGates, dState0] = apply(lstmBackwardOp, [dOutput ?? zeros([T, B, H]), dStateN, gates, cells, c0, weight], attributes) as [Tensor, Tensor];
+    const [dGates, dState0] = apply(
+      lstmBackwardOp,
+      [dOutput ?? zeros([T, B, H]), dStateN, gates, cells, c0, weight],
+      attributes,
+    ) as [Tensor, Tensor];
     return [dGates, at(dState0, 0), at(dState0, 1), recurrentGradient(dGates, output, h0, reverse)];
   },
   decompose: ([gatesX, h0, c0, weight], { reverse }) => {
@@ -45,7 +50,11 @@ const lstmOp: OpDef = {
     const cells: Tensor[] = [];
     for (let step = 0; step < T; step++) {
       const t = reverse ? T - 1 - step : step;
-      const [i, f, g, o] = split(at(gatesX as Tensor, t).add(matmul(h, transpose(weight as Tensor))), h.shape[1] as number, 1) as [Tensor, Tensor, Tensor, Tensor];
+      const [i, f, g, o] = split(
+        at(gatesX as Tensor, t).add(matmul(h, transpose(weight as Tensor))),
+        h.shape[1] as number,
+        1,
+      ) as [Tensor, Tensor, Tensor, Tensor];
       c = f.sigmoid().mul(c).add(i.sigmoid().mul(g.tanh()));
       h = o.sigmoid().mul(c.tanh());
       outputs[t] = h;
@@ -58,7 +67,8 @@ const lstmOp: OpDef = {
 /** dW_hh = Σₜ dGatesₜᵀ·hₜ₋₁, one product over all steps; a first state of zeros adds nothing. */
 function recurrentGradient(dGates: Tensor, output: Tensor, h0: Tensor, reverse: boolean): Tensor {
   const T = output.shape[0] as number;
-  const product = (gates: Tensor, states: Tensor) => matmul(transpose(reshape(gates, [-1, gates.shape[2] as number])), reshape(states, [-1, states.shape[2] as number]));
+  const product = (gates: Tensor, states: Tensor) =>
+    matmul(transpose(reshape(gates, [-1, gates.shape[2] as number])), reshape(states, [-1, states.shape[2] as number]));
   const first = unsqueeze(h0, 0);
   if (T === 1) return product(dGates, first);
   const before = slice(output, [reverse ? [1, T] : [0, T - 1]]);
@@ -74,7 +84,8 @@ const lstmBackwardOp: OpDef = {
   },
   lowering: {
     kind: 'kernel',
-    problem: ({ inputs: [, , gates], attributes }) => familyCall(lstmBackward, { ...sizes(gates as Tensor), reverse: attributes.reverse as boolean }),
+    problem: ({ inputs: [, , gates], attributes }) =>
+      familyCall(lstmBackward, { ...sizes(gates as Tensor), reverse: attributes.reverse as boolean }),
   },
 };
 
@@ -89,15 +100,26 @@ const lstmCellOp: OpDef = {
     return apply(lstmCellBackwardOp, [dh ?? zeros(shape), dc ?? zeros(shape), gates, c as Tensor, next]);
   },
   decompose: ([gates, c]) => {
-    const [i, f, g, o] = split(gates as Tensor, (c as Tensor).shape[1] as number, 1) as [Tensor, Tensor, Tensor, Tensor];
-    const next = f.sigmoid().mul(c as Tensor).add(i.sigmoid().mul(g.tanh()));
+    const [i, f, g, o] = split(gates as Tensor, (c as Tensor).shape[1] as number, 1) as [
+      Tensor,
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
+    const next = f
+      .sigmoid()
+      .mul(c as Tensor)
+      .add(i.sigmoid().mul(g.tanh()));
     return [o.sigmoid().mul(next.tanh()), next];
   },
 };
 const lstmCellBackwardOp: OpDef = {
   name: 'lstmCellBackward',
   infer: ([, , gates, c]) => [f32((gates as TensorType).shape), f32((c as TensorType).shape)],
-  lowering: { kind: 'kernel', problem: ({ inputs: [, , , c] }) => familyCall(lstmCellBackward, cellSizes(c as Tensor)) },
+  lowering: {
+    kind: 'kernel',
+    problem: ({ inputs: [, , , c] }) => familyCall(lstmCellBackward, cellSizes(c as Tensor)),
+  },
 };
 const cellSizes = (c: TensorType) => ({ B: c.shape[0] as number, H: c.shape[1] as number });
 
@@ -106,11 +128,28 @@ const cellSizes = (c: TensorType) => ({ B: c.shape[0] as number, H: c.shape[1] a
  * [T, B, 4H] is the input's share of the gates, biases included: x·W_ihᵀ + b_ih + b_hh, one product for all steps.
  * h0, c0 [B, H]; weight W_hh [4H, H]. Gives the output [T, B, H] and the last h and c [B, H]; `reverse` runs from T−1 to 0.
  */
-export function lstm(gatesX: Tensor, h0: Tensor, c0: Tensor, weight: Tensor, { reverse = false }: { reverse?: boolean } = {}): { output: Tensor; h: Tensor; c: Tensor } {
-  for (const [name, x] of [['gatesX', gatesX], ['h0', h0], ['c0', c0], ['the weight', weight]] as const) expectDType('lstm', name, x.dtype, ['f32']);
+export function lstm(
+  gatesX: Tensor,
+  h0: Tensor,
+  c0: Tensor,
+  weight: Tensor,
+  { reverse = false }: { reverse?: boolean } = {},
+): { output: Tensor; h: Tensor; c: Tensor } {
+  for (const [name, x] of [
+    ['gatesX', gatesX],
+    ['h0', h0],
+    ['c0', c0],
+    ['the weight', weight],
+  ] as const)
+    expectDType('lstm', name, x.dtype, ['f32']);
   expectRank('lstm', 'gatesX', gatesX.shape, 3);
   const { T, B, H } = sizes(gatesX);
-  if (!Number.isInteger(H) || !sameShape(h0.shape, [B, H]) || !sameShape(c0.shape, [B, H]) || !sameShape(weight.shape, [4 * H, H])) {
+  if (
+    !Number.isInteger(H) ||
+    !sameShape(h0.shape, [B, H]) ||
+    !sameShape(c0.shape, [B, H]) ||
+    !sameShape(weight.shape, [4 * H, H])
+  ) {
     throw new ShapeError(
       `[lstm] for gatesX ${formatShape(gatesX.shape)} = [T, B, 4H], h0 and c0 must be [B, H] and the weight [4H, H], got ${formatShape(h0.shape)}, ${formatShape(c0.shape)} and ${formatShape(weight.shape)}`,
     );
@@ -125,10 +164,18 @@ export function lstmCell(gates: Tensor, c: Tensor): { h: Tensor; c: Tensor } {
   expectDType('lstmCell', 'the gates', gates.dtype, ['f32']);
   expectRank('lstmCell', 'c', c.shape, 2);
   const { B, H } = cellSizes(c);
-  if (!sameShape(gates.shape, [B, 4 * H])) throw new ShapeError(`[lstmCell] for c ${formatShape(c.shape)} the gates must be [${B}, ${4 * H}], got ${formatShape(gates.shape)}`);
+  if (!sameShape(gates.shape, [B, 4 * H]))
+    throw new ShapeError(
+      `[lstmCell] for c ${formatShape(c.shape)} the gates must be [${B}, ${4 * H}], got ${formatShape(gates.shape)}`,
+    );
   const [h, next] = apply(lstmCellOp, [gates, c]) as [Tensor, Tensor, Tensor];
   return { h, c: next };
 }
 
 /** For tests that walk every op. */
-export const lstmOps: Readonly<Record<string, OpDef>> = { lstm: lstmOp, lstmBackward: lstmBackwardOp, lstmCell: lstmCellOp, lstmCellBackward: lstmCellBackwardOp };
+export const lstmOps: Readonly<Record<string, OpDef>> = {
+  lstm: lstmOp,
+  lstmBackward: lstmBackwardOp,
+  lstmCell: lstmCellOp,
+  lstmCellBackward: lstmCellBackwardOp,
+};

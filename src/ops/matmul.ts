@@ -4,7 +4,7 @@ import { familyCall, type OpDef } from '../graph/op.ts';
 import { applyOne } from '../graph/record.ts';
 import { broadcastShapes, expandLayout, formatShape, type Shape } from '../graph/shape.ts';
 import type { Operand } from '../kernels/kernel.ts';
-import { isMatrix, matmul as family } from '../kernels/matmul.ts';
+import { matmul as family, isMatrix } from '../kernels/matmul.ts';
 import type { Tensor } from '../tensor.ts';
 import { expand, reshape, transpose } from './view.ts';
 
@@ -13,7 +13,12 @@ const matmulOp: OpDef = {
   name: 'matmul',
   infer: ([a, b]) => {
     const [x, y] = [(a as TensorType).shape, (b as TensorType).shape];
-    return [{ shape: [...broadcastShapes('matmul', [x.slice(0, -2), y.slice(0, -2)]), x.at(-2) as number, y.at(-1) as number], dtype: 'f32' }];
+    return [
+      {
+        shape: [...broadcastShapes('matmul', [x.slice(0, -2), y.slice(0, -2)]), x.at(-2) as number, y.at(-1) as number],
+        dtype: 'f32',
+      },
+    ];
   },
   lowering: {
     kind: 'kernel',
@@ -65,8 +70,12 @@ function broadcast(operand: Operand, batch: Shape): Operand {
  * the right a column, and its dimension goes from the result, as in PyTorch.
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
-  if (a.dtype !== 'f32' || b.dtype !== 'f32') throw new DTypeError(`[matmul] both operands must be f32, got ${a.dtype} and ${b.dtype}; use .cast('f32')`);
-  if (a.rank === 0 || b.rank === 0) throw new ShapeError(`[matmul] operands must have rank 1 or more, got ${formatShape(a.shape)} and ${formatShape(b.shape)}; use mul for scalars`);
+  if (a.dtype !== 'f32' || b.dtype !== 'f32')
+    throw new DTypeError(`[matmul] both operands must be f32, got ${a.dtype} and ${b.dtype}; use .cast('f32')`);
+  if (a.rank === 0 || b.rank === 0)
+    throw new ShapeError(
+      `[matmul] operands must have rank 1 or more, got ${formatShape(a.shape)} and ${formatShape(b.shape)}; use mul for scalars`,
+    );
   const left = a.rank === 1 ? reshape(a, [1, a.shape[0] as number]) : a;
   const right = b.rank === 1 ? reshape(b, [b.shape[0] as number, 1]) : b;
   if (left.shape.at(-1) !== right.shape.at(-2)) {
@@ -75,8 +84,17 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
     );
   }
   const batch = broadcastShapes('matmul', [left.shape.slice(0, -2), right.shape.slice(0, -2)]);
-  const product = batch.length <= 2 || right.rank === 2 ? multiply(left, right) : reshape(multiply(foldBatch(left, batch), foldBatch(right, batch)), [...batch, left.shape.at(-2) as number, right.shape.at(-1) as number]);
-  const shape = product.shape.filter((_, i) => !(a.rank === 1 && i === product.rank - 2) && !(b.rank === 1 && i === product.rank - 1));
+  const product =
+    batch.length <= 2 || right.rank === 2
+      ? multiply(left, right)
+      : reshape(multiply(foldBatch(left, batch), foldBatch(right, batch)), [
+          ...batch,
+          left.shape.at(-2) as number,
+          right.shape.at(-1) as number,
+        ]);
+  const shape = product.shape.filter(
+    (_, i) => !(a.rank === 1 && i === product.rank - 2) && !(b.rank === 1 && i === product.rank - 1),
+  );
   return reshape(product, shape);
 }
 

@@ -4,7 +4,7 @@ import type { TensorType } from '../graph/node.ts';
 import { familyCall, type OpDef } from '../graph/op.ts';
 import { apply, expectDType, expectRank } from '../graph/record.ts';
 import { formatShape, sizeOf } from '../graph/shape.ts';
-import { norm as family, normBackward as backwardFamily, type NormProblem } from '../kernels/norm.ts';
+import { normBackward as backwardFamily, norm as family, type NormProblem } from '../kernels/norm.ts';
 import type { Tensor } from '../tensor.ts';
 import { mul, sub, zeros } from './elementwise.ts';
 import { mean } from './reduce.ts';
@@ -22,7 +22,8 @@ const normOp: OpDef = {
   lowering: {
     kind: 'kernel',
     store: true,
-    problem: (node, _, { store }) => familyCall(family, { ...problemOf(node.inputs[0] as Tensor, node.attributes), ...(store ? { store } : {}) }),
+    problem: (node, _, { store }) =>
+      familyCall(family, { ...problemOf(node.inputs[0] as Tensor, node.attributes), ...(store ? { store } : {}) }),
   },
   gradient: ({ inputs, outputs, attributes }, [dy]) => {
     if (!dy) return inputs.map(() => null);
@@ -30,7 +31,8 @@ const normOp: OpDef = {
     return apply(normBackwardOp, [inputs[0] as Tensor, outputs[1] as Tensor, ...weight, dy], attributes);
   },
   decompose: ([x, ...rest], attributes) => {
-    const centred = attributes.kind === 'layer' ? sub(x as Tensor, mean(x as Tensor, -1, { keepDims: true })) : (x as Tensor);
+    const centred =
+      attributes.kind === 'layer' ? sub(x as Tensor, mean(x as Tensor, -1, { keepDims: true })) : (x as Tensor);
     const variance = mean(centred.square(), -1, { keepDims: true });
     const normal = mul(centred, variance.add(attributes.eps as number).rsqrt());
     const scaled = attributes.weight ? mul(normal, rest[0] as Tensor) : normal;
@@ -49,7 +51,11 @@ const normBackwardOp: OpDef = {
   lowering: {
     kind: 'kernel',
     store: true,
-    problem: (node, _, { store }) => familyCall(backwardFamily, { ...problemOf(node.inputs[0] as Tensor, node.attributes), ...(store ? { store } : {}) }),
+    problem: (node, _, { store }) =>
+      familyCall(backwardFamily, {
+        ...problemOf(node.inputs[0] as Tensor, node.attributes),
+        ...(store ? { store } : {}),
+      }),
   },
   decompose: (inputs, attributes) => {
     const x = inputs[0] as Tensor;
@@ -64,12 +70,24 @@ function problemOf(x: TensorType, attributes: Readonly<Record<string, unknown>>)
   return { ...(attributes as unknown as NormProblem), rows: sizeOf(x.shape.slice(0, -1)), E: x.shape.at(-1) as number };
 }
 
-function normalise(name: string, kind: 'layer' | 'rms', x: Tensor, weight: Tensor | null, bias: Tensor | null, eps: number): Tensor {
+function normalise(
+  name: string,
+  kind: 'layer' | 'rms',
+  x: Tensor,
+  weight: Tensor | null,
+  bias: Tensor | null,
+  eps: number,
+): Tensor {
   expectDType(name, 'the input', x.dtype, ['f32']);
   expectRank(name, 'the input', x.shape, 1, Infinity);
-  for (const [what, vector] of [['the weight', weight], ['the bias', bias]] as const) {
+  for (const [what, vector] of [
+    ['the weight', weight],
+    ['the bias', bias],
+  ] as const) {
     if (vector && (vector.rank !== 1 || vector.shape[0] !== x.shape.at(-1))) {
-      throw new ShapeError(`[${name}] ${what} must have shape [${x.shape.at(-1)}], the last dimension of ${formatShape(x.shape)}, got ${formatShape(vector.shape)}`);
+      throw new ShapeError(
+        `[${name}] ${what} must have shape [${x.shape.at(-1)}], the last dimension of ${formatShape(x.shape)}, got ${formatShape(vector.shape)}`,
+      );
     }
   }
   if (!(eps > 0)) throw new ValueError(`[${name}] eps must be positive, got ${eps}`);
@@ -79,7 +97,12 @@ function normalise(name: string, kind: 'layer' | 'rms', x: Tensor, weight: Tenso
 }
 
 /** (x − mean)/√(variance + eps) over the last dimension [..., E], times weight [E], plus bias [E] (Ba et al. 2016). */
-export function layerNorm(x: Tensor, weight: Tensor | null = null, bias: Tensor | null = null, { eps = 1e-5 }: { eps?: number } = {}): Tensor {
+export function layerNorm(
+  x: Tensor,
+  weight: Tensor | null = null,
+  bias: Tensor | null = null,
+  { eps = 1e-5 }: { eps?: number } = {},
+): Tensor {
   return normalise('layerNorm', 'layer', x, weight, bias, eps);
 }
 /** x/√(mean of x² + eps) over the last dimension [..., E], times weight [E] (Zhang and Sennrich 2019). */

@@ -13,7 +13,8 @@ const adamwOp: OpDef = {
   infer: (inputs) => flat(inputs, [0, 2, 3]),
   lowering: {
     kind: 'kernel',
-    problem: (node) => familyCall(adamwFamily, { ends: node.attributes.ends as number[], clipped: node.inputs.length > 5 }),
+    problem: (node) =>
+      familyCall(adamwFamily, { ends: node.attributes.ends as number[], clipped: node.inputs.length > 5 }),
   },
 };
 const sgdOp: OpDef = {
@@ -22,7 +23,11 @@ const sgdOp: OpDef = {
   lowering: {
     kind: 'kernel',
     problem: ({ attributes, inputs }) =>
-      familyCall(sgdFamily, { ends: attributes.ends as number[], momentum: attributes.momentum as boolean, clipped: inputs.length > (attributes.momentum ? 4 : 3) }),
+      familyCall(sgdFamily, {
+        ends: attributes.ends as number[],
+        momentum: attributes.momentum as boolean,
+        clipped: inputs.length > (attributes.momentum ? 4 : 3),
+      }),
   },
 };
 const clipNormOp: OpDef = {
@@ -33,7 +38,8 @@ const clipNormOp: OpDef = {
   ],
   lowering: {
     kind: 'kernel',
-    problem: ({ inputs: [gradients], attributes }) => familyCall(clipFamily, { N: (gradients as Tensor).size, maxNorm: attributes.maxNorm as number }),
+    problem: ({ inputs: [gradients], attributes }) =>
+      familyCall(clipFamily, { N: (gradients as Tensor).size, maxNorm: attributes.maxNorm as number }),
   },
 };
 
@@ -50,8 +56,14 @@ export interface AdamwUpdate {
   ends: readonly number[];
 }
 /** One AdamW (or Adam) step (Loshchilov and Hutter 2019) over packs [N]; 28 bytes of traffic per parameter. */
-export function adamwUpdate({ parameters, gradients, mean, square, hyper, scale, ends }: AdamwUpdate): { parameters: Tensor; mean: Tensor; square: Tensor } {
-  const outputs = apply(adamwOp, [parameters, gradients, mean, square, hyper, ...(scale ? [scale] : [])], { ends: [...ends] });
+export function adamwUpdate({ parameters, gradients, mean, square, hyper, scale, ends }: AdamwUpdate): {
+  parameters: Tensor;
+  mean: Tensor;
+  square: Tensor;
+} {
+  const outputs = apply(adamwOp, [parameters, gradients, mean, square, hyper, ...(scale ? [scale] : [])], {
+    ends: [...ends],
+  });
   return { parameters: outputs[0] as Tensor, mean: outputs[1] as Tensor, square: outputs[2] as Tensor };
 }
 
@@ -66,8 +78,14 @@ export interface SgdUpdate {
   ends: readonly number[];
 }
 /** One SGD step over packs [N]. */
-export function sgdUpdate({ parameters, gradients, hyper, buffer, scale, ends }: SgdUpdate): { parameters: Tensor; buffer: Tensor | null } {
-  const outputs = apply(sgdOp, [parameters, gradients, hyper, ...(buffer ? [buffer] : []), ...(scale ? [scale] : [])], { ends: [...ends], momentum: buffer !== null });
+export function sgdUpdate({ parameters, gradients, hyper, buffer, scale, ends }: SgdUpdate): {
+  parameters: Tensor;
+  buffer: Tensor | null;
+} {
+  const outputs = apply(sgdOp, [parameters, gradients, hyper, ...(buffer ? [buffer] : []), ...(scale ? [scale] : [])], {
+    ends: [...ends],
+    momentum: buffer !== null,
+  });
   return { parameters: outputs[0] as Tensor, buffer: outputs[1] ?? null };
 }
 

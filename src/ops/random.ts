@@ -20,7 +20,8 @@ const uniformOp: OpDef = {
     indexed: true,
     tables: [0],
     library: ['philox.wgsl'],
-    expression: (_, { stream }, { index, element }) => `randomUniform(vec4<u32>(${[0, 1, 2, 3].map((word) => element(0, word)).join(', ')}), ${stream}u, ${index})`,
+    expression: (_, { stream }, { index, element }) =>
+      `randomUniform(vec4<u32>(${[0, 1, 2, 3].map((word) => element(0, word)).join(', ')}), ${stream}u, ${index})`,
   },
 };
 
@@ -38,7 +39,8 @@ export function dropout(x: Tensor, probability: number): Tensor {
 }
 
 export function checkProbability(op: string, probability: number): void {
-  if (!(probability >= 0 && probability < 1)) throw new ValueError(`[${op}] the probability must be in [0, 1), got ${probability}`);
+  if (!(probability >= 0 && probability < 1))
+    throw new ValueError(`[${op}] the probability must be in [0, 1), got ${probability}`);
 }
 
 /** Standard normal values, drawn on the host: the same weights everywhere. */
@@ -48,7 +50,11 @@ export function randn(shape: Shape, generator = defaultGenerator): Tensor {
   return fromHost({ shape: [...shape], dtype: 'f32' }, values);
 }
 /** Uniform values in [low, high), drawn on the host. */
-export function rand(shape: Shape, { low = 0, high = 1 }: { low?: number; high?: number } = {}, generator = defaultGenerator): Tensor {
+export function rand(
+  shape: Shape,
+  { low = 0, high = 1 }: { low?: number; high?: number } = {},
+  generator = defaultGenerator,
+): Tensor {
   const values = new Float32Array(sizeOf(checkShape('rand', shape)));
   fillUniform(values, low, high, generator);
   return fromHost({ shape: [...shape], dtype: 'f32' }, values);

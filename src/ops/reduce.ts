@@ -4,7 +4,7 @@ import type { TensorType } from '../graph/node.ts';
 import { familyCall, type OpDef } from '../graph/op.ts';
 import { applyOne } from '../graph/record.ts';
 import { normaliseAxes, type Shape, sizeOf } from '../graph/shape.ts';
-import { type ReduceKind, reduce as family } from '../kernels/reduce.ts';
+import { reduce as family, type ReduceKind } from '../kernels/reduce.ts';
 import type { Tensor } from '../tensor.ts';
 import { cast, div, equal, exp, mul, sub } from './elementwise.ts';
 import { expand, permute, reshape } from './view.ts';
@@ -67,15 +67,25 @@ export interface ReduceOptions {
 }
 type Axes = number | readonly number[] | null;
 
-function reduceOver(name: string, kind: ReduceKind, x: Tensor, axes: Axes | undefined, { keepDims = false }: ReduceOptions, types: readonly DType[]): Tensor {
-  if (!types.includes(x.dtype)) throw new DTypeError(`[${name}] the input must be ${types.join(' or ')}, got ${x.dtype}; use .cast('${types[0]}')`);
+function reduceOver(
+  name: string,
+  kind: ReduceKind,
+  x: Tensor,
+  axes: Axes | undefined,
+  { keepDims = false }: ReduceOptions,
+  types: readonly DType[],
+): Tensor {
+  if (!types.includes(x.dtype))
+    throw new DTypeError(`[${name}] the input must be ${types.join(' or ')}, got ${x.dtype}; use .cast('${types[0]}')`);
   const chosen = normaliseAxes(name, axes, x.rank);
   const kept = x.shape.map((_, i) => i).filter((i) => !chosen.includes(i));
   const target = x.shape.flatMap((extent, i) => (chosen.includes(i) ? (keepDims ? [1] : []) : [extent]));
   const n = sizeOf(chosen.map((axis) => x.shape[axis] as number));
   const contiguous = chosen.every((axis, i) => i === 0 || axis === (chosen[i - 1] as number) + 1);
   const ordered = contiguous ? x : permute(x, [...kept, ...chosen]);
-  const outer = contiguous ? sizeOf(x.shape.slice(0, chosen[0] ?? 0)) : sizeOf(kept.map((axis) => x.shape[axis] as number));
+  const outer = contiguous
+    ? sizeOf(x.shape.slice(0, chosen[0] ?? 0))
+    : sizeOf(kept.map((axis) => x.shape[axis] as number));
   const inner = contiguous && chosen.length > 0 ? sizeOf(x.shape.slice((chosen.at(-1) as number) + 1)) : 1;
   if (chosen.length === 0) return reshape(applyReduce(kind, x, sizeOf(x.shape), 1, 1), target);
   return reshape(applyReduce(kind, ordered, outer, n, inner), target);

@@ -17,7 +17,11 @@ const categoricalOp: OpDef = {
     kind: 'kernel',
     problem: ({ inputs: [logits], attributes }) => {
       const { shape } = logits as Tensor;
-      return familyCall(family, { rows: sizeOf(shape.slice(0, -1)), n: shape.at(-1) as number, stream: attributes.stream as number });
+      return familyCall(family, {
+        rows: sizeOf(shape.slice(0, -1)),
+        n: shape.at(-1) as number,
+        stream: attributes.stream as number,
+      });
     },
   },
 };
@@ -41,8 +45,10 @@ export interface SampleOptions {
 
 /** The next token of each row of logits [..., V] → i32 [...], drawn on the GPU. */
 export function sample(logits: Tensor, { temperature = 1, topK: k, topP }: SampleOptions = {}): Tensor {
-  if (!(temperature >= 0) || !Number.isFinite(temperature)) throw new ValueError(`[sample] temperature must be a finite number of at least 0, got ${temperature}`);
-  if (topP !== undefined && !(topP > 0 && topP <= 1)) throw new ValueError(`[sample] topP must be in (0, 1], got ${topP}`);
+  if (!(temperature >= 0) || !Number.isFinite(temperature))
+    throw new ValueError(`[sample] temperature must be a finite number of at least 0, got ${temperature}`);
+  if (topP !== undefined && !(topP > 0 && topP <= 1))
+    throw new ValueError(`[sample] topP must be in (0, 1], got ${topP}`);
   if (temperature === 0) return logits.argMax(-1);
   const V = logits.shape.at(-1) as number;
   const scaled = mul(logits, 1 / temperature);

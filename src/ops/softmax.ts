@@ -27,11 +27,18 @@ const softmaxOp: OpDef = {
 const softmaxBackwardOp: OpDef = {
   name: 'softmaxBackward',
   infer: sameType,
-  lowering: { kind: 'kernel', problem: (node) => familyCall(backwardFamily, node.attributes as unknown as SoftmaxProblem) },
+  lowering: {
+    kind: 'kernel',
+    problem: (node) => familyCall(backwardFamily, node.attributes as unknown as SoftmaxProblem),
+  },
   decompose: ([y, dy], attributes) => {
     const { log, axis } = attributes as unknown as SoftmaxProblem & { axis: number };
     const [a, b] = [y as Tensor, dy as Tensor];
-    return [log ? sub(b, mul(exp(a), sum(b, axis, { keepDims: true }))) : mul(a, sub(b, sum(mul(a, b), axis, { keepDims: true })))];
+    return [
+      log
+        ? sub(b, mul(exp(a), sum(b, axis, { keepDims: true })))
+        : mul(a, sub(b, sum(mul(a, b), axis, { keepDims: true }))),
+    ];
   },
 };
 
@@ -39,7 +46,13 @@ function apply(name: string, log: boolean, x: Tensor, axis: number): Tensor {
   expectDType(name, 'the input', x.dtype, ['f32']);
   expectRank(name, 'the input', x.shape, 1, Infinity);
   const dimension = normaliseAxis(name, axis, x.rank);
-  const attributes = { log, axis: dimension, outer: sizeOf(x.shape.slice(0, dimension)), n: x.shape[dimension] as number, inner: sizeOf(x.shape.slice(dimension + 1)) };
+  const attributes = {
+    log,
+    axis: dimension,
+    outer: sizeOf(x.shape.slice(0, dimension)),
+    n: x.shape[dimension] as number,
+    inner: sizeOf(x.shape.slice(dimension + 1)),
+  };
   return applyOne(softmaxOp, [x], attributes);
 }
 

@@ -3,7 +3,18 @@ import { versionOp } from '../graph/leaf.ts';
 import type { Attributes, Node, TensorType } from '../graph/node.ts';
 import { familyCall, type OpDef } from '../graph/op.ts';
 import { applyOne } from '../graph/record.ts';
-import { checkShape, expandLayout, formatShape, type Layout, normaliseAxes, normaliseAxis, reshapeLayout, sameShape, type Shape, sizeOf } from '../graph/shape.ts';
+import {
+  checkShape,
+  expandLayout,
+  formatShape,
+  type Layout,
+  normaliseAxes,
+  normaliseAxis,
+  reshapeLayout,
+  type Shape,
+  sameShape,
+  sizeOf,
+} from '../graph/shape.ts';
 import { providePacking } from '../graph/state.ts';
 import { copyFamily } from '../kernels/copy.ts';
 import type { Tensor } from '../tensor.ts';
@@ -12,7 +23,12 @@ import { pad } from './join.ts';
 import { sumTo } from './reduce.ts';
 
 /** Ops that move no data: other ways to look at the same memory. */
-function viewOp(name: string, infer: OpDef['infer'], layout: (input: Layout, node: Node) => Layout | null, gradient: (dy: Tensor, x: Tensor, node: Node) => Tensor): OpDef {
+function viewOp(
+  name: string,
+  infer: OpDef['infer'],
+  layout: (input: Layout, node: Node) => Layout | null,
+  gradient: (dy: Tensor, x: Tensor, node: Node) => Tensor,
+): OpDef {
   return {
     name,
     infer,
@@ -37,32 +53,49 @@ const reshapeOp = viewOp(
 /** The same elements in another shape; one extent may be −1 and follows from the rest. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   const known = shape.filter((extent) => extent !== -1);
-  if (shape.length - known.length > 1) throw new ShapeError(`[reshape] at most one extent may be -1, got ${formatShape(shape)}`);
+  if (shape.length - known.length > 1)
+    throw new ShapeError(`[reshape] at most one extent may be -1, got ${formatShape(shape)}`);
   const size = sizeOf(x.shape);
   const target = shape.map((extent) => (extent === -1 ? size / sizeOf(known) : extent));
   if (sizeOf(target) !== size || target.some((extent) => !Number.isInteger(extent) || extent < 1)) {
-    throw new ShapeError(`[reshape] ${formatShape(x.shape)} has ${size} elements and can't become ${formatShape(shape)}`);
+    throw new ShapeError(
+      `[reshape] ${formatShape(x.shape)} has ${size} elements and can't become ${formatShape(shape)}`,
+    );
   }
   return sameShape(target, x.shape) ? x.version : look(reshapeOp, x, { shape: target });
 }
 
 const permuteOp = viewOp(
   'permute',
-  ([x], { order }) => [{ shape: (order as number[]).map((axis) => (x as TensorType).shape[axis] as number), dtype: (x as TensorType).dtype }],
+  ([x], { order }) => [
+    {
+      shape: (order as number[]).map((axis) => (x as TensorType).shape[axis] as number),
+      dtype: (x as TensorType).dtype,
+    },
+  ],
   (input, node) => {
     const order = node.attributes.order as number[];
-    return { shape: outputShape(node), strides: order.map((axis) => input.strides[axis] as number), offset: input.offset };
+    return {
+      shape: outputShape(node),
+      strides: order.map((axis) => input.strides[axis] as number),
+      offset: input.offset,
+    };
   },
   (dy, _, node) => {
     const order = node.attributes.order as number[];
-    return permute(dy, order.map((_axis, i) => order.indexOf(i)));
+    return permute(
+      dy,
+      order.map((_axis, i) => order.indexOf(i)),
+    );
   },
 );
 /** Dimension i of the result is dimension `order[i]` of x. */
 export function permute(x: Tensor, order: readonly number[]): Tensor {
   const axes = order.map((axis) => normaliseAxis('permute', axis, x.rank));
   if (axes.length !== x.rank || new Set(axes).size !== x.rank) {
-    throw new ShapeError(`[permute] the order must name each of the ${x.rank} dimensions of ${formatShape(x.shape)} once, got [${order.join(', ')}]`);
+    throw new ShapeError(
+      `[permute] the order must name each of the ${x.rank} dimensions of ${formatShape(x.shape)} once, got [${order.join(', ')}]`,
+    );
   }
   return look(permuteOp, x, { order: axes });
 }
@@ -89,21 +122,35 @@ const sliceOp = viewOp(
   (dy, x, node) => {
     const { start, step } = node.attributes as { start: number[]; step: number[] };
     if (step.some((each) => each !== 1)) return sliceGradientWithSteps(dy, x, start, step);
-    return pad(dy, start.map((from, i): [number, number] => [from, (x.shape[i] as number) - from - (dy.shape[i] as number)]));
+    return pad(
+      dy,
+      start.map((from, i): [number, number] => [from, (x.shape[i] as number) - from - (dy.shape[i] as number)]),
+    );
   },
 );
 /** Elements [start, stop) of each dimension, every `step`-th; negative bounds count from the end, missing ones are the whole. */
-export function slice(x: Tensor, ranges: readonly (readonly [start?: number, stop?: number, step?: number] | null)[]): Tensor {
-  if (ranges.length > x.rank) throw new ShapeError(`[slice] ${ranges.length} ranges for a tensor of rank ${x.rank}, shape ${formatShape(x.shape)}`);
+export function slice(
+  x: Tensor,
+  ranges: readonly (readonly [start?: number, stop?: number, step?: number] | null)[],
+): Tensor {
+  if (ranges.length > x.rank)
+    throw new ShapeError(
+      `[slice] ${ranges.length} ranges for a tensor of rank ${x.rank}, shape ${formatShape(x.shape)}`,
+    );
   const start: number[] = [];
   const step: number[] = [];
   const shape = x.shape.map((extent, i) => {
     const [from = 0, to = extent, by = 1] = ranges[i] ?? [];
     const first = from < 0 ? from + extent : from;
     const last = to < 0 ? to + extent : to;
-    if (!Number.isInteger(by) || by < 1) throw new ShapeError(`[slice] the step of dimension ${i} must be a positive integer, got ${by}; use flip to reverse`);
+    if (!Number.isInteger(by) || by < 1)
+      throw new ShapeError(
+        `[slice] the step of dimension ${i} must be a positive integer, got ${by}; use flip to reverse`,
+      );
     if (!Number.isInteger(first) || !Number.isInteger(last) || first < 0 || last > extent || first >= last) {
-      throw new ShapeError(`[slice] [${from}, ${to}) selects nothing of dimension ${i} of ${formatShape(x.shape)}, or reaches outside; bounds must be within [0, ${extent}], start below stop`);
+      throw new ShapeError(
+        `[slice] [${from}, ${to}) selects nothing of dimension ${i} of ${formatShape(x.shape)}, or reaches outside; bounds must be within [0, ${extent}], start below stop`,
+      );
     }
     start.push(first);
     step.push(by);
@@ -116,9 +163,16 @@ export function at(x: Tensor, index: number, axis = 0): Tensor {
   const dimension = normaliseAxis('at', axis, x.rank);
   const extent = x.shape[dimension] as number;
   const position = index < 0 ? index + extent : index;
-  if (!Number.isInteger(position) || position < 0 || position >= extent) throw new ShapeError(`[at] index ${index} is out of range for dimension ${axis} of ${formatShape(x.shape)}`);
-  const part = slice(x, x.shape.map((_, i) => (i === dimension ? [position, position + 1] : null)));
-  return reshape(part, x.shape.filter((_, i) => i !== dimension));
+  if (!Number.isInteger(position) || position < 0 || position >= extent)
+    throw new ShapeError(`[at] index ${index} is out of range for dimension ${axis} of ${formatShape(x.shape)}`);
+  const part = slice(
+    x,
+    x.shape.map((_, i) => (i === dimension ? [position, position + 1] : null)),
+  );
+  return reshape(
+    part,
+    x.shape.filter((_, i) => i !== dimension),
+  );
 }
 /** Elements that a step jumped over get a gradient of 0: the gradient is spread with zeros between, then padded. */
 function sliceGradientWithSteps(dy: Tensor, x: Tensor, start: readonly number[], step: readonly number[]): Tensor {
@@ -128,10 +182,19 @@ function sliceGradientWithSteps(dy: Tensor, x: Tensor, start: readonly number[],
     const before = spread.shape.slice(0, axis);
     const [extent, ...after] = spread.shape.slice(axis) as [number, ...number[]];
     const column = reshape(spread, [...before, extent, 1, ...after]);
-    const padded = pad(column, column.shape.map((_, i): [number, number] => [0, i === axis + 1 ? by - 1 : 0]));
-    spread = slice(reshape(padded, [...before, extent * by, ...after]), [...before.map(() => null), [0, (extent - 1) * by + 1]]);
+    const padded = pad(
+      column,
+      column.shape.map((_, i): [number, number] => [0, i === axis + 1 ? by - 1 : 0]),
+    );
+    spread = slice(reshape(padded, [...before, extent * by, ...after]), [
+      ...before.map(() => null),
+      [0, (extent - 1) * by + 1],
+    ]);
   }
-  return pad(spread, start.map((from, i): [number, number] => [from, (x.shape[i] as number) - from - (spread.shape[i] as number)]));
+  return pad(
+    spread,
+    start.map((from, i): [number, number] => [from, (x.shape[i] as number) - from - (spread.shape[i] as number)]),
+  );
 }
 
 const expandOp = viewOp(
@@ -146,7 +209,9 @@ export function expand(x: Tensor, shape: Shape): Tensor {
   const target = shape.map((extent, i) => (extent === -1 && i >= missing ? (x.shape[i - missing] as number) : extent));
   checkShape('expand', target);
   if (missing < 0 || x.shape.some((extent, i) => extent !== 1 && extent !== target[i + missing])) {
-    throw new ShapeError(`[expand] ${formatShape(x.shape)} does not broadcast to ${formatShape(shape)}: only dimensions of extent 1 can be repeated`);
+    throw new ShapeError(
+      `[expand] ${formatShape(x.shape)} does not broadcast to ${formatShape(shape)}: only dimensions of extent 1 can be repeated`,
+    );
   }
   return look(expandOp, x, { shape: target });
 }
@@ -159,7 +224,10 @@ const flipOp = viewOp(
     return {
       shape: input.shape,
       strides: input.strides.map((stride, i) => (axes.includes(i) ? -stride : stride)),
-      offset: axes.reduce((offset, axis) => offset + (input.strides[axis] as number) * ((input.shape[axis] as number) - 1), input.offset),
+      offset: axes.reduce(
+        (offset, axis) => offset + (input.strides[axis] as number) * ((input.shape[axis] as number) - 1),
+        input.offset,
+      ),
     };
   },
   (dy, _, node) => flip(dy, node.attributes.axes as number[]),
@@ -171,10 +239,19 @@ export function flip(x: Tensor, axes?: number | readonly number[]): Tensor {
 
 /** Removes dimensions of extent 1: all, or the named ones. */
 export function squeeze(x: Tensor, axes?: number | readonly number[]): Tensor {
-  const chosen = axes === undefined ? x.shape.flatMap((extent, i) => (extent === 1 ? [i] : [])) : normaliseAxes('squeeze', axes, x.rank);
+  const chosen =
+    axes === undefined
+      ? x.shape.flatMap((extent, i) => (extent === 1 ? [i] : []))
+      : normaliseAxes('squeeze', axes, x.rank);
   const wrong = chosen.find((axis) => x.shape[axis] !== 1);
-  if (wrong !== undefined) throw new ShapeError(`[squeeze] dimension ${wrong} of ${formatShape(x.shape)} has extent ${x.shape[wrong]}; only extents of 1 can go`);
-  return reshape(x, x.shape.filter((_, i) => !chosen.includes(i)));
+  if (wrong !== undefined)
+    throw new ShapeError(
+      `[squeeze] dimension ${wrong} of ${formatShape(x.shape)} has extent ${x.shape[wrong]}; only extents of 1 can go`,
+    );
+  return reshape(
+    x,
+    x.shape.filter((_, i) => !chosen.includes(i)),
+  );
 }
 /** Puts a dimension of extent 1 at `axis` of the result. */
 export function unsqueeze(x: Tensor, axis: number): Tensor {
@@ -221,7 +298,12 @@ const placeOp: OpDef = {
   infer: ([flat]) => [{ shape: (flat as TensorType).shape, dtype: (flat as TensorType).dtype }],
   lowering: {
     kind: 'kernel',
-    problem: (node) => familyCall(copyFamily, { size: sizeOf((node.inputs[1] as Tensor).shape), offset: node.attributes.offset as number, dtype: (node.inputs[0] as Tensor).dtype }),
+    problem: (node) =>
+      familyCall(copyFamily, {
+        size: sizeOf((node.inputs[1] as Tensor).shape),
+        offset: node.attributes.offset as number,
+        dtype: (node.inputs[0] as Tensor).dtype,
+      }),
   },
 };
 providePacking({
@@ -230,4 +312,11 @@ providePacking({
 });
 
 /** For tests that walk every op. */
-export const viewOps: Readonly<Record<string, OpDef>> = { reshape: reshapeOp, permute: permuteOp, slice: sliceOp, expand: expandOp, flip: flipOp, pack: packOp };
+export const viewOps: Readonly<Record<string, OpDef>> = {
+  reshape: reshapeOp,
+  permute: permuteOp,
+  slice: sliceOp,
+  expand: expandOp,
+  flip: flipOp,
+  pack: packOp,
+};

@@ -11,7 +11,15 @@ const mayImport: Record<string, readonly string[]> = {
   'src/graph': ['src/errors', 'type src/tensor', 'type src/kernels'],
   'src/kernels': ['src/errors', 'shaders', 'src/graph/shape', 'src/graph/dtype', 'type src/graph'],
   'src/compile': ['src/errors', 'src/graph', 'src/kernels', 'type src/tensor'],
-  'src/gpu': ['src/errors', 'src/graph', 'src/kernels/kernel', 'type src/kernels', 'src/compile', 'type src/tensor', 'type src/random'],
+  'src/gpu': [
+    'src/errors',
+    'src/graph',
+    'src/kernels/kernel',
+    'type src/kernels',
+    'src/compile',
+    'type src/tensor',
+    'type src/random',
+  ],
   'src/random': ['src/errors'],
   'src/print': ['src/graph'],
   // What users touch. Methods call functions and functions return tensors, so these two know each other.

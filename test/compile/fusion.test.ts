@@ -1,14 +1,34 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { buildProgram } from '../../src/compile/program.ts';
-import { concat, grad, lstm, matmul, mseLoss, ones, randn, scaledDotProductAttention, split, sum, tensor, type Tensor } from '../../src/index.ts';
+import {
+  concat,
+  grad,
+  lstm,
+  matmul,
+  mseLoss,
+  ones,
+  randn,
+  scaledDotProductAttention,
+  split,
+  sum,
+  type Tensor,
+  tensor,
+} from '../../src/index.ts';
 import { defaultProfile } from '../../src/kernels/kernel.ts';
 import { profile } from '../support/environment.ts';
 import { announceReads, useGpu } from '../support/gpu.ts';
 
 /** What shares a kernel with what. Plans are pure, so most of this needs no device. */
 function kernels(...results: Tensor[]): string[] {
-  const program = buildProgram({ results, updates: [] }, (x) => x.isComputed, { ...defaultProfile, selection: profile });
-  return program.commands.map((command) => (command.kind === 'copy' ? `copy ${command.label}` : [command.dispatch.kernel.split('/')[0], ...command.fused].join(' ')));
+  const program = buildProgram({ results, updates: [] }, (x) => x.isComputed, {
+    ...defaultProfile,
+    selection: profile,
+  });
+  return program.commands.map((command) =>
+    command.kind === 'copy'
+      ? `copy ${command.label}`
+      : [command.dispatch.kernel.split('/')[0], ...command.fused].join(' '),
+  );
 }
 const value = (...shape: number[]) => tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(0.5), { shape });
 
@@ -34,13 +54,24 @@ describe('elementwise chains', () => {
 
   test('stop at eight bindings', () => {
     const many = Array.from({ length: 12 }, () => value(8));
-    const plans = buildProgram({ results: [many.reduce((a, b) => a.add(b))], updates: [] }, (x) => x.isComputed, defaultProfile);
-    for (const command of plans.commands) if (command.kind === 'dispatch') expect(command.bindings.length).toBeLessThanOrEqual(8);
+    const plans = buildProgram(
+      { results: [many.reduce((a, b) => a.add(b))], updates: [] },
+      (x) => x.isComputed,
+      defaultProfile,
+    );
+    for (const command of plans.commands)
+      if (command.kind === 'dispatch') expect(command.bindings.length).toBeLessThanOrEqual(8);
     expect(plans.commands.length).toBe(2);
   });
 
   test('repeated values cost nothing', () => {
-    expect(kernels(value(4).mul(ones([4])).add(ones([4]).mul(3)))).toEqual(['elementwise add']);
+    expect(
+      kernels(
+        value(4)
+          .mul(ones([4]))
+          .add(ones([4]).mul(3)),
+      ),
+    ).toEqual(['elementwise add']);
   });
 });
 
@@ -57,11 +88,22 @@ describe('into hand-written kernels', () => {
 
   test('a head split out of a packed projection is not copied, nor merged heads', () => {
     const qkv = value(2, 5, 24);
-    const heads = split(qkv.reshape([2, 5, 3, 2, 4]).permute([2, 0, 3, 1, 4]), 1).map((part) => part.squeeze([0])) as [Tensor, Tensor, Tensor];
-    const merged = scaledDotProductAttention(...heads).permute([0, 2, 1, 3]).reshape([2, 5, 8]);
+    const heads = split(qkv.reshape([2, 5, 3, 2, 4]).permute([2, 0, 3, 1, 4]), 1).map((part) => part.squeeze([0])) as [
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
+    const merged = scaledDotProductAttention(...heads)
+      .permute([0, 2, 1, 3])
+      .reshape([2, 5, 8]);
     expect(kernels(merged)).toEqual(['attentionForward']);
     const [gradient] = grad(sum(merged), [qkv]);
-    expect(kernels(gradient as Tensor)).toEqual(['attentionForward', 'attentionBackward', 'attentionBackward', 'attentionBackward']);
+    expect(kernels(gradient as Tensor)).toEqual([
+      'attentionForward',
+      'attentionBackward',
+      'attentionBackward',
+      'attentionBackward',
+    ]);
   });
 });
 
@@ -83,7 +125,9 @@ describe('views', () => {
 
   test('the gradient of a transposed weight comes out in the weight’s own order', () => {
     const [x, w] = [randn([5, 3]), randn([4, 3])];
-    expect(kernels(grad(sum(matmul(x, w.transpose()).square()), [w])[0] as Tensor).every((name) => !name.includes('copy'))).toBe(true);
+    expect(
+      kernels(grad(sum(matmul(x, w.transpose()).square()), [w])[0] as Tensor).every((name) => !name.includes('copy')),
+    ).toBe(true);
   });
 });
 

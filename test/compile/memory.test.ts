@@ -14,10 +14,25 @@ function value(label: string, elements: number): Value {
 function dispatch(reads: Value[], writes: Value[]): Command {
   const bindings = [...reads, ...writes];
   const source = bindings
-    .map((_, i) => `@group(0) @binding(${i + 1}) var<storage, ${i < reads.length ? 'read' : 'read_write'}> b${i}: array<f32>;`)
+    .map(
+      (_, i) =>
+        `@group(0) @binding(${i + 1}) var<storage, ${i < reads.length ? 'read' : 'read_write'}> b${i}: array<f32>;`,
+    )
     .join('\n');
-  const description = { kernel: 'test', source, bindings: bindings.map((_, index) => ({ kind: 'input', index }) as const), workgroups: [1, 1, 1] as const };
-  return { kind: 'dispatch', label: 'test', dispatch: description, shader: specialise(description), bindings, fused: [] };
+  const description = {
+    kernel: 'test',
+    source,
+    bindings: bindings.map((_, index) => ({ kind: 'input', index }) as const),
+    workgroups: [1, 1, 1] as const,
+  };
+  return {
+    kind: 'dispatch',
+    label: 'test',
+    dispatch: description,
+    shader: specialise(description),
+    bindings,
+    fused: [],
+  };
 }
 
 function problem(commands: Command[], results: Value[]): MemoryProblem {
@@ -62,7 +77,13 @@ describe('the memory plan', () => {
       const values: Value[] = [];
       const commands: Command[] = [];
       for (let i = 0; i < 60; i++) {
-        const reads = [...new Set(Array.from({ length: random(4) }, () => values[Math.max(0, values.length - 1 - random(12))]).filter((each) => each !== undefined))];
+        const reads = [
+          ...new Set(
+            Array.from({ length: random(4) }, () => values[Math.max(0, values.length - 1 - random(12))]).filter(
+              (each) => each !== undefined,
+            ),
+          ),
+        ];
         const writes = Array.from({ length: 1 + random(2) }, () => value(`${round}.${i}`, 1 + random(5000)));
         values.push(...writes);
         commands.push(dispatch(reads, writes));
@@ -80,7 +101,17 @@ describe('verifyPlan', () => {
     const [a, b] = [value('first', 64), value('second', 64)];
     const given = problem([dispatch([], [a]), dispatch([], [b])], [a, b]);
     const place = { slab: 0, offset: 0, bytes: 256, first: 0, last: 2 };
-    expect(() => verifyPlan(given, { places: new Map([[a, place], [b, place]]), slabs: [256], dedicated: [], lowerBound: 0 })).toThrow(/first and second share memory/);
+    expect(() =>
+      verifyPlan(given, {
+        places: new Map([
+          [a, place],
+          [b, place],
+        ]),
+        slabs: [256],
+        dedicated: [],
+        lowerBound: 0,
+      }),
+    ).toThrow(/first and second share memory/);
   });
 
   test('names a dispatch that reads and writes one buffer', () => {
@@ -90,6 +121,8 @@ describe('verifyPlan', () => {
       [a, { slab: 0, offset: 0, bytes: 256, first: 0, last: 1 }],
       [b, { slab: 0, offset: 256, bytes: 256, first: 1, last: 2 }],
     ]);
-    expect(() => verifyPlan(given, { places, slabs: [512], dedicated: [], lowerBound: 0 })).toThrow(/reads source and writes target in one buffer/);
+    expect(() => verifyPlan(given, { places, slabs: [512], dedicated: [], lowerBound: 0 })).toThrow(
+      /reads source and writes target in one buffer/,
+    );
   });
 });

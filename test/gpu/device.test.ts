@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { compile, init, ones, OutOfMemoryError, randn, tensor, type Tensor } from '../../src/index.ts';
+import { compile, init, OutOfMemoryError, ones, randn, type Tensor, tensor } from '../../src/index.ts';
 import { profile } from '../support/environment.ts';
 import { device, useGpu } from '../support/gpu.ts';
 
@@ -9,8 +9,16 @@ describe('limits', () => {
 
   test('a value that no kernel can bind is refused before anything runs', async () => {
     const tooLarge = device.profile.bindingBytes / 4 + 64;
-    await expect(ones([tooLarge]).mul(tensor([2])).data()).rejects.toThrow(OutOfMemoryError);
-    await expect(ones([tooLarge]).mul(tensor([2])).data()).rejects.toThrow(/takes \d+ bytes; a kernel of this device can bind \d+/);
+    await expect(
+      ones([tooLarge])
+        .mul(tensor([2]))
+        .data(),
+    ).rejects.toThrow(OutOfMemoryError);
+    await expect(
+      ones([tooLarge])
+        .mul(tensor([2]))
+        .data(),
+    ).rejects.toThrow(/takes \d+ bytes; a kernel of this device can bind \d+/);
   });
 
   test('the pool reuses what was released, and trim empties it', () => {

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { currentDevice, explain, ones, pad, parameter, randn, readAll, tensor, type Tensor } from '../../src/index.ts';
+import { currentDevice, explain, ones, pad, parameter, randn, readAll, type Tensor, tensor } from '../../src/index.ts';
 import { countCalls } from '../support/calls.ts';
 import { announceReads, useGpu } from '../support/gpu.ts';
 
@@ -22,10 +22,26 @@ describe('reading', () => {
   });
 
   test('gives item, array, data and a printed text', async () => {
-    expect(await tensor([[1, 2], [3, 4]]).sum().item()).toBe(10);
+    expect(
+      await tensor([
+        [1, 2],
+        [3, 4],
+      ])
+        .sum()
+        .item(),
+    ).toBe(10);
     expect(await tensor([true, false]).not().array()).toEqual([false, true]);
-    expect(await tensor(new Int32Array([7, -7])).neg().data()).toEqual(new Int32Array([-7, 7]));
-    expect(await tensor([[1, 2.5], [-3, 4]]).print()).toBe('Tensor([2, 2], f32)\n[[     1, 2.5000],\n [    -3,      4]]');
+    expect(
+      await tensor(new Int32Array([7, -7]))
+        .neg()
+        .data(),
+    ).toEqual(new Int32Array([-7, 7]));
+    expect(
+      await tensor([
+        [1, 2.5],
+        [-3, 4],
+      ]).print(),
+    ).toBe('Tensor([2, 2], f32)\n[[     1, 2.5000],\n [    -3,      4]]');
     await expect(ones([2]).item()).rejects.toThrow(/\[item\] needs a tensor of one element, got \[2\]/);
   });
 });
@@ -89,7 +105,12 @@ describe('memory', () => {
 
 describe('explain', () => {
   test('shows nodes, kernels, what was fused, grid and memory', () => {
-    const text = explain(tensor([[1, 2]]).matmul(tensor([[1], [2]])).add(1).relu());
+    const text = explain(
+      tensor([[1, 2]])
+        .matmul(tensor([[1], [2]]))
+        .add(1)
+        .relu(),
+    );
     expect(text).toMatch(/%0 = matmul\(constant\[1, 2\], constant\[2, 1\]\) → f32\[1, 1\]/);
     expect(text).toMatch(/1 dispatches, 1 pipelines, 0 copies/);
     expect(text).toMatch(/matmul\/\w+ \[1, 1\]\s+workgroups 1×1×1\s+fused: add → relu/);

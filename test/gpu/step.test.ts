@@ -1,6 +1,21 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { compile, crossEntropy, dropout, dynamic, embedding, grad, layerNorm, manualSeed, ones, parameter, randn, scaledDotProductAttention, tensor, type Tensor } from '../../src/index.ts';
 import { verifyPlan } from '../../src/compile/memory.ts';
+import {
+  compile,
+  crossEntropy,
+  dropout,
+  dynamic,
+  embedding,
+  grad,
+  layerNorm,
+  manualSeed,
+  ones,
+  parameter,
+  randn,
+  scaledDotProductAttention,
+  type Tensor,
+  tensor,
+} from '../../src/index.ts';
 import { countCalls } from '../support/calls.ts';
 import { announceReads, useGpu } from '../support/gpu.ts';
 
@@ -49,7 +64,15 @@ describe('a replayed step', () => {
     const calls = await countCalls(async () => {
       for (let i = 0; i < 5; i++) await step(ids(), targets());
     });
-    expect(calls).toEqual({ dispatches: 5 * plan.summary().dispatches, submits: 5, buffers: 0, bindGroups: 0, pipelines: 0, shaderModules: 0, maps: 0 });
+    expect(calls).toEqual({
+      dispatches: 5 * plan.summary().dispatches,
+      submits: 5,
+      buffers: 0,
+      bindGroups: 0,
+      pipelines: 0,
+      shaderModules: 0,
+      maps: 0,
+    });
     expect(step.traces).toBe(1);
   });
 
@@ -66,7 +89,8 @@ describe('a replayed step', () => {
     for (let i = 0; i < 4; i++) {
       const expected = plain.loss(ids(), targets());
       const gradients = grad(expected, plain.parameters);
-      for (const [p, each] of plain.parameters.entries()) each.assign(each.sub((gradients[p] as Tensor).mul(0.1)).detach());
+      for (const [p, each] of plain.parameters.entries())
+        each.assign(each.sub((gradients[p] as Tensor).mul(0.1)).detach());
       expect(await (await compiled.step(ids(), targets())).item()).toBe(await expected.item());
     }
     expect(await compiled.parameters[0]?.data()).toEqual(await plain.parameters[0]?.data());
@@ -121,7 +145,10 @@ describe('what changes from step to step', () => {
   });
 
   test('typed arrays go straight in, nested results come out', async () => {
-    const both = compile((x: Float32Array, options: { y: Tensor }) => ({ sum: (x as unknown as Tensor).add(options.y), parts: [options.y.neg()] }));
+    const both = compile((x: Float32Array, options: { y: Tensor }) => ({
+      sum: (x as unknown as Tensor).add(options.y),
+      parts: [options.y.neg()],
+    }));
     const result = await both(new Float32Array([1, 2]), { y: tensor([10, 20]) });
     expect(await result.sum.array()).toEqual([11, 22]);
     expect(await (result.parts[0] as Tensor).array()).toEqual([-10, -20]);
@@ -143,7 +170,11 @@ describe('what changes from step to step', () => {
     const [a, b] = (await mask()) as [Tensor, Tensor];
     const [c] = (await mask()) as [Tensor, Tensor];
     manualSeed(5);
-    const plain = [dropout(ones([64]), 0.5), dropout(ones([64]), 0.5), dropout(ones([64]), 0.5)] as [Tensor, Tensor, Tensor];
+    const plain = [dropout(ones([64]), 0.5), dropout(ones([64]), 0.5), dropout(ones([64]), 0.5)] as [
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
     expect(await a.data()).toEqual(await plain[0].data());
     expect(await b.data()).toEqual(await plain[1].data());
     expect(await c.data()).toEqual(await plain[2].data());
@@ -177,7 +208,11 @@ describe('state', () => {
       return [before, between, w.add(0)];
     });
     const [before, between, after] = (await step()) as [Tensor, Tensor, Tensor];
-    expect([await before.array(), await between.array(), await after.array()]).toEqual([[1, 2], [22, 24], [111, 112]]);
+    expect([await before.array(), await between.array(), await after.array()]).toEqual([
+      [1, 2],
+      [22, 24],
+      [111, 112],
+    ]);
     expect(await w.array()).toEqual([111, 112]);
   });
 
@@ -190,9 +225,15 @@ describe('state', () => {
       return [];
     });
     await swap();
-    expect([await a.array(), await b.array()]).toEqual([[2, 2], [1, 1]]);
+    expect([await a.array(), await b.array()]).toEqual([
+      [2, 2],
+      [1, 1],
+    ]);
     await swap();
-    expect([await a.array(), await b.array()]).toEqual([[1, 1], [2, 2]]);
+    expect([await a.array(), await b.array()]).toEqual([
+      [1, 1],
+      [2, 2],
+    ]);
   });
 
   test('gradients add up across steps until they are dropped', async () => {
@@ -242,7 +283,9 @@ describe('mistakes', () => {
     expect(await (await step(ones([1]))).item()).toBe(2);
     expect(await (await step(ones([1]))).item()).toBe(2);
     factor = 3;
-    await expect(step(ones([1]))).rejects.toThrow(/records something else than when it was traced; node 0 was\n.*"value":2.*\nand is now\n.*"value":3/);
+    await expect(step(ones([1]))).rejects.toThrow(
+      /records something else than when it was traced; node 0 was\n.*"value":2.*\nand is now\n.*"value":3/,
+    );
   });
 
   test('an argument that is no data', async () => {

@@ -2,10 +2,30 @@ import { describe, expect, test } from 'vitest';
 import { differentiate } from '../../src/graph/autograd.ts';
 import { reachable } from '../../src/graph/node.ts';
 import { verify } from '../../src/graph/verify.ts';
-import { categorical, compile, crossEntropy, dropout, grad, init, layerNorm, matmul, mul, noGrad, ones, parameter, scaledDotProductAttention, scan, softmax, sum, tensor, type Tensor, valueAndGrad } from '../../src/index.ts';
+import {
+  categorical,
+  compile,
+  crossEntropy,
+  dropout,
+  grad,
+  init,
+  layerNorm,
+  matmul,
+  mul,
+  noGrad,
+  ones,
+  parameter,
+  scaledDotProductAttention,
+  scan,
+  softmax,
+  sum,
+  type Tensor,
+  tensor,
+  valueAndGrad,
+} from '../../src/index.ts';
 import { clipNorm } from '../../src/ops/optimizer.ts';
-import { profile } from '../support/environment.ts';
 import { draw } from '../support/draw.ts';
+import { profile } from '../support/environment.ts';
 import { read, useGpu } from '../support/gpu.ts';
 
 /** The driver: order, accumulation, broadcasting. The rules themselves are tested op by op. */
@@ -73,8 +93,16 @@ describe('reverse mode', () => {
 describe('verify', () => {
   test('passes what the ops record', () => {
     const x = parameter(ones([3, 4]));
-    const h = scan(([carry], [slice]) => ({ carry: [(carry as Tensor).add(slice as Tensor)], y: [carry as Tensor] }), [ones([4])], [x.mul(2)]);
-    const loss = sum(dropout(h.ys[0] as Tensor, 0.5).gelu().softmax());
+    const h = scan(
+      ([carry], [slice]) => ({ carry: [(carry as Tensor).add(slice as Tensor)], y: [carry as Tensor] }),
+      [ones([4])],
+      [x.mul(2)],
+    );
+    const loss = sum(
+      dropout(h.ys[0] as Tensor, 0.5)
+        .gelu()
+        .softmax(),
+    );
     verify([loss, ...grad(loss, [x])]);
   });
 
@@ -102,7 +130,9 @@ describe('gradients of gradients pass through fused kernels', () => {
     const [second] = grad(slope(x), [x]);
     const h = 0.02;
     const around = [-2, -1, 1, 2].map((steps) => slope(x.add(direction.mul(steps * h))));
-    const [a, b, c, d, expected] = (await read(...around, sum(mul(second as Tensor, direction)))).map((each) => each[0] as number) as [number, number, number, number, number];
+    const [a, b, c, d, expected] = (await read(...around, sum(mul(second as Tensor, direction)))).map(
+      (each) => each[0] as number,
+    ) as [number, number, number, number, number];
     // Fourth order, so off by h⁴/30 of a fifth derivative (10⁴ at this scale), and by the rounding of the slopes over h.
     const bound = 1e-4 + (2 ** -20 / h) * Math.max(...[a, b, c, d].map(Math.abs)) + 1e-3 * Math.abs(expected);
     expect(Math.abs((a - 8 * b + 8 * c - d) / (12 * h) - expected)).toBeLessThan(bound);
@@ -110,12 +140,25 @@ describe('gradients of gradients pass through fused kernels', () => {
 
   test('softmax', () => check((x) => sum(softmax(x).square()), [3, 5]));
   // The rows are spread out: where they hardly vary, higher derivatives grow without bound.
-  test('layer norm', () => check((x) => sum(layerNorm(x.add(tensor([-12, -6, 0, 6, 12])), tensor([1, 2, 3, 4, 5]), tensor([0, 1, 0, 1, 0])).tanh().square()), [3, 5]));
-  test('cross-entropy', () => check((x) => crossEntropy(x, tensor(new Int32Array([1, 0, 4])), { labelSmoothing: 0.1 }), [3, 5]));
-  test('attention', () => check((x) => sum(scaledDotProductAttention(x, x, x, { causal: true }).square()), [1, 2, 3, 4]));
+  test('layer norm', () =>
+    check(
+      (x) =>
+        sum(
+          layerNorm(x.add(tensor([-12, -6, 0, 6, 12])), tensor([1, 2, 3, 4, 5]), tensor([0, 1, 0, 1, 0]))
+            .tanh()
+            .square(),
+        ),
+      [3, 5],
+    ));
+  test('cross-entropy', () =>
+    check((x) => crossEntropy(x, tensor(new Int32Array([1, 0, 4])), { labelSmoothing: 0.1 }), [3, 5]));
+  test('attention', () =>
+    check((x) => sum(scaledDotProductAttention(x, x, x, { causal: true }).square()), [1, 2, 3, 4]));
 
   test('and stop with a message where an op has none', () => {
     const drawn = categorical(ones([2, 3])).cast('f32');
-    expect(() => grad(sum(clipNorm(ones([4]).mul(drawn.sum()), 1).norm), [drawn])).toThrow(/\[backward\] clipNorm has no gradient/);
+    expect(() => grad(sum(clipNorm(ones([4]).mul(drawn.sum()), 1).norm), [drawn])).toThrow(
+      /\[backward\] clipNorm has no gradient/,
+    );
   });
 });

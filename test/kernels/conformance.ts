@@ -3,9 +3,9 @@ import type { DType, HostArray } from '../../src/graph/dtype.ts';
 import type { Family, KernelCall } from '../../src/kernels/kernel.ts';
 import type { Ref } from '../reference/index.ts';
 import { profile } from '../support/environment.ts';
+import { expectClose, profiles, type Run, runCall, runProfile, sameBits } from '../support/kernels.ts';
 import type { Draw } from './draw.ts';
 import { drawFor } from './draw.ts';
-import { expectClose, profiles, type Run, runCall, runProfile, sameBits } from '../support/kernels.ts';
 
 /** What an output must hold: each element within its tolerance. */
 export interface Expected {
@@ -27,6 +27,8 @@ export interface Prepared {
 export interface Case<Problem> {
   readonly name: string;
   readonly problem: Problem;
+  /** Variants that need not take it, since the case costs them a pipeline and shows what another one shows. */
+  readonly spares?: readonly string[];
   prepare(draw: Draw): Prepared;
 }
 
@@ -48,6 +50,7 @@ export function conformance<Problem>(family: Family<Problem>, cases: readonly Ca
       });
 
       for (const [i, each] of cases.entries()) {
+        if (each.spares?.includes(name)) continue;
         if (reasons[i] !== null || !isDue((selection) => variant.call(each.problem, selection))) continue;
         it(`${name}: ${each.name}`, async () => {
           const data = prepared.get(each) ?? each.prepare(drawFor(`${family.name} ${each.name}`));

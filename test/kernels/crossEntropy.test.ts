@@ -34,10 +34,17 @@ function draw1(draw: Draw, [rows, V, targetDType]: Size, valid: boolean) {
     targets[2] = V;
     targets[3] = -7;
   }
-  return { logits: draw.f32(rows * V, 30), targets, ids: ref([rows], targetDType === 'i32' ? targets : new Int32Array(targets.buffer)) };
+  return {
+    logits: draw.f32(rows * V, 30),
+    targets,
+    ids: ref([rows], targetDType === 'i32' ? targets : new Int32Array(targets.buffer)),
+  };
 }
 
-const cases = (name: string, prepare: (size: Size, draw: Draw, valid: boolean) => ReturnType<Case<unknown>['prepare']>) =>
+const cases = (
+  name: string,
+  prepare: (size: Size, draw: Draw, valid: boolean) => ReturnType<Case<unknown>['prepare']>,
+) =>
   sizes.map(
     (size, i): Case<CrossEntropyProblem> => ({
       name: `${nameOf(size)}${name}`,
@@ -51,7 +58,10 @@ conformance(
   cases('', (size, draw, valid) => {
     const [rows, V, , labelSmoothing] = size;
     const { logits, targets, ids } = draw1(draw, size, valid);
-    const [loss, lse, weight] = evaluate('crossEntropy', [ref([rows, V], logits), ids], { ignoreIndex, labelSmoothing }) as [Ref, Ref, Ref];
+    const [loss, lse, weight] = evaluate('crossEntropy', [ref([rows, V], logits), ids], {
+      ignoreIndex,
+      labelSmoothing,
+    }) as [Ref, Ref, Ref];
     return {
       inputs: [logits, targets],
       expected: [near(loss, 2e-6, 1e-5), near(lse, 1e-6, 1e-5), exact('f32', weight.data)],
@@ -68,7 +78,11 @@ conformance(
     const attributes = { ignoreIndex, labelSmoothing };
     const saved = evaluate('crossEntropy', [ref([rows, V], logits), ids], attributes) as [Ref, Ref, Ref];
     const [lse, dloss] = [Float32Array.from(saved[1].data), draw.f32(rows)];
-    const [dlogits] = evaluate('crossEntropyBackward', [ref([rows, V], logits), ids, ref([rows], lse), ref([rows], dloss)], attributes) as [Ref];
+    const [dlogits] = evaluate(
+      'crossEntropyBackward',
+      [ref([rows, V], logits), ids, ref([rows], lse), ref([rows], dloss)],
+      attributes,
+    ) as [Ref];
     return { inputs: [logits, targets, lse, dloss], expected: [near(dlogits, 1e-5, 1e-7)] };
   }),
 );

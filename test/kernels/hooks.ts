@@ -15,7 +15,10 @@ function step(op: string, shape: Shape, args: ChainStep['arguments']): ChainStep
 /** gelu(value + bias) with bias [columns] as a further input. */
 export function biasGelu(shape: Shape, firstInput: number): StoreHook {
   const columns = shape.at(-1) as number;
-  const bias = { buffer: 0, layout: { shape, strides: shape.map((_, i) => Number(i === shape.length - 1)), offset: 0 } };
+  const bias = {
+    buffer: 0,
+    layout: { shape, strides: shape.map((_, i) => Number(i === shape.length - 1)), offset: 0 },
+  };
   const chain: Chain = {
     size: sizeOf(shape),
     buffers: ['f32'],

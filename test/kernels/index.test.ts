@@ -1,10 +1,18 @@
-import { copyFamily, type CopyProblem } from '../../src/kernels/copy.ts';
+import { type CopyProblem, copyFamily } from '../../src/kernels/copy.ts';
 import { gather, type IndexProblem, scatterAdd } from '../../src/kernels/index.ts';
 import { evaluate, type Ref, ref } from '../reference/index.ts';
 import { type Case, conformance, exact, magnitudes, summed } from './conformance.ts';
 import type { Draw } from './draw.ts';
 
-type Size = readonly [outer: number, n: number, inner: number, m: number, dtype: IndexProblem['dtype'], indexDType: 'i32' | 'u32', invalid: boolean];
+type Size = readonly [
+  outer: number,
+  n: number,
+  inner: number,
+  m: number,
+  dtype: IndexProblem['dtype'],
+  indexDType: 'i32' | 'u32',
+  invalid: boolean,
+];
 
 const sizes: readonly Size[] = [
   [1, 1, 1, 1, 'f32', 'i32', false],
@@ -16,7 +24,14 @@ const sizes: readonly Size[] = [
   [2, 4, 5, 9, 'bool', 'u32', false],
 ];
 
-const problemOf = ([outer, n, inner, m, dtype, indexDType]: Size): IndexProblem => ({ outer, n, inner, m, dtype, indexDType });
+const problemOf = ([outer, n, inner, m, dtype, indexDType]: Size): IndexProblem => ({
+  outer,
+  n,
+  inner,
+  m,
+  dtype,
+  indexDType,
+});
 const nameOf = ([outer, n, inner, m, dtype, indexDType, invalid]: Size) =>
   `${m} of [${outer}, ${n}, ${inner}], ${dtype} by ${indexDType}${invalid ? ', some indices invalid' : ''}`;
 
@@ -28,7 +43,10 @@ function drawValues(draw: Draw, length: number, dtype: IndexProblem['dtype']) {
 function drawIndices(draw: Draw, [outer, n, inner, m, , indexDType, invalid]: Size) {
   const indices = draw.i32(outer * m * inner, 0, n);
   if (invalid) [indices[0], indices[indices.length - 1]] = [-3, n];
-  return { indices: indexDType === 'i32' ? indices : new Uint32Array(indices.buffer), indexRef: ref([outer, m, inner], indices) };
+  return {
+    indices: indexDType === 'i32' ? indices : new Uint32Array(indices.buffer),
+    indexRef: ref([outer, m, inner], indices),
+  };
 }
 
 conformance(
@@ -58,7 +76,10 @@ conformance(
         problem: problemOf(size),
         prepare(draw) {
           const [outer, n, inner, m, dtype, , invalid] = size;
-          const [base, source] = [drawValues(draw, outer * n * inner, dtype), drawValues(draw, outer * m * inner, dtype)];
+          const [base, source] = [
+            drawValues(draw, outer * n * inner, dtype),
+            drawValues(draw, outer * m * inner, dtype),
+          ];
           const { indices, indexRef } = drawIndices(draw, size);
           const refs = [ref([outer, n, inner], base), indexRef, ref([outer, m, inner], source)] as const;
           const [y] = evaluate('scatterAdd', refs, { axis: 1 }) as [Ref];
@@ -76,7 +97,13 @@ conformance(
 
 conformance(
   copyFamily,
-  ([[1, 0, 'f32'], [65, 3, 'i32'], [257, 64, 'bool']] as const).map(
+  (
+    [
+      [1, 0, 'f32'],
+      [65, 3, 'i32'],
+      [257, 64, 'bool'],
+    ] as const
+  ).map(
     ([size, offset, dtype]): Case<CopyProblem> => ({
       name: `${size} elements of ${dtype} to ${offset}`,
       problem: { size, offset, dtype },

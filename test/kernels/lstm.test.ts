@@ -27,19 +27,23 @@ const problems: readonly LstmProblem[] = [
 const nameOf = ({ T, B, H, reverse }: LstmProblem) => `T ${T}, B ${B}, H ${H}${reverse ? ', from the end' : ''}`;
 
 function forwardInputs(draw: Draw, { T, B, H }: LstmProblem) {
-  return [
-    draw.f32(T * B * 4 * H, 2),
-    draw.f32(B * H),
-    draw.f32(B * H),
-    draw.f32(4 * H * H, 1 / Math.sqrt(H)),
-  ] as const;
+  return [draw.f32(T * B * 4 * H, 2), draw.f32(B * H), draw.f32(B * H), draw.f32(4 * H * H, 1 / Math.sqrt(H))] as const;
 }
 
 function forward(draw: Draw, problem: LstmProblem) {
   const { T, B, H, reverse } = problem;
   const inputs = forwardInputs(draw, problem);
-  const shapes = [[T, B, 4 * H], [B, H], [B, H], [4 * H, H]];
-  const outputs = evaluate('lstm', inputs.map((data, i) => ref(shapes[i] as number[], data)), { reverse });
+  const shapes = [
+    [T, B, 4 * H],
+    [B, H],
+    [B, H],
+    [4 * H, H],
+  ];
+  const outputs = evaluate(
+    'lstm',
+    inputs.map((data, i) => ref(shapes[i] as number[], data)),
+    { reverse },
+  );
   return { inputs, outputs: outputs as readonly [Ref, Ref, Ref] };
 }
 
@@ -51,12 +55,22 @@ function prepareForward(draw: Draw, problem: LstmProblem) {
 function prepareBackward(draw: Draw, problem: LstmProblem) {
   const { T, B, H, reverse } = problem;
   const { inputs, outputs } = forward(draw, problem);
-  const [cells, gates] = outputs.slice(1).map(({ data }) => Float32Array.from(data)) as [Float32Array<ArrayBuffer>, Float32Array<ArrayBuffer>];
+  const [cells, gates] = outputs.slice(1).map(({ data }) => Float32Array.from(data)) as [
+    Float32Array<ArrayBuffer>,
+    Float32Array<ArrayBuffer>,
+  ];
   const [, , c0, W] = inputs;
   const [dOutput, dStateN] = [draw.f32(T * B * H), draw.f32(2 * B * H)];
   const results = evaluate(
     'lstmBackward',
-    [ref([T, B, H], dOutput), ref([2, B, H], dStateN), ref([T, B, 4 * H], gates), ref([T, B, H], cells), ref([B, H], c0), ref([4 * H, H], W)],
+    [
+      ref([T, B, H], dOutput),
+      ref([2, B, H], dStateN),
+      ref([T, B, 4 * H], gates),
+      ref([T, B, H], cells),
+      ref([B, H], c0),
+      ref([4 * H, H], W),
+    ],
     { reverse },
   );
   return {
@@ -104,9 +118,18 @@ conformance(
       problem,
       prepare(draw) {
         const { B, H } = problem;
-        const inputs = [draw.f32(B * H), draw.f32(B * H), draw.f32(B * 4 * H, 0.5, 0.5), draw.f32(B * H), draw.f32(B * H, 3)];
+        const inputs = [
+          draw.f32(B * H),
+          draw.f32(B * H),
+          draw.f32(B * 4 * H, 0.5, 0.5),
+          draw.f32(B * H),
+          draw.f32(B * H, 3),
+        ];
         const shapes = inputs.map(({ length }) => [B, length / B]);
-        const outputs = evaluate('lstmCellBackward', inputs.map((data, i) => ref(shapes[i] as number[], data)));
+        const outputs = evaluate(
+          'lstmCellBackward',
+          inputs.map((data, i) => ref(shapes[i] as number[], data)),
+        );
         return { inputs, expected: outputs.map((output) => near(output, 1e-5, 1e-6)) };
       },
     }),

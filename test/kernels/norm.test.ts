@@ -59,12 +59,18 @@ const backwardCase = (size: Size): Case<NormProblem> => ({
       ...weight.map((v) => ref([E], v)),
       sign(ref([rows, E], dy)),
     ];
-    const gradients = evaluate(`${op(kind)}Backward`, refs((v) => v)) as readonly [Ref, Ref, Ref?];
+    const gradients = evaluate(
+      `${op(kind)}Backward`,
+      refs((v) => v),
+    ) as readonly [Ref, Ref, Ref?];
     // Σ |dy x̂| and Σ |dy|, up to the share of the mean.
     const scale = refs(magnitudes);
     const [, dweight, dbias] = evaluate('layerNormBackward', [
       scale[0] as Ref,
-      ref([rows, 2], statistics.map((value, i) => (i % 2 ? value : -Math.abs(value)))),
+      ref(
+        [rows, 2],
+        statistics.map((value, i) => (i % 2 ? value : -Math.abs(value))),
+      ),
       ...scale.slice(2),
     ]) as [Ref, Ref, Ref];
     const steepness = E === 1 ? 1e-2 : 1e-5;
@@ -80,10 +86,7 @@ const backwardCase = (size: Size): Case<NormProblem> => ({
 });
 
 /** gelu(y + bias2) fused into the store, with and without vectors. */
-const fused = [
-  ['layer', 33, 31, 1] as const,
-  ['layer', 33, 64, 1] as const,
-].map((size): Case<NormProblem> => {
+const fused = [['layer', 33, 31, 1] as const, ['layer', 33, 64, 1] as const].map((size): Case<NormProblem> => {
   const [, rows, E] = size;
   return {
     name: `${nameOf(size)} and an epilogue`,
@@ -93,7 +96,10 @@ const fused = [
       const bias = draw.f32(E);
       const [y, statistics] = expected;
       const values = Float64Array.from(y?.values ?? [], (value, i) => geluTanh(value + (bias[i % E] as number)));
-      return { inputs: [...inputs, bias], expected: [near({ data: values }, 2e-5, 5e-5), statistics ?? exact('f32', [])] };
+      return {
+        inputs: [...inputs, bias],
+        expected: [near({ data: values }, 2e-5, 5e-5), statistics ?? exact('f32', [])],
+      };
     },
   };
 });

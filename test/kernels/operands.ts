@@ -15,12 +15,17 @@ export interface Placement {
   readonly gap?: number;
 }
 
-export function place(shape: readonly number[], { order, broadcast = [], offset = 0, gap = 0 }: Placement = {}): Operand {
+export function place(
+  shape: readonly number[],
+  { order, broadcast = [], offset = 0, gap = 0 }: Placement = {},
+): Operand {
   const inMemory = order ?? shape.map((_, i) => i);
   const extents = inMemory.map((dimension) => (broadcast.includes(dimension) ? 1 : (shape[dimension] as number)));
   const last = extents.length - 1;
   const dense = rowMajorStrides(extents.with(last, (extents[last] as number) + gap));
-  const strides = shape.map((_, dimension) => (broadcast.includes(dimension) ? 0 : (dense[inMemory.indexOf(dimension)] as number)));
+  const strides = shape.map((_, dimension) =>
+    broadcast.includes(dimension) ? 0 : (dense[inMemory.indexOf(dimension)] as number),
+  );
   return { shape, strides, offset, dtype: 'f32' };
 }
 

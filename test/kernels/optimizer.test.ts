@@ -33,7 +33,11 @@ function byGroups(
   for (const [group, end] of ends.entries()) {
     const start = ends[group - 1] ?? 0;
     const parts = inputs.map((data) => ref([end - start], data.slice(start, end)));
-    for (const [i, { data }] of rule(parts, group).entries()) (results[i] ??= []).push(...data);
+    for (const [i, { data }] of rule(parts, group).entries()) {
+      const result = results[i] ?? [];
+      result.push(...data);
+      results[i] = result;
+    }
   }
   return results.map((values) => Float64Array.from(values));
 }
@@ -124,13 +128,28 @@ function clipping(squares: Float64Array, maxNorm: number) {
 
 conformance(
   clipNorm,
-  ([[1, 1], [64, 1], [1027, 100], [8192, 5], [70004, 1], [140001, 1000]] as const).map(
+  (
+    [
+      [1, 1],
+      [64, 1],
+      [1027, 100],
+      [8192, 5],
+      [70004, 1],
+      [140001, 1000],
+    ] as const
+  ).map(
     ([N, maxNorm]): Case<ClipNormProblem> => ({
       name: `${N} gradients to ${maxNorm}`,
       problem: { N, maxNorm },
       prepare(draw) {
         const gradients = draw.f32(N, 2);
-        return { inputs: [gradients], expected: clipping(Float64Array.from(gradients, (g) => g * g), maxNorm) };
+        return {
+          inputs: [gradients],
+          expected: clipping(
+            Float64Array.from(gradients, (g) => g * g),
+            maxNorm,
+          ),
+        };
       },
     }),
   ),
@@ -138,7 +157,13 @@ conformance(
 
 conformance(
   clipScale,
-  ([[1, 1], [65, 100], [512, 5]] as const).map(
+  (
+    [
+      [1, 1],
+      [65, 100],
+      [512, 5],
+    ] as const
+  ).map(
     ([count, maxNorm]): Case<ClipScaleProblem> => ({
       name: `${count} sums of squares to ${maxNorm}`,
       problem: { count, maxNorm },

@@ -37,7 +37,11 @@ export async function goldenCases(
  */
 export async function checkGolden(
   { name, options, x }: GoldenCase,
-  compute: (x: Record<string, Tensor>, options: Attributes, name: string) => Readonly<Record<string, Tensor | undefined>>,
+  compute: (
+    x: Record<string, Tensor>,
+    options: Attributes,
+    name: string,
+  ) => Readonly<Record<string, Tensor | undefined>>,
 ): Promise<void> {
   const outputs = compute({ ...x }, options, name) as Record<string, Tensor>;
   const wanted: Record<string, Tensor> = { ...outputs };

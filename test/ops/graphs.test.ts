@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { verifyPlan } from '../../src/compile/memory.ts';
 import { buildProgram } from '../../src/compile/program.ts';
 import * as weft from '../../src/index.ts';
-import { grad, type Tensor } from '../../src/index.ts';
+import { compile, grad, type Tensor } from '../../src/index.ts';
 import { attentionOps } from '../../src/ops/attention.ts';
 import { elementwiseOps } from '../../src/ops/elementwise.ts';
 import { embeddingOps } from '../../src/ops/embedding.ts';
@@ -18,10 +18,10 @@ import { reduceOps } from '../../src/ops/reduce.ts';
 import { samplingOps } from '../../src/ops/sampling.ts';
 import { softmaxOps } from '../../src/ops/softmax.ts';
 import { viewOps } from '../../src/ops/view.ts';
-import { isKnown } from '../reference/interpret.ts';
-import { check } from '../support/check.ts';
+import { interpret, isKnown } from '../reference/interpret.ts';
+import { check, compare } from '../support/check.ts';
 import { choose, draw, drawIds } from '../support/draw.ts';
-import { device, useGpu } from '../support/gpu.ts';
+import { device, generator, read, useGpu } from '../support/gpu.ts';
 
 useGpu();
 
@@ -111,6 +111,20 @@ describe('random graphs', () => {
     const gradients = grad(loss, leaves);
     verify([loss, ...gradients]);
     await check(loss, ...gradients);
+  });
+
+  it.for(Array.from({ length: 6 }, (_, i) => i))('number %i, compiled, on poisoned memory each time', async () => {
+    const start = generator.state();
+    const expected = interpret(randomGraph(12).roots, { errors: true });
+    const step = compile(() => {
+      generator.restore(start);
+      return randomGraph(12).roots;
+    });
+    for (let run = 0; run < 2; run++) {
+      device.buffers.poison();
+      const results = await step();
+      compare(results, await read(...results), expected);
+    }
   });
 
   it.for(Array.from({ length: 60 }, (_, i) => i))('number %i keeps every value until it was read', () =>

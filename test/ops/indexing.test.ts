@@ -87,9 +87,8 @@ describe('topK', () => {
     [2, 300, 129],
     [1, 5000, 3],
   ] as const)('[%i, %i], k %i', async ([rows, n, k]) => {
-    const x = draw([rows, n]);
-    const [best, least] = [topK(x, k), topK(x, k, { largest: false })];
-    await check(best.values, best.indices, least.values, least.indices);
+    const { values, indices } = topK(draw([rows, n]), k, { largest: n % 2 === 1 });
+    await check(values, indices);
   });
   it('takes the first of equals', () => {
     const { values, indices } = topK(tensor([2, 5, 5, 1, 5]), 4);

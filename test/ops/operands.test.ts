@@ -71,7 +71,7 @@ const consumers: Record<string, () => Consumer> = {
     run: (x) => scaledDotProductAttention(draw([2, 2, 3, 4]), x, x.mul(1)),
   }),
   'attention, as all three': () => ({
-    shape: [2, 1, 5, 3],
+    shape: [2, 1, 5, 4],
     run: (x) => scaledDotProductAttention(x, x, x, { causal: true }),
   }),
   lstm: () => ({ shape: [3, 2, 8], run: (x) => lstm(x, draw([2, 2]), draw([2, 2]), draw([8, 2])).output }),

@@ -22,10 +22,10 @@ const rnn =
 
 describe('scan', () => {
   it.for([
-    { T: 1, B: 2, H: 3 },
+    { T: 1, B: 2, H: 4 },
     { T: 5, B: 3, H: 5 },
     { T: 4, B: 2, H: 32 },
-    { T: 33, B: 1, H: 2 },
+    { T: 33, B: 1, H: 4 },
   ])('runs a recurrence over $T steps of [$B, $H], forward and backward', async ({ T, B, H }) => {
     for (const reverse of [false, true]) {
       await checkGradients(

@@ -50,7 +50,10 @@ export const attention = {
    * q [..., L, D], k [..., S, D], v [..., S, Dv], mask? broadcast to [..., L, S], factors? of the weights [..., L, S] (0 and
    * 1/(1 − p) make dropout) → O [..., L, Dv], lse [..., L].
    */
-  attention: ([q, k, v, mask, factors]: readonly [Ref, Ref, Ref, Ref?, Ref?], attributes: AttentionAttributes): [Ref, Ref] => {
+  attention: (
+    [q, k, v, mask, factors]: readonly [Ref, Ref, Ref, Ref?, Ref?],
+    attributes: AttentionAttributes,
+  ): [Ref, Ref] => {
     const { heads, L, S, Dv } = sizes(q, k, v);
     const { scores } = scorer(q, k, v, mask, attributes);
     const [O, lse] = [ref([...q.shape.slice(0, -1), Dv]), ref(q.shape.slice(0, -1))];

@@ -18,7 +18,8 @@ export function errorsOf(node: Node, inputs: readonly Approximation[], outputs: 
   if (lowering.kind === 'elementwise') return [elementwise(node, inputs, outputs[0] as Ref, rule)];
   const kind = name === 'reduce' ? String(node.attributes.kind) : name;
   if (kind in sums) return [summed(inputs, rule, (sums[kind] as (typeof sums)[string])(node))];
-  if (monotone.has(kind)) return [between(inputs, outputs[0] as Ref, rule)];
+  if (kind === 'max' || kind === 'min') return [isExact(inputs) ? null : between(inputs, outputs[0] as Ref, rule, 0)];
+  if (kind === 'logSumExp') return [between(inputs, outputs[0] as Ref, rule, steps)];
   if (kind === 'matmul') return [product(inputs, rule)];
   if (choices.has(kind)) return chosen(inputs, outputs);
   return sampled(inputs, outputs, rule);
@@ -29,20 +30,55 @@ const isExact = (inputs: readonly Approximation[]) => inputs.every(({ error }) =
 const errorOf = ({ value, error }: Approximation) => error ?? ref(value.shape);
 const magnitude = (x: Ref) => ref(x.shape, x.data.map(Math.abs));
 const plus = (a: Ref, b: Ref) => map([a, b], (x, y) => x + y);
-const times = (a: Ref, factor: number) => ref(a.shape, a.data.map((x) => x * factor));
+const times = (a: Ref, factor: number) =>
+  ref(
+    a.shape,
+    a.data.map((x) => x * factor),
+  );
 
 // ── values that are only moved ───────────────────────────────────────────────────────────────────────────────────────
 
-const moves = new Set(['reshape', 'permute', 'slice', 'expand', 'flip', 'pad', 'concat', 'split', 'version', 'copy', 'pack', 'segment', 'place', 'gather', 'embedding', 'iota', 'uniform']);
+const moves = new Set([
+  'reshape',
+  'permute',
+  'slice',
+  'expand',
+  'flip',
+  'pad',
+  'concat',
+  'split',
+  'version',
+  'copy',
+  'pack',
+  'segment',
+  'place',
+  'gather',
+  'embedding',
+  'iota',
+  'uniform',
+]);
 
 /** Errors go where their values go. An index that may be wrong makes everything possible. */
 function moved(inputs: readonly Approximation[], outputs: readonly Ref[], rule: Rule, node: Node): Bounds {
   if (isExact(inputs)) return outputs.map(() => null);
   const index = node.op.name === 'gather' || node.op.name === 'embedding' ? (inputs[1] as Approximation) : null;
-  if (index?.error) return outputs.map((y) => ref(y.shape, y.data.map(() => Infinity)));
+  if (index?.error)
+    return outputs.map((y) =>
+      ref(
+        y.shape,
+        y.data.map(() => Infinity),
+      ),
+    );
   const padding = node.op.name === 'pad' ? (node.attributes.value as number) : 0;
   const errors = rule(inputs.map((input, i) => (index && i === 1 ? input.value : errorOf(input))));
-  return errors.map((error) => (padding === 0 ? error : ref(error.shape, error.data.map((e) => (e === padding ? 0 : e)))));
+  return errors.map((error) =>
+    padding === 0
+      ? error
+      : ref(
+          error.shape,
+          error.data.map((e) => (e === padding ? 0 : e)),
+        ),
+  );
 }
 
 // ── one element from one element ─────────────────────────────────────────────────────────────────────────────────────
@@ -60,8 +96,28 @@ const relative =
  */
 const own: Readonly<Record<string, OwnError>> = {
   ...Object.fromEntries(
-    ['neg', 'abs', 'sign', 'floor', 'relu', 'maximum', 'minimum', 'equal', 'notEqual', 'less', 'lessEqual', 'greater', 'greaterEqual', 'and', 'or', 'not', 'where', 'cast'].map((name) => [name, relative(0)]),
+    [
+      'neg',
+      'abs',
+      'sign',
+      'floor',
+      'relu',
+      'maximum',
+      'minimum',
+      'equal',
+      'notEqual',
+      'less',
+      'lessEqual',
+      'greater',
+      'greaterEqual',
+      'and',
+      'or',
+      'not',
+      'where',
+      'cast',
+    ].map((name) => [name, relative(0)]),
   ),
+  full: (y) => Math.abs(y - Math.fround(y)) / unit,
   div: relative(5),
   reciprocal: relative(5),
   sqrt: relative(10),
@@ -91,15 +147,20 @@ function elementwise(node: Node, inputs: readonly Approximation[], y: Ref, rule:
   const rounding = own[node.op.name] ?? relative(1);
   const [a, b] = values(inputs).map((x) => broadcastTo(x, y.shape));
   const float = node.types[0]?.dtype === 'f32';
-  let error = ref(y.shape, y.data.map((value, i) => (float ? unit * rounding(value, a?.data[i] ?? 0, b?.data[i] ?? 0) : 0)));
+  let error = ref(
+    y.shape,
+    y.data.map((value, i) => (float ? unit * rounding(value, a?.data[i] ?? 0, b?.data[i] ?? 0) : 0)),
+  );
   for (const [n, input] of inputs.entries()) {
     if (!input.error) continue;
-    for (const sign of [1, -1]) {
-      const shifted = map([input.value, input.error], (x, e) => x + sign * e);
-      const [moved] = rule(values(inputs).with(n, shifted)) as [Ref];
-      // Both signs are added up: more than enough, and no third array.
-      error = map([error, moved, y], (e, there, here) => e + Math.abs(there - here));
-    }
+    const [up, down] = [1, -1].map((sign) => {
+      const shifted = map([input.value, input.error as Ref], (x, e) => x + sign * e);
+      return rule(values(inputs).with(n, shifted))[0] as Ref;
+    }) as [Ref, Ref];
+    error = map(
+      [error, up, down, y],
+      (e, above, below, here) => e + Math.max(Math.abs(above - here), Math.abs(below - here)),
+    );
   }
   return error.data.some((e) => e !== 0) ? error : null;
 }
@@ -130,7 +191,10 @@ function product([a, b]: readonly Approximation[], rule: Rule): Ref {
   const [dx, dy] = [errorOf(a as Approximation), errorOf(b as Approximation)];
   const K = extent(x, -1);
   let [error] = rule([x, y]) as [Ref];
-  error = ref(error.shape, error.data.map((size) => sumError(K + 1, size)));
+  error = ref(
+    error.shape,
+    error.data.map((size) => sumError(K + 1, size)),
+  );
   if (a?.error) error = plus(error, rule([dx, plus(y, dy)])[0] as Ref);
   if (b?.error) error = plus(error, rule([x, dy])[0] as Ref);
   return error;
@@ -138,15 +202,20 @@ function product([a, b]: readonly Approximation[], rule: Rule): Ref {
 
 // ── order and choice ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-const monotone = new Set(['max', 'min', 'logSumExp']);
-
-/** A function that rises with its input lies between its values at both ends. log Σ eˣ adds the roundings of exp and log. */
-function between([x]: readonly Approximation[], y: Ref, rule: Rule): Ref {
-  const { value, error } = x as Approximation;
-  const logarithm = y.data.length < value.data.length || error !== null;
-  const size = logarithm ? value.data.reduce((most, v) => Math.max(most, Math.abs(v)), 0) : 0;
-  const [upper] = rule([plus(value, plus(errorOf(x as Approximation), times(magnitude(value), unit)))]) as [Ref];
-  return map([upper, y], (high, here) => Math.abs(high - here) + unit * (16 + Math.abs(here) + Math.min(size, 1)));
+/**
+ * A function that rises with its input by no more than the input does lies between its values at both ends; `roundings` more
+ * of input and result are what computing it adds.
+ */
+function between([x]: readonly Approximation[], y: Ref, rule: Rule, roundings: number): Ref {
+  const { value } = x as Approximation;
+  const room = plus(errorOf(x as Approximation), times(magnitude(value), unit * Math.sign(roundings)));
+  const [upper, lower] = [plus(value, room), map([value, room], (v, e) => v - e)].map(
+    (moved) => rule([moved])[0] as Ref,
+  ) as [Ref, Ref];
+  return map(
+    [upper, lower, y],
+    (high, low, here) => Math.max(high - here, here - low) + roundings * unit * (1 + Math.abs(here)),
+  );
 }
 
 const choices = new Set(['argMax', 'argMin', 'topK', 'categorical']);
@@ -155,7 +224,12 @@ const choices = new Set(['argMax', 'argMin', 'topK', 'categorical']);
 function chosen(inputs: readonly Approximation[], outputs: readonly Ref[]): Bounds {
   if (isExact(inputs)) return outputs.map(() => null);
   const most = errorOf(inputs[0] as Approximation).data.reduce((a, b) => Math.max(a, b), 0);
-  return outputs.map((y, i) => ref(y.shape, y.data.map(() => (outputs.length === 2 && i === 0 ? most : Infinity))));
+  return outputs.map((y, i) =>
+    ref(
+      y.shape,
+      y.data.map(() => (outputs.length === 2 && i === 0 ? most : Infinity)),
+    ),
+  );
 }
 
 // ── fused kernels ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -177,7 +251,10 @@ function sampled(inputs: readonly Approximation[], outputs: readonly Ref[], rule
       const error = errorOf(input);
       const integral = input.error === null && input.value.data.every(Number.isInteger);
       if (integral) return input.value;
-      return ref(input.value.shape, input.value.data.map((x, i) => x + random() * (get(error, i) + steps * unit * Math.abs(x))));
+      return ref(
+        input.value.shape,
+        input.value.data.map((x, i) => x + random() * (get(error, i) + steps * unit * Math.abs(x))),
+      );
     });
     for (const [n, y] of rule(shifted).entries()) {
       const move = moves[n] as Ref;

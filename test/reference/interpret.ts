@@ -4,6 +4,7 @@ import type { ScanLowering } from '../../src/graph/op.ts';
 import { type Shape, sizeOf } from '../../src/graph/shape.ts';
 import type { Tensor } from '../../src/index.ts';
 import { type RandomKey, randomBlock } from '../../src/random.ts';
+import { erf } from './elementwise.ts';
 import { errorsOf } from './errors.ts';
 import { evaluate, type Ref, ref } from './index.ts';
 import { build, get, mapLines, reshape } from './ref.ts';
@@ -45,7 +46,8 @@ function run(roots: readonly Tensor[], known: Map<Tensor, Approximation>, errors
 
 function leaf(node: Node): Approximation {
   const [tensor] = node.outputs;
-  if (!tensor?.host) throw new Error(`the interpreter needs the values of ${node.op.name} [${tensor?.shape}] on the host`);
+  if (!tensor?.host)
+    throw new Error(`the interpreter needs the values of ${node.op.name} [${tensor?.shape}] on the host`);
   return { value: ref(tensor.shape, tensor.host), error: null };
 }
 
@@ -61,8 +63,16 @@ function resultsOf(node: Node, known: Map<Tensor, Approximation>, errors: boolea
 
 /** Integers wrap as they do in WGSL. */
 function stored(x: Ref, dtype: DType): Ref {
-  if (dtype === 'i32') return ref(x.shape, x.data.map((value) => Math.trunc(value) | 0));
-  if (dtype === 'u32') return ref(x.shape, x.data.map((value) => Math.trunc(value) >>> 0));
+  if (dtype === 'i32')
+    return ref(
+      x.shape,
+      x.data.map((value) => Math.trunc(value) | 0),
+    );
+  if (dtype === 'u32')
+    return ref(
+      x.shape,
+      x.data.map((value) => Math.trunc(value) >>> 0),
+    );
   return x;
 }
 
@@ -105,18 +115,29 @@ const adapters: Readonly<Record<string, Adapter>> = {
   geluTanh: renamed('gelu', { approximate: 'tanh' }),
   geluErfGradient: (inputs) => [slopeOf(first(inputs), 'none')],
   geluTanhGradient: (inputs) => [slopeOf(first(inputs), 'tanh')],
-  full: (_, node) => [ref(shapeOf(node), new Float64Array(sizeOf(shapeOf(node))).fill(number(node.attributes, 'value')))],
+  full: (_, node) => [
+    ref(shapeOf(node), new Float64Array(sizeOf(shapeOf(node))).fill(number(node.attributes, 'value'))),
+  ],
   iota: (_, node) => [build(shapeOf(node), (index) => index[number(node.attributes, 'axis')] as number)],
   uniform: (inputs, node) => [uniform(first(inputs), number(node.attributes, 'stream'), shapeOf(node))],
 
   slice: (inputs, { attributes }) => {
-    const [start, step, shape] = ['start', 'step', 'shape'].map((name) => numbers(attributes, name)) as [number[], number[], number[]];
+    const [start, step, shape] = ['start', 'step', 'shape'].map((name) => numbers(attributes, name)) as [
+      number[],
+      number[],
+      number[],
+    ];
     const stop = start.map((from, i) => from + ((shape[i] as number) - 1) * (step[i] as number) + 1);
     return evaluate('slice', inputs, { start, stop, step });
   },
   pad: (inputs, { attributes }) => {
-    const along = (name: string) => first(inputs).shape.map((_, i) => (i === attributes.axis ? number(attributes, name) : 0));
-    return evaluate('pad', inputs, { before: along('before'), after: along('after'), value: attributes.value as number });
+    const along = (name: string) =>
+      first(inputs).shape.map((_, i) => (i === attributes.axis ? number(attributes, name) : 0));
+    return evaluate('pad', inputs, {
+      before: along('before'),
+      after: along('after'),
+      value: attributes.value as number,
+    });
   },
   split: (inputs, node) => {
     const { shape } = first(inputs);
@@ -151,13 +172,15 @@ const adapters: Readonly<Record<string, Adapter>> = {
     const x = reshape(first(inputs), [outer, n, inner] as number[]);
     return evaluate('reduce', [x], { kind, axes: [1] });
   },
-  embeddingBackward: (inputs, { attributes }) => evaluate('embeddingBackward', inputs, { rows: number(attributes, 'V') }),
+  embeddingBackward: (inputs, { attributes }) =>
+    evaluate('embeddingBackward', inputs, { rows: number(attributes, 'V') }),
   norm: (inputs, { attributes }) => evaluate(normOf(attributes), inputs, attributes),
   normBackward: (inputs, { attributes }) => {
     const [dx, dweight, dbias] = evaluate(`${normOf(attributes)}Backward`, inputs) as [Ref, Ref, Ref?];
     return [dx, ...(attributes.weight ? [dweight] : []), ...(attributes.bias ? [dbias as Ref] : [])];
   },
-  attention: ([q, k, v, ...rest], node) => evaluate('attention', [q, k, v, ...maskAndDropout(rest, node)] as Ref[], node.attributes),
+  attention: ([q, k, v, ...rest], node) =>
+    evaluate('attention', [q, k, v, ...maskAndDropout(rest, node)] as Ref[], node.attributes),
   attentionBackward: ([q, k, v, O, lse, dO, ...rest], node) => {
     const inputs = [q, k, v, O, lse, dO, ...maskAndDropout(rest, node)] as Ref[];
     const gradients = evaluate('attentionBackward', inputs, node.attributes).slice(0, 3);
@@ -172,7 +195,10 @@ const adapters: Readonly<Record<string, Adapter>> = {
   categorical: ([logits, key], node) => {
     const x = logits as Ref;
     const draws = words(key as Ref, number(node.attributes, 'stream'), x.data.length);
-    const noisy = ref(x.shape, x.data.map((logit, i) => (logit > -1e30 ? logit - Math.log(exponential(draws[i] as number)) : -Infinity)));
+    const noisy = ref(
+      x.shape,
+      x.data.map((logit, i) => (logit > -1e30 ? logit - Math.log(exponential(draws[i] as number)) : -Infinity)),
+    );
     const best = mapLines(noisy, x.shape.length - 1, (line) => [Math.max(0, line.indexOf(Math.max(...line)))]);
     return [reshape(best, shapeOf(node))];
   },
@@ -198,7 +224,8 @@ const adapters: Readonly<Record<string, Adapter>> = {
       const g = get(gradients as Ref, i) * (scale ? get(scale, 0) : 1) + weightDecay * p;
       const velocity = buffer && !isFirst ? momentum * get(buffer, i) + g : g;
       const direction = buffer ? (nesterov ? g + momentum * velocity : velocity) : g;
-      for (const [n, value] of [p - lr * direction, velocity].slice(0, outputs.length).entries()) (outputs[n] as Ref).data[i] = value;
+      for (const [n, value] of [p - lr * direction, velocity].slice(0, outputs.length).entries())
+        (outputs[n] as Ref).data[i] = value;
     }
     return outputs;
   },
@@ -210,17 +237,23 @@ const adapters: Readonly<Record<string, Adapter>> = {
 
 const normOf = ({ kind }: Attributes) => (kind === 'layer' ? 'layerNorm' : 'rmsNorm');
 
-/** d gelu(x) / dx, by the fourth-order difference: the reference has no formula of its own for it. */
+/** d gelu(x) / dx: Φ(x) + x φ(x), and the derivative of the tanh form. */
 function slopeOf(x: Ref, approximate: 'none' | 'tanh'): Ref {
-  const step = 1e-3;
-  const at = (distance: number) =>
-    (evaluate('gelu', [ref(x.shape, x.data.map((value) => value + distance))], { approximate })[0] as Ref).data;
-  const [a, b, c, d] = [at(step), at(-step), at(2 * step), at(-2 * step)] as [Float64Array, Float64Array, Float64Array, Float64Array];
-  return ref(x.shape, x.data.map((_, i) => (8 * ((a[i] as number) - (b[i] as number)) - ((c[i] as number) - (d[i] as number))) / (12 * step)));
+  const exactly = (value: number) =>
+    0.5 * (1 + erf(value / Math.SQRT2)) + (value * Math.exp(-0.5 * value ** 2)) / Math.sqrt(2 * Math.PI);
+  const approximately = (value: number) => {
+    const t = Math.tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value ** 3));
+    return 0.5 * (1 + t) + 0.5 * value * (1 - t * t) * Math.sqrt(2 / Math.PI) * (1 + 3 * 0.044715 * value ** 2);
+  };
+  return ref(x.shape, x.data.map(approximate === 'tanh' ? approximately : exactly));
 }
 
 /** The eight settings of the group that element i belongs to. */
-function group(hyper: Ref, attributes: Attributes, i: number): [number, number, number, number, number, number, number, number] {
+function group(
+  hyper: Ref,
+  attributes: Attributes,
+  i: number,
+): [number, number, number, number, number, number, number, number] {
   const g = numbers(attributes, 'ends').findIndex((end) => i < end);
   return Array.from(hyper.data.slice(8 * g, 8 * g + 8)) as ReturnType<typeof group>;
 }
@@ -229,13 +262,18 @@ function group(hyper: Ref, attributes: Attributes, i: number): [number, number, 
 
 /** The first words of a stream of the generator. */
 function words(key: Ref, stream: number, length: number): number[] {
-  const blocks = Array.from({ length: Math.ceil(length / 4) }, (_, i) => [...randomBlock(Uint32Array.from(key.data) as RandomKey, stream, i)]);
+  const blocks = Array.from({ length: Math.ceil(length / 4) }, (_, i) => [
+    ...randomBlock(Uint32Array.from(key.data) as RandomKey, stream, i),
+  ]);
   return blocks.flat();
 }
 
 function uniform(key: Ref, stream: number, shape: Shape): Ref {
   const draws = words(key, stream, sizeOf(shape));
-  return ref(shape, Float64Array.from({ length: sizeOf(shape) }, (_, i) => ((draws[i] as number) >>> 8) * 2 ** -24));
+  return ref(
+    shape,
+    Float64Array.from({ length: sizeOf(shape) }, (_, i) => ((draws[i] as number) >>> 8) * 2 ** -24),
+  );
 }
 
 /** −log(1 − u) for a word of 32 random bits, of which the kernel keeps what f32 can hold. */
@@ -251,7 +289,13 @@ function maskAndDropout(rest: readonly Ref[], node: Node): (Ref | undefined)[] {
   if (probability === 0) return [mask];
   const [q, k] = node.inputs as readonly [Tensor, Tensor];
   const draws = uniform(rest.at(-1) as Ref, stream, [...q.shape.slice(0, 3), k.shape[2] as number]);
-  return [mask, ref(draws.shape, draws.data.map((u) => (u >= Math.fround(probability) ? 1 / (1 - probability) : 0)))];
+  return [
+    mask,
+    ref(
+      draws.shape,
+      draws.data.map((u) => (u >= Math.fround(probability) ? 1 / (1 - probability) : 0)),
+    ),
+  ];
 }
 
 // ── scan ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -283,7 +327,14 @@ function part({ value, error }: Approximation, t: number): Approximation {
 
 function stacked(parts: readonly Approximation[]): Approximation {
   const shape = [parts.length, ...(parts[0] as Approximation).value.shape];
-  const join = (values: readonly Ref[]) => ref(shape, values.flatMap(({ data }) => [...data]));
+  const join = (values: readonly Ref[]) =>
+    ref(
+      shape,
+      values.flatMap(({ data }) => [...data]),
+    );
   const some = parts.some(({ error }) => error);
-  return { value: join(parts.map(({ value }) => value)), error: some ? join(parts.map(({ value, error }) => error ?? ref(value.shape))) : null };
+  return {
+    value: join(parts.map(({ value }) => value)),
+    error: some ? join(parts.map(({ value, error }) => error ?? ref(value.shape))) : null,
+  };
 }

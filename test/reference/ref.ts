@@ -1,4 +1,4 @@
-import { broadcastShapes, rowMajorStrides, sameShape, type Shape, sizeOf } from '../../src/graph/shape.ts';
+import { broadcastShapes, rowMajorStrides, type Shape, sameShape, sizeOf } from '../../src/graph/shape.ts';
 
 /** A value of the reference: float64, dense, row-major. Integers are numbers too, booleans are 0 and 1. */
 export interface Ref {

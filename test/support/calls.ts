@@ -13,7 +13,15 @@ type Method = (...args: never[]) => unknown;
 
 /** Counts calls by wrapping the prototypes of WebGPU while `work` runs. */
 export async function countCalls(work: () => unknown): Promise<Calls> {
-  const calls: Calls = { dispatches: 0, submits: 0, buffers: 0, bindGroups: 0, pipelines: 0, shaderModules: 0, maps: 0 };
+  const calls: Calls = {
+    dispatches: 0,
+    submits: 0,
+    buffers: 0,
+    bindGroups: 0,
+    pipelines: 0,
+    shaderModules: 0,
+    maps: 0,
+  };
   const targets: [object, string, keyof Calls][] = [
     [GPUComputePassEncoder.prototype, 'dispatchWorkgroups', 'dispatches'],
     [GPUQueue.prototype, 'submit', 'submits'],

@@ -11,13 +11,18 @@ import { read } from './gpu.ts';
 /** The checks that tests of ops are made of. Each draws what it needs, runs one plan on the GPU, and reads once. */
 
 /** Runs the graphs behind `tensors` on the GPU and in float64, and compares. */
-export async function check(...tensors: readonly Tensor[]): Promise<HostArray[]> {
+export async function check(...tensors: readonly Tensor[]): Promise<void> {
   const actual = await read(...tensors);
   compare(tensors, actual, interpret(tensors, { errors: true }));
-  return actual;
 }
 
-function compare(tensors: readonly Tensor[], actual: readonly HostArray[], expected: readonly Approximation[], names: readonly string[] = []): void {
+/** Compares values that were read with what the interpreter says of them. */
+export function compare(
+  tensors: readonly Tensor[],
+  actual: readonly HostArray[],
+  expected: readonly Approximation[],
+  names: readonly string[] = [],
+): void {
   for (const [i, tensor] of tensors.entries()) {
     const { value, error } = expected[i] as Approximation;
     const what = names[i] ?? `${tensor.node.op.name} [${tensor.shape}]`;
@@ -34,7 +39,11 @@ const isFloat = ({ dtype }: Tensor) => dtype === 'f32';
  * Checks `f` and its gradients: results and gradients of all f32 inputs on the GPU against those of the interpreter, and
  * the interpreter's gradients against differences of its results, along a random direction.
  */
-export async function checkGradients(f: (...inputs: Tensor[]) => Outputs, inputs: readonly Tensor[], { finite = true }: { finite?: boolean } = {}): Promise<void> {
+export async function checkGradients(
+  f: (...inputs: Tensor[]) => Outputs,
+  inputs: readonly Tensor[],
+  { finite = true }: { finite?: boolean } = {},
+): Promise<void> {
   const outputs = listed(f(...inputs));
   const targets = inputs.filter(isFloat);
   const loss = objective(outputs);
@@ -44,7 +53,12 @@ export async function checkGradients(f: (...inputs: Tensor[]) => Outputs, inputs
   const expected = interpret(roots, { errors: true });
   const names = [...outputs.map((_, i) => `output ${i}`), ...targets.map((_, i) => `gradient of input ${i}`)];
   compare(roots, actual, expected, names);
-  if (finite) checkSlope(loss, targets, expected.slice(outputs.length).map(({ value }) => value));
+  if (finite)
+    checkSlope(
+      loss,
+      targets,
+      expected.slice(outputs.length).map(({ value }) => value),
+    );
 }
 
 /** Σ y·dy over all outputs, with dy drawn: a scalar whose gradients are those that dy brings back. */
@@ -58,14 +72,23 @@ function objective(outputs: readonly Tensor[]): Tensor {
 /** The slope of `loss` along a random direction must be ⟨gradient, direction⟩: all in float64, so to many digits. */
 export function checkSlope(loss: Tensor, targets: readonly Tensor[], gradients: readonly Ref[]): void {
   const start = interpret(targets).map(({ value }) => value);
-  const direction = start.map(({ shape, data }) => ref(shape, data.map(() => draw([], -1, 1).host?.[0] ?? 0)));
+  const direction = start.map(({ shape, data }) =>
+    ref(
+      shape,
+      data.map(() => draw([], -1, 1).host?.[0] ?? 0),
+    ),
+  );
   const along = (at: readonly Ref[]) => {
     const given = new Map(targets.map((target, i) => [target.version, at[i] as Ref]));
     return (interpret([loss], { given })[0] as Approximation).value.data[0] as number;
   };
   const slope = directional(along, start, direction, 1e-5);
   const expected = gradients.reduce((total, gradient, i) => total + inner(gradient, direction[i] as Ref), 0);
-  const size = gradients.reduce((total, { data }, i) => total + data.reduce((sum, g, j) => sum + Math.abs(g * ((direction[i] as Ref).data[j] as number)), 0), 0);
+  const size = gradients.reduce(
+    (total, { data }, i) =>
+      total + data.reduce((sum, g, j) => sum + Math.abs(g * ((direction[i] as Ref).data[j] as number)), 0),
+    0,
+  );
   expectClose([slope], [expected], [1e-7 * size + 1e-8 * Math.abs(along(start)) + 1e-9], 'slope by differences');
 }
 
@@ -81,7 +104,12 @@ export async function checkFused(fused: Tensor, outputs?: readonly Tensor[]): Pr
   for (const i of pairs.keys()) {
     const [a, b] = [expected[2 * i], expected[2 * i + 1]] as [Approximation, Approximation];
     const size = Math.max(...a.value.data.map(Math.abs));
-    expectClose(b.value.data, a.value.data, a.value.data.map(() => 1e-11 * (1 + size)), `${op.name}, composed, in float64`);
+    expectClose(
+      b.value.data,
+      a.value.data,
+      a.value.data.map(() => 1e-11 * (1 + size)),
+      `${op.name}, composed, in float64`,
+    );
     const bound = a.value.data.map((_, j) => (a.error?.data[j] ?? 0) + (b.error?.data[j] ?? 0));
     expectClose(actual[2 * i] as HostArray, actual[2 * i + 1] as HostArray, bound, `${op.name} fused against composed`);
   }

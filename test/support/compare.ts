@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { runtime, profile, seed } from './environment.ts';
+import { profile, runtime, seed } from './environment.ts';
 
 /** Half the distance from 1 to the next f32: the relative error of one rounding. */
 export const unit = 2 ** -24;
@@ -21,7 +21,12 @@ export function sumError(terms: number, magnitude: number): number {
 export type Bound = ArrayLike<number> | { readonly terms: number; readonly magnitude: number };
 
 /** Fails where an element is further from the exact value than its bound; the message shows the worst one. */
-export function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, bound: Bound, what = 'result'): void {
+export function expectClose(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  bound: Bound,
+  what = 'result',
+): void {
   expect(actual.length, `${what}: number of elements`).toBe(expected.length);
   const boundAt = 'terms' in bound ? () => sumError(bound.terms, bound.magnitude) : (i: number) => bound[i] as number;
   let worst = { excess: 1, i: -1 };

@@ -18,7 +18,10 @@ export function drawApart(shape: Shape, gap = 0.01): Tensor {
   const order = randomIntegers(size, 2 ** 31, generator);
   const shuffled = places.map((place, i) => [order[i] as number, place] as const).sort(([a], [b]) => a - b);
   const step = Math.max(gap, 4 / size);
-  return tensor(Float32Array.from(shuffled, ([, place]) => place * step * 0.5), { shape });
+  return tensor(
+    Float32Array.from(shuffled, ([, place]) => place * step * 0.5),
+    { shape },
+  );
 }
 
 /** Whole numbers from [0, bound). */
@@ -45,12 +48,25 @@ export const operands: Readonly<Record<string, (shape: Shape) => Tensor>> = {
     const reversed = shape.map((_, i) => shape.length - 1 - i);
     return permute(draw(reversed.map((i) => shape[i] as number)), reversed);
   },
-  sliced: (shape) => slice(draw(shape.map((extent) => extent + 3)), shape.map((extent) => [1, 1 + extent])),
-  stepped: (shape) => slice(draw(shape.map((extent) => 2 * extent)), shape.map(() => [1, undefined, 2])),
+  sliced: (shape) =>
+    slice(
+      draw(shape.map((extent) => extent + 3)),
+      shape.map((extent) => [1, 1 + extent]),
+    ),
+  stepped: (shape) =>
+    slice(
+      draw(shape.map((extent) => 2 * extent)),
+      shape.map(() => [1, undefined, 2]),
+    ),
   flipped: (shape) => flip(draw(shape)),
   expanded: (shape) => expand(draw([1, ...shape.slice(1)]), shape),
-  padded: (shape) => pad(draw(shape.with(-1, Math.max(1, last(shape) - 1))), shape.map((extent, i) => [0, i === shape.length - 1 && extent > 1 ? 1 : 0])),
-  joined: (shape) => (last(shape) < 2 ? draw(shape) : concat([draw(shape.with(-1, 1)), draw(shape.with(-1, last(shape) - 1))], -1)),
+  padded: (shape) =>
+    pad(
+      draw(shape.with(-1, Math.max(1, last(shape) - 1))),
+      shape.map((extent, i) => [0, i === shape.length - 1 && extent > 1 ? 1 : 0]),
+    ),
+  joined: (shape) =>
+    last(shape) < 2 ? draw(shape) : concat([draw(shape.with(-1, 1)), draw(shape.with(-1, last(shape) - 1))], -1),
   'a part': (shape) => split(draw(shape.with(0, 2 * (shape[0] as number))), shape[0] as number)[1] as Tensor,
   computed: (shape) => draw(shape).mul(0.7).add(0.1),
 };

@@ -33,7 +33,6 @@ export function useGpu(): void {
   });
 
   afterAll(async () => {
-    console.log('PIPELINES', device.memory().pipelines, expect.getState().testPath);
     const tensors = await tensorsHeld(tensorsBefore);
     expect(tensors, 'tensors that nobody holds are still on the device').toBeLessThanOrEqual(tensorsBefore);
   });

@@ -107,11 +107,7 @@ export async function compileModule(label: string, code: string): Promise<GPUSha
 }
 
 /** Pipelines by text; `groups` is 2 where the text has the probe. */
-export async function pipelineOf(
-  label: string,
-  shader: SpecialisedShader,
-  groups: 1 | 2,
-): Promise<GPUComputePipeline> {
+export async function pipelineOf(label: string, shader: SpecialisedShader, groups: 1 | 2): Promise<GPUComputePipeline> {
   const { device, pipelines } = await gpu();
   let pipeline = pipelines.get(shader.code);
   if (!pipeline) {
@@ -245,7 +241,9 @@ export async function runCall(
       const zones = [...words.subarray(0, guard / 4), ...words.subarray((guard + size) / 4)];
       const changed = zones.findIndex((word) => word !== canary);
       if (changed >= 0) {
-        throw new Error(`${call.dispatches[0]?.kernel} wrote outside of ${name}, at word ${changed} of its guard zones`);
+        throw new Error(
+          `${call.dispatches[0]?.kernel} wrote outside of ${name}, at word ${changed} of its guard zones`,
+        );
       }
       at += buffer.size;
       return bytes.slice(words.byteOffset + guard, words.byteOffset + guard + size);

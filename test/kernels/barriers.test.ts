@@ -1,0 +1,245 @@
+import { describe, expect, it } from 'vitest';
+import type { HostArray } from '../../src/graph/dtype.ts';
+import { attentionBackward, attentionForward } from '../../src/kernels/attention.ts';
+import { crossEntropy } from '../../src/kernels/crossEntropy.ts';
+import { cumsum } from '../../src/kernels/cumulative.ts';
+import type { DeviceProfile, Family, KernelCall, SelectionProfile, Variant } from '../../src/kernels/kernel.ts';
+import { defaultProfile } from '../../src/kernels/kernel.ts';
+import { lstmBackward, lstmForward } from '../../src/kernels/lstm.ts';
+import { matmul } from '../../src/kernels/matmul.ts';
+import { norm, normBackward } from '../../src/kernels/norm.ts';
+import { clipNorm } from '../../src/kernels/optimizer.ts';
+import { reduce } from '../../src/kernels/reduce.ts';
+import { categorical, topK } from '../../src/kernels/select.ts';
+import { softmax, softmaxBackward } from '../../src/kernels/softmax.ts';
+import { profile, runtime } from '../support/environment.ts';
+import { barriersOf, isSoftware, type Output, type Run, runCall, sameBits } from '../support/kernels.ts';
+import { Draw } from './draw.ts';
+import { place } from './operands.ts';
+
+/**
+ * Every barrier is needed: without it, in one order of lanes or the other, some call gives other bits than with it. On
+ * adapters that run lanes in step this is a matter of luck, so the test is for software adapters.
+ *
+ * The calls name their selection profile themselves; all run under the profile `software`.
+ */
+
+interface Trial {
+  readonly call: KernelCall;
+  readonly inputs: readonly HostArray[];
+  readonly outputs: readonly Output[];
+}
+
+const draw = new Draw(1);
+
+/** A call of a variant with drawn inputs of these lengths, f32 unless given as arrays, and outputs of those. */
+function trial<Problem>(
+  family: Family<Problem>,
+  variant: string,
+  selection: SelectionProfile,
+  problem: Problem,
+  inputs: readonly (number | HostArray)[],
+  outputs: readonly (number | Output)[],
+): Trial {
+  const device: DeviceProfile = { ...defaultProfile, selection };
+  return {
+    call: (family.variants[variant] as Variant<Problem>).call(problem, device),
+    inputs: inputs.map((each) => (typeof each === 'number' ? draw.f32(each) : each)),
+    outputs: outputs.map((each) => (typeof each === 'number' ? { dtype: 'f32', length: each } : each)),
+  };
+}
+
+const softmaxProblem = (n: number) => ({ log: false, outer: 3, n, inner: 1 });
+const normProblem = (rows: number, E: number) => ({
+  ...{ kind: 'layer' as const, rows, E, eps: 1e-5, weight: true, bias: true },
+});
+const reduceProblem = (n: number, inner: number) => ({
+  kind: 'sum' as const,
+  outer: 3,
+  n,
+  inner,
+  dtype: 'f32' as const,
+});
+
+function matmulTrial(variant: string, M: number, N: number, K: number): Trial {
+  const problem = { batch: [], M, N, K, a: place([M, K]), b: place([K, N]) };
+  return trial(matmul, variant, 'gpu', problem, [M * K, K * N], [M * N]);
+}
+
+function lstmTrials(variant: string, H: number, selection: SelectionProfile): [forward: Trial, backward: Trial] {
+  const problem = { T: 3, B: 5, H, reverse: false };
+  const BH = 5 * H;
+  const [sequence, weights] = [3 * BH, draw.f32(4 * H * H, 0.5)];
+  return [
+    trial(
+      lstmForward,
+      variant,
+      selection,
+      problem,
+      [4 * sequence, BH, BH, weights],
+      [sequence, sequence, 4 * sequence],
+    ),
+    trial(
+      lstmBackward,
+      variant,
+      selection,
+      problem,
+      [sequence, 2 * BH, 4 * sequence, sequence, BH, weights],
+      [4 * sequence, 2 * BH],
+    ),
+  ];
+}
+
+function attentionTrials(D: number): [forward: Trial, backward: Trial] {
+  const [L, S] = [66, 70];
+  const [q, k] = [place([1, 1, L, D]), place([1, 1, S, D])];
+  const problem = { B: 1, H: 1, L, S, D, causal: false, scale: 1, dropout: 0, stream: 0, q, k, v: k, dO: q };
+  const [query, key] = [L * D, S * D];
+  return [
+    trial(attentionForward, 'flash', 'gpu', problem, [query, key, key], [query, L]),
+    trial(attentionBackward, 'flash', 'gpu', problem, [query, key, key, query, L, query], [query, 2 * key]),
+  ];
+}
+
+const lstms = (variant: string) => [
+  lstmTrials(variant, 15, 'gpu'),
+  lstmTrials(variant, 32, 'gpu'),
+  lstmTrials(variant, 64, 'software'),
+];
+
+/** Calls for each shader that has barriers. */
+const trials: Readonly<Record<string, () => readonly Trial[]>> = {
+  'attention/forward': () => [attentionTrials(68)[0], attentionTrials(16)[0]],
+  'attention/dkdv': () => [attentionTrials(68)[1], attentionTrials(16)[1]],
+  'attention/dq': () => [attentionTrials(68)[1], attentionTrials(16)[1]],
+  'crossEntropy/forward': () =>
+    [257, 1024].map((V) =>
+      trial(
+        crossEntropy,
+        'rows',
+        'gpu',
+        { rows: 5, V, ignoreIndex: -100, labelSmoothing: 0.1, targetDType: 'i32' },
+        [5 * V, draw.i32(5, 0, V)],
+        [5, 5, 5],
+      ),
+    ),
+  'cumulative/scan': () => [
+    trial(cumsum, 'scan', 'gpu', { outer: 2, n: 5000, inner: 1, reverse: false, dtype: 'f32' }, [10000], [10000]),
+  ],
+  'lstm/forwardSequence': () => lstms('sequence').map(([forward]) => forward),
+  'lstm/backwardSequence': () => lstms('sequence').map(([, backward]) => backward),
+  'lstm/forwardStep': () => lstms('steps').map(([forward]) => forward),
+  'lstm/backwardStep': () => lstms('steps').map(([, backward]) => backward),
+  'matmul/gemv': () => [matmulTrial('gemv', 1, 67, 300)],
+  'matmul/tiled': () => [matmulTrial('tiled32', 40, 36, 72)],
+  'norm/forward': () => [trial(norm, 'rows', 'gpu', normProblem(3, 1024), [3072, 1024, 1024], [3072, 6])],
+  'norm/backward': () => [
+    trial(normBackward, 'rows', 'gpu', normProblem(33, 130), [33 * 130, 66, 130, 33 * 130], [33 * 130, 130, 130]),
+    trial(normBackward, 'thread', 'gpu', normProblem(70, 64), [70 * 64, 140, 64, 70 * 64], [70 * 64, 64, 64]),
+  ],
+  'optimizer/clip': () => [trial(clipNorm, 'twoPasses', 'gpu', { N: 40000, maxNorm: 1 }, [40000], [1, 1])],
+  'optimizer/squares': () => [trial(clipNorm, 'twoPasses', 'gpu', { N: 40000, maxNorm: 1 }, [40000], [1, 1])],
+  'reduce/columns': () => [trial(reduce, 'columns', 'gpu', reduceProblem(65, 33), [3 * 65 * 33], [3 * 33])],
+  'reduce/rows': () => [trial(reduce, 'rows', 'gpu', reduceProblem(2048, 1), [3 * 2048], [3])],
+  'select/categorical': () => [
+    trial(
+      categorical,
+      'gumbel',
+      'gpu',
+      { rows: 33, n: 300, stream: 0 },
+      [9900, draw.u32(4, 0, 2 ** 32)],
+      [{ dtype: 'i32', length: 33 }],
+    ),
+  ],
+  'select/sort': () => [
+    trial(topK, 'sort', 'gpu', { rows: 2, n: 100, k: 40, largest: true }, [200], [80, { dtype: 'i32', length: 80 }]),
+  ],
+  'softmax/backward': () => [trial(softmaxBackward, 'rows', 'gpu', softmaxProblem(1024), [3072, 3072], [3072])],
+  'softmax/forward': () => [trial(softmax, 'rows', 'gpu', softmaxProblem(1024), [3072], [3072])],
+};
+
+/** Shaders that one stack takes long to compile: tried on the other one. */
+const triedOn: Readonly<Record<string, 'chromium' | 'deno'>> = {
+  'attention/dkdv': 'deno',
+  'attention/dq': 'deno',
+  'attention/forward': 'deno',
+  'lstm/backwardSequence': 'chromium',
+  'lstm/backwardStep': 'chromium',
+  'lstm/forwardSequence': 'chromium',
+  'lstm/forwardStep': 'chromium',
+  'select/sort': 'deno',
+};
+
+/** Barriers, counted from 0 in the text, that do not show in Deno, and so must in Chromium. */
+const hiddenInDeno: readonly { readonly shader: string; readonly barrier: number; readonly reason: string }[] = [
+  {
+    shader: 'attention/forward',
+    barrier: 5,
+    reason: 'lavapipe runs eight lanes at once, and these are the eight of a team',
+  },
+  {
+    shader: 'crossEntropy/forward',
+    barrier: 1,
+    reason: 'lavapipe runs eight lanes at once, and eight lanes gather for a row',
+  },
+  {
+    shader: 'norm/backward',
+    barrier: 1,
+    reason: 'lavapipe runs eight lanes at once, and eight lanes gather for a row',
+  },
+];
+
+/** The barriers that this stack must find to be needed. */
+function due(shader: string, count: number): number[] {
+  const hidden = hiddenInDeno.filter((each) => each.shader === shader).map(({ barrier }) => barrier);
+  if (runtime === 'chromium' && triedOn[shader] === 'deno') return hidden;
+  if (runtime === 'deno' && triedOn[shader] === 'chromium') return [];
+  const all = Array.from({ length: count }, (_, i) => i);
+  return runtime === 'deno' ? all.filter((barrier) => !hidden.includes(barrier)) : all;
+}
+
+const texts: Record<string, string> = import.meta.glob('../../shaders/**/*.wgsl', {
+  query: '?raw',
+  import: 'default',
+  eager: true,
+});
+const shaders = Object.entries(texts)
+  .map(([path, source]) => ({ name: path.replace('../../shaders/', '').replace('.wgsl', ''), source }))
+  .filter(({ source }) => barriersOf(source) > 0);
+
+/** Those of the barriers without which no trial's bits change. */
+async function unnoticed(
+  source: string,
+  barriers: readonly number[],
+  list: readonly Trial[],
+): Promise<readonly number[]> {
+  let missing = barriers;
+  for (const { call, inputs, outputs } of list) {
+    if (missing.length === 0) break;
+    const probes = missing.flatMap((barrier) =>
+      [false, true].map((reversed) => ({ reversed, without: { source, barrier } })),
+    );
+    const [intact, ...runs] = (await runCall(call, inputs, outputs, [{}, ...probes])) as [Run, ...Run[]];
+    missing = missing.filter((_, i) => runs.slice(2 * i, 2 * i + 2).every((run) => sameBits(run, intact)));
+  }
+  return missing;
+}
+
+describe('barriers', () => {
+  it('are all tried', () => {
+    expect(Object.keys(trials).sort()).toEqual(shaders.map(({ name }) => name).sort());
+    for (const shader of [...Object.keys(triedOn), ...hiddenInDeno.map((each) => each.shader)]) {
+      expect(Object.keys(trials)).toContain(shader);
+    }
+  });
+
+  if (profile === 'gpu') return;
+  for (const { name, source } of shaders) {
+    const barriers = due(name, barriersOf(source));
+    if (barriers.length === 0) continue;
+    it(`of ${name} are needed: ${barriers.join(', ')}`, async ({ skip }) => {
+      if (!(await isSoftware())) skip();
+      expect(await unnoticed(source, barriers, (trials[name] as () => readonly Trial[])())).toEqual([]);
+    });
+  }
+});

@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest';
+import type { Dispatch } from '../../src/kernels/kernel.ts';
+import { type SpecialisedShader, specialise, withLibrary } from '../../src/kernels/specialise.ts';
+import { profile, runtime } from '../support/environment.ts';
+import { compileModule, gpu, pipelineOf, profiles, runProfile } from '../support/kernels.ts';
+import { dispatchesOf, familyNames } from './problems.ts';
+
+/**
+ * Every text that selection can choose under the run's profile compiles, without a message: all as shader modules, which
+ * is where both compilers check a text, and as pipelines. SwiftShader compiles a pipeline to machine code when it is
+ * created, for up to a second: in Chromium those are made which
+ * together show each setting of a kernel, of numbers the least and the greatest.
+ */
+
+interface Text {
+  readonly kernel: string;
+  readonly shader: SpecialisedShader;
+  /** What was set in the shader, to tell texts apart. */
+  readonly settings: Readonly<Record<string, number | boolean | string>>;
+}
+
+function textsOf(family: string, dispatches: readonly Dispatch[]): Text[] {
+  const texts = new Map<string, Text>();
+  for (const dispatch of dispatches) {
+    const shader = specialise(dispatch);
+    if (texts.has(shader.code)) continue;
+    const hooks = Object.fromEntries(Object.keys(dispatch.functions ?? {}).map((name) => [name, 'replaced']));
+    const settings = { kernel: dispatch.kernel, ...dispatch.constants, ...hooks };
+    // Elementwise kernels are generated whole.
+    const source = family === 'elementwise' ? { source: dispatch.source } : {};
+    texts.set(shader.code, { kernel: dispatch.kernel, shader, settings: { ...settings, ...source } });
+  }
+  return [...texts.values()];
+}
+
+/** Texts with a setting that their kernel has not shown before; of numbers, the least and the greatest. */
+function covering(texts: readonly Text[]): Text[] {
+  const wanted = new Set<string>();
+  const ranges = new Map<string, [least: number, greatest: number]>();
+  for (const [name, value] of texts.flatMap(settingsOf)) {
+    if (typeof value !== 'number') wanted.add(`${name} = ${value}`);
+    else {
+      const [least, greatest] = ranges.get(name) ?? [value, value];
+      ranges.set(name, [Math.min(least, value), Math.max(greatest, value)]);
+    }
+  }
+  for (const [name, range] of ranges) for (const value of range) wanted.add(`${name} = ${value}`);
+  return texts.filter((text) => {
+    const fresh = settingsOf(text).map(([name, value]) => `${name} = ${value}`);
+    return fresh.filter((each) => wanted.delete(each)).length > 0;
+  });
+}
+
+const settingsOf = ({ kernel, settings }: Text) =>
+  Object.entries(settings).map(([name, value]) => [`${kernel}: ${name}`, value] as const);
+
+describe(`what selection can choose for ${profile}`, () => {
+  for (const family of familyNames) {
+    it(`compiles: ${family}`, async () => {
+      const texts = textsOf(family, dispatchesOf(family, runProfile));
+      expect(texts.length).toBeGreaterThan(0);
+      for (const { kernel, shader } of texts) await compileModule(kernel, shader.code);
+      const chosen = runtime === 'deno' ? texts : covering(texts);
+      for (const { kernel, shader } of chosen) await pipelineOf(kernel, shader, 1);
+      console.log(`${family}: ${texts.length} texts, ${chosen.length} pipelines`);
+    });
+  }
+
+  it('fits the default limits', () => {
+    for (const family of familyNames) {
+      for (const { kernel, bindings, workgroups } of dispatchesOf(family, runProfile)) {
+        expect(bindings.length, kernel).toBeLessThanOrEqual(runProfile.storageBuffers);
+        expect(Math.max(...workgroups), kernel).toBeLessThanOrEqual(65535);
+      }
+    }
+  });
+});
+
+const files: Record<string, string> = import.meta.glob('../../shaders/**/*.wgsl', {
+  query: '?raw',
+  import: 'default',
+  eager: true,
+});
+
+describe('each shader as it stands', () => {
+  const shaders = Object.entries(files).map(([path, source]) => ({ path: path.replace('../../', ''), source }));
+
+  it('is there to be compiled', () => {
+    expect(shaders.length).toBeGreaterThan(30);
+    expect(profiles).toHaveLength(2);
+  });
+
+  // The same under both profiles.
+  if (profile === 'software') return;
+  for (const { path, source } of shaders) {
+    it(`compiles: ${path}`, async () => {
+      const library = path.startsWith('shaders/lib/');
+      if (!library) expect(source).toMatch(/^\/\/ uses: .*\border\.wgsl\b/);
+      const module = await compileModule(path, withLibrary(source));
+      if (!library) await (await gpu()).device.createComputePipelineAsync({ layout: 'auto', compute: { module } });
+    });
+  }
+});

@@ -1,0 +1,245 @@
+import type { DType } from '../../src/graph/dtype.ts';
+import { denseLayout } from '../../src/graph/shape.ts';
+import { attentionBackward, attentionForward } from '../../src/kernels/attention.ts';
+import { copyFamily } from '../../src/kernels/copy.ts';
+import { crossEntropy, crossEntropyBackward } from '../../src/kernels/crossEntropy.ts';
+import { cumsum } from '../../src/kernels/cumulative.ts';
+import { type Chain, elementwiseKernel } from '../../src/kernels/elementwise.ts';
+import { embedding, embeddingBackward } from '../../src/kernels/embedding.ts';
+import { gather, scatterAdd } from '../../src/kernels/index.ts';
+import type { DeviceProfile, Dispatch, Family, KernelCall } from '../../src/kernels/kernel.ts';
+import { lstmBackward, lstmCell, lstmCellBackward, lstmForward } from '../../src/kernels/lstm.ts';
+import { matmul } from '../../src/kernels/matmul.ts';
+import { norm, normBackward } from '../../src/kernels/norm.ts';
+import { adamw, clipNorm, clipScale, sgd } from '../../src/kernels/optimizer.ts';
+import { type ReduceKind, reduce } from '../../src/kernels/reduce.ts';
+import { categorical, topK } from '../../src/kernels/select.ts';
+import { softmax, softmaxBackward } from '../../src/kernels/softmax.ts';
+import { elementwiseOps } from '../../src/ops/elementwise.ts';
+import { biasGelu, productOfInputs, residual } from './hooks.ts';
+import { place } from './operands.ts';
+
+/** Problems that lead selection to every combination of the constants that it can choose, family by family. */
+
+/** All combinations of some values for each key. */
+function* product<T extends Record<string, readonly unknown[]>>(axes: T): Generator<{ [K in keyof T]: T[K][number] }> {
+  const [first, ...rest] = Object.entries(axes);
+  if (!first) return yield {} as never;
+  for (const value of first[1]) {
+    for (const others of product(Object.fromEntries(rest))) yield { [first[0]]: value, ...others } as never;
+  }
+}
+
+const flags = [false, true] as const;
+/** Extents that pass every power of two, as a multiple of four and not. */
+const extents = Array.from({ length: 22 }, (_, i) => 2 ** i).flatMap((n) => [n, n + 1]);
+const indices = ['i32', 'u32'] as const;
+
+function* matmuls() {
+  const sizes = [
+    [1, 256, 64],
+    [256, 1, 64],
+    [32, 32, 32],
+    [512, 512, 32],
+    [1024, 2048, 32],
+    [4096, 4096, 32],
+    [32, 32, 2048],
+    [128, 128, 2048],
+  ] as const;
+  for (const { size, m, n, k, layout, offsetA, offsetB, tail } of product({
+    size: sizes,
+    m: [0, 1],
+    n: [0, 1],
+    k: [0, 1],
+    layout: ['NN', 'NT', 'TN', 'TT'] as const,
+    offsetA: [0, 1],
+    offsetB: [0, 1],
+    tail: ['none', 'bias', 'residual'] as const,
+  })) {
+    const [M, N, K] = [size[0] + (size[0] > 1 ? m : 0), size[1] + (size[1] > 1 ? n : 0), size[2] + k];
+    // One alignment that differs is enough of a pair with an epilogue: they do not meet in the text.
+    if (tail !== 'none' && (offsetA !== offsetB || m !== k)) continue;
+    const order = (letter?: string) => (letter === 'T' ? [1, 0] : [0, 1]);
+    const epilogue = { none: undefined, bias: biasGelu([M, N], 2), residual: residual([M, N], 2, 1) }[tail];
+    yield {
+      ...{ batch: [], M, N, K, ...(epilogue && { epilogue }) },
+      a: place([M, K], { order: order(layout[0]), offset: offsetA }),
+      b: place([K, N], { order: order(layout[1]), offset: offsetB }),
+    };
+  }
+}
+
+function* attentions() {
+  for (const { D, causal, masked, dropout, aligned, S } of product({
+    D: [1, 6, 8, 33, 64, 66, 128],
+    causal: flags,
+    masked: flags,
+    dropout: [0, 0.1],
+    aligned: flags,
+    S: [16, 15],
+  })) {
+    // Options meet each other at two head sizes; what is left depends on the head size alone.
+    if (![6, 8].includes(D) && (causal || masked || dropout > 0 || S !== 16)) continue;
+    const [q, k] = [place([1, 2, 16, D], { offset: aligned ? 0 : 1 }), place([1, 2, S, D])];
+    const mask = masked ? { mask: place([1, 2, 16, S], { broadcast: [0] }) } : {};
+    yield { B: 1, H: 2, L: 16, S, D, causal, scale: 1, dropout, stream: 0, q, k, v: k, dO: q, ...mask };
+  }
+}
+
+function* norms() {
+  for (const { kind, E, affine, tail } of product({
+    kind: ['layer', 'rms'] as const,
+    E: extents,
+    affine: [0, 1, 2],
+    tail: flags,
+  })) {
+    const store = tail ? { store: biasGelu([4, E], 1 + affine) } : {};
+    yield { kind, rows: 4, E, eps: 1e-5, weight: affine > 0, bias: affine > 1, ...store };
+  }
+}
+
+function* reductions() {
+  const kinds: readonly (readonly [ReduceKind, readonly ('f32' | 'i32' | 'u32')[]])[] = [
+    ...(['sum', 'max', 'min', 'argMax', 'argMin'] as const).map((kind) => [kind, ['f32', 'i32', 'u32']] as const),
+    ...(['mean', 'sumSquares', 'logSumExp'] as const).map((kind) => [kind, ['f32']] as const),
+  ];
+  for (const [kind, types] of kinds) {
+    for (const { dtype, n, inner } of product({ dtype: types, n: extents, inner: [1, 3] }))
+      yield { kind, dtype, outer: 4, n, inner };
+  }
+  for (const { n, inner, tail, load } of product({ n: extents, inner: [1, 3], tail: flags, load: flags })) {
+    const hooks = {
+      ...(tail && { store: biasGelu([4, inner], load ? 2 : 1) }),
+      ...(load && { load: productOfInputs(4 * n * inner) }),
+    };
+    yield { kind: 'sum' as const, dtype: 'f32' as const, outer: 4, n, inner, ...hooks };
+  }
+}
+
+/** The call that selection chooses for each problem. */
+const selected =
+  <Problem>(family: Family<Problem>, problems: () => Iterable<Problem>) =>
+  (profile: DeviceProfile): KernelCall[] =>
+    Array.from(problems(), (problem) => {
+      const name = family.select(problem, profile);
+      const reason = family.variants[name]?.unsupported?.(problem, profile);
+      if (reason) throw new Error(`${family.name} selects ${name}, but: ${reason}`);
+      return family.variants[name]?.call(problem, profile) as KernelCall;
+    });
+
+const softmaxes = () => product({ log: flags, outer: [4], n: extents, inner: [1, 3] });
+const entropies = () =>
+  product({ rows: [4], V: extents, ignoreIndex: [-100], labelSmoothing: [0], targetDType: indices });
+const embeddings = () => product({ count: [64, 2 ** 15], V: [65], E: [1, 3, 4, 64, 66], indexDType: indices });
+const indexings = () =>
+  product({
+    outer: [2],
+    n: [3, 1000],
+    inner: [2],
+    m: [5, 20],
+    dtype: ['f32', 'i32', 'u32', 'bool'] as const,
+    indexDType: indices,
+  });
+const hiddenSizes = [...extents.filter((n) => n <= 1025), 6, 12, 20, 48, 100];
+const lstms = () => product({ T: [1, 2], B: [3], H: hiddenSizes, reverse: flags });
+const cells = () => product({ B: [3], H: [1, 64] });
+const packs = () => product({ ends: [[64], [63], [3, 64]], clipped: flags, momentum: flags });
+
+/** Every elementwise op on every type that it takes, an element and four at a time. */
+function elementwiseCalls(profile: DeviceProfile): KernelCall[] {
+  const calls: KernelCall[] = [];
+  const types: readonly DType[] = ['f32', 'i32', 'u32', 'bool'];
+  for (const [name, { infer, lowering }] of Object.entries(elementwiseOps)) {
+    if (lowering.kind !== 'elementwise') continue;
+    for (const { a, b, c, to, size } of product({ a: types, b: types, c: types, to: types, size: [7, 8] })) {
+      const shape = [size];
+      const attributes = { slope: 0.1, alpha: 1, min: 1, max: 2, value: 1, dtype: to, shape };
+      if (to !== 'f32' && name !== 'cast' && name !== 'full') continue;
+      const count = name === 'full' ? 0 : name === 'where' ? 3 : arity(lowering.expression.toString());
+      const argumentTypes = [a, b, c].slice(0, count);
+      if ((count < 3 && c !== 'f32') || (count < 2 && b !== 'f32') || (count < 1 && a !== 'f32')) continue;
+      let dtype: DType | undefined;
+      try {
+        dtype = infer(
+          argumentTypes.map((each) => ({ shape, dtype: each })),
+          attributes,
+        )[0]?.dtype;
+      } catch {
+        continue;
+      }
+      const chain: Chain = {
+        size,
+        buffers: argumentTypes,
+        steps: [
+          {
+            ...{ lowering, attributes, argumentTypes, shape, dtype: dtype as DType },
+            arguments: argumentTypes.map((_, buffer) => ({ load: { buffer, layout: denseLayout(shape) } })),
+          },
+        ],
+        outputs: [0],
+      };
+      calls.push(elementwiseKernel(chain, name, profile));
+    }
+  }
+  return calls;
+}
+
+/** Number of inputs that an expression names: `([a, b]) => …`. */
+const arity = (text: string) => /\[([^\]]*)\]/.exec(text)?.[1]?.split(',').length ?? 0;
+
+const families: Readonly<Record<string, (profile: DeviceProfile) => KernelCall[]>> = {
+  matmul: selected(matmul, matmuls),
+  attentionForward: selected(attentionForward, attentions),
+  attentionBackward: selected(attentionBackward, attentions),
+  softmax: selected(softmax, softmaxes),
+  softmaxBackward: selected(softmaxBackward, softmaxes),
+  norm: selected(norm, norms),
+  normBackward: selected(normBackward, norms),
+  reduce: selected(reduce, reductions),
+  crossEntropy: selected(crossEntropy, entropies),
+  crossEntropyBackward: selected(crossEntropyBackward, entropies),
+  cumsum: selected(cumsum, () =>
+    product({ outer: [2], n: [7, 1000, 100000], inner: [1, 3], reverse: flags, dtype: ['f32', 'i32', 'u32'] as const }),
+  ),
+  embedding: selected(embedding, function* () {
+    for (const problem of embeddings()) {
+      yield problem;
+      yield { ...problem, store: biasGelu([problem.count, problem.E], 2) };
+    }
+  }),
+  embeddingBackward: selected(embeddingBackward, embeddings),
+  gather: selected(gather, indexings),
+  scatterAdd: selected(scatterAdd, function* () {
+    for (const problem of indexings()) if (problem.dtype !== 'bool') yield problem;
+  }),
+  copy: selected(copyFamily, () => product({ size: [5], offset: [3], dtype: ['f32', 'i32', 'u32', 'bool'] as const })),
+  topK: selected(topK, function* () {
+    for (const problem of product({
+      rows: [2],
+      n: [1, 100, 300, 2000, 70000],
+      k: [1, 5, 128, 129, 1000],
+      largest: flags,
+    })) {
+      if (problem.k <= problem.n) yield problem;
+    }
+  }),
+  categorical: selected(categorical, () => product({ rows: [2], n: [2, 256, 257, 2 ** 18], stream: [0] })),
+  adamw: selected(adamw, packs),
+  sgd: selected(sgd, packs),
+  clipNorm: selected(clipNorm, () => product({ N: [64, 63, 2 ** 20], maxNorm: [1] })),
+  clipScale: selected(clipScale, () => [{ count: 5, maxNorm: 1 }]),
+  lstmForward: selected(lstmForward, lstms),
+  lstmBackward: selected(lstmBackward, lstms),
+  lstmCell: selected(lstmCell, cells),
+  lstmCellBackward: selected(lstmCellBackward, cells),
+  elementwise: elementwiseCalls,
+};
+
+export const familyNames = Object.keys(families);
+
+/** Every dispatch that selection can choose for a family, as far as constants and hooks go. */
+export function dispatchesOf(family: string, profile: DeviceProfile): Dispatch[] {
+  return (families[family] as (profile: DeviceProfile) => KernelCall[])(profile).flatMap(
+    ({ dispatches }) => dispatches,
+  );
+}

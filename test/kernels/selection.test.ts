@@ -1,0 +1,141 @@
+import { describe, expect, it } from 'vitest';
+import { familyCall } from '../../src/graph/op.ts';
+import { attentionForward } from '../../src/kernels/attention.ts';
+import { crossEntropy } from '../../src/kernels/crossEntropy.ts';
+import { cumsum } from '../../src/kernels/cumulative.ts';
+import { embeddingBackward } from '../../src/kernels/embedding.ts';
+import { scatterAdd } from '../../src/kernels/index.ts';
+import { defaultProfile, type Family, grid } from '../../src/kernels/kernel.ts';
+import { lstmBackward, lstmForward } from '../../src/kernels/lstm.ts';
+import { matmul } from '../../src/kernels/matmul.ts';
+import { norm } from '../../src/kernels/norm.ts';
+import { reduce } from '../../src/kernels/reduce.ts';
+import { topK } from '../../src/kernels/select.ts';
+import { softmax } from '../../src/kernels/softmax.ts';
+import { profiles } from '../support/kernels.ts';
+import { place } from './operands.ts';
+
+const product = (M: number, N: number, K: number, batch: readonly number[] = []) => ({
+  ...{ batch, M, N, K },
+  a: place([...batch, M, K]),
+  b: place([...batch, K, N]),
+});
+const sum = (outer: number, n: number, inner: number) => ({
+  kind: 'sum' as const,
+  outer,
+  n,
+  inner,
+  dtype: 'f32' as const,
+});
+const lstm = (H: number) => ({ T: 4, B: 4, H, reverse: false });
+const heads = place([2, 4, 64, 32]);
+const queries = {
+  ...{ B: 2, H: 4, L: 64, S: 64, D: 32, causal: true, scale: 1, dropout: 0, stream: 0 },
+  ...{ q: heads, k: heads, v: heads },
+};
+
+/** A family, a problem, and what is chosen for it on a GPU and on a software adapter. */
+function example<Problem>(family: Family<Problem>, problem: Problem, gpu: string, software: string) {
+  const [onGpu, onSoftware] = profiles.map((profile) => ({
+    selected: () => family.select(problem, profile),
+    reason: () => family.variants[family.select(problem, profile)]?.unsupported?.(problem, profile) ?? null,
+    call: () => family.variants[family.select(problem, profile)]?.call(problem, profile),
+  })) as [Choice, Choice];
+  const { q, k, v, a, b, ...plain } = problem as Record<string, unknown>;
+  return {
+    name: `${family.name} ${JSON.stringify(plain)}`,
+    choices: [
+      [onGpu, gpu],
+      [onSoftware, software],
+    ] as const,
+  };
+}
+interface Choice {
+  selected(): string;
+  reason(): string | null;
+  call(): unknown;
+}
+
+const examples = [
+  example(matmul, product(1, 256, 256), 'gemv', 'registers4'),
+  example(matmul, product(256, 1, 256), 'gemv', 'gemv'),
+  example(matmul, product(16, 16, 16), 'tiled32', 'registers4'),
+  example(matmul, product(64, 128, 64), 'tiled32', 'registers8'),
+  example(matmul, product(512, 512, 256), 'tiled64', 'registers8'),
+  example(matmul, product(128, 128, 4096), 'splitK', 'registers8'),
+  example(matmul, product(1024, 2048, 256), 'tiled64x128', 'registers8'),
+  example(matmul, product(4096, 4096, 256), 'tiled128', 'registers8'),
+  example(attentionForward, queries, 'flash', 'rows'),
+  example(softmax, { log: false, outer: 64, n: 256, inner: 1 }, 'rows', 'thread'),
+  example(softmax, { log: false, outer: 64, n: 8, inner: 1 }, 'thread', 'thread'),
+  example(softmax, { log: false, outer: 8, n: 256, inner: 8 }, 'thread', 'thread'),
+  example(norm, { kind: 'layer', rows: 64, E: 64, eps: 1e-5, weight: true, bias: true }, 'rows', 'thread'),
+  example(
+    crossEntropy,
+    { rows: 64, V: 65, ignoreIndex: -100, labelSmoothing: 0, targetDType: 'i32' },
+    'rows',
+    'thread',
+  ),
+  example(reduce, sum(1, 100000, 1), 'split', 'split'),
+  example(reduce, sum(64, 1000, 1), 'rows', 'thread'),
+  example(reduce, sum(64, 4, 1), 'thread', 'thread'),
+  example(reduce, sum(1, 100, 64), 'columns', 'thread'),
+  example(reduce, sum(1, 5000, 8), 'split', 'split'),
+  example(lstmForward, lstm(64), 'sequence', 'sequence'),
+  example(lstmForward, lstm(256), 'sequence', 'steps'),
+  example(lstmBackward, lstm(260), 'steps', 'steps'),
+  example(cumsum, { outer: 1, n: 1000, inner: 1, reverse: false, dtype: 'f32' }, 'scan', 'serial'),
+  example(cumsum, { outer: 1, n: 100000, inner: 1, reverse: false, dtype: 'f32' }, 'scan', 'scan'),
+  example(topK, { rows: 4, n: 50, k: 5, largest: true }, 'insertion', 'insertion'),
+  example(topK, { rows: 4, n: 5000, k: 200, largest: true }, 'sort', 'sort'),
+  example(embeddingBackward, { count: 128, V: 65, E: 64, indexDType: 'i32' }, 'rows', 'chains'),
+  example(scatterAdd, { outer: 1, n: 100, inner: 1, m: 4, dtype: 'f32', indexDType: 'i32' }, 'destinations', 'sources'),
+];
+
+describe('selection', () => {
+  for (const { name, choices } of examples) {
+    it(`for ${name} is ${choices.map(([, expected]) => expected).join(' or ')}`, () => {
+      for (const [choice, expected] of choices) {
+        expect(choice.selected()).toBe(expected);
+        expect(choice.reason()).toBeNull();
+      }
+    });
+  }
+
+  it('is a function of its arguments alone', () => {
+    for (const { choices } of examples) {
+      for (const [choice] of choices) {
+        expect(choice.selected()).toBe(choice.selected());
+        expect(choice.call()).toEqual(choice.call());
+      }
+    }
+  });
+
+  it('gives way to a variant that is pinned', () => {
+    const call = familyCall(matmul, product(16, 16, 16));
+    expect(call.variants).toContain('tiled64');
+    expect(call.call(defaultProfile).variant).toBe('tiled32');
+    const pinned = call.call(defaultProfile, 'tiled64');
+    expect(pinned.variant).toBe('tiled64');
+    expect(pinned.dispatches.map(({ kernel }) => kernel)).toEqual(['matmul/tiled64']);
+  });
+
+  it('refuses a pinned variant that is unknown or cannot do the problem', () => {
+    const call = familyCall(matmul, product(16, 16, 16));
+    expect(() => call.call(defaultProfile, 'tiled7')).toThrow('[matmul] variant tiled7: there is no such variant');
+    expect(() => call.call(defaultProfile, 'gemv')).toThrow('[matmul] variant gemv: neither M = 16 nor N = 16 is 1');
+  });
+});
+
+describe('grid', () => {
+  it.each([1, 2, 65535, 65536, 131070, 131071, 10_000_000])(
+    'has at least %i workgroups, few more, and no dimension above 65535',
+    (count) => {
+      const [x, y, z] = grid(count);
+      expect(z).toBe(1);
+      expect(Math.max(x, y)).toBeLessThanOrEqual(65535);
+      expect(x * y).toBeGreaterThanOrEqual(count);
+      expect(x * y - count).toBeLessThan(y);
+    },
+  );
+});

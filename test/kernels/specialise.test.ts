@@ -1,0 +1,134 @@
+import { describe, expect, it } from 'vitest';
+import type { Dispatch } from '../../src/kernels/kernel.ts';
+import { reversedOrder, specialise, withLibrary } from '../../src/kernels/specialise.ts';
+
+const source = `// uses: order.wgsl
+struct Params { count: u32, offset: i32, scale: f32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<Element>;
+@group(0) @binding(2) var<storage, read_write> b: array<Element>;
+alias Element = f32;
+const SIZE: u32 = 64u;
+const EPS: f32 = 1e-5;
+const FLAG: bool = false;
+fn store(i: u32, value: Element) {
+  if (i < params.count) { b[i] = value; }
+}
+fn main() {}
+`;
+
+const dispatch = (more: Partial<Dispatch> = {}): Dispatch => ({
+  kernel: 'test/plain',
+  source,
+  bindings: [
+    { kind: 'input', index: 0 },
+    { kind: 'output', index: 0 },
+  ],
+  workgroups: [1, 1, 1],
+  ...more,
+});
+
+describe('specialise', () => {
+  it('sets constants and aliases in place', () => {
+    const { code } = specialise(dispatch({ constants: { SIZE: 32, FLAG: true, Element: 'vec4<f32>' } }));
+    expect(code).toContain('const SIZE: u32 = 32;');
+    expect(code).toContain('const FLAG: bool = true;');
+    expect(code).toContain('alias Element = vec4<f32>;');
+    expect(code).not.toContain('64u');
+  });
+
+  it('writes numbers for f32 constants as f32 literals', () => {
+    const literal = (EPS: number) =>
+      /const EPS: f32 = (.*);/.exec(specialise(dispatch({ constants: { EPS } })).code)?.[1];
+    expect(literal(2)).toBe('2.0');
+    expect(literal(-3)).toBe('-3.0');
+    expect(literal(0.1)).toBe(String(Math.fround(0.1)));
+    expect(literal(1e-30)).toMatch(/e-30$|e-31$/);
+    expect(literal(1e22)).toMatch(/[.e]/);
+  });
+
+  it('replaces a function whole, braces within it and all', () => {
+    const store = 'fn store(i: u32, value: Element) { b[i] = value * 2.0; }';
+    const { code } = specialise(dispatch({ functions: { store } }));
+    expect(code).toContain(`${store}\nfn main() {}`);
+    expect(code).not.toContain('params.count');
+  });
+
+  it('takes $ in replacements as it is', () => {
+    const store = 'fn store(i: u32, value: Element) { /* $& $1 */ }';
+    expect(specialise(dispatch({ functions: { store } })).code).toContain(store);
+    expect(specialise(dispatch({ constants: { Element: '$&' } })).code).toContain('alias Element = $&;');
+  });
+
+  it('refuses a constant, a function or a library file that is not there', () => {
+    expect(() => specialise(dispatch({ constants: { SIZ: 1 } }))).toThrow(
+      '[specialise] test/plain declares no const or alias SIZ',
+    );
+    expect(() => specialise(dispatch({ functions: { load: 'fn load() {}' } }))).toThrow(
+      '[specialise] test/plain declares no function load',
+    );
+    expect(() => specialise(dispatch({ library: ['nothing.wgsl'] }))).toThrow(
+      '[specialise] shaders/lib/ has no file nothing.wgsl',
+    );
+    expect(() => specialise(dispatch({ source: 'fn open() {', functions: { open: '' }, bindings: [] }))).toThrow(
+      'has no end',
+    );
+  });
+
+  it('refuses bindings that are not as many as the shader declares', () => {
+    expect(() => specialise(dispatch({ bindings: [] }))).toThrow(
+      'test/plain declares 2 storage bindings, the call gives 0',
+    );
+  });
+
+  it('tells the access of each binding and the fields of Params', () => {
+    const { access, fields } = specialise(dispatch());
+    expect(access).toBe('rw');
+    expect(fields).toEqual([
+      { name: 'count', type: 'u32' },
+      { name: 'offset', type: 'i32' },
+      { name: 'scale', type: 'f32' },
+    ]);
+  });
+
+  it('counts bindings that declarations add', () => {
+    const declarations = '@group(0) @binding(3) var<storage, read> c: array<f32>;';
+    const bindings = [...dispatch().bindings, { kind: 'input', index: 1 } as const];
+    expect(specialise(dispatch({ declarations, bindings })).access).toBe('rwr');
+  });
+
+  it('puts directives before everything else, each once', () => {
+    const enable = 'enable f16;';
+    const { code } = specialise(
+      dispatch({ source: `${source}\n${enable}`, declarations: `${enable}\nalias Half = f16;` }),
+    );
+    expect(code.startsWith('enable f16;\n')).toBe(true);
+    expect(code.match(/enable/g)).toHaveLength(1);
+  });
+
+  it('gives the same text for the same dispatch', () => {
+    const constants = { SIZE: 32, FLAG: true };
+    expect(specialise(dispatch({ constants })).code).toBe(specialise(dispatch({ constants: { ...constants } })).code);
+    expect(specialise(dispatch())).toEqual(specialise(dispatch()));
+  });
+
+  it('reverses lanes and workgroups when asked to', () => {
+    const { code } = specialise(dispatch(), reversedOrder);
+    expect(code).toContain('return size - 1u - local_index;');
+    expect(code).toContain('return num_workgroups - 1u - workgroup_id;');
+  });
+});
+
+describe('the library', () => {
+  it('comes before the shader, in the order of its first line, each file once', () => {
+    const text = withLibrary('// uses: order.wgsl, math.wgsl\nfn own() {}', ['math.wgsl', 'philox.wgsl']);
+    const places = ['fn laneOrder', 'fn safeTanh', 'fn philox', 'fn own'].map((name) => text.indexOf(name));
+    expect(places.every((at) => at >= 0)).toBe(true);
+    expect(places).toEqual([...places].sort((a, b) => a - b));
+    expect(text.match(/fn safeTanh/g)).toHaveLength(1);
+  });
+
+  it('is optional', () => {
+    expect(withLibrary('fn own() {}')).toBe('fn own() {}');
+  });
+});

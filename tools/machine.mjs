@@ -181,7 +181,7 @@ function canUseApt() {
  * @param {string[]} packages
  */
 function aptInstall(what, packages) {
-  console.log(`The tests need ${what}: installing ${packages.join(', ')} with apt-get.`);
+  console.log(`weft needs ${what}: installing ${packages.join(', ')} with apt-get.`);
   const options = {
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
     encoding: /** @type {const} */ ('utf8'),

@@ -1,0 +1,61 @@
+/** `npm run counts`: WebGPU calls of small workloads, per call after warm-up. */
+
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { type Counts, countCalls } from '../demo/counts.ts';
+import { init } from '../src/index.ts';
+import { workloads } from './workloads.ts';
+
+const columns = ['dispatches', 'submits', 'buffers', 'bindGroups', 'pipelines'] as const;
+/** Calls before the count: pipelines, bind groups and pools are made by then, and every ring has come round. */
+const warmUp = 6;
+
+const usage = `npm run counts [-- --json]
+
+Counts the WebGPU calls of small workloads by wrapping WebGPU's prototypes: first with the kernels that a GPU gets,
+then with those that are chosen for this adapter. --json: the last line is a JSON object of the first table.`;
+
+type Table = Record<string, Counts>;
+
+try {
+  const { values } = parseArgs({ options: { json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } });
+  if (values.help) console.log(usage);
+  else await main(values.json ?? false);
+} catch (error) {
+  console.error(`weft: ${error instanceof Error ? error.message : error}`);
+  process.exitCode = 1;
+}
+process.exit();
+
+async function main(json: boolean): Promise<void> {
+  const own = await init();
+  const adapter = own.adapter;
+  const selection = own.profile.selection;
+  own.destroy();
+  console.log(`Adapter: ${adapter}\n`);
+  const pinned = await tableOf('gpu');
+  print('Kernels for a GPU (profile gpu)', pinned);
+  print(`Kernels for this adapter (profile ${selection})`, selection === 'gpu' ? pinned : await tableOf(selection));
+  if (json) console.log(JSON.stringify(pinned));
+}
+
+async function tableOf(profile: 'gpu' | 'software'): Promise<Table> {
+  const device = await init({ profile });
+  const table: Table = {};
+  for (const [name, prepare] of Object.entries(workloads)) {
+    const work = await prepare();
+    for (let i = 0; i < warmUp; i++) await work();
+    table[name] = (await countCalls(work)).counts;
+  }
+  device.destroy();
+  return table;
+}
+
+function print(title: string, table: Table): void {
+  console.log(title);
+  console.log(['', ...columns].map((name, i) => (i === 0 ? name.padEnd(18) : name.padStart(12))).join(''));
+  for (const [name, counts] of Object.entries(table)) {
+    console.log(name.padEnd(18) + columns.map((column) => String(counts[column]).padStart(12)).join(''));
+  }
+  console.log();
+}

@@ -1,0 +1,53 @@
+/** `npm start`: the main job on the command line. Reads the options, runs the job in Deno or in Chrome, prints results. */
+
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { runInChrome } from './chrome.ts';
+import { DenoHost } from './deno.ts';
+import { runJob } from './job.ts';
+import { help, type Options, optionsFrom, syntax, UsageError, type Values } from './options.ts';
+import { terminal } from './terminal.ts';
+
+try {
+  const values = commandLine();
+  if (values.help) console.log(help);
+  else await run(optionsFrom(values));
+} catch (error) {
+  const message = error instanceof Error ? error.message : String(error);
+  console.error(process.env.WEFT_DEBUG && error instanceof Error ? error.stack : `weft: ${message}`);
+  if (error instanceof UsageError) console.error('npm start -- --help lists all options.');
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}
+// Chrome's pipes or a pending GPU callback must not keep the process.
+process.exit();
+
+function commandLine(): Values {
+  try {
+    return parseArgs({ options: syntax }).values;
+  } catch (error) {
+    // The first sentence says it; the rest is about a syntax that plays no part here.
+    throw new UsageError((error instanceof Error ? error.message : String(error)).split(/\. |\n/)[0]);
+  }
+}
+
+async function run(options: Options): Promise<void> {
+  const host = new DenoHost(terminal(options.json));
+  listenForInterrupts(host);
+  const summary = await (options.browser ? runInChrome(options, host) : runJob(options, host));
+  if (options.json) console.log(JSON.stringify(summary));
+}
+
+/** The first Ctrl-C ends the run after the current step; a later one, or one with nothing to save, ends it at once. */
+function listenForInterrupts(host: DenoHost): void {
+  let first = 0;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      // One Ctrl-C can arrive twice: from the terminal, and passed on by npm.
+      if (host.interrupted && performance.now() - first > 1000) process.exit(130);
+      if (host.interrupted) return;
+      first = performance.now();
+      host.interrupted = true;
+      host.print('\nStopping after this step; Ctrl-C again ends at once, and nothing is saved.');
+    });
+  }
+}

@@ -1,0 +1,84 @@
+import { describe, expect, it } from 'vitest';
+import { type RunInfo, readCheckpoint, restoreTraining, writeCheckpoint } from '../../demo/checkpoint.ts';
+import { type Config, configOf } from '../../demo/configs.ts';
+import { JobError } from '../../demo/host.ts';
+import { Training } from '../../demo/training.ts';
+import { readAll } from '../../src/index.ts';
+import { writeSafetensors } from '../../src/io/index.ts';
+import { CharVocabulary } from '../../src/text/index.ts';
+import { profile } from '../support/environment.ts';
+import { announceReads, useGpu } from '../support/gpu.ts';
+
+const text = 'fn main() { let weft = loom + shuttle; }\n'.repeat(20);
+const vocabulary = new CharVocabulary(text);
+const ids = vocabulary.encode(text);
+const gpt: Config = {
+  ...configOf('default', 'gpt', 20),
+  sizes: { layers: 1, heads: 2, width: 16 },
+  context: 8,
+  batch: 4,
+};
+const lstm: Config = {
+  ...configOf('default', 'lstm', 20),
+  sizes: { layers: 2, embedding: 8, hidden: 12 },
+  context: 8,
+  batch: 4,
+};
+
+useGpu();
+
+describe('a checkpoint', () => {
+  it.each([gpt, lstm])(
+    'goes on to the bit: 20 steps of $model are 10, saved and loaded, and 10 more',
+    async (config) => {
+      // Three runs read their losses, three files are written.
+      announceReads(6);
+      // Three runs read their losses, and three files are written.
+      announceReads(6);
+      const info: RunInfo = { config, profile, seed: 7, text: 'abc', vocabulary };
+      const whole = new Training(config, vocabulary.size, ids, info.seed);
+      await train(whole, 20);
+
+      const first = new Training(config, vocabulary.size, ids, info.seed);
+      await train(first, 10);
+      const checkpoint = readCheckpoint(await writeCheckpoint(first, info), 'a');
+      expect(checkpoint.info).toMatchObject({ config, profile, seed: 7, text: 'abc' });
+      expect(checkpoint.info.vocabulary.characters).toEqual(vocabulary.characters);
+
+      // Another seed: all that counts must come from the checkpoint.
+      const second = new Training(checkpoint.info.config, vocabulary.size, ids, 8);
+      restoreTraining(second, checkpoint);
+      await train(second, 10);
+      expect(second.losses).toEqual(whole.losses);
+      expect(await writeCheckpoint(second, info)).toEqual(await writeCheckpoint(whole, info));
+    },
+  );
+
+  it.each([
+    ['no safetensors file', new Uint8Array(3), "run.safetensors can't be used: [readSafetensors] the file has 3 bytes"],
+    [
+      "another program's file",
+      writeSafetensors({}, { format: 'pt' }),
+      'it is a safetensors file, but not one that `npm start` wrote',
+    ],
+    [
+      'a later version',
+      writeSafetensors({}, { weft: '{"version":2}' }),
+      'it is of version 2, and this program reads version 1',
+    ],
+    [
+      'an unknown model',
+      writeSafetensors({}, { weft: '{"version":1,"config":{"model":"x"}}' }),
+      'its model is none that this program knows',
+    ],
+  ])('is refused where it is %s', (_, bytes, message) => {
+    expect(() => readCheckpoint(bytes, 'run.safetensors')).toThrow(JobError);
+    expect(() => readCheckpoint(bytes, 'run.safetensors')).toThrow(message);
+  });
+});
+
+async function train(training: Training, steps: number): Promise<void> {
+  const losses = [];
+  for (let i = 0; i < steps; i++) losses.push(await training.step());
+  for (const values of await readAll(losses)) training.losses.push(values[0] as number);
+}

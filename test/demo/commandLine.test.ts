@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { runtime } from '../support/environment.ts';
+
+/** A page starts no processes. */
+describe.skipIf(runtime === 'chromium')('npm start', () => {
+  it('goes on in a new process to the bit: 20 steps are 10, saved, and 10 more', async () => {
+    const { start, folder, read } = await shell();
+    const common = ['--text', `${folder}/text.txt`, '--json'];
+    const first = ['--model', 'rnn', '--steps', '20'];
+    const [whole, half] = await Promise.all([
+      start(...common, ...first, '--out', `${folder}/whole`),
+      start(...common, ...first, '--out', `${folder}/parts`, '--stop-after', '10'),
+    ]);
+    expect(half.summary.models[0]).toMatchObject({ steps: 10, valLoss: null });
+    const resumed = await start(...common, '--resume', `${folder}/parts/rnn.safetensors`);
+    expect(resumed.code).toBe(0);
+    expect(resumed.summary.models[0].valLoss).toBe(whole.summary.models[0].valLoss);
+    expect(resumed.summary.models[0].sample).toBe(whole.summary.models[0].sample);
+    expect(await read('parts/rnn.safetensors')).toEqual(await read('whole/rnn.safetensors'));
+    expect(new TextDecoder().decode(await read('parts/rnn.svg'))).toContain('</svg>');
+  });
+
+  it('says in one line what is wrong and what to do', async () => {
+    const { start, folder } = await shell();
+    const cases = [
+      [
+        ['--steps', 'many'],
+        2,
+        'weft: --steps takes a whole number from 1 on, not "many"\nnpm start -- --help lists all options.\n',
+      ],
+      [['--stpes', '3'], 2, "weft: Unknown option '--stpes'\nnpm start -- --help lists all options.\n"],
+      [['--text', `${folder}/none.txt`], 1, `weft: ${folder}/none.txt can't be read: there is no such file\n`],
+      [['--text', `${folder}/short.txt`], 1, /^weft: .* is too short: .*\n$/],
+      [['--resume', `${folder}/text.txt`], 1, /^weft: .* can't be used: \[readSafetensors\] .*\n$/],
+    ] as const;
+    const results = await Promise.all(cases.map(([args]) => start(...args)));
+    for (const [i, [, code, message]] of cases.entries()) {
+      expect(results[i]?.code).toBe(code);
+      expect(results[i]?.errors).toMatch(message);
+    }
+  });
+});
+
+/** Runs the demo's command line in processes of its own, in a folder with a text. */
+async function shell() {
+  const { spawn } = await import('node:child_process');
+  const { mkdtemp, readFile, writeFile } = await import('node:fs/promises');
+  const { tmpdir } = await import('node:os');
+  const { join } = await import('node:path');
+  const folder = await mkdtemp(join(tmpdir(), 'weft-demo-'));
+  await writeFile(join(folder, 'text.txt'), 'fn main() { let weft = loom + shuttle; }\n'.repeat(50));
+  await writeFile(join(folder, 'short.txt'), 'fn main() {}');
+  const start = (...args: string[]) =>
+    new Promise<{ code: number | null; errors: string; summary: ReturnType<typeof JSON.parse> }>((resolve) => {
+      const child = spawn(process.execPath, ['run', '-A', 'demo/main.ts', ...args]);
+      let output = '';
+      let errors = '';
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        output += text;
+      });
+      child.stderr.setEncoding('utf8').on('data', (text: string) => {
+        errors += text;
+      });
+      child.on('close', (code) => {
+        const last = output.trimEnd().split('\n').at(-1) ?? '';
+        resolve({ code, errors, summary: last.startsWith('{') ? JSON.parse(last) : null });
+      });
+    });
+  return { start, folder, read: async (name: string) => new Uint8Array(await readFile(join(folder, name))) };
+}

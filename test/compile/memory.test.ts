@@ -4,6 +4,7 @@ import { type MemoryProblem, planMemory, verifyPlan } from '../../src/compile/me
 import type { Command } from '../../src/compile/schedule.ts';
 import { denseLayout } from '../../src/graph/shape.ts';
 import { specialise } from '../../src/kernels/specialise.ts';
+import { Generator, randomIntegers } from '../../src/random.ts';
 
 /** Memory by lifetime: values that do not live together share it, what a dispatch reads and writes never lies in one buffer. */
 function value(label: string, elements: number): Value {
@@ -71,8 +72,8 @@ describe('the memory plan', () => {
   });
 
   test('holds for random programs', () => {
-    let seed = 7;
-    const random = (below: number) => (seed = (seed * 1103515245 + 12345) & 0x7fffffff) % below;
+    const generator = new Generator(7);
+    const random = (below: number) => randomIntegers(1, below, generator)[0] as number;
     for (let round = 0; round < 30; round++) {
       const values: Value[] = [];
       const commands: Command[] = [];

@@ -15,7 +15,8 @@ const usage = `npm run counts [-- --json]
 Counts the WebGPU calls of small workloads by wrapping WebGPU's prototypes: first with the kernels that a GPU gets,
 then with those that are chosen for this adapter. --json: the last line is a JSON object of the first table.`;
 
-type Table = Record<string, Counts>;
+type Row = Pick<Counts, (typeof columns)[number]>;
+type Table = Record<string, Row>;
 
 try {
   const { values } = parseArgs({ options: { json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } });
@@ -45,7 +46,8 @@ async function tableOf(profile: 'gpu' | 'software'): Promise<Table> {
   for (const [name, prepare] of Object.entries(workloads)) {
     const work = await prepare();
     for (let i = 0; i < warmUp; i++) await work();
-    table[name] = (await countCalls(work)).counts;
+    const { counts } = await countCalls(work);
+    table[name] = Object.fromEntries(columns.map((column) => [column, counts[column]])) as unknown as Row;
   }
   device.destroy();
   return table;

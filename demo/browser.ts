@@ -2,8 +2,9 @@
 
 import type { LossCurve } from './chart.ts';
 import type { Host, Progress } from './host.ts';
-import { runJob, type SampleSummary, type Summary } from './job.ts';
+import { runJob } from './job.ts';
 import type { Options } from './options.ts';
+import type { SampleSummary, Summary } from './report.ts';
 
 /** The only function that chrome.ts gives the page. */
 declare function weftHost(method: string, args: readonly unknown[]): Promise<{ value?: unknown; error?: string }>;

@@ -6,8 +6,8 @@ import type { PageResult } from './browser.ts';
 import type { LossCurve } from './chart.ts';
 import type { DenoHost } from './deno.ts';
 import { JobError, type Progress } from './host.ts';
-import type { SampleSummary, Summary } from './job.ts';
 import type { Options } from './options.ts';
+import type { SampleSummary, Summary } from './report.ts';
 
 /** Runs the job in a page of headless Chrome; what it prints and writes comes back to `host`. */
 export async function runInChrome(options: Options, host: DenoHost): Promise<Summary | SampleSummary> {

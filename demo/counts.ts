@@ -5,6 +5,7 @@ export interface Counts {
   buffers: number;
   bindGroups: number;
   pipelines: number;
+  maps: number;
 }
 
 type Methods = Record<string, (...args: unknown[]) => unknown>;
@@ -18,11 +19,12 @@ const counted = (): readonly [prototype: object, method: string, as: keyof Count
   [GPUDevice.prototype, 'createBindGroup', 'bindGroups'],
   [GPUDevice.prototype, 'createComputePipeline', 'pipelines'],
   [GPUDevice.prototype, 'createComputePipelineAsync', 'pipelines'],
+  [GPUBuffer.prototype, 'mapAsync', 'maps'],
 ];
 
 /** Runs `work` with WebGPU's methods wrapped, and gives its result with what it called: whatever code made the call. */
 export async function countCalls<Result>(work: () => Promise<Result>): Promise<{ result: Result; counts: Counts }> {
-  const counts: Counts = { dispatches: 0, submits: 0, buffers: 0, bindGroups: 0, pipelines: 0 };
+  const counts: Counts = { dispatches: 0, submits: 0, buffers: 0, bindGroups: 0, pipelines: 0, maps: 0 };
   const restore = counted().map(([prototype, method, as]) => {
     const original = Object.getOwnPropertyDescriptor(prototype, method) as PropertyDescriptor;
     const call = (prototype as Methods)[method] as Methods[string];

@@ -160,7 +160,10 @@ export async function init(options: InitOptions = {}): Promise<Device> {
 
 function describe(info: GPUAdapterInfo | undefined): string {
   if (!info) return 'unknown adapter';
-  const parts = [info.vendor, info.architecture, info.device, info.description].filter(Boolean);
+  // Some drivers give bare numbers for vendor and device; they tell a reader nothing.
+  const parts = [info.vendor, info.architecture, info.device, info.description].filter(
+    (part) => part && !/^\d+$/.test(part),
+  );
   return [...new Set(parts)].join(' ') || 'unknown adapter';
 }
 

@@ -9,31 +9,30 @@ import { dispatchesOf, familyNames } from './problems.ts';
  * Every text that selection can choose under the run's profile compiles, without a message: all as shader modules, which
  * is where both compilers check a text, and as pipelines. SwiftShader compiles a pipeline to machine code when it is
  * created, for up to a second: in Chromium those are made which
- * together show each setting of a kernel, of numbers the least and the greatest.
+ * together show each setting of a shader, of numbers the least and the greatest.
  */
 
 interface Text {
   readonly kernel: string;
+  readonly source: string;
   readonly shader: SpecialisedShader;
   /** What was set in the shader, to tell texts apart. */
   readonly settings: Readonly<Record<string, number | boolean | string>>;
 }
 
-function textsOf(family: string, dispatches: readonly Dispatch[]): Text[] {
+function textsOf(dispatches: readonly Dispatch[]): Text[] {
   const texts = new Map<string, Text>();
   for (const dispatch of dispatches) {
     const shader = specialise(dispatch);
     if (texts.has(shader.code)) continue;
     const hooks = Object.fromEntries(Object.keys(dispatch.functions ?? {}).map((name) => [name, 'replaced']));
     const settings = { kernel: dispatch.kernel, ...dispatch.constants, ...hooks };
-    // Elementwise kernels are generated whole.
-    const source = family === 'elementwise' ? { source: dispatch.source } : {};
-    texts.set(shader.code, { kernel: dispatch.kernel, shader, settings: { ...settings, ...source } });
+    texts.set(shader.code, { kernel: dispatch.kernel, source: dispatch.source, shader, settings });
   }
   return [...texts.values()];
 }
 
-/** Texts with a setting that their kernel has not shown before; of numbers, the least and the greatest. */
+/** Texts with a setting that their shader has not shown before; of numbers, the least and the greatest. */
 function covering(texts: readonly Text[]): Text[] {
   const wanted = new Set<string>();
   const ranges = new Map<string, [least: number, greatest: number]>();
@@ -51,15 +50,15 @@ function covering(texts: readonly Text[]): Text[] {
   });
 }
 
-const settingsOf = ({ kernel, settings }: Text) =>
-  Object.entries(settings).map(([name, value]) => [`${kernel}: ${name}`, value] as const);
+const settingsOf = ({ source, settings }: Text) =>
+  Object.entries(settings).map(([name, value]) => [`${source}: ${name}`, value] as const);
 
 describe(`what selection can choose for ${profile}`, () => {
   for (const family of familyNames) {
     it(`compiles: ${family}`, async () => {
-      const texts = textsOf(family, dispatchesOf(family, runProfile));
+      const texts = textsOf(dispatchesOf(family, runProfile));
       expect(texts.length).toBeGreaterThan(0);
-      for (const { kernel, shader } of texts) await compileModule(kernel, shader.code);
+      await Promise.all(texts.map(({ kernel, shader }) => compileModule(kernel, shader.code)));
       const chosen = runtime === 'deno' ? texts : covering(texts);
       for (const { kernel, shader } of chosen) await pipelineOf(kernel, shader, 1);
       console.log(`${family}: ${texts.length} texts, ${chosen.length} pipelines`);

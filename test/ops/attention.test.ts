@@ -29,7 +29,7 @@ describe('scaledDotProductAttention', async () => {
   // Few head sizes: each is a kernel of its own, and those of a GPU take a software adapter long to compile.
   it.for([
     { B: 1, H: 1, L: 1, S: 1, D: 7, causal: false },
-    { B: 2, H: 1, L: 3, S: 2, D: 33, causal: true },
+    { B: 2, H: 1, L: 3, S: 2, D: 9, causal: false },
     { B: 1, H: 2, L: 31, S: 65, D: 4, causal: false },
     { B: 1, H: 1, L: 65, S: 64, D: 4, causal: true },
     { B: 1, H: 2, L: 32, S: 33, D: 4, causal: true },
@@ -41,7 +41,7 @@ describe('scaledDotProductAttention', async () => {
 
   it('has the gradients that differences show', async () => {
     await checkGradients(attend({ causal: true }), heads(1, 2, 4, 4, 4));
-    await checkGradients(attend({ scale: 0.7, mask: draw([4, 5]) }), heads(2, 1, 4, 5, 4));
+    await checkGradients(attend({ scale: 0.7, mask: draw([4, 5]) }), heads(2, 1, 4, 5, 7));
   });
 
   it('takes masks of each shape that broadcasts, of numbers and of booleans', async () => {
@@ -72,7 +72,6 @@ describe('scaledDotProductAttention', async () => {
     [6, 8],
   ] as const)('drops the same weights in backward: [%i, %i]', async ([L, S]) => {
     await checkGradients(attend({ dropout: 0.4 }), heads(1, 2, L, S, 4));
-    await checkGradients(attend({ dropout: 0.25, causal: true }), heads(2, 1, L, S, 4), { finite: false });
   });
 
   it('is what its definition in plain ops gives', async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { countCalls } from '../../demo/counts.ts';
 import { compile, grad, ones, type Parameter, parameter, randn, sum, type Tensor, tensor } from '../../src/index.ts';
 import { Linear } from '../../src/nn/index.ts';
 import {
@@ -10,7 +11,6 @@ import {
   type Optimizer,
   SGD,
 } from '../../src/optim/index.ts';
-import { countCalls } from '../support/calls.ts';
 import { expectNear, type GoldenCase, given, goldenCases, stored } from '../support/golden.ts';
 import { announceReads, read, useGpu } from '../support/gpu.ts';
 
@@ -110,7 +110,9 @@ describe('clipGradNorm before step()', () => {
       optimizer.zeroGrad();
     });
     await step();
-    const { dispatches } = await countCalls(async () => {
+    const {
+      counts: { dispatches },
+    } = await countCalls(async () => {
       await step();
     });
     expect(dispatches).toBe(3);

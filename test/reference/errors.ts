@@ -48,6 +48,7 @@ const moves = new Set([
   'concat',
   'split',
   'version',
+  'alias',
   'copy',
   'pack',
   'segment',

@@ -1,0 +1,49 @@
+import { text as language } from '../src/index.ts';
+import { corpusOf, fingerprint } from './corpus.ts';
+import { type Host, JobError } from './host.ts';
+
+/** A text in two parts, as ids. */
+export interface Data {
+  /** The file, or what the embedded text is. */
+  readonly name: string;
+  readonly vocabulary: language.CharVocabulary;
+  readonly train: Int32Array;
+  /** The last tenth. */
+  readonly validation: Int32Array;
+  /** Validation loss of a model that counts pairs of characters. */
+  readonly bigram: number;
+  readonly fingerprint: string;
+}
+
+/**
+ * Reads the text in `file`, or the embedded one, and checks that a model of that context can learn from it. A run that
+ * goes on brings its vocabulary.
+ */
+export async function loadData(
+  file: string | null,
+  host: Host,
+  context: number,
+  known?: language.CharVocabulary,
+): Promise<Data> {
+  const name = file ?? "weft's own source";
+  const text = file === null ? corpusOf(await host.sources()) : decode(await host.readFile(file), file);
+  const needed = 10 * (context + 1);
+  if (text.length < needed) {
+    throw new JobError(
+      `${name} is too short, ${text.length} characters: its last tenth is to validate, in windows of ${context} and what ` +
+        `follows each; give a text of at least ${needed} characters`,
+    );
+  }
+  const vocabulary = known ?? new language.CharVocabulary(text);
+  const { train, validation } = language.trainValidationSplit(vocabulary.encode(text), 0.1);
+  const bigram = language.bigramLoss(train, validation, vocabulary.size);
+  return { name, vocabulary, train, validation, bigram, fingerprint: await fingerprint(text) };
+}
+
+function decode(bytes: Uint8Array<ArrayBuffer>, file: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes).replaceAll('\r\n', '\n');
+  } catch {
+    throw new JobError(`${file} is not a text in UTF-8: convert it, for example with iconv`);
+  }
+}

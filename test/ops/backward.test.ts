@@ -1,0 +1,110 @@
+import { describe, expect, it } from 'vitest';
+import { reachable } from '../../src/graph/node.ts';
+import {
+  crossEntropy,
+  grad,
+  layerNorm,
+  logSoftmax,
+  matmul,
+  rmsNorm,
+  scaledDotProductAttention,
+  softmax,
+  type Tensor,
+  tensor,
+} from '../../src/index.ts';
+import { checkFused, checkGradients } from '../support/check.ts';
+import { draw } from '../support/draw.ts';
+import { useGpu } from '../support/gpu.ts';
+
+useGpu();
+
+interface Fused {
+  readonly op: string;
+  readonly shapes: readonly (readonly number[])[];
+  readonly run: (...inputs: Tensor[]) => Tensor;
+}
+
+const attention = (options: { causal?: boolean }) => (q?: Tensor, k?: Tensor, v?: Tensor) =>
+  scaledDotProductAttention(q as Tensor, k as Tensor, v as Tensor, options);
+const targets = () => tensor(Int32Array.of(1, 4, 0));
+
+/** Ops whose gradient is a fused kernel with a definition in plain ops. */
+const fused: Record<string, Fused> = {
+  softmax: { op: 'softmaxBackward', shapes: [[3, 5]], run: (x) => softmax(x as Tensor) },
+  logSoftmax: { op: 'softmaxBackward', shapes: [[3, 5]], run: (x) => logSoftmax(x as Tensor, 0) },
+  layerNorm: {
+    op: 'normBackward',
+    shapes: [[3, 5], [5], [5]],
+    run: (x, w, b) => layerNorm(x as Tensor, w as Tensor, b as Tensor, { eps: 0.1 }),
+  },
+  rmsNorm: {
+    op: 'normBackward',
+    shapes: [[3, 5], [5]],
+    run: (x, w) => rmsNorm(x as Tensor, w as Tensor, { eps: 0.1 }),
+  },
+  crossEntropy: {
+    op: 'crossEntropyBackward',
+    shapes: [[3, 5]],
+    run: (x) => crossEntropy(x as Tensor, targets(), { labelSmoothing: 0.1 }),
+  },
+  'attention of a sequence to itself': {
+    op: 'attentionBackward',
+    shapes: [
+      [1, 2, 4, 4],
+      [1, 2, 4, 4],
+      [1, 2, 4, 4],
+    ],
+    run: attention({ causal: true }),
+  },
+  'attention to another sequence': {
+    op: 'attentionBackward',
+    shapes: [
+      [1, 2, 3, 4],
+      [1, 2, 5, 4],
+      [1, 2, 5, 4],
+    ],
+    run: attention({}),
+  },
+};
+
+describe('fused gradients', () => {
+  it.for(Object.entries(fused))(
+    'of %s are what their definition in plain ops gives',
+    async ([, { op, shapes, run }]) => {
+      const inputs = shapes.map((shape) => draw(shape));
+      const y = run(...inputs);
+      const gradients = grad(y.mul(draw(y.shape)).sum(), inputs);
+      const node = reachable(gradients).find((each) => each.op.name === op);
+      expect(node, op).toBeDefined();
+      await checkFused(node?.outputs[0] as Tensor);
+    },
+  );
+});
+
+describe('gradients of gradients are what differences show', () => {
+  it.for(Object.entries(fused))('%s', async ([, { shapes, run }]) => {
+    const upstream = draw(run(...shapes.map((shape) => draw(shape))).shape);
+    await checkGradients(
+      (...inputs) =>
+        grad(
+          run(...inputs)
+            .mul(upstream)
+            .sum(),
+          inputs,
+        ),
+      shapes.map((shape) => draw(shape)),
+    );
+  });
+
+  it('matmul and elementwise ops', () =>
+    checkGradients(
+      (a, b) =>
+        grad(
+          matmul(a as Tensor, b as Tensor)
+            .tanh()
+            .sum(),
+          [a as Tensor, b as Tensor],
+        ),
+      [draw([3, 4]), draw([4, 2])],
+    ));
+});

@@ -1,8 +1,10 @@
 // uses: order.wgsl, philox.wgsl
-// Attention, backward, gradients of keys and values, in registers: dV = Pᵀ dO, dK = scale dSᵀ Q.
+// Attention, backward, gradients of keys and values, without workgroup memory: dV = Pᵀ dO, dK = scale dSᵀ Q.
 //
-// A lane takes four keys and walks over blocks of four query rows with all it needs in registers (a 4×4 block of scores: column
-// = key, component = row): no workgroup memory, no barrier, for adapters where these cost most. Grid: [tiles of 32 keys, H, B].
+// A lane takes four keys and walks over the query rows by eight blocks of four, scored one after another (a 4×4 block: column
+// = key, component = row). What it sums up lies in its own rows of the result: arrays in registers of the size of a head
+// cost seconds of compilation on some adapters, and workgroup memory and barriers are slow on others.
+// Grid: [tiles of 32 keys, H, B].
 // Bindings as in dkdv.wgsl.
 //
 // The head size, whether keys after the query are hidden, and the element type of the buffers of rows: f32, or
@@ -12,12 +14,12 @@ const CAUSAL: bool = false;
 alias Element = f32;
 const HIDDEN: f32 = -1e30; // the score of a key that does not count
 const MASKED: f32 = -1e8; // scores below this are hidden: additive masks use -1e9 and lower
-const COLUMNS: u32 = (D + 3u) / 4u; // vec4 columns of a head
+const BLOCKS: u32 = 8u; // blocks of four that are scored before results are updated
 const SIZE: u32 = 8u;
 
 struct Params {
   H: u32, L: u32, S: u32,
-  columns: u32,
+  columns: u32, // vec4 columns of a head; a uniform, since compilers unroll loops of constant length
   scale: f32,
   qOffset: u32, qBatch: u32, qHead: u32, qRow: u32,
   kOffset: u32, kBatch: u32, kHead: u32, kRow: u32,
@@ -59,45 +61,29 @@ fn loadDO(base: u32, column: u32) -> vec4<f32> {
   let i = base + 4u * column;
   return select(vec4<f32>(), vec4<f32>(dO[i], dO[i + 1u], dO[i + 2u], dO[i + 3u]), inside(column));
 }
+fn loadResult(base: u32, column: u32) -> vec4<f32> {
+  let i = base + 4u * column;
+  return select(vec4<f32>(), vec4<f32>(result[i], result[i + 1u], result[i + 2u], result[i + 3u]), inside(column));
+}
 fn store(base: u32, column: u32, value: vec4<f32>) {
   for (var x = 0u; x < min(4u, D - 4u * column); x++) { result[base + 4u * column + x] = value[x]; }
 }
 
-fn queryBlock(base: u32, row: u32, column: u32) -> mat4x4<f32> {
-  let last = params.L - 1u;
-  return mat4x4<f32>(
-    loadQ(base + min(row, last) * params.qRow, column),
-    loadQ(base + min(row + 1u, last) * params.qRow, column),
-    loadQ(base + min(row + 2u, last) * params.qRow, column),
-    loadQ(base + min(row + 3u, last) * params.qRow, column),
-  );
+// Where four rows begin; those past the end are the last one again.
+fn places(base: u32, row: u32, stride: u32, rows: u32) -> vec4<u32> {
+  return base + min(row + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(rows - 1u)) * stride;
 }
-fn keyBlock(base: u32, row: u32, column: u32) -> mat4x4<f32> {
-  let last = params.S - 1u;
-  return mat4x4<f32>(
-    loadK(base + min(row, last) * params.kRow, column),
-    loadK(base + min(row + 1u, last) * params.kRow, column),
-    loadK(base + min(row + 2u, last) * params.kRow, column),
-    loadK(base + min(row + 3u, last) * params.kRow, column),
-  );
+fn queryBlock(at: vec4<u32>, column: u32) -> mat4x4<f32> {
+  return mat4x4<f32>(loadQ(at.x, column), loadQ(at.y, column), loadQ(at.z, column), loadQ(at.w, column));
 }
-fn valueBlock(base: u32, row: u32, column: u32) -> mat4x4<f32> {
-  let last = params.S - 1u;
-  return mat4x4<f32>(
-    loadV(base + min(row, last) * params.vRow, column),
-    loadV(base + min(row + 1u, last) * params.vRow, column),
-    loadV(base + min(row + 2u, last) * params.vRow, column),
-    loadV(base + min(row + 3u, last) * params.vRow, column),
-  );
+fn keyBlock(at: vec4<u32>, column: u32) -> mat4x4<f32> {
+  return mat4x4<f32>(loadK(at.x, column), loadK(at.y, column), loadK(at.z, column), loadK(at.w, column));
 }
-fn gradientBlock(base: u32, row: u32, column: u32) -> mat4x4<f32> {
-  let last = params.L - 1u;
-  return mat4x4<f32>(
-    loadDO(base + min(row, last) * params.dORow, column),
-    loadDO(base + min(row + 1u, last) * params.dORow, column),
-    loadDO(base + min(row + 2u, last) * params.dORow, column),
-    loadDO(base + min(row + 3u, last) * params.dORow, column),
-  );
+fn valueBlock(at: vec4<u32>, column: u32) -> mat4x4<f32> {
+  return mat4x4<f32>(loadV(at.x, column), loadV(at.y, column), loadV(at.z, column), loadV(at.w, column));
+}
+fn gradientBlock(at: vec4<u32>, column: u32) -> mat4x4<f32> {
+  return mat4x4<f32>(loadDO(at.x, column), loadDO(at.y, column), loadDO(at.z, column), loadDO(at.w, column));
 }
 // Scores of four query rows and one key; HIDDEN where the key is masked, or row or key lie outside.
 fn finishScores(products: vec4<f32>, batch: u32, head: u32, row: u32, key: u32) -> vec4<f32> {
@@ -135,37 +121,62 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let key = (group.x * SIZE + lane) * 4u;
   if (key >= params.S) { return; }
 
-  var dK: array<mat4x4<f32>, COLUMNS>; // columns = keys
-  var dV: array<mat4x4<f32>, COLUMNS>;
-  for (var row = select(0u, key, CAUSAL); row < params.L; row += 4u) {
-    var products = mat4x4<f32>(); // Q Kᵀ
-    var slopes = mat4x4<f32>(); // dO Vᵀ
-    for (var column = 0u; column < params.columns; column++) {
-      products += transpose(queryBlock(qBase, row, column)) * keyBlock(kBase, key, column);
-      slopes += transpose(gradientBlock(dOBase, row, column)) * valueBlock(vBase, key, column);
-    }
-    let saved = statisticsBlock(batch, head, row);
-    let p = mat4x4<f32>(
-      weigh(finishScores(products[0], batch, head, row, key), saved.lse),
-      weigh(finishScores(products[1], batch, head, row, key + 1u), saved.lse),
-      weigh(finishScores(products[2], batch, head, row, key + 2u), saved.lse),
-      weigh(finishScores(products[3], batch, head, row, key + 3u), saved.lse),
-    );
-    let factors = dropoutFactors(batch, head, row, key);
-    let delta = mat4x4<f32>(saved.delta, saved.delta, saved.delta, saved.delta);
-    let dS = times(p, times(slopes, factors) - delta);
-    let kept = times(p, factors);
-    for (var column = 0u; column < params.columns; column++) {
-      dK[column] += queryBlock(qBase, row, column) * dS;
-      dV[column] += gradientBlock(dOBase, row, column) * kept;
+  let live = min(4u, params.S - key);
+  let keys = places(kBase, key, params.kRow, params.S);
+  let values = places(vBase, key, params.vRow, params.S);
+  let results = (batch * params.S + key + vec4<u32>(0u, 1u, 2u, 3u)) * params.outRow + head * D;
+  let start = select(0u, key, CAUSAL);
+  // Keys that no query sees have gradients of zero; elsewhere the first step sets what the others add to.
+  if (start >= params.L) {
+    for (var r = 0u; r < live; r++) {
+      for (var column = 0u; column < params.columns; column++) {
+        store(params.outFirst + results[r], column, vec4<f32>());
+        store(params.outSecond + results[r], column, vec4<f32>());
+      }
     }
   }
 
-  for (var c = 0u; c < min(4u, params.S - key); c++) {
-    let base = (batch * params.S + key + c) * params.outRow + head * D;
+  var dS: array<mat4x4<f32>, BLOCKS>; // of keys (columns) and queries (components)
+  var kept: array<mat4x4<f32>, BLOCKS>; // weights after dropout
+  for (var first = start; first < params.L; first += 4u * BLOCKS) {
+    let blocks = min(BLOCKS, (params.L - first + 3u) / 4u);
+    for (var block = 0u; block < blocks; block++) {
+      let row = first + 4u * block;
+      let queries = places(qBase, row, params.qRow, params.L);
+      let gradients = places(dOBase, row, params.dORow, params.L);
+      var products = mat4x4<f32>(); // Q Kᵀ
+      var slopes = mat4x4<f32>(); // dO Vᵀ
+      for (var column = 0u; column < params.columns; column++) {
+        products += transpose(queryBlock(queries, column)) * keyBlock(keys, column);
+        slopes += transpose(gradientBlock(gradients, column)) * valueBlock(values, column);
+      }
+      let saved = statisticsBlock(batch, head, row);
+      let delta = mat4x4<f32>(saved.delta, saved.delta, saved.delta, saved.delta);
+      let p = mat4x4<f32>(
+        weigh(finishScores(products[0], batch, head, row, key), saved.lse),
+        weigh(finishScores(products[1], batch, head, row, key + 1u), saved.lse),
+        weigh(finishScores(products[2], batch, head, row, key + 2u), saved.lse),
+        weigh(finishScores(products[3], batch, head, row, key + 3u), saved.lse),
+      );
+      let factors = dropoutFactors(batch, head, row, key);
+      dS[block] = times(p, times(slopes, factors) - delta) * params.scale;
+      kept[block] = times(p, factors);
+    }
     for (var column = 0u; column < params.columns; column++) {
-      store(params.outFirst + base, column, dK[column][c] * params.scale);
-      store(params.outSecond + base, column, dV[column][c]);
+      var dK = mat4x4<f32>(); // columns = keys
+      var dV = mat4x4<f32>();
+      for (var block = 0u; block < blocks; block++) {
+        let row = first + 4u * block;
+        dK += queryBlock(places(qBase, row, params.qRow, params.L), column) * dS[block];
+        dV += gradientBlock(places(dOBase, row, params.dORow, params.L), column) * kept[block];
+      }
+      for (var r = 0u; r < live; r++) {
+        let atK = params.outFirst + results[r];
+        let atV = params.outSecond + results[r];
+        let initial = first == start;
+        store(atK, column, select(loadResult(atK, column), vec4<f32>(), initial) + dK[r]);
+        store(atV, column, select(loadResult(atV, column), vec4<f32>(), initial) + dV[r]);
+      }
     }
   }
 }

@@ -1,8 +1,10 @@
 // uses: order.wgsl, philox.wgsl
-// Attention, forward, in registers: softmax(scale Q Kᵀ + mask) V with a running maximum and sum (FlashAttention-2).
+// Attention, forward, without workgroup memory: softmax(scale Q Kᵀ + mask) V with a running maximum and sum (FlashAttention-2).
 //
-// A lane takes four query rows and walks over blocks of four keys with all it needs in registers (a 4×4 block of scores: column
-// = key, component = row): no workgroup memory, no barrier, for adapters where these cost most. Grid: [tiles of 32 query rows, H, B].
+// A lane takes four query rows and walks over the keys by eight blocks of four, scored one after another (a 4×4 block: column
+// = key, component = row). What it sums up lies in its own rows of the result: arrays in registers of the size of a head
+// cost seconds of compilation on some adapters, and workgroup memory and barriers are slow on others.
+// Grid: [tiles of 32 rows, H, B].
 // Bindings as in forward.wgsl.
 //
 // The head size, whether keys after the query are hidden, and the element type of the buffers of rows: f32, or
@@ -12,12 +14,12 @@ const CAUSAL: bool = false;
 alias Element = f32;
 const HIDDEN: f32 = -1e30; // the score of a key that does not count
 const MASKED: f32 = -1e8; // scores below this are hidden: additive masks use -1e9 and lower
-const COLUMNS: u32 = (D + 3u) / 4u; // vec4 columns of a head
+const BLOCKS: u32 = 8u; // blocks of four that are scored before results are updated
 const SIZE: u32 = 8u;
 
 struct Params {
   H: u32, L: u32, S: u32,
-  columns: u32,
+  columns: u32, // vec4 columns of a head; a uniform, since compilers unroll loops of constant length
   scale: f32,
   qOffset: u32, qBatch: u32, qHead: u32, qRow: u32,
   kOffset: u32, kBatch: u32, kHead: u32, kRow: u32,
@@ -60,32 +62,18 @@ fn store(base: u32, column: u32, value: vec4<f32>) {
   for (var x = 0u; x < min(4u, D - 4u * column); x++) { result[base + 4u * column + x] = value[x]; }
 }
 
-fn queryBlock(base: u32, row: u32, column: u32) -> mat4x4<f32> {
-  let last = params.L - 1u;
-  return mat4x4<f32>(
-    loadQ(base + min(row, last) * params.qRow, column),
-    loadQ(base + min(row + 1u, last) * params.qRow, column),
-    loadQ(base + min(row + 2u, last) * params.qRow, column),
-    loadQ(base + min(row + 3u, last) * params.qRow, column),
-  );
+// Where four rows begin; those past the end are the last one again.
+fn places(base: u32, row: u32, stride: u32, rows: u32) -> vec4<u32> {
+  return base + min(row + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(rows - 1u)) * stride;
 }
-fn keyBlock(base: u32, row: u32, column: u32) -> mat4x4<f32> {
-  let last = params.S - 1u;
-  return mat4x4<f32>(
-    loadK(base + min(row, last) * params.kRow, column),
-    loadK(base + min(row + 1u, last) * params.kRow, column),
-    loadK(base + min(row + 2u, last) * params.kRow, column),
-    loadK(base + min(row + 3u, last) * params.kRow, column),
-  );
+fn queryBlock(at: vec4<u32>, column: u32) -> mat4x4<f32> {
+  return mat4x4<f32>(loadQ(at.x, column), loadQ(at.y, column), loadQ(at.z, column), loadQ(at.w, column));
 }
-fn valueBlock(base: u32, row: u32, column: u32) -> mat4x4<f32> {
-  let last = params.S - 1u;
-  return mat4x4<f32>(
-    loadV(base + min(row, last) * params.vRow, column),
-    loadV(base + min(row + 1u, last) * params.vRow, column),
-    loadV(base + min(row + 2u, last) * params.vRow, column),
-    loadV(base + min(row + 3u, last) * params.vRow, column),
-  );
+fn keyBlock(at: vec4<u32>, column: u32) -> mat4x4<f32> {
+  return mat4x4<f32>(loadK(at.x, column), loadK(at.y, column), loadK(at.z, column), loadK(at.w, column));
+}
+fn valueBlock(at: vec4<u32>, column: u32) -> mat4x4<f32> {
+  return mat4x4<f32>(loadV(at.x, column), loadV(at.y, column), loadV(at.z, column), loadV(at.w, column));
 }
 // Scores of four query rows and one key; HIDDEN where the key is masked, or row or key lie outside.
 fn finishScores(products: vec4<f32>, batch: u32, head: u32, row: u32, key: u32) -> vec4<f32> {
@@ -113,31 +101,48 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let end = select(params.S, min(params.S, row + 4u), CAUSAL);
 
   let live = min(4u, params.L - row);
-  let base = ((batch * params.L + row) * params.H + head) * D;
-  let stride = params.H * D;
+  let queries = places(qBase, row, params.qRow, params.L);
+  let results = ((batch * params.L + row) * params.H + head) * D + vec4<u32>(0u, 1u, 2u, 3u) * params.H * D;
+
+  var weights: array<mat4x4<f32>, BLOCKS>; // scores, then weights
   var peak = vec4<f32>(HIDDEN);
   var total = vec4<f32>();
-  for (var key = 0u; key < end; key += 4u) {
-    var products = mat4x4<f32>();
-    for (var column = 0u; column < params.columns; column++) {
-      products += transpose(queryBlock(qBase, row, column)) * keyBlock(kBase, key, column);
-    }
-    let s0 = finishScores(products[0], batch, head, row, key);
-    let s1 = finishScores(products[1], batch, head, row, key + 1u);
-    let s2 = finishScores(products[2], batch, head, row, key + 2u);
-    let s3 = finishScores(products[3], batch, head, row, key + 3u);
+  for (var first = 0u; first < end; first += 4u * BLOCKS) {
+    let blocks = min(BLOCKS, (end - first + 3u) / 4u);
     let before = peak;
-    peak = max(peak, max(max(s0, s1), max(s2, s3)));
+    for (var block = 0u; block < blocks; block++) {
+      let key = first + 4u * block;
+      let keys = places(kBase, key, params.kRow, params.S);
+      var products = mat4x4<f32>();
+      for (var column = 0u; column < params.columns; column++) {
+        products += transpose(queryBlock(queries, column)) * keyBlock(keys, column);
+      }
+      let scores = mat4x4<f32>(
+        finishScores(products[0], batch, head, row, key),
+        finishScores(products[1], batch, head, row, key + 1u),
+        finishScores(products[2], batch, head, row, key + 2u),
+        finishScores(products[3], batch, head, row, key + 3u),
+      );
+      peak = max(peak, max(max(scores[0], scores[1]), max(scores[2], scores[3])));
+      weights[block] = scores;
+    }
     let shrink = exp(max(before - peak, vec4<f32>(-100.0)));
-    let p = mat4x4<f32>(weigh(s0, peak), weigh(s1, peak), weigh(s2, peak), weigh(s3, peak));
-    total = total * shrink + p[0] + p[1] + p[2] + p[3];
-    let factors = dropoutFactors(batch, head, row, key);
-    let weights = transpose(mat4x4<f32>(p[0] * factors[0], p[1] * factors[1], p[2] * factors[2], p[3] * factors[3]));
+    total *= shrink;
+    for (var block = 0u; block < blocks; block++) {
+      let scores = weights[block];
+      let p = mat4x4<f32>(weigh(scores[0], peak), weigh(scores[1], peak), weigh(scores[2], peak), weigh(scores[3], peak));
+      let factors = dropoutFactors(batch, head, row, first + 4u * block);
+      total += p[0] + p[1] + p[2] + p[3];
+      weights[block] = transpose(mat4x4<f32>(p[0] * factors[0], p[1] * factors[1], p[2] * factors[2], p[3] * factors[3]));
+    }
     for (var column = 0u; column < params.columns; column++) {
-      let added = valueBlock(vBase, key, column) * weights;
+      var added = mat4x4<f32>();
+      for (var block = 0u; block < blocks; block++) {
+        added += valueBlock(places(vBase, first + 4u * block, params.vRow, params.S), column) * weights[block];
+      }
       for (var r = 0u; r < live; r++) {
-        let at = base + r * stride;
-        if (key == 0u) { store(at, column, added[r]); } else { store(at, column, loadResult(at, column) * shrink[r] + added[r]); }
+        let old = select(loadResult(results[r], column), vec4<f32>(), first == 0u);
+        store(results[r], column, old * shrink[r] + added[r]);
       }
     }
   }
@@ -146,8 +151,9 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let inverse = select(1.0 / max(total, vec4<f32>(1e-30)), vec4<f32>(), empty);
   let logSum = select(peak + log(max(total, vec4<f32>(1e-30))), vec4<f32>(-HIDDEN), empty);
   for (var r = 0u; r < live; r++) {
-    let at = base + r * stride;
-    for (var column = 0u; column < params.columns; column++) { store(at, column, loadResult(at, column) * inverse[r]); }
+    for (var column = 0u; column < params.columns; column++) {
+      store(results[r], column, loadResult(results[r], column) * inverse[r]);
+    }
     lse[(batch * params.H + head) * params.L + row + r] = logSum[r];
   }
 }

@@ -76,7 +76,7 @@ export const attentionBackward: Family<AttentionBackwardProblem> = {
   select,
 };
 
-/** Tiles in workgroup memory on GPUs, registers where barriers and workgroup memory are emulated. */
+/** Tiles in workgroup memory on GPUs; none where barriers and workgroup memory are emulated. */
 function select(_problem: AttentionProblem, profile: DeviceProfile): string {
   return profile.selection === 'software' ? 'rows' : 'flash';
 }
@@ -97,12 +97,7 @@ function forwardCall(variant: string, source: string, problem: AttentionProblem)
     constants: { ...elements(problem), CAUSAL: problem.causal },
     workgroups: [Math.ceil(L / tile), H, B],
     uniforms: uniforms(problem),
-    ...hooks(
-      problem,
-      variant === 'rows' ? ['Q', 'K', 'V', 'Result'] : ['Q', 'K', 'V'],
-      [input(0), input(1), input(2), output(0), output(1)],
-      3,
-    ),
+    ...hooks(problem, loads(variant, 'Q', 'K', 'V'), [input(0), input(1), input(2), output(0), output(1)], 3),
   };
   return { dispatches: [dispatch] };
 }
@@ -112,15 +107,15 @@ function backwardCall(variant: string, sources: { dkdv: string; dq: string }, pr
   const packed = L === S;
   const E = H * D;
   const constants = elements(problem);
+  const bindings = (result: number) => [input(0), input(1), input(2), input(5), scratch(0), output(result)];
   const stage = (name: 'dkdv' | 'dq', rows: number, result: number, place: Record<string, number>): Dispatch => ({
     kernel: `attentionBackward/${variant}/${name}`,
     source: sources[name],
     constants: { ...constants, CAUSAL: problem.causal },
     workgroups: [Math.ceil(rows / tile), H, B],
     uniforms: { ...uniforms(problem), ...place },
-    ...hooks(problem, loads, [input(0), input(1), input(2), input(5), scratch(0), output(result)], 6),
+    ...hooks(problem, loads(variant, 'Q', 'K', 'V', 'DO'), bindings(result), 6),
   });
-  const loads = ['Q', 'K', 'V', 'DO'];
   const first: Dispatch = {
     kernel: `attentionBackward/${variant}/delta`,
     source: delta,
@@ -138,6 +133,11 @@ function backwardCall(variant: string, sources: { dkdv: string; dq: string }, pr
     dispatches: [first, stage('dkdv', S, packed ? 0 : 1, ofKeys), stage('dq', L, 0, ofQueries)],
     scratch: [B * H * L * 8],
   };
+}
+
+/** Buffers that a shader loads from; the variant without workgroup memory adds to its result in place. */
+function loads(variant: string, ...inputs: readonly string[]): readonly string[] {
+  return variant === 'rows' ? [...inputs, 'Result'] : inputs;
 }
 
 interface NamedOperand {

@@ -158,7 +158,7 @@ function composed([q, k, v, ...rest]: readonly [Tensor, Tensor, Tensor, ...Tenso
 export interface AttentionOptions {
   /** Query i sees keys j ≤ i. */
   causal?: boolean;
-  /** Added to the scores: broadcasts to [B, H, L, S]; −1e9 and lower hides a key. A bool mask keeps where true. */
+  /** Added to the scores: broadcasts to [B, H, L, S]; −1e9 and lower hides a key. A bool mask keeps where true. Gets no gradient. */
   mask?: Tensor | null;
   /** Factor of the scores; 1/√D by default. */
   scale?: number;

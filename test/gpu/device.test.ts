@@ -40,7 +40,8 @@ describe('limits', () => {
     const value = randn([1000]).exp();
     await compile((x: Tensor) => x.mul(2)).prepare(randn([1000]));
     expect(device.memory().pipelines).toBeGreaterThan(0);
-    expect(device.memory().tensors).toBe(before.tensors);
+    // Recording and preparing put nothing there; what others have forgotten may go meanwhile.
+    expect(device.memory().tensors).toBeLessThanOrEqual(before.tensors);
     void value;
   });
 });

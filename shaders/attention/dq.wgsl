@@ -1,4 +1,4 @@
-// uses: order.wgsl, philox.wgsl
+// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionTiles.wgsl, attentionGradients.wgsl
 // Attention, backward, gradient of the queries (FlashAttention-2): dQ = scale Σ_keys dS K with dS = P ∘ (dropout(dO Vᵀ) - δ).
 //
 // As forward.wgsl: a workgroup takes 32 query rows and walks over tiles of 32 keys; teams of 8 lanes own four rows.
@@ -6,20 +6,6 @@
 //
 // q, dO [B, H, L, D], k, v [B, H, S, D], strided; statistics: dense [B, H, L] of (lse, δ), from delta.wgsl;
 // result: the row of dQ of token t, head h begins at outFirst + (b L + t) outRow + h D.
-//
-// The head size, whether keys after the query are hidden, and the element type of the buffers of rows: f32, or
-// vec4<f32> (with the load and store hooks replaced) where D, strides and offsets are multiples of four.
-const D: u32 = 64u;
-const CAUSAL: bool = false;
-alias Element = f32;
-const HIDDEN: f32 = -1e30; // the score of a key that does not count
-const MASKED: f32 = -1e8; // scores below this are hidden: additive masks use -1e9 and lower
-const COLUMNS: u32 = (D + 3u) / 4u; // vec4 columns of a head
-const CHUNKS: u32 = (COLUMNS + 15u) / 16u; // a tile holds at most 16 columns at once
-const WIDTH: u32 = (COLUMNS + CHUNKS - 1u) / CHUNKS; // columns in a tile
-const PARTS: u32 = (WIDTH + 7u) / 8u; // columns of a chunk that one lane accumulates: every eighth
-const STRIDE: u32 = 33u; // between teams in `weights`; odd, so that teams read from different banks
-const SIZE: u32 = 64u;
 
 struct Params {
   H: u32, L: u32, S: u32,
@@ -32,50 +18,10 @@ struct Params {
   maskOffset: u32, maskBatch: u32, maskHead: u32, maskRow: u32, maskKey: u32,
   dropout: f32, keepScale: f32, stream: u32,
 }
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<Element>;
-@group(0) @binding(2) var<storage, read> k: array<Element>;
-@group(0) @binding(3) var<storage, read> v: array<Element>;
-@group(0) @binding(4) var<storage, read> dO: array<Element>;
-@group(0) @binding(5) var<storage, read> statistics: array<vec2<f32>>;
-@group(0) @binding(6) var<storage, read_write> result: array<Element>;
 
 var<workgroup> tile: array<vec4<f32>, 32u * WIDTH + 8u>; // 32 rows of V, then of K
 var<workgroup> weights: array<vec4<f32>, 8u * STRIDE>; // for each team and key, dS in four rows
 
-// Hook: scores of four query rows and one key, plus the additive mask.
-fn addMask(scores: vec4<f32>, batch: u32, head: u32, row: u32, key: u32) -> vec4<f32> { return scores; }
-// Hook: what dropout multiplies the weights of four query rows and four keys by.
-fn dropoutFactors(batch: u32, head: u32, row: u32, key: u32) -> mat4x4<f32> {
-  return mat4x4<f32>(vec4<f32>(1.0), vec4<f32>(1.0), vec4<f32>(1.0), vec4<f32>(1.0));
-}
-
-fn inside(column: u32) -> vec4<bool> { return 4u * column + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(D); }
-fn loadQ(base: u32, column: u32) -> vec4<f32> {
-  let i = base + 4u * column;
-  return select(vec4<f32>(), vec4<f32>(q[i], q[i + 1u], q[i + 2u], q[i + 3u]), inside(column));
-}
-fn loadK(base: u32, column: u32) -> vec4<f32> {
-  let i = base + 4u * column;
-  return select(vec4<f32>(), vec4<f32>(k[i], k[i + 1u], k[i + 2u], k[i + 3u]), inside(column));
-}
-fn loadV(base: u32, column: u32) -> vec4<f32> {
-  let i = base + 4u * column;
-  return select(vec4<f32>(), vec4<f32>(v[i], v[i + 1u], v[i + 2u], v[i + 3u]), inside(column));
-}
-fn loadDO(base: u32, column: u32) -> vec4<f32> {
-  let i = base + 4u * column;
-  return select(vec4<f32>(), vec4<f32>(dO[i], dO[i + 1u], dO[i + 2u], dO[i + 3u]), inside(column));
-}
-fn store(base: u32, column: u32, value: vec4<f32>) {
-  for (var x = 0u; x < min(4u, D - 4u * column); x++) { result[base + 4u * column + x] = value[x]; }
-}
-
-// One vec4 of padding after every four rows lets eight lanes read blocks of four rows without bank conflicts.
-fn tileIndex(row: u32, column: u32) -> u32 { return row * WIDTH + row / 4u + column; }
-fn tileBlock(row: u32, column: u32) -> mat4x4<f32> {
-  return mat4x4<f32>(tile[tileIndex(row, column)], tile[tileIndex(row + 1u, column)], tile[tileIndex(row + 2u, column)], tile[tileIndex(row + 3u, column)]);
-}
 fn stageK(base: u32, first: u32, chunk: u32, lane: u32) {
   for (var x = lane; x < 32u * WIDTH; x += SIZE) {
     let row = x / WIDTH;
@@ -107,30 +53,6 @@ fn gradientBlock(base: u32, row: u32, column: u32) -> mat4x4<f32> {
     loadDO(base + min(row + 2u, last) * params.dORow, column),
     loadDO(base + min(row + 3u, last) * params.dORow, column),
   );
-}
-// Scores of four query rows and one key; HIDDEN where the key is masked, or row or key lie outside.
-fn finishScores(products: vec4<f32>, batch: u32, head: u32, row: u32, key: u32) -> vec4<f32> {
-  let rows = row + vec4<u32>(0u, 1u, 2u, 3u);
-  let scores = addMask(products * params.scale, batch, head, row, key);
-  let outside = (rows >= vec4<u32>(params.L)) | vec4<bool>(key >= params.S) | (vec4<bool>(CAUSAL) & (rows < vec4<u32>(key)));
-  return select(scores, vec4<f32>(HIDDEN), outside | (scores < vec4<f32>(MASKED)));
-}
-// exp(score - reference), exactly 0 for hidden keys.
-fn weigh(scores: vec4<f32>, reference: vec4<f32>) -> vec4<f32> {
-  return select(exp(max(scores - reference, vec4<f32>(-100.0))), vec4<f32>(), scores <= vec4<f32>(HIDDEN));
-}
-struct Saved { lse: vec4<f32>, delta: vec4<f32> }
-fn statisticsBlock(batch: u32, head: u32, row: u32) -> Saved {
-  let base = (batch * params.H + head) * params.L;
-  let last = params.L - 1u;
-  let a = statistics[base + min(row, last)];
-  let b = statistics[base + min(row + 1u, last)];
-  let c = statistics[base + min(row + 2u, last)];
-  let d = statistics[base + min(row + 3u, last)];
-  return Saved(vec4<f32>(a.x, b.x, c.x, d.x), vec4<f32>(a.y, b.y, c.y, d.y));
-}
-fn outer(left: vec4<f32>, right: vec4<f32>) -> mat4x4<f32> {
-  return mat4x4<f32>(left * right.x, left * right.y, left * right.z, left * right.w);
 }
 
 @compute @workgroup_size(SIZE)

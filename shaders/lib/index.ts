@@ -1,3 +1,7 @@
+import attention from './attention.wgsl' with { type: 'text' };
+import attentionGradients from './attentionGradients.wgsl' with { type: 'text' };
+import attentionRows from './attentionRows.wgsl' with { type: 'text' };
+import attentionTiles from './attentionTiles.wgsl' with { type: 'text' };
 import elementwise from './elementwise.wgsl' with { type: 'text' };
 import math from './math.wgsl' with { type: 'text' };
 import order from './order.wgsl' with { type: 'text' };
@@ -5,6 +9,10 @@ import philox from './philox.wgsl' with { type: 'text' };
 
 /** The shared functions, by the name that a shader's first line uses for them. */
 export const library: Readonly<Record<string, string>> = {
+  'attention.wgsl': attention,
+  'attentionGradients.wgsl': attentionGradients,
+  'attentionRows.wgsl': attentionRows,
+  'attentionTiles.wgsl': attentionTiles,
   'elementwise.wgsl': elementwise,
   'math.wgsl': math,
   'order.wgsl': order,

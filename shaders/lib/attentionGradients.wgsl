@@ -1,0 +1,19 @@
+// What the backward attention kernels share: the gradient of O, and (lse, δ) of each row from delta.wgsl.
+@group(0) @binding(4) var<storage, read> dO: array<Element>;
+@group(0) @binding(5) var<storage, read> statistics: array<vec2<f32>>;
+@group(0) @binding(6) var<storage, read_write> result: array<Element>;
+struct Saved { lse: vec4<f32>, delta: vec4<f32> }
+
+fn loadDO(base: u32, column: u32) -> vec4<f32> {
+  let i = base + 4u * column;
+  return select(vec4<f32>(), vec4<f32>(dO[i], dO[i + 1u], dO[i + 2u], dO[i + 3u]), inside(column));
+}
+fn statisticsBlock(batch: u32, head: u32, row: u32) -> Saved {
+  let base = (batch * params.H + head) * params.L;
+  let last = params.L - 1u;
+  let a = statistics[base + min(row, last)];
+  let b = statistics[base + min(row + 1u, last)];
+  let c = statistics[base + min(row + 2u, last)];
+  let d = statistics[base + min(row + 3u, last)];
+  return Saved(vec4<f32>(a.x, b.x, c.x, d.x), vec4<f32>(a.y, b.y, c.y, d.y));
+}

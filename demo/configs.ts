@@ -45,7 +45,7 @@ const small = { ...recipe, context: 64, batch: 8 };
 const smallGPT = {
   ...small,
   sizes: { layers: 2, heads: 4, width: 64 },
-  steps: 900,
+  steps: 1200,
   lr: 3e-3,
   finalLr: 3e-4,
   warmup: 50,
@@ -53,7 +53,7 @@ const smallGPT = {
 const smallRecurrent = {
   ...small,
   sizes: { layers: 2, embedding: 32, hidden: 96 },
-  steps: 600,
+  steps: 700,
   lr: 1e-2,
   finalLr: 1e-3,
   warmup: 30,

@@ -12,12 +12,23 @@ export { readAll } from './gpu/run.ts';
 export { type Compiled, type CompileOptions, compile } from './gpu/step.ts';
 export type { DType, HostArray } from './graph/dtype.ts';
 export type { Attributes, Node, TensorType } from './graph/node.ts';
-export { familyCall, type OpDef } from './graph/op.ts';
 export { noGrad } from './graph/record.ts';
 export * as io from './io/index.ts';
+export {
+  type BindingSource,
+  type DeviceProfile,
+  grid,
+  inout,
+  input,
+  type KernelCall,
+  type Operand,
+  output,
+  scratch,
+} from './kernels/kernel.ts';
 export * as models from './models/index.ts';
 export * as nn from './nn/index.ts';
 export { type AttentionOptions, scaledDotProductAttention } from './ops/attention.ts';
+export { defineOp, type OpDefinition } from './ops/define.ts';
 export { dynamic } from './ops/dynamic.ts';
 export * from './ops/elementwise.ts';
 export { embedding } from './ops/embedding.ts';

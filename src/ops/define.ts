@@ -1,0 +1,44 @@
+import type { Attributes, Node, TensorType } from '../graph/node.ts';
+import type { OpDef } from '../graph/op.ts';
+import { apply } from '../graph/record.ts';
+import type { DeviceProfile, KernelCall, Operand } from '../kernels/kernel.ts';
+import type { Tensor } from '../tensor.ts';
+
+/** An op of one's own, in one object. */
+export interface OpDefinition {
+  /** Stands in messages, labels and profiles. */
+  readonly name: string;
+  /** Types of the outputs from those of the inputs; throws where they don't fit. */
+  infer(inputs: readonly TensorType[], attributes: Attributes): TensorType[];
+  /** The dispatches that compute the outputs: WGSL source, bindings, uniforms, workgroups. Inputs are dense. */
+  kernel(inputs: readonly Operand[], attributes: Attributes, profile: DeviceProfile): KernelCall;
+  /** Gradients of the inputs from those of the outputs; null stops a path. */
+  gradient?(node: Node, outputGradients: readonly (Tensor | null)[]): readonly (Tensor | null)[];
+  /** The op in plain ops, for gradients of gradients and for tests. */
+  decompose?(inputs: readonly Tensor[], attributes: Attributes): readonly Tensor[];
+}
+
+/**
+ * Makes an op from WGSL of one's own. What comes back records a call of it: it fuses, plans and differentiates like the
+ * built-in ops. The shader follows the conventions of shaders/: `struct Params` in binding 0, storage bindings from 1 on.
+ */
+export function defineOp(
+  definition: OpDefinition,
+): (inputs: readonly Tensor[], attributes?: Attributes) => readonly Tensor[] {
+  const { name, infer, kernel, gradient, decompose } = definition;
+  const op: OpDef = {
+    name,
+    infer,
+    lowering: {
+      kind: 'kernel',
+      problem: ({ attributes }, operands) => ({
+        family: name,
+        variants: ['own'],
+        call: (profile) => ({ ...kernel(operands, attributes, profile), variant: 'own' }),
+      }),
+    },
+    ...(gradient ? { gradient } : {}),
+    ...(decompose ? { decompose } : {}),
+  };
+  return (inputs, attributes = {}) => apply(op, inputs, attributes);
+}

@@ -56,7 +56,7 @@ export function fuse(lowered: Lowered, profile: DeviceProfile): Group[] {
 }
 
 /** How often each value is read, roots included. */
-function countConsumers(lowered: Lowered): Map<Value, number> {
+export function countConsumers(lowered: Lowered): Map<Value, number> {
   const counts = new Map<Value, number>();
   // Who reads a part reads the whole.
   const count = ({ value }: Access) => {
@@ -229,5 +229,3 @@ export function chainOf(group: Group, buffers: readonly Value[], stored: readonl
 }
 
 const identity: ElementwiseLowering = { kind: 'elementwise', expression: ([x]) => x as string };
-
-export { countConsumers };

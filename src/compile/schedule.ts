@@ -5,7 +5,7 @@ import { elementwiseKernel, loadHook, storeHook } from '../kernels/elementwise.t
 import type { BindingSource, DeviceProfile, Dispatch, KernelCall } from '../kernels/kernel.ts';
 import { type SpecialisedShader, specialise } from '../kernels/specialise.ts';
 import { chainInputs, chainOf, countConsumers, fuse, type Group, storedValues } from './fusion.ts';
-import { type Access, alignment, byteSize, type Lowered, type Operation, operandOf, rootOf, type Value } from './ir.ts';
+import { alignment, byteSize, type Lowered, type Operation, operandOf, rootOf, type Value } from './ir.ts';
 import { expandScan } from './scan.ts';
 
 /** What the device is told, in order: run a kernel, or copy bytes. */
@@ -195,5 +195,3 @@ function canPlace(value: Value, placed: ReadonlySet<Value>, commands: readonly C
     return !(writes && reads) && !(written && own);
   });
 }
-
-export type { Access };

@@ -110,11 +110,6 @@ export class Executable {
     return { buffer: this.#slabs[place.slab] as GPUBuffer, offset: place.offset + offset };
   }
 
-  /** Bytes that the plan holds by itself (slabs are shared by all plans). */
-  get ownBytes(): number {
-    return this.#uniforms.size + [...this.#dedicated.values()].reduce((sum, buffer) => sum + buffer.size, 0);
-  }
-
   destroy(): void {
     this.#device.buffers.destroy(this.#uniforms);
     for (const buffer of [...this.#dedicated.values(), ...this.#constants.values()])

@@ -29,7 +29,8 @@ export class Plan {
   readonly #gradients: ReadonlyMap<State, boolean>;
   readonly #structure: unknown;
   readonly #results: readonly Tensor[];
-  readonly #states: readonly State[];
+  /** The state that each leaf of the trace stands for. */
+  readonly #states: ReadonlyMap<Tensor, State>;
   readonly program: Program;
   #executable: Executable | null = null;
   #ring: ResultRing | null = null;
@@ -58,7 +59,7 @@ export class Plan {
     }));
     const isLeaf = (tensor: Tensor) => tensor.node.op.lowering.kind === 'leaf' || tensor.node.trace === null;
     this.program = buildProgram({ results: this.#results, updates }, isLeaf, device.profile);
-    this.#states = [...trace.reads.keys()];
+    this.#states = new Map([...trace.reads].map(([state, leaf]) => [leaf, state]));
     this.#block = inputBlock(device, [
       ...inputs,
       ...trace.dynamics.map((dynamic) => dynamic.leaf),
@@ -173,9 +174,8 @@ export class Plan {
   }
 
   #leafRanges(): Range[] {
-    const states = new Map(this.#states.map((state) => [this.#trace.reads.get(state) as Tensor, state]));
     return this.program.leaves.map(({ tensor }) => {
-      const state = states.get(tensor);
+      const state = this.#states.get(tensor);
       if (state) return state.committed.storageOn(this.#device);
       const offset = this.#block.offsets.get(tensor);
       if (offset !== undefined) return { buffer: this.#block.buffer, offset };
@@ -209,11 +209,6 @@ export class Plan {
       const to = executable.range(target);
       encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, sizeOf(target.type.shape) * 4);
     }
-  }
-
-  /** Own memory of the plan besides the slabs, which all plans share. */
-  get ownBytes(): number {
-    return (this.#executable?.ownBytes ?? 0) + this.#block.buffer.size;
   }
 
   /** Dispatches by kernel, buffers, peak bytes. */

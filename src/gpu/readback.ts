@@ -8,7 +8,7 @@ export interface ReadRequest {
   readonly bytes: number;
 }
 
-const statusBytes = 256;
+export const statusBytes = 256;
 
 /**
  * A staging buffer that a plan's small results are copied to within its own submit, so that reading them later costs one
@@ -118,4 +118,3 @@ export class Readback {
     throw new ValueError(this.#device.statusLabels[code - 1] ?? `[status] kernel reported code ${code}`);
   }
 }
-export { statusBytes };

@@ -1,5 +1,5 @@
 import { DeviceLostError, OutOfMemoryError, UnsupportedError, WeftError } from '../errors.ts';
-import { type DeviceProfile, defaultProfile, type SelectionProfile } from '../kernels/kernel.ts';
+import { type Choices, type DeviceProfile, defaultProfile, type SelectionProfile } from '../kernels/kernel.ts';
 import { BufferPool } from './buffers.ts';
 import { PipelineCache } from './pipelines.ts';
 import { Readback } from './readback.ts';
@@ -11,6 +11,8 @@ export interface InitOptions {
   powerPreference?: GPUPowerPreference;
   /** Pins the kernel selection; by default it follows the adapter. */
   profile?: SelectionProfile;
+  /** Pins kernel variants by family, or by family and class of shapes; see `Device.choose`. */
+  choices?: Choices;
   /** `default` keeps to the limits that every WebGPU device has; by default weft asks for what the adapter offers. */
   limits?: 'default' | 'adapter';
 }
@@ -40,7 +42,7 @@ const wantedLimits = [
 /** A GPU device and what weft keeps with it: pipelines, buffers, the first error. */
 export class Device {
   readonly gpu: GPUDevice;
-  readonly profile: DeviceProfile;
+  #profile: DeviceProfile;
   /** Vendor, architecture and description of the adapter, as far as the browser tells. */
   readonly adapter: string;
   readonly buffers: BufferPool;
@@ -55,12 +57,13 @@ export class Device {
   /** Rejects when the device is lost; awaits race with it. */
   readonly lost: Promise<never>;
 
-  constructor(gpu: GPUDevice, adapter: string, selection: SelectionProfile) {
+  constructor(gpu: GPUDevice, adapter: string, selection: SelectionProfile, choices: Choices = {}) {
     this.gpu = gpu;
     this.adapter = adapter;
     const { limits } = gpu;
-    this.profile = {
+    this.#profile = {
       selection,
+      choices,
       storageBuffers: Math.max(defaultProfile.storageBuffers, limits.maxStorageBuffersPerShaderStage),
       workgroupMemory: limits.maxComputeWorkgroupStorageSize,
       invocations: limits.maxComputeInvocationsPerWorkgroup,
@@ -85,6 +88,19 @@ export class Device {
       throw this.#lost;
     });
     this.lost.catch(() => {});
+  }
+
+  /** What kernel selection knows of the device. */
+  get profile(): DeviceProfile {
+    return this.#profile;
+  }
+
+  /**
+   * Pins kernel variants from now on: names of variants by family (`{ matmul: 'tiled64' }`), or by family and class of
+   * shapes. Plans that were made under other choices are made anew at their next use.
+   */
+  choose(choices: Choices): void {
+    this.#profile = { ...this.#profile, choices };
   }
 
   /** Throws the first error since the last call, or the loss of the device. */
@@ -135,7 +151,7 @@ export function currentDevice(): Device {
 export async function init(options: InitOptions = {}): Promise<Device> {
   if (options.device) {
     const selection = options.profile ?? (isSoftware(describe(options.device.adapterInfo)) ? 'software' : 'gpu');
-    defaultDevice = new Device(options.device, describe(options.device.adapterInfo), selection);
+    defaultDevice = new Device(options.device, describe(options.device.adapterInfo), selection, options.choices);
     return defaultDevice;
   }
   const api = (globalThis.navigator as Navigator | undefined)?.gpu;
@@ -154,7 +170,7 @@ export async function init(options: InitOptions = {}): Promise<Device> {
   });
   const description = describe(adapter.info);
   const software = adapter.info.isFallbackAdapter || isSoftware(description);
-  defaultDevice = new Device(gpu, description, options.profile ?? (software ? 'software' : 'gpu'));
+  defaultDevice = new Device(gpu, description, options.profile ?? (software ? 'software' : 'gpu'), options.choices);
   return defaultDevice;
 }
 

@@ -10,6 +10,7 @@ import { currentTrace } from '../graph/record.ts';
 import { sizeOf } from '../graph/shape.ts';
 import type { State } from '../graph/state.ts';
 import { structure } from '../graph/structure.ts';
+import type { DeviceProfile } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor.ts';
 import { mapTensors, restore, tools } from './arguments.ts';
 import type { Device } from './device.ts';
@@ -23,6 +24,8 @@ const stepsInFlight = 2;
 /** One traced signature of a function, on a device. */
 export class Plan {
   readonly #device: Device;
+  /** What the kernels were selected for. */
+  readonly #profile: DeviceProfile;
   readonly #trace: StepTrace;
   readonly #inputs: readonly Tensor[];
   /** Whether a parameter has a gradient when the step ends. */
@@ -47,6 +50,7 @@ export class Plan {
   ) {
     this.#gradients = gradients;
     this.#device = device;
+    this.#profile = device.profile;
     this.#trace = trace;
     this.#inputs = inputs;
     const results: Tensor[] = [];
@@ -97,7 +101,8 @@ export class Plan {
 
   /** True while everything the trace took for granted still holds. */
   get holds(): boolean {
-    return !this.#device.isLost && this.#trace.guards.every(({ read, expected }) => read() === expected);
+    if (this.#device.isLost || this.#profile !== this.#device.profile) return false;
+    return this.#trace.guards.every(({ read, expected }) => read() === expected);
   }
 
   /** Compiles pipelines and makes the bind groups. */

@@ -6,6 +6,7 @@ import { currentTrace, eagerNodeCount, takeEagerNodes } from '../graph/record.ts
 import { sizeOf } from '../graph/shape.ts';
 import { pendingStates } from '../graph/state.ts';
 import { structure } from '../graph/structure.ts';
+import type { DeviceProfile } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor.ts';
 import { currentDevice, type Device } from './device.ts';
 import { Executable, type Range } from './executable.ts';
@@ -122,7 +123,8 @@ interface CachedPlan {
   /** For each leaf of the program, its position in the canonical order of the graph. */
   readonly leafOrder: readonly number[];
 }
-const plans = new WeakMap<Device, Map<string, Promise<CachedPlan>>>();
+/** By what the kernels were selected for, which is a device and its choices. */
+const plans = new WeakMap<DeviceProfile, Map<string, Promise<CachedPlan>>>();
 
 async function compute(wanted: readonly Tensor[]): Promise<void> {
   const roots = [...new Set(wanted)].filter((tensor) => !tensor.isComputed);
@@ -153,8 +155,8 @@ function cachedPlan(
   roots: readonly Tensor[],
   leaves: readonly Tensor[],
 ): Promise<CachedPlan> {
-  const cache = plans.get(device) ?? new Map<string, Promise<CachedPlan>>();
-  plans.set(device, cache);
+  const cache = plans.get(device.profile) ?? new Map<string, Promise<CachedPlan>>();
+  plans.set(device.profile, cache);
   const known = cache.get(key);
   if (known) {
     cache.delete(key);

@@ -1,5 +1,5 @@
-import { UnsupportedError } from '../errors.ts';
-import type { Family, KernelCall, LoadHook, Operand, StoreHook } from '../kernels/kernel.ts';
+import type { FamilyCall } from '../kernels/family.ts';
+import type { LoadHook, Operand, StoreHook } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor.ts';
 import type { DType } from './dtype.ts';
 import type { Attributes, Node, TensorType } from './node.ts';
@@ -94,14 +94,6 @@ export interface KernelLowering {
   readonly load?: boolean;
 }
 
-/** A family with a problem of its own type, closed over so that the compiler need not know the type. */
-export interface FamilyCall {
-  readonly family: string;
-  readonly variants: readonly string[];
-  /** Selects a variant for the device, or takes the pinned one. */
-  call(profile: Parameters<Family<never>['select']>[1], variant?: string): KernelCall & { readonly variant: string };
-}
-
 /** Values laid one after another in one flat buffer: each producer writes its place directly where it can. */
 export interface PackLowering {
   readonly kind: 'pack';
@@ -141,20 +133,4 @@ export interface OpDef {
   gradient?(node: Node, outputGradients: readonly (Tensor | null)[]): readonly (Tensor | null)[];
   /** The op in plain ops: for gradients of gradients, and for tests. */
   decompose?(inputs: readonly Tensor[], attributes: Attributes): readonly Tensor[];
-}
-
-/** Binds a family to a problem. */
-export function familyCall<Problem>(family: Family<Problem>, problem: Problem): FamilyCall {
-  return {
-    family: family.name,
-    variants: Object.keys(family.variants),
-    call(profile, pinned) {
-      const variant = pinned ?? family.select(problem, profile);
-      const chosen = family.variants[variant];
-      const reason = chosen?.unsupported?.(problem, profile);
-      if (!chosen || reason)
-        throw new UnsupportedError(`[${family.name}] variant ${variant}: ${reason ?? 'there is no such variant'}`);
-      return { ...chosen.call(problem, profile), variant };
-    },
-  };
 }

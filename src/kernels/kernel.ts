@@ -68,7 +68,12 @@ export interface DeviceProfile {
   readonly workgroupMemory: number;
   readonly invocations: number;
   readonly bindingBytes: number;
+  /** Variants that were measured, or pinned by hand, and go before the rule of their family. */
+  readonly choices?: Choices;
 }
+
+/** Variant names by family (`matmul`), or by family and class of shapes (`matmul NN 512 512 512`), which goes first. */
+export type Choices = Readonly<Record<string, string>>;
 
 /** The limits that every WebGPU device has. */
 export const defaultProfile: DeviceProfile = {
@@ -91,6 +96,8 @@ export interface Family<Problem> {
   readonly name: string;
   readonly variants: Readonly<Record<string, Variant<Problem>>>;
   select(problem: Problem, profile: DeviceProfile): string;
+  /** Problems for which the same variant can be expected to win have the same text; by default all of the family. */
+  shapeClass?(problem: Problem): string;
 }
 
 /**

@@ -1,10 +1,11 @@
 import { ShapeError, ValueError } from '../errors.ts';
 import { differentiateComposed } from '../graph/autograd.ts';
 import type { Attributes, Node, TensorType } from '../graph/node.ts';
-import { familyCall, type KernelLowering, type OpDef } from '../graph/op.ts';
+import type { KernelLowering, OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
 import { broadcastShapes, formatShape, type Layout, rowMajorStrides, sameShape } from '../graph/shape.ts';
 import { attentionForward, attentionBackward as backwardFamily } from '../kernels/attention.ts';
+import { familyCall } from '../kernels/family.ts';
 import type { Operand } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor.ts';
 import { add, cast, mul, where, zeros } from './elementwise.ts';

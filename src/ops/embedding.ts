@@ -1,8 +1,9 @@
 import type { TensorType } from '../graph/node.ts';
-import { familyCall, type OpDef } from '../graph/op.ts';
+import type { OpDef } from '../graph/op.ts';
 import { applyOne, expectDType, expectRank } from '../graph/record.ts';
 import { sizeOf } from '../graph/shape.ts';
 import { embeddingBackward as backwardFamily, embedding as family } from '../kernels/embedding.ts';
+import { familyCall } from '../kernels/family.ts';
 import type { Tensor } from '../tensor.ts';
 import { reshape } from './view.ts';
 

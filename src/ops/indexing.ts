@@ -1,9 +1,10 @@
 import { ShapeError, ValueError } from '../errors.ts';
 import type { TensorType } from '../graph/node.ts';
-import { familyCall, type OpDef } from '../graph/op.ts';
+import type { OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
 import { formatShape, normaliseAxis, sameShape, sizeOf } from '../graph/shape.ts';
 import { cumsum as cumsumFamily } from '../kernels/cumulative.ts';
+import { familyCall } from '../kernels/family.ts';
 import { gather as gatherFamily, scatterAdd as scatterFamily } from '../kernels/index.ts';
 import { topK as topKFamily } from '../kernels/select.ts';
 import type { Tensor } from '../tensor.ts';

@@ -1,10 +1,11 @@
 import { ShapeError, ValueError } from '../errors.ts';
 import { differentiateComposed } from '../graph/autograd.ts';
 import type { TensorType } from '../graph/node.ts';
-import { familyCall, type OpDef } from '../graph/op.ts';
+import type { OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
 import { formatShape, sameShape, sizeOf } from '../graph/shape.ts';
 import { crossEntropyBackward as backwardFamily, crossEntropy as family } from '../kernels/crossEntropy.ts';
+import { familyCall } from '../kernels/family.ts';
 import type { Tensor } from '../tensor.ts';
 import { abs, add, cast, div, less, maximum, mul, notEqual, square, sub, where } from './elementwise.ts';
 import { oneHot } from './indexing.ts';

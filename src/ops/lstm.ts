@@ -1,8 +1,9 @@
 import { ShapeError } from '../errors.ts';
 import type { TensorType } from '../graph/node.ts';
-import { familyCall, type OpDef } from '../graph/op.ts';
+import type { OpDef } from '../graph/op.ts';
 import { apply, expectDType, expectRank } from '../graph/record.ts';
 import { formatShape, sameShape } from '../graph/shape.ts';
+import { familyCall } from '../kernels/family.ts';
 import { lstmCell as cellFamily, lstmBackward, lstmCellBackward, lstmForward } from '../kernels/lstm.ts';
 import type { Tensor } from '../tensor.ts';
 import { constantOf, zeros } from './elementwise.ts';

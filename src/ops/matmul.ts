@@ -1,8 +1,9 @@
 import { DTypeError, ShapeError } from '../errors.ts';
 import type { TensorType } from '../graph/node.ts';
-import { familyCall, type OpDef } from '../graph/op.ts';
+import type { OpDef } from '../graph/op.ts';
 import { applyOne } from '../graph/record.ts';
 import { broadcastShapes, expandLayout, formatShape, type Shape } from '../graph/shape.ts';
+import { familyCall } from '../kernels/family.ts';
 import type { Operand } from '../kernels/kernel.ts';
 import { matmul as family, isMatrix } from '../kernels/matmul.ts';
 import type { Tensor } from '../tensor.ts';

@@ -1,9 +1,10 @@
 import { ShapeError, ValueError } from '../errors.ts';
 import { differentiateComposed } from '../graph/autograd.ts';
 import type { TensorType } from '../graph/node.ts';
-import { familyCall, type OpDef } from '../graph/op.ts';
+import type { OpDef } from '../graph/op.ts';
 import { apply, expectDType, expectRank } from '../graph/record.ts';
 import { formatShape, sizeOf } from '../graph/shape.ts';
+import { familyCall } from '../kernels/family.ts';
 import { normBackward as backwardFamily, norm as family, type NormProblem } from '../kernels/norm.ts';
 import type { Tensor } from '../tensor.ts';
 import { mul, sub, zeros } from './elementwise.ts';

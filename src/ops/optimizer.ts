@@ -1,6 +1,7 @@
 import type { TensorType } from '../graph/node.ts';
-import { familyCall, type OpDef } from '../graph/op.ts';
+import type { OpDef } from '../graph/op.ts';
 import { apply } from '../graph/record.ts';
+import { familyCall } from '../kernels/family.ts';
 import { adamw as adamwFamily, clipNorm as clipFamily, sgd as sgdFamily } from '../kernels/optimizer.ts';
 import type { Tensor } from '../tensor.ts';
 

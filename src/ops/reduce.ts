@@ -1,9 +1,10 @@
 import { DTypeError } from '../errors.ts';
 import type { DType } from '../graph/dtype.ts';
 import type { TensorType } from '../graph/node.ts';
-import { familyCall, type OpDef } from '../graph/op.ts';
+import type { OpDef } from '../graph/op.ts';
 import { applyOne } from '../graph/record.ts';
 import { normaliseAxes, type Shape, sizeOf } from '../graph/shape.ts';
+import { familyCall } from '../kernels/family.ts';
 import { reduce as family, type ReduceKind } from '../kernels/reduce.ts';
 import type { Tensor } from '../tensor.ts';
 import { cast, div, equal, exp, mul, sub } from './elementwise.ts';

@@ -1,8 +1,9 @@
 import { ValueError } from '../errors.ts';
 import type { TensorType } from '../graph/node.ts';
-import { familyCall, type OpDef } from '../graph/op.ts';
+import type { OpDef } from '../graph/op.ts';
 import { applyOne, expectDType, expectRank } from '../graph/record.ts';
 import { sizeOf } from '../graph/shape.ts';
+import { familyCall } from '../kernels/family.ts';
 import { categorical as family } from '../kernels/select.ts';
 import type { Tensor } from '../tensor.ts';
 import { mul, where } from './elementwise.ts';

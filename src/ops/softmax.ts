@@ -1,7 +1,8 @@
 import type { TensorType } from '../graph/node.ts';
-import { familyCall, type OpDef } from '../graph/op.ts';
+import type { OpDef } from '../graph/op.ts';
 import { applyOne, expectDType, expectRank } from '../graph/record.ts';
 import { normaliseAxis, sizeOf } from '../graph/shape.ts';
+import { familyCall } from '../kernels/family.ts';
 import { softmaxBackward as backwardFamily, softmax as family, type SoftmaxProblem } from '../kernels/softmax.ts';
 import type { Tensor } from '../tensor.ts';
 import { exp, mul, sub } from './elementwise.ts';

@@ -1,7 +1,7 @@
 import { ShapeError } from '../errors.ts';
 import { versionOp } from '../graph/leaf.ts';
 import type { Attributes, Node, TensorType } from '../graph/node.ts';
-import { familyCall, type OpDef } from '../graph/op.ts';
+import type { OpDef } from '../graph/op.ts';
 import { applyOne } from '../graph/record.ts';
 import {
   checkShape,
@@ -17,6 +17,7 @@ import {
 } from '../graph/shape.ts';
 import { providePacking } from '../graph/state.ts';
 import { copyFamily } from '../kernels/copy.ts';
+import { familyCall } from '../kernels/family.ts';
 import type { Tensor } from '../tensor.ts';
 import { constantOf, full } from './elementwise.ts';
 import { pad } from './join.ts';

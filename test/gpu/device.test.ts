@@ -46,6 +46,26 @@ describe('limits', () => {
   });
 });
 
+describe('choices of kernels', () => {
+  useGpu();
+
+  test('go before the rule of the family, for plans that were made before, too', async () => {
+    const [a, b] = [randn([33, 20]), randn([20, 17])];
+    const product = compile((x: Tensor, y: Tensor) => x.matmul(y));
+    const kernel = async () => (await product.prepare(a, b)).program.commands.map(({ label }) => label.split(' ')[0]);
+    const own = await kernel();
+    try {
+      device.choose({ matmul: 'registers4' });
+      expect(await kernel()).toEqual(['matmul/registers4']);
+      device.choose({ matmul: 'gemv' }); // can't do N > 1
+      expect(await kernel()).toEqual(own);
+    } finally {
+      device.choose({});
+    }
+    expect(await kernel()).toEqual(own);
+  });
+});
+
 test('init takes a device of the caller’s own', async () => {
   const adapter = (await navigator.gpu.requestAdapter()) as GPUAdapter;
   const gpu = await adapter.requestDevice();

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { familyCall } from '../../src/graph/op.ts';
 import { attentionForward } from '../../src/kernels/attention.ts';
 import { crossEntropy } from '../../src/kernels/crossEntropy.ts';
 import { cumsum } from '../../src/kernels/cumulative.ts';
 import { embeddingBackward } from '../../src/kernels/embedding.ts';
+import { familyCall } from '../../src/kernels/family.ts';
 import { scatterAdd } from '../../src/kernels/index.ts';
 import { defaultProfile, type Family, grid } from '../../src/kernels/kernel.ts';
 import { lstmBackward, lstmForward } from '../../src/kernels/lstm.ts';

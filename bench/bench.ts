@@ -1,0 +1,222 @@
+import { type Limits, measureLimits } from './limits.ts';
+import { check, count, idle, measure, type Prepared, quantile, type Settings, type Timing } from './measure.ts';
+import type { Library, PeerModule, PeerName, Work } from './peers/library.ts';
+import type { Row } from './rows.ts';
+import { type Case, cases } from './suites/index.ts';
+import { openWeft, variantsOf, type Weft } from './weft.ts';
+
+/** What is to be measured. */
+export interface Options {
+  /** Patterns; a contender takes part where one of them matches `name shape contender`. Empty: everything but variants. */
+  readonly only: readonly string[];
+  readonly quick: boolean;
+  /** Measures every variant of weft's kernels too, and not just where a pattern names them. */
+  readonly variants: boolean;
+}
+
+/** Where a run is, for those who watch it. */
+export interface Progress {
+  /** Cases done and in all. */
+  readonly done: number;
+  readonly all: number;
+  /** What is under way. */
+  readonly now: string;
+}
+
+/** What a run needs from where it runs. */
+export interface Host {
+  readonly runtime: string;
+  /** The peers that this runtime can load, and how. */
+  readonly peers: Readonly<Partial<Record<PeerName, () => Promise<PeerModule>>>>;
+  /** True once the user has asked the run to end. */
+  readonly stopped: boolean;
+  progress(progress: Progress): void;
+  rows(rows: readonly Row[]): void;
+  message(text: string): void;
+}
+
+const settings: Settings = { rounds: 15, sampleMs: 60, slowMs: 1500 };
+const quickSettings: Settings = { rounds: 5, sampleMs: 30, slowMs: 500 };
+
+/** Measures everything that the options ask for, case by case, and gives all rows. */
+export async function runBench(options: Options, host: Host): Promise<Row[]> {
+  const wanted = selection(options);
+  const chosen = cases.filter((each) => (options.quick ? each.quick : true) && wanted.case(each));
+  if (chosen.length === 0) throw new Error('nothing matches: --help lists names and examples');
+  const weft = await openWeft();
+  const libraries = await openPeers(host, (name) => chosen.some((each) => wanted.contender(each, name)));
+  host.progress({ done: 0, all: chosen.length, now: 'the device’s limits' });
+  const limits = await measureLimits(weft.gpu);
+  const common = { dtype: 'f32', runtime: host.runtime, adapter: weft.adapter } as const;
+  const all: Row[] = limitRows(limits).map((row) => ({ ...common, ...row }));
+  host.rows(all);
+  for (const [done, each] of chosen.entries()) {
+    if (host.stopped) break;
+    const label = `${each.name} ${each.shape}`;
+    const say = (now: string) => host.progress({ done, all: chosen.length, now: `${label}: ${now}` });
+    const contenders = { weft, libraries, wanted: (name: string) => wanted.contender(each, name) };
+    const rows = (await runCase(each, contenders, options.quick ? quickSettings : settings, limits, host, say)).map(
+      (row) => ({ ...common, ...row }),
+    );
+    all.push(...rows);
+    host.rows(rows);
+    await breathe();
+  }
+  return all;
+}
+
+type Measured = Omit<Row, 'dtype' | 'runtime' | 'adapter'>;
+type Libraries = ReadonlyMap<PeerName, Library | string>;
+
+/** What the patterns mean. */
+function selection({ only, variants }: Options) {
+  const patterns = only.map((pattern) => new RegExp(pattern, 'i'));
+  const named = only.some((pattern) => pattern.includes('weft:'));
+  const contender = (each: Case, name: string): boolean => {
+    if (name.startsWith('weft:') && !variants && !named) return false;
+    return patterns.length === 0 || patterns.some((pattern) => pattern.test(`${each.name} ${each.shape} ${name}`));
+  };
+  const names = (each: Case) => [
+    'weft',
+    'tfjs',
+    'jax-js',
+    'onnxruntime-web',
+    ...variantsOf(each.name as never).map((v) => `weft:${v}`),
+  ];
+  return { contender, case: (each: Case) => names(each).some((name) => contender(each, name)) };
+}
+
+/** Opens the peers that are wanted. What can't be opened becomes the reason, for its rows. */
+async function openPeers(host: Host, wanted: (name: PeerName) => boolean): Promise<Libraries> {
+  const libraries = new Map<PeerName, Library | string>();
+  for (const [name, load] of Object.entries(host.peers) as [PeerName, () => Promise<PeerModule>][]) {
+    if (!wanted(name)) continue;
+    try {
+      libraries.set(name, await (await load()).open());
+    } catch (error) {
+      libraries.set(name, reason(error));
+      host.message(`${name} can't be measured: ${reason(error)}`);
+    }
+  }
+  return libraries;
+}
+
+async function runCase(
+  each: Case,
+  { weft, libraries, wanted }: { weft: Weft; libraries: Libraries; wanted: (name: string) => boolean },
+  settings: Settings,
+  limits: Limits,
+  host: Host,
+  say: (now: string) => void,
+): Promise<Measured[]> {
+  const problem = each.problem();
+  const makers: { name: string; gpu: GPUDevice; make: () => Promise<Work | null> | null }[] = [];
+  if (wanted('weft')) makers.push({ name: 'weft', gpu: weft.gpu, make: () => weft.prepare(problem) });
+  for (const variant of variantsOf(problem.kind)) {
+    const name = `weft:${variant}`;
+    if (wanted(name)) makers.push({ name, gpu: weft.gpu, make: () => weft.prepareVariant(problem, variant) });
+  }
+  const rows: Measured[] = [];
+  const fail = (contender: string, note: string) =>
+    rows.push({ ...blank, suite: each.suite, name: each.name, shape: each.shape, contender, note });
+  for (const [name, library] of libraries) {
+    if (!wanted(name)) continue;
+    if (typeof library === 'string') fail(name, library);
+    else makers.push({ name, gpu: library.gpu, make: () => library.prepare(problem) });
+  }
+
+  say('reference');
+  const expected = each.expected(problem);
+  const ready: (Prepared & { error: number; calls: { dispatches: number; submits: number } })[] = [];
+  for (const { name, gpu, make } of makers) {
+    if (host.stopped) break;
+    say(`${name} is compiled and checked`);
+    await breathe();
+    let work: Work | null = null;
+    try {
+      work = await make();
+      if (!work) continue;
+      await work.run();
+      work.flush?.();
+      const error = await check(work, expected);
+      if (!(error <= each.tolerance))
+        throw new Error(`wrong by ${error.toExponential(1)}, allowed ${each.tolerance.toExponential(1)}`);
+      await work.run();
+      work.flush?.();
+      await idle(gpu);
+      const prepared = { name, gpu, work };
+      const { dispatches, submits } = await count(prepared);
+      ready.push({ ...prepared, error, calls: { dispatches, submits } });
+    } catch (error) {
+      fail(name, reason(error));
+      work?.dispose();
+    }
+  }
+
+  const bandwidth = each.bytes === null ? 0 : await limits.bandwidth(each.bytes);
+  const timings = host.stopped
+    ? []
+    : await measure(ready, settings, async (done, all) => {
+        say(`sample ${done} of ${all}`);
+        await breathe();
+      });
+  for (const [i, { name, work, error, calls }] of ready.entries()) {
+    const timing = timings[i];
+    if (timing) {
+      const note = work.note ?? '';
+      rows.push({ ...figures(each, timing, limits, bandwidth), contender: name, ...calls, maxError: error, note });
+    }
+    work.dispose();
+  }
+  (globalThis as { gc?: () => void }).gc?.();
+  return rows;
+}
+
+const blank = {
+  medianMs: null,
+  p10Ms: null,
+  p90Ms: null,
+  gflops: null,
+  gbps: null,
+  fractionOfLimit: null,
+  dispatches: null,
+  submits: null,
+  maxError: null,
+  rounds: null,
+  calls: null,
+  note: '',
+};
+
+function figures({ suite, name, shape, flops, bytes, bound }: Case, timing: Timing, limits: Limits, bandwidth: number) {
+  const medianMs = quantile(timing.samples, 0.5);
+  const gflops = flops === null ? null : flops / medianMs / 1e6;
+  const gbps = bytes === null ? null : bytes / medianMs / 1e6;
+  const fractionOfLimit = bound === 'arithmetic' ? gflops && gflops / limits.gflops : gbps && gbps / bandwidth;
+  return {
+    suite,
+    name,
+    shape,
+    medianMs,
+    p10Ms: quantile(timing.samples, 0.1),
+    p90Ms: quantile(timing.samples, 0.9),
+    gflops,
+    gbps,
+    fractionOfLimit,
+    rounds: timing.samples.length,
+    calls: timing.repeats,
+  };
+}
+
+function limitRows(limits: Limits): Measured[] {
+  const row = { ...blank, suite: 'limits', contender: 'device' } as const;
+  return [
+    { ...row, name: 'peak arithmetic', shape: 'multiply-adds in registers', gflops: limits.gflops },
+    { ...row, name: 'empty dispatch', shape: 'slope in one pass', medianMs: limits.dispatchMicroseconds / 1000 },
+    { ...row, name: 'empty submit', shape: 'slope over submits', medianMs: limits.submitMicroseconds / 1000 },
+  ];
+}
+
+const reason = (error: unknown) => (error instanceof Error ? error.message : String(error)).split('\n')[0] as string;
+
+/** Lets the page draw, and a press of the stop button arrive. */
+const breathe = () => new Promise((resolve) => setTimeout(resolve, 0));

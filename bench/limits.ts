@@ -1,0 +1,161 @@
+/**
+ * What the device can do at most, by kernels that do nothing else: chains of multiply-adds in registers, copies of
+ * vec4s, and empty dispatches. Fractions of the limit in the tables refer to these.
+ */
+
+import { idle, idleCost, quantile } from './measure.ts';
+
+export interface Limits {
+  /** Largest rate of multiply-adds, two operations each. */
+  readonly gflops: number;
+  /** Bytes read and written per second when about `bytes` bytes are touched in all: small amounts may stay in a cache. */
+  bandwidth(bytes: number): Promise<number>;
+  /** Microseconds that an empty dispatch adds to a pass. */
+  readonly dispatchMicroseconds: number;
+  /** Microseconds that a submit of one empty dispatch takes, when many follow each other. */
+  readonly submitMicroseconds: number;
+}
+
+const repeats = 7;
+/** A measurement lasts at least this long, so that the noise of waiting for it doesn't count. */
+const leastMs = 60;
+const mostRepeats = 4096;
+
+const arithmetic = (form: 'fma' | 'mul') => `
+@group(0) @binding(0) var<storage, read_write> y: array<vec4f>;
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+  let m = vec4f(0.999);
+  let c = vec4f(f32(id.x & 7u) * 0.001);
+  ${Array.from({ length: 8 }, (_, i) => `var x${i} = vec4f(f32(id.x + ${i}u));`).join(' ')}
+  for (var n = 0u; n < 256u; n++) {
+    ${Array.from({ length: 8 }, (_, i) => (form === 'fma' ? `x${i} = fma(x${i}, m, c);` : `x${i} = x${i} * m + c;`)).join(' ')}
+  }
+  y[id.x] = x0 + x1 + x2 + x3 + x4 + x5 + x6 + x7;
+}`;
+const operations = 256 * 8 * 4 * 2;
+
+const copy = `
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> y: array<vec4f>;
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.x + id.y * groups.x * 64u;
+  if (i < arrayLength(&y)) { y[i] = x[i]; }
+}`;
+
+const empty = '@compute @workgroup_size(1) fn main() {}';
+
+/** Measures a device. Bandwidths are measured when they are asked for, and kept. */
+export async function measureLimits(gpu: GPUDevice): Promise<Limits> {
+  const gflops = Math.max(await arithmeticRate(gpu, 'fma'), await arithmeticRate(gpu, 'mul'));
+  const [dispatchMicroseconds, submitMicroseconds] = await emptyCosts(gpu);
+  const bandwidths = new Map<number, Promise<number>>();
+  return {
+    gflops,
+    dispatchMicroseconds,
+    submitMicroseconds,
+    bandwidth(bytes) {
+      // To the next power of two, within what default limits allow.
+      const size = 2 ** Math.min(28, Math.max(16, Math.round(Math.log2(bytes))));
+      const known = bandwidths.get(size) ?? copyRate(gpu, size);
+      bandwidths.set(size, known);
+      return known;
+    },
+  };
+}
+
+async function arithmeticRate(gpu: GPUDevice, form: 'fma' | 'mul'): Promise<number> {
+  const pipeline = await pipelineOf(gpu, arithmetic(form));
+  const groups = 1024;
+  const y = gpu.createBuffer({ size: groups * 64 * 16, usage: GPUBufferUsage.STORAGE });
+  const group = bind(gpu, pipeline, [y]);
+  const ms = await fastest(gpu, (pass) => dispatch(pass, pipeline, group, groups));
+  y.destroy();
+  return (groups * 64 * operations) / ms / 1e6;
+}
+
+/** Gigabytes per second, reading and writing together. */
+async function copyRate(gpu: GPUDevice, bytes: number): Promise<number> {
+  const pipeline = await pipelineOf(gpu, copy);
+  const [x, y] = [0, 1].map(() => gpu.createBuffer({ size: bytes / 2, usage: GPUBufferUsage.STORAGE })) as [
+    GPUBuffer,
+    GPUBuffer,
+  ];
+  const group = bind(gpu, pipeline, [x, y]);
+  const groups = bytes / 2 / 16 / 64;
+  const rows = Math.ceil(groups / 65535);
+  const ms = await fastest(gpu, (pass) => dispatch(pass, pipeline, group, Math.ceil(groups / rows), rows));
+  x.destroy();
+  y.destroy();
+  return bytes / ms / 1e6;
+}
+
+/** Slopes over many dispatches: in one pass, and one to a submit. */
+async function emptyCosts(gpu: GPUDevice): Promise<[dispatch: number, submit: number]> {
+  const pipeline = await pipelineOf(gpu, empty);
+  const submits = async (count: number) => {
+    const start = performance.now();
+    for (let i = 0; i < count; i++) record(gpu, (pass) => dispatch(pass, pipeline, null, 1), 1);
+    await idle(gpu);
+    return performance.now() - start;
+  };
+  const slope = async (sample: (count: number) => Promise<number>, few: number, many: number) => {
+    await sample(few);
+    const differences: number[] = [];
+    for (let i = 0; i < repeats; i++) differences.push((await sample(many)) - (await sample(few)));
+    const sorted = differences.sort((a, b) => a - b);
+    return (quantile(sorted, 0.5) / (many - few)) * 1000;
+  };
+  const dispatches = (count: number) => time(gpu, (pass) => dispatch(pass, pipeline, null, 1), count);
+  return [await slope(dispatches, 100, 4100), await slope(submits, 10, 210)];
+}
+
+async function pipelineOf(gpu: GPUDevice, code: string): Promise<GPUComputePipeline> {
+  return gpu.createComputePipelineAsync({ layout: 'auto', compute: { module: gpu.createShaderModule({ code }) } });
+}
+
+function bind(gpu: GPUDevice, pipeline: GPUComputePipeline, buffers: readonly GPUBuffer[]): GPUBindGroup {
+  const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
+  return gpu.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
+}
+
+function dispatch(
+  pass: GPUComputePassEncoder,
+  pipeline: GPUComputePipeline,
+  group: GPUBindGroup | null,
+  x: number,
+  y = 1,
+) {
+  pass.setPipeline(pipeline);
+  if (group) pass.setBindGroup(0, group);
+  pass.dispatchWorkgroups(x, y);
+}
+
+function record(gpu: GPUDevice, work: (pass: GPUComputePassEncoder) => void, count: number): void {
+  const encoder = gpu.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  for (let i = 0; i < count; i++) work(pass);
+  pass.end();
+  gpu.queue.submit([encoder.finish()]);
+}
+
+/** Milliseconds of `count` times `work` in one pass, and of waiting for them. */
+async function time(gpu: GPUDevice, work: (pass: GPUComputePassEncoder) => void, count: number): Promise<number> {
+  const start = performance.now();
+  record(gpu, work, count);
+  await idle(gpu);
+  return performance.now() - start;
+}
+
+/**
+ * Milliseconds of one `work`, by the shortest of several runs that last long enough for the wait not to matter: a limit is
+ * what was reached once.
+ */
+async function fastest(gpu: GPUDevice, work: (pass: GPUComputePassEncoder) => void): Promise<number> {
+  await time(gpu, work, 1);
+  const wait = await idleCost(gpu);
+  let count = 1;
+  while (count < mostRepeats && (await time(gpu, work, count)) - wait < leastMs) count *= 2;
+  let best = Infinity;
+  for (let i = 0; i < repeats; i++) best = Math.min(best, await time(gpu, work, count));
+  return (best - wait) / count;
+}

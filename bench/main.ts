@@ -1,0 +1,62 @@
+/** `npm run bench`: the benchmark on the command line, in headless Chrome or in Deno. */
+
+import { writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { type Options, runBench } from './bench.ts';
+import { runInChrome } from './chrome.ts';
+import { rowNames } from './suites/index.ts';
+import { TerminalHost } from './terminal.ts';
+
+const usage = `npm run bench -- [options]
+
+Compares weft's kernels and training steps with those of other libraries, in headless Chrome. Every result is checked
+against a float64 reference; contenders take turns, and the median of at least 15 rounds counts (fewer for a contender
+that is more than twice as slow as the fastest).
+
+  --deno           in Deno: weft and jax-js
+  --only PATTERN   only rows where the regular expression matches "name shape contender"; can be repeated
+  --variants       every variant of weft's kernels; so does a pattern with weft: in it
+  --quick          fewer sizes and rounds
+  --json FILE      writes the rows to FILE
+  --help           this text
+
+Names:      ${rowNames.join(', ')}
+Contenders: weft, weft:VARIANT, tfjs, jax-js, onnxruntime-web
+
+Examples
+  npm run bench -- --quick
+  npm run bench -- --deno --only 'matmul 512x512x512 NN'
+  npm run bench -- --only '^softmax.* (weft:|weft$)'`;
+
+try {
+  const { values } = parseArgs({
+    options: {
+      deno: { type: 'boolean' },
+      only: { type: 'string', multiple: true },
+      variants: { type: 'boolean' },
+      quick: { type: 'boolean' },
+      json: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  if (values.help) console.log(usage);
+  else {
+    const { only = [], quick = false, variants = false } = values;
+    await main({ only, quick, variants }, values.deno ?? false, values.json);
+  }
+} catch (error) {
+  console.error(`weft: ${error instanceof Error ? error.message : error}`);
+  process.exitCode = 1;
+}
+// Chrome's pipes or a pending GPU callback must not keep the process.
+process.exit();
+
+async function main(options: Options, inDeno: boolean, json: string | undefined): Promise<void> {
+  const host = new TerminalHost();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => host.interrupt());
+  await (inDeno ? runBench(options, host) : runInChrome(options, host));
+  host.end();
+  if (json !== undefined) await writeFile(resolve(json), `${JSON.stringify(host.all, null, 1)}\n`);
+}

@@ -1,0 +1,136 @@
+import { type Counts, countCalls } from '../demo/counts.ts';
+import type { Work } from './peers/library.ts';
+import type { Expected } from './suites/index.ts';
+
+/**
+ * Waits until a device has done all it was given. Everyone is waited for in this way, on the device of its own. It needs
+ * no command of its own, so it adds nothing to what is measured but a delay that does not depend on the work (about 2 ms
+ * in Chromium; 11 ms in Deno, which looks every 10 ms): what a wait with nothing to do takes is taken off each sample, and
+ * samples are made many times as long.
+ */
+export async function idle(gpu: GPUDevice): Promise<void> {
+  await gpu.queue.onSubmittedWorkDone();
+}
+
+/** Milliseconds of a wait with nothing to do: the median of some. */
+export async function idleCost(gpu: GPUDevice): Promise<number> {
+  const waits: number[] = [];
+  for (let i = 0; i < 9; i++) {
+    const start = performance.now();
+    await idle(gpu);
+    waits.push(performance.now() - start);
+  }
+  return quantile(
+    waits.sort((a, b) => a - b),
+    0.5,
+  );
+}
+
+/** A contender that is ready, on its device. */
+export interface Prepared {
+  readonly name: string;
+  readonly gpu: GPUDevice;
+  readonly work: Work;
+}
+
+export interface Settings {
+  readonly rounds: number;
+  /** A sample lasts about this long at least: short work is repeated. */
+  readonly sampleMs: number;
+  /** A contender that is no match for the fastest gets fewer rounds, as many as fit into this time. */
+  readonly slowMs: number;
+}
+
+/** Milliseconds of one run, in order of size. */
+export interface Timing {
+  readonly samples: readonly number[];
+  /** Runs per sample. */
+  readonly repeats: number;
+}
+
+/** Slower than the fastest by more than this: no match. */
+const noMatch = 2;
+const fewestRounds = 3;
+const mostRepeats = 500;
+
+/** The largest difference from the reference, as a part of the largest magnitude in it. */
+export async function check(work: Work, expected: readonly Expected[]): Promise<number> {
+  const results = await work.results();
+  let worst = 0;
+  for (const { output, indices, values } of expected) {
+    const result = results[output];
+    if (!result) throw new Error(`there is no result ${output}`);
+    let [difference, magnitude] = [0, 0];
+    for (let i = 0; i < indices.length; i++) {
+      const value = values[i] as number;
+      const off = Math.abs((result[indices[i] as number] as number) - value);
+      // A comparison with NaN is false, and NaN is as wrong as can be.
+      difference = off <= difference ? difference : Number.isNaN(off) ? Infinity : off;
+      magnitude = Math.max(magnitude, Math.abs(value));
+    }
+    worst = Math.max(worst, difference / magnitude);
+  }
+  return worst;
+}
+
+/** WebGPU calls of one run. */
+export async function count({ work, gpu }: Prepared): Promise<Counts> {
+  const { counts } = await countCalls(async () => {
+    await work.run();
+    work.flush?.();
+  });
+  await idle(gpu);
+  return counts;
+}
+
+/** Times contenders in turns: in every round each gives one sample, and the order moves on by one. */
+export async function measure(
+  contenders: readonly Prepared[],
+  { rounds, sampleMs, slowMs }: Settings,
+  progress: (done: number, all: number) => Promise<void> | void = () => {},
+): Promise<Timing[]> {
+  const plans: { repeats: number; rounds: number; ms: number; wait: number }[] = [];
+  for (const contender of contenders) {
+    const wait = await idleCost(contender.gpu);
+    await sample(contender, 1, wait);
+    const once = await sample(contender, 1, wait);
+    // What is short is told apart from the noise of waiting by repetition.
+    const ms = once > sampleMs ? once : await sample(contender, 10, wait);
+    plans.push({ repeats: Math.min(mostRepeats, Math.max(1, Math.ceil(sampleMs / ms))), rounds, ms, wait });
+  }
+  const fastest = Math.min(...plans.map(({ ms }) => ms));
+  for (const plan of plans) {
+    const affordable = Math.max(fewestRounds, Math.floor(slowMs / (plan.ms * plan.repeats)));
+    if (plan.ms > noMatch * fastest) plan.rounds = Math.min(rounds, affordable);
+  }
+  const all = plans.reduce((sum, plan) => sum + plan.rounds, 0);
+  const samples: number[][] = contenders.map(() => []);
+  let done = 0;
+  for (let round = 0; round < rounds; round++) {
+    for (let i = 0; i < contenders.length; i++) {
+      const which = (i + round) % contenders.length;
+      const plan = plans[which] as (typeof plans)[number];
+      // Fewer rounds are spread evenly over all of them.
+      if (Math.floor(((round + 1) * plan.rounds) / rounds) === Math.floor((round * plan.rounds) / rounds)) continue;
+      samples[which]?.push(await sample(contenders[which] as Prepared, plan.repeats, plan.wait));
+      await progress(++done, all);
+    }
+  }
+  return samples.map((list, i) => ({ samples: list.sort((a, b) => a - b), repeats: plans[i]?.repeats ?? 1 }));
+}
+
+/** Milliseconds of one of `repeats` runs that follow each other; `wait` is what waiting for them adds. */
+async function sample({ work, gpu }: Prepared, repeats: number, wait: number): Promise<number> {
+  const start = performance.now();
+  for (let i = 0; i < repeats; i++) await work.run();
+  work.flush?.();
+  await idle(gpu);
+  return Math.max(1e-3, performance.now() - start - wait) / repeats;
+}
+
+/** The value below which `fraction` of sorted samples lie, between neighbours in proportion. */
+export function quantile(sorted: readonly number[], fraction: number): number {
+  const position = fraction * (sorted.length - 1);
+  const [low, high] = [sorted[Math.floor(position)] as number, sorted[Math.ceil(position)] as number];
+  return low + (high - low) * (position - Math.floor(position));
+}

@@ -1,0 +1,149 @@
+/** weft as a contender: with the kernels that selection chooses, and with each variant pinned. */
+
+import { compile, grad, init, layerNorm, matmul, softmax, type Tensor, tensor } from '../src/index.ts';
+import { attentionBackward, attentionForward } from '../src/kernels/attention.ts';
+import type { Choices } from '../src/kernels/kernel.ts';
+import { matmul as matmulFamily } from '../src/kernels/matmul.ts';
+import { norm } from '../src/kernels/norm.ts';
+import { softmax as softmaxFamily } from '../src/kernels/softmax.ts';
+import { selfAttention } from '../src/nn/attention.ts';
+import { Buffer } from '../src/nn/buffer.ts';
+import { type Builders, build, type Library, type Work } from './peers/library.ts';
+import type { AttentionProblem } from './suites/attention.ts';
+import type { Problem } from './suites/index.ts';
+
+/** The families whose variants are compared in each kind of problem. A name pins it in each family that has it. */
+const families: { readonly [Kind in Problem['kind']]?: readonly { name: string; variants: object }[] } = {
+  matmul: [matmulFamily],
+  'attention forward': [attentionForward],
+  'attention forward+backward': [attentionForward, attentionBackward],
+  softmax: [softmaxFamily],
+  'layer norm': [norm],
+};
+
+/** Names of the variants of the kernels that a kind of problem is about. */
+export function variantsOf(kind: Problem['kind']): string[] {
+  return [...new Set((families[kind] ?? []).flatMap(({ variants }) => Object.keys(variants)))];
+}
+
+export interface Weft extends Library {
+  readonly adapter: string;
+  /** The same work with a variant pinned; null where the variant can't do it. */
+  prepareVariant(problem: Problem, variant: string): Promise<Work | null>;
+}
+
+export async function openWeft(): Promise<Weft> {
+  const device = await init();
+  const { gpu, adapter, profile } = device;
+  /** A device of weft's around the same GPU device: plans stay valid though the next one has other choices. */
+  const prepare = async (problem: Problem, choices: Choices = {}): Promise<Work | null> => {
+    await init({ device: gpu, profile: profile.selection, choices });
+    return build(builders, problem);
+  };
+  return {
+    gpu,
+    adapter,
+    prepare: (problem) => (problem.kind in builders ? (prepare(problem) as Promise<Work>) : null),
+    async prepareVariant(problem, variant) {
+      const pinned = (families[problem.kind] ?? []).filter(({ variants }) => variant in variants);
+      const work = await prepare(problem, Object.fromEntries(pinned.map(({ name }) => [name, variant])));
+      // Selection passes over a variant that can't do the problem.
+      const used = pinned.some(({ name }) => work?.note?.includes(`${name}/${variant}`));
+      if (!used) work?.dispose();
+      return used ? work : null;
+    },
+  };
+}
+
+/** How a result of weft's becomes one that the reference knows. */
+type Results = Readonly<
+  Record<string, { value: Tensor; unpack?: (data: Float32Array) => Readonly<Record<string, Float32Array>> }>
+>;
+
+/**
+ * `fn` compiled. Its results become versions of states, so that kernels write them where they stay: what a function
+ * returns is copied into buffers that the caller owns, which a peer that hands out its own buffers has no need of.
+ */
+async function compiled(fn: () => Results): Promise<Work> {
+  const states = new Map<string, Buffer>();
+  const unpackers = new Map<string, (data: Float32Array) => Readonly<Record<string, Float32Array>>>();
+  const step = compile(() => {
+    for (const [name, { value, unpack }] of Object.entries(fn())) {
+      if (!states.has(name))
+        states.set(name, new Buffer(tensor(new Float32Array(value.size), { shape: value.shape }), name));
+      if (unpack) unpackers.set(name, unpack);
+      (states.get(name) as Buffer).assign(value);
+    }
+  });
+  const plan = await step.prepare();
+  const { kernels, copies, statesCopied } = plan.summary();
+  const copied = copies + statesCopied;
+  return {
+    note: [...Object.keys(kernels), ...(copied > 0 ? [`${copied} copies`] : [])].join(', '),
+    run: async () => {
+      await step();
+    },
+    async results() {
+      const all: Record<string, ArrayLike<number>> = {};
+      for (const [name, state] of states) {
+        const data = (await state.data()) as Float32Array;
+        Object.assign(all, unpackers.get(name)?.(data) ?? { [name]: data });
+      }
+      return all;
+    },
+    dispose() {
+      plan.destroy();
+      for (const state of states.values()) state.dispose();
+    },
+  };
+}
+
+/** q, k and v as a model's projection gives them, [B, T, 3·H·D], so that their gradients are wanted like that too. */
+function packed({ B, H, T, D, q, k, v }: AttentionProblem) {
+  const row = H * D;
+  const data = new Float32Array(3 * B * T * row);
+  for (let i = 0; i < B * T; i++) {
+    for (const [n, part] of [q, k, v].entries()) data.set(part.subarray(i * row, (i + 1) * row), (3 * i + n) * row);
+  }
+  return tensor(data, { shape: [B, T, 3 * row] });
+}
+
+const builders: Builders = {
+  matmul: async ({ M, N, K, layout, a, b }) => {
+    const left = tensor(a, { shape: layout === 'TN' ? [K, M] : [M, K] });
+    const right = tensor(b, { shape: layout === 'NT' ? [N, K] : [K, N] });
+    return compiled(() => ({
+      c: { value: matmul(layout === 'TN' ? left.transpose() : left, layout === 'NT' ? right.transpose() : right) },
+    }));
+  },
+  'attention forward': async (problem) => {
+    const qkv = packed(problem);
+    return compiled(() => ({ O: { value: selfAttention(qkv, problem.H, { causal: true }) } }));
+  },
+  'attention forward+backward': async (problem) => {
+    const { B, H, T, D } = problem;
+    const qkv = packed(problem);
+    const seed = tensor(problem.dO, { shape: [B, T, H * D] });
+    return compiled(() => {
+      const [value] = grad(selfAttention(qkv, H, { causal: true }), [qkv], { seed }) as [Tensor];
+      return { gradients: { value, unpack: (data) => unpacked(data, B * T, H * D) } };
+    });
+  },
+  softmax: async ({ rows, width, x }) => {
+    const input = tensor(x, { shape: [rows, width] });
+    return compiled(() => ({ y: { value: softmax(input, -1) } }));
+  },
+  'layer norm': async ({ rows, width, x, weight, bias }) => {
+    const [input, gain, shift] = [tensor(x, { shape: [rows, width] }), tensor(weight), tensor(bias)];
+    return compiled(() => ({ y: { value: layerNorm(input, gain, shift, { eps: 1e-5 }) } }));
+  },
+};
+
+function unpacked(data: Float32Array, rows: number, row: number): Record<string, Float32Array> {
+  const parts = ['dQ', 'dK', 'dV'].map((name) => [name, new Float32Array(rows * row)] as const);
+  for (let i = 0; i < rows; i++) {
+    for (const [n, [, part]] of parts.entries())
+      part.set(data.subarray((3 * i + n) * row, (3 * i + n + 1) * row), i * row);
+  }
+  return Object.fromEntries(parts);
+}

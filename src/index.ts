@@ -35,6 +35,7 @@ export { embedding } from './ops/embedding.ts';
 export { grad, valueAndGrad } from './ops/gradient.ts';
 export { cumsum, gather, iota, oneHot, scatterAdd, topK, tril, triu } from './ops/indexing.ts';
 export { concat, pad, split, stack } from './ops/join.ts';
+export { type LinearCrossEntropyOptions, linearCrossEntropy } from './ops/linearCrossEntropy.ts';
 export { type CrossEntropyOptions, crossEntropy, huberLoss, l1Loss, mseLoss } from './ops/loss.ts';
 export { lstm, lstmCell } from './ops/lstm.ts';
 export { matmul } from './ops/matmul.ts';

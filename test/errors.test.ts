@@ -22,6 +22,7 @@ import {
   init,
   layerNorm,
   leakyRelu,
+  linearCrossEntropy,
   lstm,
   lstmCell,
   manualSeed,
@@ -165,6 +166,26 @@ const shapeErrors: readonly Mistake[] = [
     /^\[crossEntropy\] targets must have the shape of the logits without the classes, \[2\], got \[3\]/,
   ],
   [
+    'hidden values and a weight of another width',
+    () => linearCrossEntropy(f32(2, 3), f32(5, 4), i32(2)),
+    /^\[linearCrossEntropy\] the last dimension of hidden \[2, 3\] must be that of the weight \[5, 4\], 4/,
+  ],
+  [
+    'a weight that is no matrix',
+    () => linearCrossEntropy(f32(2, 3), f32(3), i32(2)),
+    /^\[linearCrossEntropy\] weight must have rank 2, got \[3\] of rank 1/,
+  ],
+  [
+    'targets that are not one for each hidden vector',
+    () => linearCrossEntropy(f32(2, 4, 3), f32(5, 3), i32(8)),
+    /^\[linearCrossEntropy\] targets must have the shape of hidden without its last dimension, \[2, 4\], got \[8\]/,
+  ],
+  [
+    'a bias that is not one number for each class',
+    () => linearCrossEntropy(f32(2, 3), f32(5, 3), i32(2), { bias: f32(3) }),
+    /^\[linearCrossEntropy\] the bias must be \[5\], one for each class, got \[3\]/,
+  ],
+  [
     'attention of matrices',
     () => scaledDotProductAttention(f32(2, 3), f32(2, 3), f32(2, 3)),
     /^\[scaledDotProductAttention\] q must have rank 4, got \[2, 3\]/,
@@ -259,6 +280,26 @@ const dtypeErrors: readonly Mistake[] = [
     () => embedding(f32(2), f32(3, 2)),
     /^\[embedding\] ids must be i32 or u32, got f32; use \.cast\('i32'\)/,
   ],
+  [
+    'integer hidden values',
+    () => linearCrossEntropy(i32(2, 3), f32(5, 3), i32(2)),
+    /^\[linearCrossEntropy\] hidden must be f32, got i32/,
+  ],
+  [
+    'an integer weight',
+    () => linearCrossEntropy(f32(2, 3), i32(5, 3), i32(2)),
+    /^\[linearCrossEntropy\] weight must be f32, got i32/,
+  ],
+  [
+    'an integer bias',
+    () => linearCrossEntropy(f32(2, 3), f32(5, 3), i32(2), { bias: i32(5) }),
+    /^\[linearCrossEntropy\] bias must be f32, got i32/,
+  ],
+  [
+    'float targets of a linear layer',
+    () => linearCrossEntropy(f32(2, 3), f32(5, 3), f32(2)),
+    /^\[linearCrossEntropy\] targets must be i32 or u32, got f32/,
+  ],
   ['float targets', () => crossEntropy(f32(2, 3), f32(2)), /^\[crossEntropy\] targets must be i32 or u32, got f32/],
   ['a float index', () => gather(f32(2), f32(2), 0), /^\[gather\] the index must be i32 or u32, got f32/],
   ['classes of floats', () => oneHot(f32(2), 3), /^\[oneHot\] ids must be i32 or u32, got f32/],
@@ -325,6 +366,11 @@ const valueErrors: readonly Mistake[] = [
     'an ignoreIndex that is no integer',
     () => crossEntropy(f32(2, 3), i32(2), { ignoreIndex: 0.5 }),
     /^\[crossEntropy\] ignoreIndex must be an integer, got 0.5/,
+  ],
+  [
+    'chunks that do not begin at aligned addresses',
+    () => linearCrossEntropy(f32(2, 3), f32(5, 3), i32(2), { chunk: 100 }),
+    /^\[linearCrossEntropy\] chunk must be a positive multiple of 64, got 100/,
   ],
   ['bounds the wrong way round', () => clamp(f32(2), 1, 0), /^\[clamp\] min must not exceed max, got 1 and 0/],
   ['a bound that is NaN', () => clamp(f32(2), Number.NaN, 0), /^\[clamp\].*NaN/],

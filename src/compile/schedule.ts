@@ -1,6 +1,6 @@
 import { UnsupportedError } from '../errors.ts';
 import type { KernelLowering } from '../graph/op.ts';
-import { denseLayout, formatShape } from '../graph/shape.ts';
+import { denseLayout, formatShape, sizeOf } from '../graph/shape.ts';
 import { elementwiseKernel, loadHook, storeHook } from '../kernels/elementwise.ts';
 import type { BindingSource, DeviceProfile, Dispatch, KernelCall } from '../kernels/kernel.ts';
 import { type SpecialisedShader, specialise } from '../kernels/specialise.ts';
@@ -40,7 +40,7 @@ export const statusValue: Value = {
 
 export interface Schedule {
   readonly commands: readonly Command[];
-  /** Values that `pack` gathers: their memory is zeroed once and not shared, so that the gaps between parts stay zero. */
+  /** Packs with gaps between their parts: their memory is zeroed once and not shared, so that the gaps stay zero. */
   readonly packs: ReadonlySet<Value>;
 }
 
@@ -162,11 +162,11 @@ function at(values: readonly Value[], index: number): Value {
 /** Gives each part of a pack its place in the pack's memory, so that its producer writes it there; copies where that can't be. */
 function gather(operation: Operation, before: readonly Command[], packs: Set<Value>): Command[] {
   const pack = operation.outputs[0] as Value;
-  packs.add(pack);
   const copies: Command[] = [];
   const placed = new Set<Value>();
   let offset = 0;
   const values = operation.inputs.map(({ value }) => value);
+  if (values.some(({ type }) => sizeOf(type.shape) % alignment !== 0)) packs.add(pack);
   for (const value of values) {
     // A gradient that two parameters share stays outside and is copied to both places: copies within a buffer are errors.
     const once = values.filter((other) => rootOf(other) === rootOf(value)).length === 1;

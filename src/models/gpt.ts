@@ -8,7 +8,7 @@ import { Linear, linear } from '../nn/linear.ts';
 import { Module } from '../nn/module.ts';
 import { LayerNorm } from '../nn/norm.ts';
 import { checkHeads, checkSizes } from '../nn/options.ts';
-import { crossEntropy } from '../ops/loss.ts';
+import { linearCrossEntropy } from '../ops/linearCrossEntropy.ts';
 import { slice } from '../ops/view.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -151,6 +151,6 @@ export class GPT extends Module {
 
   /** Mean cross-entropy in nats of targets [B, T], the ids one position on. */
   loss(ids: Tensor, targets: Tensor): Tensor {
-    return crossEntropy(this.forward(ids), targets);
+    return linearCrossEntropy(this.hidden(ids), this.wte.weight, targets);
   }
 }

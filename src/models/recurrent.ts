@@ -5,7 +5,7 @@ import { Embedding } from '../nn/embedding.ts';
 import { Linear } from '../nn/linear.ts';
 import { Module } from '../nn/module.ts';
 import { GRU, LSTM, RNN } from '../nn/recurrent.ts';
-import { crossEntropy } from '../ops/loss.ts';
+import { linearCrossEntropy } from '../ops/linearCrossEntropy.ts';
 import { permute } from '../ops/view.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -52,22 +52,24 @@ export class RecurrentLanguageModel extends Module {
   /** ids [B, T] → logits [B, T, V], from the given state, and the state after them: h, and c of an LSTM, [layers, B, H]. */
   run(ids: Tensor, state: readonly Tensor[] = []): { logits: Tensor; state: Tensor[] } {
     const last = this.#timeFirst(ids, state);
-    return { logits: permute(last.logits, [1, 0, 2]), state: last.state };
+    return { logits: permute(this.head.forward(last.output), [1, 0, 2]), state: last.state };
   }
 
   /** Mean cross-entropy in nats of targets [B, T], the ids one position on. */
   loss(ids: Tensor, targets: Tensor): Tensor {
-    // The mean does not mind the order: turning the targets is cheaper than turning the logits.
-    return crossEntropy(this.#timeFirst(ids, []).logits, permute(targets, [1, 0]));
+    // The mean does not mind the order: turning the targets is cheaper than turning what they belong to.
+    const { output } = this.#timeFirst(ids, []);
+    const { weight, bias } = this.head;
+    return linearCrossEntropy(output, weight, permute(targets, [1, 0]), { bias });
   }
 
-  /** logits [T, B, V] */
-  #timeFirst(ids: Tensor, state: readonly Tensor[]): { logits: Tensor; state: Tensor[] } {
+  /** output [T, B, H] */
+  #timeFirst(ids: Tensor, state: readonly Tensor[]): { output: Tensor; state: Tensor[] } {
     if (ids.rank !== 2)
       throw new ShapeError(`[RecurrentLanguageModel] ids must be [B, T], got ${formatShape(ids.shape)}`);
     const x = this.dropout.forward(this.embedding.forward(permute(ids, [1, 0]))); // [T, B, E]
     const [output, last] = this.#recur(x, state); // [T, B, H]
-    return { logits: this.head.forward(this.dropout.forward(output)), state: last };
+    return { output: this.dropout.forward(output), state: last };
   }
 
   #recur(x: Tensor, [h, c]: readonly Tensor[]): [Tensor, Tensor[]] {

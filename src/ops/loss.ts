@@ -14,7 +14,7 @@ import { logSoftmax } from './softmax.ts';
 import { reshape } from './view.ts';
 
 /** Fused with log-softmax. Inputs: logits [R, V], targets [R]. Outputs: loss, log Σ eˣ and weight (0 where ignored), each [R]. */
-const crossEntropyOp: OpDef = {
+export const crossEntropyOp: OpDef = {
   name: 'crossEntropy',
   infer: ([logits]) => {
     const row: TensorType = { shape: [(logits as TensorType).shape[0] as number], dtype: 'f32' };
@@ -44,7 +44,7 @@ const crossEntropyOp: OpDef = {
     return [where(counted, mul(sum(mul(wanted, logSoftmax(x, -1)), -1), -1), 0)];
   },
 };
-const crossEntropyBackwardOp: OpDef = {
+export const crossEntropyBackwardOp: OpDef = {
   name: 'crossEntropyBackward',
   infer: ([logits]) => [{ shape: (logits as TensorType).shape, dtype: 'f32' }],
   lowering: {
@@ -88,23 +88,15 @@ export interface CrossEntropyOptions {
  * −log softmax(logits)[target] in nats; logits [..., V], targets [...] (i32 or u32). Fused: the probabilities are never
  * stored. A target outside [0, V) throws a ValueError at the next read.
  */
-export function crossEntropy(
-  logits: Tensor,
-  targets: Tensor,
-  { ignoreIndex = -100, labelSmoothing = 0, reduction = 'mean' }: CrossEntropyOptions = {},
-): Tensor {
+export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
   expectDType('crossEntropy', 'logits', logits.dtype, ['f32']);
-  expectDType('crossEntropy', 'targets', targets.dtype, ['i32', 'u32']);
   expectRank('crossEntropy', 'logits', logits.shape, 1, Infinity);
+  const { ignoreIndex, labelSmoothing, reduction } = checkCrossEntropy('crossEntropy', targets, options);
   if (!sameShape(logits.shape.slice(0, -1), targets.shape)) {
     throw new ShapeError(
       `[crossEntropy] targets must have the shape of the logits without the classes, ${formatShape(logits.shape.slice(0, -1))}, got ${formatShape(targets.shape)}`,
     );
   }
-  if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
-    throw new ValueError(`[crossEntropy] labelSmoothing must be in [0, 1], got ${labelSmoothing}`);
-  if (!Number.isInteger(ignoreIndex))
-    throw new ValueError(`[crossEntropy] ignoreIndex must be an integer, got ${ignoreIndex}`);
   const V = logits.shape.at(-1) as number;
   const rows = sizeOf(targets.shape);
   const [loss, , weight] = apply(crossEntropyOp, [reshape(logits, [rows, V]), reshape(targets, [rows])], {
@@ -114,6 +106,20 @@ export function crossEntropy(
   if (reduction === 'none') return reshape(loss, targets.shape);
   if (reduction === 'sum') return sum(loss);
   return div(sum(loss), maximum(sum(weight), 1));
+}
+
+/** Targets and options of a cross-entropy, the defaults filled in; throws where they make no sense. */
+export function checkCrossEntropy(
+  op: string,
+  targets: Tensor,
+  { ignoreIndex = -100, labelSmoothing = 0, reduction = 'mean' }: CrossEntropyOptions,
+): Required<CrossEntropyOptions> {
+  expectDType(op, 'targets', targets.dtype, ['i32', 'u32']);
+  if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
+    throw new ValueError(`[${op}] labelSmoothing must be in [0, 1], got ${labelSmoothing}`);
+  if (!Number.isInteger(ignoreIndex))
+    throw new ValueError(`[${op}] ignoreIndex must be an integer, got ${ignoreIndex}`);
+  return { ignoreIndex, labelSmoothing, reduction };
 }
 
 function reduced(loss: Tensor, reduction: Reduction): Tensor {

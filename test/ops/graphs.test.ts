@@ -8,6 +8,7 @@ import { elementwiseOps } from '../../src/ops/elementwise.ts';
 import { embeddingOps } from '../../src/ops/embedding.ts';
 import { indexingOps } from '../../src/ops/indexing.ts';
 import { joinOps } from '../../src/ops/join.ts';
+import { linearCrossEntropyOps } from '../../src/ops/linearCrossEntropy.ts';
 import { lossOps } from '../../src/ops/loss.ts';
 import { lstmOps } from '../../src/ops/lstm.ts';
 import { matmulOps } from '../../src/ops/matmul.ts';
@@ -146,6 +147,7 @@ describe('the interpreter', () => {
     embeddingOps,
     indexingOps,
     joinOps,
+    linearCrossEntropyOps,
     lossOps,
     lstmOps,
     matmulOps,

@@ -48,6 +48,7 @@ const moves = new Set([
   'concat',
   'split',
   'version',
+  'linearCrossEntropy',
   'alias',
   'copy',
   'pack',

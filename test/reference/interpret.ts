@@ -112,6 +112,7 @@ const adapters: Readonly<Record<string, Adapter>> = {
   copy: (inputs) => [first(inputs)],
   version: (inputs) => [first(inputs)],
   alias: (inputs) => [first(inputs)],
+  linearCrossEntropy: (inputs) => [first(inputs)],
   geluErf: renamed('gelu', { approximate: 'none' }),
   geluTanh: renamed('gelu', { approximate: 'tanh' }),
   geluErfGradient: (inputs) => [slopeOf(first(inputs), 'none')],

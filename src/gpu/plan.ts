@@ -13,13 +13,11 @@ import { structure } from '../graph/structure.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor.ts';
 import { mapTensors, restore, tools } from './arguments.ts';
+import { BackPressure } from './backPressure.ts';
 import type { Device } from './device.ts';
 import { Executable, type Range } from './executable.ts';
 import { type ResultRing, ringOf, smallResult } from './results.ts';
 import { materialise } from './run.ts';
-
-/** Steps that may be under way at once. */
-const stepsInFlight = 2;
 
 /** One traced signature of a function, on a device. */
 export class Plan {
@@ -39,7 +37,7 @@ export class Plan {
   #ring: ResultRing | null = null;
   /** Host arguments and dynamic numbers of a step, written with one call. */
   readonly #block: { buffer: GPUBuffer; bytes: ArrayBuffer; offsets: ReadonlyMap<Tensor, number> };
-  readonly #inFlight: Promise<unknown>[] = [];
+  readonly #pressure: BackPressure;
 
   private constructor(
     device: Device,
@@ -50,6 +48,7 @@ export class Plan {
   ) {
     this.#gradients = gradients;
     this.#device = device;
+    this.#pressure = new BackPressure(device.gpu.queue);
     this.#profile = device.profile;
     this.#trace = trace;
     this.#inputs = inputs;
@@ -114,7 +113,7 @@ export class Plan {
   /** Runs one step; resolves when it is queued. */
   async replay(args: readonly unknown[]): Promise<unknown> {
     await this.prepare();
-    while (this.#inFlight.length >= stepsInFlight) await this.#inFlight.shift();
+    await this.#pressure.room();
     const device = this.#device;
     device.check();
     const executable = this.#executable as Executable;
@@ -126,7 +125,7 @@ export class Plan {
     const results = this.#takeResults(executable, encoder);
     this.#commit(executable, encoder);
     device.gpu.queue.submit([encoder.finish()]);
-    this.#inFlight.push(device.gpu.queue.onSubmittedWorkDone());
+    this.#pressure.submitted();
     for (const [state, present] of this.#gradients) state.hasGradient = present;
     device.check();
     return restore(this.#structure, results);

@@ -7,14 +7,14 @@
 // sequence dState carries both.
 struct Params { T: u32, B: u32, start: u32, count: u32, reverse: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> dOutput: array<T>;
-@group(0) @binding(2) var<storage, read> dStateN: array<T>;
-@group(0) @binding(3) var<storage, read> gates: array<T>;
-@group(0) @binding(4) var<storage, read> cells: array<T>;
-@group(0) @binding(5) var<storage, read> c0: array<T>;
-@group(0) @binding(6) var<storage, read> weights: array<T>;
-@group(0) @binding(7) var<storage, read_write> dGates: array<T>;
-@group(0) @binding(8) var<storage, read_write> dState: array<T>;
+@group(0) @binding(1) var<storage, read> dStateN: array<T>;
+@group(0) @binding(2) var<storage, read> gates: array<T>;
+@group(0) @binding(3) var<storage, read> cells: array<T>;
+@group(0) @binding(4) var<storage, read> c0: array<T>;
+@group(0) @binding(5) var<storage, read> weights: array<T>;
+@group(0) @binding(6) var<storage, read_write> dGates: array<T>;
+@group(0) @binding(7) var<storage, read_write> dState: array<T>;
+@group(0) @binding(8) var<storage, read> dOutput: array<T>;
 // Hidden size; units and batch rows that one thread works on (4 where T is vec4<f32> and Block is mat4x4<f32>, else 1);
 // slices into which threads split the sum of the recurrent product.
 const H: u32 = 32u;
@@ -24,6 +24,9 @@ const UNITS: u32 = H / WIDTH;
 const SIZE: u32 = UNITS * SLICES;
 // WIDTH units of WIDTH batch rows: a column for each batch row.
 alias Block = f32;
+// The gradient of the output; a fused producer puts its own bindings in its place and replaces both functions.
+fn load(index: u32) -> f32 { return dOutput[index]; }
+fn outputGradient(at: u32) -> T { return load(at); }
 // Gradient of one pre-activation gate.
 var<workgroup> gradient: array<Block, UNITS>;
 var<workgroup> partial: array<Block, max(1u, (SLICES - 1u) * UNITS)>;
@@ -84,7 +87,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
         var cBefore = c0[state];
         if (step > 0u) { cBefore = cells[before * stateSize + state]; }
         let tanhC = safeTanh(cells[t * stateSize + state]);
-        let dH = dh[r] + dOutput[t * stateSize + state];
+        let dH = dh[r] + outputGradient(t * stateSize + state);
         let dC = dc[r] + dH * o * (T(1.0) - tanhC * tanhC);
         dGate[0][r] = dC * g * i * (T(1.0) - i);
         dGate[1][r] = dC * cBefore * f * (T(1.0) - f);

@@ -5,14 +5,14 @@
 // dState [2, B, H]; one more dispatch, with `stage` = LAST, turns the gate gradients of the first step into dh0.
 struct Params { B: u32, t: u32, before: u32, after: u32, hasBefore: u32, stage: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> dOutput: array<T>;
-@group(0) @binding(2) var<storage, read> dStateN: array<T>;
-@group(0) @binding(3) var<storage, read> gates: array<T>;
-@group(0) @binding(4) var<storage, read> cells: array<T>;
-@group(0) @binding(5) var<storage, read> c0: array<T>;
-@group(0) @binding(6) var<storage, read> weights: array<T>;
-@group(0) @binding(7) var<storage, read_write> dGates: array<T>;
-@group(0) @binding(8) var<storage, read_write> dState: array<T>;
+@group(0) @binding(1) var<storage, read> dStateN: array<T>;
+@group(0) @binding(2) var<storage, read> gates: array<T>;
+@group(0) @binding(3) var<storage, read> cells: array<T>;
+@group(0) @binding(4) var<storage, read> c0: array<T>;
+@group(0) @binding(5) var<storage, read> weights: array<T>;
+@group(0) @binding(6) var<storage, read_write> dGates: array<T>;
+@group(0) @binding(7) var<storage, read_write> dState: array<T>;
+@group(0) @binding(8) var<storage, read> dOutput: array<T>;
 // Hidden size; units and batch rows that one thread works on (4 where T is vec4<f32> and Block is mat4x4<f32>, else 1);
 // slices into which threads split the sum of the recurrent product.
 const H: u32 = 32u;
@@ -27,6 +27,9 @@ const LAST: u32 = 2u;
 const SHARE: u32 = SIZE / SLICES;
 // WIDTH units of WIDTH batch rows: a column for each batch row.
 alias Block = f32;
+// The gradient of the output; a fused producer puts its own bindings in its place and replaces both functions.
+fn load(index: u32) -> f32 { return dOutput[index]; }
+fn outputGradient(at: u32) -> T { return load(at); }
 var<workgroup> partial: array<Block, max(1u, (SLICES - 1u) * SHARE)>;
 // WIDTH rows of W_hh [4H, H] from `row` on, at vector k of each.
 fn weightBlock(row: u32, k: u32) -> Block { return weights[row * UNITS + k]; }
@@ -84,7 +87,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       var cBefore = c0[state];
       if (params.hasBefore == 1u) { cBefore = cells[params.before * stateSize + state]; }
       let tanhC = safeTanh(cells[params.t * stateSize + state]);
-      dH += dOutput[params.t * stateSize + state];
+      dH += outputGradient(params.t * stateSize + state);
       dC += dH * o * (T(1.0) - tanhC * tanhC);
       dGates[at] = dC * g * i * (T(1.0) - i);
       dGates[at + UNITS] = dC * cBefore * f * (T(1.0) - f);

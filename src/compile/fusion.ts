@@ -183,7 +183,9 @@ function absorbPrologues(
       continue;
     const stored = storedValues(producer, consumers);
     if (stored.length !== 1 || access.value.type.dtype !== 'f32' || !coversDensely(access)) continue;
-    if (bindingCount(group, consumers) - 1 + chainInputs(producer).length > profile.storageBuffers) continue;
+    // It takes the place of one binding.
+    const added = chainInputs(producer).length - 1;
+    if (added > 0 && bindingCount(group, consumers) + added > profile.storageBuffers) continue;
     group.prologue = producer;
     absorbed.add(producer);
   }

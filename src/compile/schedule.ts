@@ -88,8 +88,8 @@ function groupCommands(group: Group, consumers: ReadonlyMap<Value, number>, prof
   if (group.prologue) {
     const source = group.prologue;
     const sources = chainInputs(source);
-    hooks.load = loadHook(chainOf(source, sources, storedValues(source, consumers)));
-    inputs.splice(0, 1, ...sources);
+    hooks.load = loadHook(chainOf(source, sources, storedValues(source, consumers)), inputs.length);
+    inputs.push(...sources);
   }
   if (group.members.length > 0) {
     const primary = stored.findIndex((value) => value.type.dtype === 'f32');

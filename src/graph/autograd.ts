@@ -36,6 +36,7 @@ export function differentiate(
     );
   }
   gradients.set(root, seed ?? ops.onesLike(root));
+  const sumTo = sumsOnce();
   for (const node of nodes.reverse()) {
     const outputGradients = node.outputs.map((tensor) => (isTarget(tensor) ? null : (gradients.get(tensor) ?? null)));
     if (!leads.has(node) || outputGradients.every((gradient) => gradient === null)) continue;
@@ -43,7 +44,7 @@ export function differentiate(
     for (const [i, gradient] of inputGradients.entries()) {
       const input = node.inputs[i] as Tensor;
       if (!gradient || !(isTarget(input) || leads.has(input.node))) continue;
-      const reduced = sameShape(gradient.shape, input.shape) ? gradient : ops.sumTo(gradient, input.shape);
+      const reduced = sameShape(gradient.shape, input.shape) ? gradient : sumTo(gradient, input.shape);
       const before = gradients.get(input);
       gradients.set(input, before ? ops.add(before, reduced) : reduced);
     }
@@ -51,6 +52,20 @@ export function differentiate(
   const found = new Map<Tensor, Tensor>();
   for (const [tensor, gradient] of gradients) if (isTarget(tensor)) found.set(tensor, gradient);
   return found;
+}
+
+/** Sums a gradient down to a shape; two biases of one sum share the result. */
+function sumsOnce(): (gradient: Tensor, shape: Shape) => Tensor {
+  const known = new Map<Tensor, Tensor[]>();
+  return (gradient, shape) => {
+    const sums = known.get(gradient) ?? [];
+    known.set(gradient, sums);
+    const before = sums.find((each) => sameShape(each.shape, shape));
+    if (before) return before;
+    const sum = ops.sumTo(gradient, shape);
+    sums.push(sum);
+    return sum;
+  };
 }
 
 /** The nodes that a gradient has to pass through: those that reach a target along differentiable paths. */

@@ -2,15 +2,7 @@ import { type DType, dtypes } from '../graph/dtype.ts';
 import type { Attributes } from '../graph/node.ts';
 import type { ElementwiseLowering, ExpressionTypes, Window } from '../graph/op.ts';
 import { type Layout, sizeOf } from '../graph/shape.ts';
-import {
-  type BindingSource,
-  type DeviceProfile,
-  grid,
-  input,
-  type KernelCall,
-  output,
-  type StoreHook,
-} from './kernel.ts';
+import { type DeviceProfile, grid, input, type KernelCall, type LoadHook, output, type StoreHook } from './kernel.ts';
 
 /**
  * Elementwise chains as one generated kernel, or as the tail (`store`) or head (`load`) of a hand-written one. All
@@ -153,8 +145,11 @@ export function storeHook(chain: Chain, firstInput: number, primary: number, fir
   };
 }
 
-/** The chain as the head of a kernel that asks for `load(index)`: its only output is the loaded value. */
-export function loadHook(chain: Chain): StoreHook {
+/**
+ * The chain as the head of a kernel that asks for `load(index)`: its only output is the loaded value. Its buffers are the
+ * kernel's inputs from `firstInput`.
+ */
+export function loadHook(chain: Chain, firstInput: number): LoadHook {
   const body = chainBody(chain, false, () => '', 'source');
   return {
     functions: {
@@ -162,7 +157,7 @@ export function loadHook(chain: Chain): StoreHook {
     },
     library: ['elementwise.wgsl', ...libraryOf(chain)],
     declarations: (firstBinding) => readDeclarations(chain, firstBinding, 'source').join('\n'),
-    bindings: chain.buffers.map((_, i): BindingSource => input(i)),
+    bindings: chain.buffers.map((_, i) => input(firstInput + i)),
   };
 }
 

@@ -12,6 +12,7 @@ import {
   grid,
   input,
   type KernelCall,
+  type LoadHook,
   output,
   type Variant,
 } from './kernel.ts';
@@ -23,6 +24,11 @@ export interface LstmProblem {
   readonly H: number;
   /** Runs from t = T − 1 down to 0: the second direction of a bidirectional layer. */
   readonly reverse: boolean;
+}
+
+/** `load` computes dOutput where it is read, in place of the input. */
+export interface LstmBackwardProblem extends LstmProblem {
+  readonly load?: LoadHook;
 }
 
 /** One step of an LSTM, its gates given before their activations. */
@@ -49,9 +55,12 @@ export const lstmForward: Family<LstmProblem> = {
  * Inputs: dOutput [T, B, H], dStateN [2, B, H] (gradient of the last h, then of the last c), gates [T, B, 4H],
  * cells [T, B, H], c0 [B, H], W_hh [4H, H]. Outputs: dGates [T, B, 4H] (gradient of gatesX), dState0 [2, B, H] (of h0, then c0).
  */
-export const lstmBackward: Family<LstmProblem> = {
+export const lstmBackward: Family<LstmBackwardProblem> = {
   name: 'lstmBackward',
-  variants: { sequence: sequence('backward', backwardSequence), steps: { call: backwardSteps } },
+  variants: {
+    sequence: withOutputGradient(sequence('backward', backwardSequence)),
+    steps: withOutputGradient({ call: backwardSteps }),
+  },
   select,
 };
 
@@ -84,7 +93,8 @@ export const lstmCellBackward: Family<LstmCellProblem> = {
 
 const bindings = {
   forward: [input(0), input(1), input(2), input(3), output(0), output(1), output(2)],
-  backward: [input(0), input(1), input(2), input(3), input(4), input(5), output(0), output(1)],
+  /** Without dOutput, which stands last. */
+  backward: [input(1), input(2), input(3), input(4), input(5), output(0), output(1)],
 };
 
 /**
@@ -212,6 +222,38 @@ function backwardSteps(problem: LstmProblem, profile: DeviceProfile): KernelCall
 /** Time steps in the order of the forward pass. */
 function timesOf({ T, reverse }: LstmProblem): number[] {
   return Array.from({ length: T }, (_, n) => (reverse ? T - 1 - n : n));
+}
+
+/** Adds dOutput, or the producer that is fused in its place, to a backward pass: its bindings come last. */
+function withOutputGradient(variant: Variant<LstmProblem>): Variant<LstmBackwardProblem> {
+  const withLoad = (dispatch: Dispatch, H: number, load: LoadHook | undefined): Dispatch => {
+    const vector = widthOf(H) === 4;
+    const functions: Record<string, string> = { ...dispatch.functions, ...load?.functions };
+    if (vector && !load) {
+      functions.load = 'fn load(index: u32) -> f32 { return dOutput[index / 4u][index % 4u]; }';
+      functions.outputGradient = 'fn outputGradient(at: u32) -> T { return dOutput[at]; }';
+    } else if (vector) {
+      functions.outputGradient = `fn outputGradient(at: u32) -> T {
+  return T(load(4u * at), load(4u * at + 1u), load(4u * at + 2u), load(4u * at + 3u));
+}`;
+    }
+    if (!load) return { ...dispatch, functions, bindings: [...dispatch.bindings, input(0)] };
+    return {
+      ...dispatch,
+      source: dispatch.source.replace(/^@group.*\bdOutput: .*\n/m, ''),
+      functions,
+      declarations: load.declarations(dispatch.bindings.length + 1),
+      library: load.library,
+      bindings: [...dispatch.bindings, ...load.bindings],
+    };
+  };
+  return {
+    ...variant,
+    call({ load, ...problem }, profile) {
+      const { dispatches } = variant.call(problem, profile);
+      return { dispatches: dispatches.map((dispatch) => withLoad(dispatch, problem.H, load)) };
+    },
+  };
 }
 
 function elementwise(kernel: string, source: string, bindings: readonly BindingSource[]): Variant<LstmCellProblem> {

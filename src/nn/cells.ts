@@ -1,8 +1,9 @@
 import { ShapeError } from '../errors.ts';
 import { formatShape, sameShape } from '../graph/shape.ts';
+import { zeros } from '../ops/elementwise.ts';
 import { split } from '../ops/join.ts';
 import { lstmCell } from '../ops/lstm.ts';
-import { fromHost, type Parameter, parameter, type Tensor } from '../tensor.ts';
+import { type Parameter, parameter, type Tensor } from '../tensor.ts';
 import { uniform } from './init.ts';
 import { linear } from './linear.ts';
 import { Module } from './module.ts';
@@ -34,11 +35,6 @@ export function recurrentWeights(
     biasIH: bias ? make(rows) : null,
     biasHH: bias ? make(rows) : null,
   };
-}
-
-/** Where a recurrence starts if no state is given. Host values: a plan keeps them and computes nothing. */
-export function zeroState(B: number, hiddenSize: number): Tensor {
-  return fromHost({ shape: [B, hiddenSize], dtype: 'f32' }, new Float32Array(B * hiddenSize));
 }
 
 /** h' = (1 − z)∘n + z∘h with reset r and update z (Cho et al. 2014; PyTorch's form): shares [B, 3H] of input and state, in the order r, z, n. */
@@ -82,7 +78,7 @@ abstract class RecurrentCell extends Module {
     const wanted = [x.shape[0] as number, H] as const;
     if (h && !sameShape(h.shape, wanted))
       throw new ShapeError(`[${name}] the state must be ${formatShape(wanted)}, got ${formatShape(h.shape)}`);
-    return h ?? zeroState(...wanted);
+    return h ?? zeros(wanted);
   }
 
   protected ofInput(x: Tensor): Tensor {

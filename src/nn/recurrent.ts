@@ -1,12 +1,13 @@
 import { ShapeError, ValueError } from '../errors.ts';
 import { formatShape, sameShape } from '../graph/shape.ts';
+import { zeros } from '../ops/elementwise.ts';
 import { concat, stack } from '../ops/join.ts';
 import { lstm } from '../ops/lstm.ts';
 import { checkProbability, dropout } from '../ops/random.ts';
 import { scan } from '../ops/scan.ts';
 import { at, permute } from '../ops/view.ts';
 import type { Tensor } from '../tensor.ts';
-import { gruStep, type Nonlinearity, type RecurrentWeights, recurrentWeights, zeroState } from './cells.ts';
+import { gruStep, type Nonlinearity, type RecurrentWeights, recurrentWeights } from './cells.ts';
 import { linear } from './linear.ts';
 import { Module } from './module.ts';
 import { checkSizes } from './options.ts';
@@ -115,14 +116,14 @@ abstract class Recurrent extends Module {
         );
       }
     }
-    const zero = states.every((state) => state) ? null : zeroState(B, this.hiddenSize);
-    return (index) => states.map((state) => (state ? at(state, index) : (zero as Tensor)));
+    return (index) => states.map((state) => (state ? at(state, index) : zeros([B, this.hiddenSize])));
   }
 }
 
-/** The input's share of the gates for all steps in one product, with both biases: [T, B, I] → [T, B, G·H]. */
+/** The input's share of the gates for all steps in one product, both biases in its tail: [T, B, I] → [T, B, G·H]. */
 function gatesOfInput(x: Tensor, { weightIH, biasIH, biasHH }: RecurrentWeights): Tensor {
-  return linear(x, weightIH, biasIH && biasHH ? biasIH.add(biasHH) : null);
+  const gates = linear(x, weightIH, biasIH);
+  return biasHH ? gates.add(biasHH) : gates;
 }
 
 /** Long short-term memory (Hochreiter and Schmidhuber 1997), a whole sequence in a handful of dispatches. */

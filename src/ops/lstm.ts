@@ -85,8 +85,14 @@ const lstmBackwardOp: OpDef = {
   },
   lowering: {
     kind: 'kernel',
-    problem: ({ inputs: [, , gates], attributes }) =>
-      familyCall(lstmBackward, { ...sizes(gates as Tensor), reverse: attributes.reverse as boolean }),
+    // A gradient that only the last outputs have is spread over all of them where it is read.
+    load: true,
+    problem: ({ inputs: [, , gates], attributes }, _, { load }) =>
+      familyCall(lstmBackward, {
+        ...sizes(gates as Tensor),
+        reverse: attributes.reverse as boolean,
+        ...(load ? { load } : {}),
+      }),
   },
 };
 

@@ -51,6 +51,12 @@ describe('reverse mode', () => {
     expect(await gradient?.array()).toEqual([4, 4, 4]);
   });
 
+  test('biases of one sum share its gradient', () => {
+    const biases = [tensor([1, 2, 3]), tensor([4, 5, 6])] as const;
+    const [first, second] = grad(sum(ones([4, 3]).add(biases[0]).add(biases[1])), biases);
+    expect(first).toBe(second);
+  });
+
   test('what does not lead to a target gets no gradient nodes', () => {
     const [a, b] = [parameter(ones([2, 2])), parameter(ones([2, 2]))];
     const gradients = differentiate(sum(matmul(a, b)), (x) => x === a.version);

@@ -41,10 +41,10 @@ export function residual(shape: Shape, firstInput: number, firstExtraOutput: num
 }
 
 /** x · y of two inputs of the same shape, y read backwards. */
-export function productOfInputs(size: number): LoadHook {
+export function productOfInputs(size: number, firstInput: number): LoadHook {
   const shape = [size];
   const backwards = { shape, strides: [-1], offset: size - 1 };
-  return loadHook({
+  const chain: Chain = {
     size,
     buffers: ['f32', 'f32'],
     steps: [
@@ -54,7 +54,21 @@ export function productOfInputs(size: number): LoadHook {
       ]),
     ],
     outputs: [0],
-  });
+  };
+  return loadHook(chain, firstInput);
+}
+
+/** x / 2 of one input, read backwards. */
+export function halfBackwards(size: number, firstInput: number): LoadHook {
+  const shape = [size];
+  const backwards = { shape, strides: [-1], offset: size - 1 };
+  const chain: Chain = {
+    size,
+    buffers: ['f32'],
+    steps: [step('mul', shape, [{ load: { buffer: 0, layout: backwards } }, { constant: 0.5 }])],
+    outputs: [0],
+  };
+  return loadHook(chain, firstInput);
 }
 
 export const geluTanh = (x: number) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));

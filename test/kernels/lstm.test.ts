@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { KernelCall, Variant } from '../../src/kernels/kernel.ts';
 import {
+  type LstmBackwardProblem,
   type LstmCellProblem,
   type LstmProblem,
   lstmBackward,
@@ -12,6 +13,7 @@ import { evaluate, type Ref, ref } from '../reference/index.ts';
 import { type Run, runCall, runProfile, sameBits } from '../support/kernels.ts';
 import { type Case, conformance, near } from './conformance.ts';
 import { Draw } from './draw.ts';
+import { halfBackwards } from './hooks.ts';
 
 // Four different extents each; hidden sizes with and without vectors, below and above a workgroup's slices.
 const problems: readonly LstmProblem[] = [
@@ -74,7 +76,7 @@ function prepareBackward(draw: Draw, problem: LstmProblem) {
     { reverse },
   );
   return {
-    inputs: [dOutput, dStateN, gates, cells, c0, W],
+    inputs: [dOutput, dStateN, gates, cells, c0, W] as const,
     expected: results.map((result) => near(result, 2e-5, 1e-5)),
   };
 }
@@ -84,8 +86,21 @@ const cases = (prepare: typeof prepareForward | typeof prepareBackward) =>
     (problem): Case<LstmProblem> => ({ name: nameOf(problem), problem, prepare: (draw) => prepare(draw, problem) }),
   );
 
+/** The gradient of the output comes as an input behind the others, halved and backwards. */
+const loaded = [problems[1], problems[5]].map((each): Case<LstmBackwardProblem> => {
+  const problem = each as LstmProblem;
+  return {
+    name: `${nameOf(problem)}, with a fused producer`,
+    problem: { ...problem, load: halfBackwards(problem.T * problem.B * problem.H, 6) },
+    prepare(draw) {
+      const { inputs, expected } = prepareBackward(draw, problem);
+      return { inputs: [...inputs, inputs[0].map((x) => 2 * x).reverse()], expected };
+    },
+  };
+});
+
 conformance(lstmForward, cases(prepareForward));
-conformance(lstmBackward, cases(prepareBackward));
+conformance(lstmBackward, [...cases(prepareBackward), ...loaded]);
 
 const cells: readonly LstmCellProblem[] = [
   { B: 1, H: 1 },

@@ -16,7 +16,7 @@ import { type ReduceKind, reduce } from '../../src/kernels/reduce.ts';
 import { categorical, topK } from '../../src/kernels/select.ts';
 import { softmax, softmaxBackward } from '../../src/kernels/softmax.ts';
 import { elementwiseOps } from '../../src/ops/elementwise.ts';
-import { biasGelu, productOfInputs, residual } from './hooks.ts';
+import { biasGelu, halfBackwards, productOfInputs, residual } from './hooks.ts';
 import { place } from './operands.ts';
 
 /** Problems that lead selection to every combination of the constants that it can choose, family by family. */
@@ -113,7 +113,7 @@ function* reductions() {
     if (load && ![1, 3, 4, 1024, 1025, 2 ** 17].includes(n)) continue;
     const hooks = {
       ...(tail && { store: biasGelu([4, inner], load ? 2 : 1) }),
-      ...(load && { load: productOfInputs(4 * n * inner) }),
+      ...(load && { load: productOfInputs(4 * n * inner, 0) }),
     };
     yield { kind: 'sum' as const, dtype: 'f32' as const, outer: 4, n, inner, ...hooks };
   }
@@ -145,6 +145,8 @@ const indexings = () =>
   });
 const hiddenSizes = [...extents.filter((n) => n <= 1025), 6, 12, 20, 48, 100];
 const lstms = () => product({ T: [1, 2], B: [3], H: hiddenSizes, reverse: flags });
+const lstmGradients = () =>
+  product({ T: [1, 2], B: [3], H: hiddenSizes, reverse: flags, load: [undefined, halfBackwards(6, 6)] });
 const cells = () => product({ B: [3], H: [1, 64] });
 const packs = () => product({ ends: [[64], [63], [3, 64]], clipped: flags, momentum: flags });
 
@@ -232,7 +234,7 @@ const families: Readonly<Record<string, (profile: DeviceProfile) => KernelCall[]
   clipNorm: selected(clipNorm, () => product({ N: [64, 63, 2 ** 20], maxNorm: [1] })),
   clipScale: selected(clipScale, () => [{ count: 5, maxNorm: 1 }]),
   lstmForward: selected(lstmForward, lstms),
-  lstmBackward: selected(lstmBackward, lstms),
+  lstmBackward: selected(lstmBackward, lstmGradients),
   lstmCell: selected(lstmCell, cells),
   lstmCellBackward: selected(lstmCellBackward, cells),
   elementwise: elementwiseCalls,

@@ -92,7 +92,7 @@ const loaded = [['sum', 'f32', 5, 260, 1] as const, ['mean', 'f32', 2, 300, 33] 
     const size = outer * n * inner;
     return {
       name: `${kind} of [${outer}, ${n}, ${inner}] of a fused product`,
-      problem: { kind, dtype, outer, n, inner, load: productOfInputs(size) },
+      problem: { kind, dtype, outer, n, inner, load: productOfInputs(size, 0) },
       prepare(draw) {
         const [x, y] = [draw.f32(size), draw.f32(size)];
         const product = ref(

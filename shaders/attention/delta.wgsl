@@ -1,8 +1,8 @@
 // uses: order.wgsl
-// Attention, backward, first stage: δ = rowsum(dO ∘ O) of every query row, put beside the row's lse for the other stages.
+// Attention, backward, first stage where dq.wgsl has no bindings left to do it: δ = rowsum(dO ∘ O) of every query row, put beside the row's lse for the other stages.
 //
 // A lane takes a row. Grid: [tiles of 64 rows, H, B].
-// o: dense [B, L, H, D]; lse: dense [B, H, L]; dO [B, H, L, D], strided; statistics: dense [B, H, L] of (lse, δ).
+// o and dO [B, H, L, D], strided; lse: dense [B, H, L]; statistics: dense [B, H, L] of (lse, δ).
 //
 // The head size, and the element type of o and dO: f32, or vec4<f32> (with the load hooks replaced) where D, strides and
 // offsets are multiples of four.
@@ -13,6 +13,7 @@ const SIZE: u32 = 64u;
 
 struct Params {
   H: u32, L: u32,
+  OOffset: u32, OBatch: u32, OHead: u32, ORow: u32,
   dOOffset: u32, dOBatch: u32, dOHead: u32, dORow: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -39,7 +40,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let head = group.y;
   let row = group.x * SIZE + lane;
   if (row < params.L) {
-    let oBase = ((batch * params.L + row) * params.H + head) * D;
+    let oBase = params.OOffset + batch * params.OBatch + head * params.OHead + row * params.ORow;
     let dOBase = params.dOOffset + batch * params.dOBatch + head * params.dOHead + row * params.dORow;
     var delta = vec4<f32>();
     for (var column = 0u; column < COLUMNS; column++) { delta += loadO(oBase, column) * loadDO(dOBase, column); }

@@ -5,8 +5,7 @@
 // a member scores them against four rows (a 4×4 block: column = key, component = row) and accumulates every eighth vec4
 // column of dK and dV (columns of the matrix = keys). Grid: [tiles of 32 keys, H, B].
 //
-// q, dO [B, H, L, D], k, v [B, H, S, D], strided; statistics: dense [B, H, L] of (lse, δ), from delta.wgsl;
-// result: the rows of token s, head h begin at outFirst (dK) and outSecond (dV) + (b S + s) outRow + h D.
+// q, dO [B, H, L, D], k, v, dK and dV (somewhere in result) [B, H, S, D], strided; statistics: dense [B, H, L] of (lse, δ).
 
 struct Params {
   H: u32, L: u32, S: u32,
@@ -15,7 +14,8 @@ struct Params {
   kOffset: u32, kBatch: u32, kHead: u32, kRow: u32,
   vOffset: u32, vBatch: u32, vHead: u32, vRow: u32,
   dOOffset: u32, dOBatch: u32, dOHead: u32, dORow: u32,
-  outRow: u32, outFirst: u32, outSecond: u32,
+  dKOffset: u32, dKBatch: u32, dKHead: u32, dKRow: u32,
+  dVOffset: u32, dVBatch: u32, dVHead: u32, dVRow: u32,
   maskOffset: u32, maskBatch: u32, maskHead: u32, maskRow: u32, maskKey: u32,
   dropout: f32, keepScale: f32, stream: u32,
 }
@@ -56,6 +56,8 @@ fn valueBlock(base: u32, row: u32, column: u32) -> mat4x4<f32> {
   );
 }
 fn times(a: mat4x4<f32>, b: mat4x4<f32>) -> mat4x4<f32> { return mat4x4<f32>(a[0] * b[0], a[1] * b[1], a[2] * b[2], a[3] * b[3]); }
+
+@group(0) @binding(5) var<storage, read> statistics: array<vec2<f32>>;
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
@@ -141,13 +143,14 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
 
   for (var c = 0u; c < 4u; c++) {
     if (key + c < params.S) {
-      let base = (batch * params.S + key + c) * params.outRow + head * D;
+      let dKBase = params.dKOffset + batch * params.dKBatch + head * params.dKHead + (key + c) * params.dKRow;
+      let dVBase = params.dVOffset + batch * params.dVBatch + head * params.dVHead + (key + c) * params.dVRow;
       for (var part = 0u; part < CHUNKS * PARTS; part++) {
         let within = member + part % PARTS * 8u;
         let column = part / PARTS * WIDTH + within;
         if (within < WIDTH && column < COLUMNS) {
-          store(params.outFirst + base, column, dK[part][c] * params.scale);
-          store(params.outSecond + base, column, dV[part][c]);
+          store(dKBase, column, dK[part][c] * params.scale);
+          store(dVBase, column, dV[part][c]);
         }
       }
     }

@@ -15,7 +15,8 @@ struct Params {
   kOffset: u32, kBatch: u32, kHead: u32, kRow: u32,
   vOffset: u32, vBatch: u32, vHead: u32, vRow: u32,
   dOOffset: u32, dOBatch: u32, dOHead: u32, dORow: u32,
-  outRow: u32, outFirst: u32, outSecond: u32,
+  dKOffset: u32, dKBatch: u32, dKHead: u32, dKRow: u32,
+  dVOffset: u32, dVBatch: u32, dVHead: u32, dVRow: u32,
   maskOffset: u32, maskBatch: u32, maskHead: u32, maskRow: u32, maskKey: u32,
   dropout: f32, keepScale: f32, stream: u32,
 }
@@ -24,6 +25,8 @@ fn gradientBlock(at: vec4<u32>, column: u32) -> mat4x4<f32> {
   return mat4x4<f32>(loadDO(at.x, column), loadDO(at.y, column), loadDO(at.z, column), loadDO(at.w, column));
 }
 fn times(a: mat4x4<f32>, b: mat4x4<f32>) -> mat4x4<f32> { return mat4x4<f32>(a[0] * b[0], a[1] * b[1], a[2] * b[2], a[3] * b[3]); }
+
+@group(0) @binding(5) var<storage, read> statistics: array<vec2<f32>>;
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
@@ -41,14 +44,16 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let live = min(4u, params.S - key);
   let keys = places(kBase, key, params.kRow, params.S);
   let values = places(vBase, key, params.vRow, params.S);
-  let results = (batch * params.S + key + vec4<u32>(0u, 1u, 2u, 3u)) * params.outRow + head * D;
+  let ownKeys = key + vec4<u32>(0u, 1u, 2u, 3u);
+  let resultsK = params.dKOffset + batch * params.dKBatch + head * params.dKHead + ownKeys * params.dKRow;
+  let resultsV = params.dVOffset + batch * params.dVBatch + head * params.dVHead + ownKeys * params.dVRow;
   let start = select(0u, key, CAUSAL);
   // Keys that no query sees have gradients of zero; elsewhere the first step sets what the others add to.
   if (start >= params.L) {
     for (var r = 0u; r < live; r++) {
       for (var column = 0u; column < params.columns; column++) {
-        store(params.outFirst + results[r], column, vec4<f32>());
-        store(params.outSecond + results[r], column, vec4<f32>());
+        store(resultsK[r], column, vec4<f32>());
+        store(resultsV[r], column, vec4<f32>());
       }
     }
   }
@@ -88,11 +93,9 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
         dV += gradientBlock(places(dOBase, row, params.dORow, params.L), column) * kept[block];
       }
       for (var r = 0u; r < live; r++) {
-        let atK = params.outFirst + results[r];
-        let atV = params.outSecond + results[r];
         let initial = first == start;
-        store(atK, column, select(loadResult(atK, column), vec4<f32>(), initial) + dK[r]);
-        store(atV, column, select(loadResult(atV, column), vec4<f32>(), initial) + dV[r]);
+        store(resultsK[r], column, select(loadResult(resultsK[r], column), vec4<f32>(), initial) + dK[r]);
+        store(resultsV[r], column, select(loadResult(resultsV[r], column), vec4<f32>(), initial) + dV[r]);
       }
     }
   }

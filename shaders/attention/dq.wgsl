@@ -4,17 +4,19 @@
 // As forward.wgsl: a workgroup takes 32 query rows and walks over tiles of 32 keys; teams of 8 lanes own four rows.
 // Weights are recomputed from lse. Grid: [tiles of 32 rows, H, B].
 //
-// q, dO [B, H, L, D], k, v [B, H, S, D], strided; statistics: dense [B, H, L] of (lse, δ), from delta.wgsl;
-// result: the row of dQ of token t, head h begins at outFirst + (b L + t) outRow + h D.
+// q, dO and dQ (somewhere in result) [B, H, L, D], k, v [B, H, S, D], strided; statistics: dense [B, H, L] of (lse, δ), from
+// delta.wgsl, or written here.
 
 struct Params {
   H: u32, L: u32, S: u32,
+  columns: u32,
   scale: f32,
   qOffset: u32, qBatch: u32, qHead: u32, qRow: u32,
   kOffset: u32, kBatch: u32, kHead: u32, kRow: u32,
   vOffset: u32, vBatch: u32, vHead: u32, vRow: u32,
   dOOffset: u32, dOBatch: u32, dOHead: u32, dORow: u32,
-  outRow: u32, outFirst: u32, outSecond: u32,
+  OOffset: u32, OBatch: u32, OHead: u32, ORow: u32,
+  dQOffset: u32, dQBatch: u32, dQHead: u32, dQRow: u32,
   maskOffset: u32, maskBatch: u32, maskHead: u32, maskRow: u32, maskKey: u32,
   dropout: f32, keepScale: f32, stream: u32,
 }
@@ -55,6 +57,11 @@ fn gradientBlock(base: u32, row: u32, column: u32) -> mat4x4<f32> {
   );
 }
 
+@group(0) @binding(5) var<storage, read_write> statistics: array<vec2<f32>>;
+
+// Hook: (lse, δ) of four rows; where δ is computed here, it is left for dkdv.wgsl.
+fn savedRows(batch: u32, head: u32, row: u32, leave: bool) -> Saved { return statisticsBlock(batch, head, row); }
+
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);
@@ -69,7 +76,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let member = lane % 8u;
   let row = group.x * 32u + team * 4u;
   let end = select(params.S, min(params.S, group.x * 32u + 32u), CAUSAL);
-  let saved = statisticsBlock(batch, head, row);
+  let saved = savedRows(batch, head, row, member == 0u);
 
   var dQ: array<mat4x4<f32>, CHUNKS * PARTS>;
   for (var first = 0u; first < end; first += 32u) {
@@ -119,7 +126,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
 
   for (var r = 0u; r < 4u; r++) {
     if (row + r < params.L) {
-      let base = params.outFirst + (batch * params.L + row + r) * params.outRow + head * D;
+      let base = params.dQOffset + batch * params.dQBatch + head * params.dQHead + (row + r) * params.dQRow;
       for (var part = 0u; part < CHUNKS * PARTS; part++) {
         let within = member + part % PARTS * 8u;
         let column = part / PARTS * WIDTH + within;

@@ -15,7 +15,8 @@ struct Params {
   kOffset: u32, kBatch: u32, kHead: u32, kRow: u32,
   vOffset: u32, vBatch: u32, vHead: u32, vRow: u32,
   dOOffset: u32, dOBatch: u32, dOHead: u32, dORow: u32,
-  outRow: u32, outFirst: u32, outSecond: u32,
+  OOffset: u32, OBatch: u32, OHead: u32, ORow: u32,
+  dQOffset: u32, dQBatch: u32, dQHead: u32, dQRow: u32,
   maskOffset: u32, maskBatch: u32, maskHead: u32, maskRow: u32, maskKey: u32,
   dropout: f32, keepScale: f32, stream: u32,
 }
@@ -24,6 +25,11 @@ fn gradientBlock(at: vec4<u32>, column: u32) -> mat4x4<f32> {
   return mat4x4<f32>(loadDO(at.x, column), loadDO(at.y, column), loadDO(at.z, column), loadDO(at.w, column));
 }
 fn times(a: mat4x4<f32>, b: mat4x4<f32>) -> mat4x4<f32> { return mat4x4<f32>(a[0] * b[0], a[1] * b[1], a[2] * b[2], a[3] * b[3]); }
+
+@group(0) @binding(5) var<storage, read_write> statistics: array<vec2<f32>>;
+
+// Hook: (lse, δ) of four rows; where δ is computed here, it is left for dkdv.wgsl.
+fn savedRows(batch: u32, head: u32, row: u32, leave: bool) -> Saved { return statisticsBlock(batch, head, row); }
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
@@ -41,8 +47,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let live = min(4u, params.L - row);
   let queries = places(qBase, row, params.qRow, params.L);
   let gradients = places(dOBase, row, params.dORow, params.L);
-  let results = params.outFirst + (batch * params.L + row + vec4<u32>(0u, 1u, 2u, 3u)) * params.outRow + head * D;
-  let saved = statisticsBlock(batch, head, row);
+  let results = params.dQOffset + batch * params.dQBatch + head * params.dQHead + (row + vec4<u32>(0u, 1u, 2u, 3u)) * params.dQRow;
+  let saved = savedRows(batch, head, row, true);
   let delta = mat4x4<f32>(saved.delta, saved.delta, saved.delta, saved.delta);
 
   var dS: array<mat4x4<f32>, BLOCKS>; // of queries (columns) and keys (components)

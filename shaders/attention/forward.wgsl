@@ -6,8 +6,7 @@
 // column of the output (columns of the matrix = rows). The rows' maximum and sum run along, so no L×S memory is needed.
 // Grid: [tiles of 32 rows, H, B].
 //
-// q [B, H, L, D], k and v [B, H, S, D], strided; result: dense [B, L, H, D]; lse: dense [B, H, L], max + log of the sum
-// of exponentials. A row whose keys are all hidden gives 0, and an lse of +1e30.
+// q and result [B, H, L, D], k and v [B, H, S, D], strided; lse: dense [B, H, L], max + log of the sum of exponentials. A row whose keys are all hidden gives 0, and an lse of +1e30.
 
 struct Params {
   H: u32, L: u32, S: u32,
@@ -15,6 +14,7 @@ struct Params {
   qOffset: u32, qBatch: u32, qHead: u32, qRow: u32,
   kOffset: u32, kBatch: u32, kHead: u32, kRow: u32,
   vOffset: u32, vBatch: u32, vHead: u32, vRow: u32,
+  OOffset: u32, OBatch: u32, OHead: u32, ORow: u32,
   maskOffset: u32, maskBatch: u32, maskHead: u32, maskRow: u32, maskKey: u32,
   dropout: f32, keepScale: f32, stream: u32,
 }
@@ -126,7 +126,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let logSum = select(peak + log(max(sum, vec4<f32>(1e-30))), vec4<f32>(-HIDDEN), empty);
   for (var r = 0u; r < 4u; r++) {
     if (row + r < params.L) {
-      let base = ((batch * params.L + row + r) * params.H + head) * D;
+      let base = params.OOffset + batch * params.OBatch + head * params.OHead + (row + r) * params.ORow;
       for (var part = 0u; part < CHUNKS * PARTS; part++) {
         let within = member + part % PARTS * 8u;
         let column = part / PARTS * WIDTH + within;

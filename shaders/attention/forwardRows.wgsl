@@ -14,6 +14,7 @@ struct Params {
   qOffset: u32, qBatch: u32, qHead: u32, qRow: u32,
   kOffset: u32, kBatch: u32, kHead: u32, kRow: u32,
   vOffset: u32, vBatch: u32, vHead: u32, vRow: u32,
+  OOffset: u32, OBatch: u32, OHead: u32, ORow: u32,
   maskOffset: u32, maskBatch: u32, maskHead: u32, maskRow: u32, maskKey: u32,
   dropout: f32, keepScale: f32, stream: u32,
 }
@@ -35,7 +36,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
 
   let live = min(4u, params.L - row);
   let queries = places(qBase, row, params.qRow, params.L);
-  let results = ((batch * params.L + row) * params.H + head) * D + vec4<u32>(0u, 1u, 2u, 3u) * params.H * D;
+  let results = params.OOffset + batch * params.OBatch + head * params.OHead + (row + vec4<u32>(0u, 1u, 2u, 3u)) * params.ORow;
 
   var weights: array<mat4x4<f32>, BLOCKS>; // scores, then weights
   var peak = vec4<f32>(HIDDEN);

@@ -1,6 +1,5 @@
-// What the backward attention kernels share: the gradient of O, and (lse, δ) of each row from delta.wgsl.
+// What the backward attention kernels share: the gradient of O, and (lse, δ) of each row. A kernel declares `statistics`.
 @group(0) @binding(4) var<storage, read> dO: array<Element>;
-@group(0) @binding(5) var<storage, read> statistics: array<vec2<f32>>;
 @group(0) @binding(6) var<storage, read_write> result: array<Element>;
 struct Saved { lse: vec4<f32>, delta: vec4<f32> }
 

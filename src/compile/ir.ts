@@ -1,7 +1,7 @@
 import { UnsupportedError } from '../errors.ts';
 import { dtypes } from '../graph/dtype.ts';
 import type { Node, TensorType } from '../graph/node.ts';
-import type { ElementwiseLowering, KernelLowering, Window } from '../graph/op.ts';
+import type { ElementwiseLowering, KernelLowering, Surroundings, Window } from '../graph/op.ts';
 import { denseLayout, expandLayout, isDense, type Layout, sizeOf } from '../graph/shape.ts';
 import type { Operand } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor.ts';
@@ -47,7 +47,10 @@ export interface Access {
 export interface Operation {
   readonly node: Node;
   readonly inputs: readonly Access[];
+  /** The values that it writes. */
   readonly outputs: readonly Value[];
+  /** How the outputs of the node lie in these. */
+  readonly results: readonly Access[];
   /** `copy` makes a dense value of an access that its reader can't take as it lies. */
   readonly kind: 'elementwise' | 'kernel' | 'pack' | 'scan' | 'copy';
 }
@@ -103,12 +106,19 @@ export function lower(
       value = partOf(access.value, access.layout.offset, tensor);
     else {
       value = plainValue(tensor, `copy of ${tensor.node.op.name}`);
-      operations.push({ node: tensor.node, inputs: [access], outputs: [value], kind: 'copy' });
+      const results = [{ value, layout: value.layout }];
+      operations.push({ node: tensor.node, inputs: [access], outputs: [value], results, kind: 'copy' });
     }
     const copy = { value, layout: value.layout };
     copies.set(tensor, copy);
     return copy;
   };
+
+  const wanted = new Set(roots);
+  const around = (node: Node, inputs: readonly Access[]): Surroundings => ({
+    together: (a, b) => inputs[a]?.value === inputs[b]?.value,
+    isResult: (output) => wanted.has(node.outputs[output] as Tensor),
+  });
 
   for (const node of nodes) {
     const { op } = node;
@@ -156,15 +166,16 @@ export function lower(
       if (lowering.kind === 'kernel' && lowering.strided?.(operandOf(access), index, node)) return access;
       return dense(tensor);
     });
-    const outputs = node.outputs.map((tensor, index): Value => {
-      const layout = (lowering.kind === 'kernel' && lowering.outputLayout?.(node, index)) || denseLayout(tensor.shape);
-      return { type: typeOf(tensor), layout, label: op.name, leaf: false };
+    const placement =
+      lowering.kind === 'kernel' ? lowering.place?.(node, inputs.map(operandOf), around(node, inputs)) : null;
+    const outputs = (placement?.values ?? node.outputs).map((type) => plainValue(type, op.name));
+    const results = node.outputs.map((_, i): Access => {
+      const { value, layout } = placement?.outputs[i] ?? { value: i, layout: null };
+      const written = outputs[value] as Value;
+      return { value: written, layout: layout ?? written.layout };
     });
-    for (const [i, tensor] of node.outputs.entries()) {
-      const value = outputs[i] as Value;
-      accesses.set(tensor, { value, layout: value.layout });
-    }
-    operations.push({ node, inputs, outputs, kind: lowering.kind });
+    for (const [i, tensor] of node.outputs.entries()) accesses.set(tensor, results[i] as Access);
+    operations.push({ node, inputs, outputs, results, kind: lowering.kind });
   }
   needed.forEach(accessOf);
   return { operations, leaves, roots: roots.map(dense) };

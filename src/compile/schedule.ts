@@ -1,6 +1,6 @@
 import { UnsupportedError } from '../errors.ts';
 import type { KernelLowering } from '../graph/op.ts';
-import { denseLayout, formatShape, sizeOf } from '../graph/shape.ts';
+import { denseLayout, formatShape, type Shape, sizeOf } from '../graph/shape.ts';
 import { elementwiseKernel, loadHook, storeHook } from '../kernels/elementwise.ts';
 import type { BindingSource, DeviceProfile, Dispatch, KernelCall } from '../kernels/kernel.ts';
 import { type SpecialisedShader, specialise } from '../kernels/specialise.ts';
@@ -78,7 +78,7 @@ function groupCommands(group: Group, consumers: ReadonlyMap<Value, number>, prof
     if (stored.length === 0) return [];
     const names = fused.slice(0, 4).join('+') + (fused.length > 4 ? `+${fused.length - 4}` : '');
     const call = elementwiseKernel(chainOf(group, buffers, stored), names, profile);
-    return emit(call, buffers, stored, fused);
+    return emit(call, buffers, stored, fused, (stored[0] as Value).type.shape);
   }
   const { head } = group;
   const lowering = head.node.op.lowering as KernelLowering;
@@ -99,8 +99,12 @@ function groupCommands(group: Group, consumers: ReadonlyMap<Value, number>, prof
     outputs.push(...stored.filter((_, i) => i !== primary));
     inputs.push(...buffers);
   }
-  const call = lowering.problem(head.node, head.inputs.map(operandOf), hooks).call(profile);
-  return emit(call, inputs, outputs, fused, lowering.badData?.(head.node));
+  const call = lowering
+    .problem(head.node, head.inputs.map(operandOf), hooks, head.results.map(operandOf))
+    .call(profile);
+  const own = outputs[0] === head.outputs[0] && head.results[0];
+  const shape = (own ? own.layout : (outputs[0] as Value).type).shape;
+  return emit(call, inputs, outputs, fused, shape, lowering.badData?.(head.node));
 }
 
 function emit(
@@ -108,6 +112,7 @@ function emit(
   inputs: readonly Value[],
   outputs: readonly Value[],
   fused: readonly string[],
+  shape: Shape,
   badData?: string,
 ): Command[] {
   const scratch = (call.scratch ?? []).map((bytes): Value => {
@@ -127,7 +132,7 @@ function emit(
         });
       return bound(source, inputs, outputs, scratch);
     });
-    const label = `${dispatch.kernel} ${formatShape((outputs[0] as Value).type.shape)}`;
+    const label = `${dispatch.kernel} ${formatShape(shape)}`;
     commands.push({ kind: 'dispatch', label, dispatch, shader, bindings, fused, badData });
   }
   return commands;

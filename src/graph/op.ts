@@ -73,19 +73,36 @@ export interface ElementwiseLowering {
   readonly library?: readonly string[];
 }
 
+/** Where the outputs of a node lie. */
+export interface Placement {
+  /** The values that the kernel writes, in the order of its bindings. */
+  readonly values: readonly TensorType[];
+  /** For each output, which of the values it lies in, and how. */
+  readonly outputs: readonly { readonly value: number; readonly layout: Layout }[];
+}
+
+/** What a node may know of its neighbours when it chooses where its outputs lie. */
+export interface Surroundings {
+  /** Whether two inputs are views of one value. */
+  together(a: number, b: number): boolean;
+  /** Whether an output is handed out as it is, and so wanted dense. */
+  isResult(output: number): boolean;
+}
+
 /** A kernel of a family. */
 export interface KernelLowering {
   readonly kind: 'kernel';
-  /** Names the family and states the problem; operands tell how the inputs lie in memory. */
+  /** Names the family and states the problem; operands and results tell how inputs and outputs lie in memory. */
   problem(
     node: Node,
     operands: readonly Operand[],
     hooks: { readonly store?: StoreHook; readonly load?: LoadHook },
+    results: readonly Operand[],
   ): FamilyCall;
   /** Whether the family reads input `index` with these strides; dense operands are always taken. */
   strided?(operand: Operand, index: number, node: Node): boolean;
-  /** The layout in which output `index` is written, where it is not dense row-major. */
-  outputLayout?(node: Node, index: number): Layout;
+  /** Where the outputs lie, where not each dense in a value of its own. */
+  place?(node: Node, operands: readonly Operand[], surroundings: Surroundings): Placement;
   /** The sentence to throw when the kernel meets bad data. */
   badData?(node: Node): string;
   /** True where an elementwise tail may be fused into output 0. */

@@ -97,6 +97,33 @@ export function isDense(layout: Layout): boolean {
   return layout.shape.every((extent, i) => extent === 1 || layout.strides[i] === dense[i]);
 }
 
+/** Dense memory in which the dimensions lie in `order`, outermost first. */
+export function denseInOrder(shape: Shape, order: readonly number[]): Layout {
+  const strides = rowMajorStrides(order.map((dimension) => shape[dimension] as number));
+  return { shape, strides: shape.map((_, dimension) => strides[order.indexOf(dimension)] as number), offset: 0 };
+}
+
+/** Whether parts of one shape fill a stretch of memory together, each element once. */
+export function fillTogether(parts: readonly Layout[]): boolean {
+  const [first, second] = parts.toSorted((a, b) => a.offset - b.offset) as [Layout, Layout];
+  const apart = second.offset - first.offset;
+  const same = ({ shape, strides }: Layout) =>
+    shape.every((extent, i) => extent === first.shape[i] && (extent === 1 || strides[i] === first.strides[i]));
+  const starts = new Set(parts.map(({ offset }) => (offset - first.offset) / apart));
+  if (!parts.every(same) || parts.some((_, i) => !starts.has(i))) return false;
+  const dimensions = first.shape
+    .map((extent, i) => ({ extent, stride: first.strides[i] as number }))
+    .filter(({ extent }) => extent > 1)
+    .concat({ extent: parts.length, stride: apart })
+    .sort((a, b) => a.stride - b.stride);
+  let size = 1;
+  return dimensions.every(({ extent, stride }) => {
+    const dense = stride === size;
+    size *= extent;
+    return dense;
+  });
+}
+
 /** The layout seen as another shape of the same size, or null where strides do not allow it. */
 export function reshapeLayout(layout: Layout, shape: Shape): Layout | null {
   // Walk both shapes from the front, matching runs of dimensions with equal products; a run of several source

@@ -20,7 +20,7 @@ import {
  * softmax(scale Q Kᵀ + mask) V, with dropout on the weights.
  *
  * Inputs of the forward family: 0 q, 1 k, 2 v, then the mask and the random key (u32[4]), each where it is used.
- * Outputs: 0 O, dense [B, L, H, D], so that merging the heads is a view; 1 the log of the sum of exponentials, [B, H, L].
+ * Outputs: 0 O; 1 the log of the sum of exponentials, dense [B, H, L].
  */
 export interface AttentionProblem {
   readonly B: number;
@@ -41,18 +41,25 @@ export interface AttentionProblem {
   readonly k: Operand;
   /** [B, H, S, D]. */
   readonly v: Operand;
+  /** [B, H, L, D]. */
+  readonly O: Operand;
   /** Added to the scores: f32 [B, H, L, S], stride 0 where it broadcasts; -1e9 and lower hides a key. */
   readonly mask?: Operand;
 }
 
 /**
  * Gradients of attention. Inputs: 0 q, 1 k, 2 v, 3 O, 4 the log of the sum of exponentials, 5 dO, then mask and random key.
- * Outputs where L = S: 0 dense [B, L, 3, H, D] with dQ, dK, dV, the layout of a packed projection.
- * Otherwise: 0 dQ, dense [B, L, H, D]; 1 dense [B, S, 2, H, D] with dK, dV.
+ * Output: 0 dQ, dK and dV, each somewhere in it.
  */
 export interface AttentionBackwardProblem extends AttentionProblem {
   /** [B, H, L, D]. */
   readonly dO: Operand;
+  /** [B, H, L, D]. */
+  readonly dQ: Operand;
+  /** [B, H, S, D]. */
+  readonly dK: Operand;
+  /** [B, H, S, D]. */
+  readonly dV: Operand;
 }
 
 /** Rows that one workgroup takes, in every stage but delta. */
@@ -103,35 +110,51 @@ function forwardCall(variant: string, source: string, problem: AttentionProblem)
 }
 
 function backwardCall(variant: string, sources: { dkdv: string; dq: string }, problem: AttentionBackwardProblem) {
-  const { B, H, L, S, D } = problem;
-  const packed = L === S;
-  const E = H * D;
-  const constants = elements(problem);
-  const bindings = (result: number) => [input(0), input(1), input(2), input(5), scratch(0), output(result)];
-  const stage = (name: 'dkdv' | 'dq', rows: number, result: number, place: Record<string, number>): Dispatch => ({
-    kernel: `attentionBackward/${variant}/${name}`,
-    source: sources[name],
-    constants: { ...constants, CAUSAL: problem.causal },
-    workgroups: [Math.ceil(rows / tile), H, B],
-    uniforms: { ...uniforms(problem), ...place },
-    ...hooks(problem, loads(variant, 'Q', 'K', 'V', 'DO'), bindings(result), 6),
-  });
+  const { B, H, L, S } = problem;
+  const folded = foldsDelta(problem);
+  const bindings = [input(0), input(1), input(2), input(5), scratch(0), output(0)];
+  const common = { constants: { ...elements(problem), CAUSAL: problem.causal }, uniforms: uniforms(problem) };
+  const hooked = hooks(problem, loads(variant, 'Q', 'K', 'V', 'DO'), bindings, 6);
   const first: Dispatch = {
     kernel: `attentionBackward/${variant}/delta`,
     source: delta,
-    constants,
+    constants: elements(problem),
     functions: vectors(problem) ? vectorLoads(['O', 'DO']) : {},
     bindings: [input(3), input(4), input(5), scratch(0)],
     workgroups: [Math.ceil(L / 64), H, B],
     uniforms: uniforms(problem),
   };
-  const ofKeys = packed
-    ? { outRow: 3 * E, outFirst: E, outSecond: 2 * E }
-    : { outRow: 2 * E, outFirst: 0, outSecond: E };
-  const ofQueries = { outRow: packed ? 3 * E : E, outFirst: 0, outSecond: 0 };
+  const ofQueries: Dispatch = {
+    kernel: `attentionBackward/${variant}/dq`,
+    source: sources.dq,
+    workgroups: [Math.ceil(L / tile), H, B],
+    ...common,
+    ...(folded ? withDelta(problem, hooked) : hooked),
+  };
+  const ofKeys: Dispatch = {
+    kernel: `attentionBackward/${variant}/dkdv`,
+    source: sources.dkdv,
+    workgroups: [Math.ceil(S / tile), H, B],
+    ...common,
+    ...hooked,
+  };
+  return { dispatches: [...(folded ? [] : [first]), ofQueries, ofKeys], scratch: [B * H * L * 8] };
+}
+
+/** Whether dq computes δ itself, and leaves it for dkdv: with a mask or a random key it has no bindings left for O and lse. */
+function foldsDelta({ mask, dropout }: AttentionProblem): boolean {
+  return !mask && dropout === 0;
+}
+
+function withDelta(problem: AttentionProblem, { functions, bindings }: Hooked): Hooked {
   return {
-    dispatches: [first, stage('dkdv', S, packed ? 0 : 1, ofKeys), stage('dq', L, 0, ofQueries)],
-    scratch: [B * H * L * 8],
+    functions: { ...functions, savedRows },
+    bindings: [...bindings, input(3), input(4)],
+    declarations: [
+      '@group(0) @binding(7) var<storage, read> o: array<Element>;',
+      '@group(0) @binding(8) var<storage, read> lse: array<f32>;',
+      vectors(problem) ? vectorLoads(['O']).loadO : loadO,
+    ].join('\n'),
   };
 }
 
@@ -141,18 +164,16 @@ function loads(variant: string, ...inputs: readonly string[]): readonly string[]
 }
 
 interface NamedOperand {
-  readonly name: 'q' | 'k' | 'v' | 'dO';
+  readonly name: (typeof names)[number];
   readonly operand: Operand;
 }
+const names = ['q', 'k', 'v', 'O', 'dO', 'dQ', 'dK', 'dV'] as const;
 
-function operands(problem: AttentionProblem & { readonly dO?: Operand }): NamedOperand[] {
-  const { q, k, v, dO } = problem;
-  const list: NamedOperand[] = [
-    { name: 'q', operand: q },
-    { name: 'k', operand: k },
-    { name: 'v', operand: v },
-  ];
-  return dO ? [...list, { name: 'dO', operand: dO }] : list;
+function operands(problem: AttentionProblem & Partial<AttentionBackwardProblem>): NamedOperand[] {
+  return names.flatMap((name) => {
+    const operand = problem[name];
+    return operand ? [{ name, operand }] : [];
+  });
 }
 
 /** Whether every row begins at a multiple of four elements, so that buffers can be read as vec4. */
@@ -181,13 +202,19 @@ function uniforms(problem: AttentionProblem): Record<string, number> {
   return { ...result, maskOffset: mask?.offset ?? 0, maskBatch, maskHead, maskRow, maskKey };
 }
 
+interface Hooked {
+  readonly functions: Readonly<Record<string, string>>;
+  readonly bindings: readonly BindingSource[];
+  readonly declarations: string;
+}
+
 /** Bindings and hooks of a stage: vec4 access, and after `fixed` bindings those of the mask and of the random key. */
 function hooks(
   problem: AttentionProblem,
   loads: readonly string[],
   fixed: readonly BindingSource[],
   firstInput: number,
-) {
+): Hooked {
   const functions: Record<string, string> = vectors(problem) ? { ...vectorLoads(loads), store: vectorStore } : {};
   const bindings = [...fixed];
   const declarations: string[] = [];
@@ -242,4 +269,31 @@ const keepBlock = /* wgsl */ `fn keep(index: u32) -> vec4<f32> {
   let low = key.z + params.stream;
   let words = philox(vec4<u32>(index / 4u, 0u, low, key.w + select(0u, 1u, low < key.z)), key.xy);
   return select(vec4<f32>(), vec4<f32>(params.keepScale), vec4<f32>(words >> vec4<u32>(8u)) * 5.9604644775390625e-8 >= vec4<f32>(params.dropout));
+}`;
+
+const loadO = /* wgsl */ `fn loadO(base: u32, column: u32) -> vec4<f32> {
+  let i = base + 4u * column;
+  return select(vec4<f32>(), vec4<f32>(o[i], o[i + 1u], o[i + 2u], o[i + 3u]), inside(column));
+}`;
+
+/** δ from dO and O, in place of what delta.wgsl left. */
+const savedRows = /* wgsl */ `fn savedRows(batch: u32, head: u32, row: u32, leave: bool) -> Saved {
+  let base = (batch * params.H + head) * params.L;
+  let rows = min(row + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(params.L - 1u));
+  let results = params.OOffset + batch * params.OBatch + head * params.OHead + rows * params.ORow;
+  let gradients = params.dOOffset + batch * params.dOBatch + head * params.dOHead + rows * params.dORow;
+  var delta = vec4<f32>();
+  for (var column = 0u; column < params.columns; column++) {
+    delta += vec4<f32>(
+      dot(loadO(results.x, column), loadDO(gradients.x, column)),
+      dot(loadO(results.y, column), loadDO(gradients.y, column)),
+      dot(loadO(results.z, column), loadDO(gradients.z, column)),
+      dot(loadO(results.w, column), loadDO(gradients.w, column)),
+    );
+  }
+  let saved = Saved(vec4<f32>(lse[base + rows.x], lse[base + rows.y], lse[base + rows.z], lse[base + rows.w]), delta);
+  for (var r = 0u; leave && r < min(4u, params.L - min(row, params.L)); r++) {
+    statistics[base + row + r] = vec2<f32>(saved.lse[r], saved.delta[r]);
+  }
+  return saved;
 }`;

@@ -1,31 +1,36 @@
 import { ShapeError, ValueError } from '../errors.ts';
 import { differentiateComposed } from '../graph/autograd.ts';
 import type { Attributes, Node, TensorType } from '../graph/node.ts';
-import type { KernelLowering, OpDef } from '../graph/op.ts';
+import type { OpDef, Placement, Surroundings } from '../graph/op.ts';
 import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
-import { broadcastShapes, formatShape, type Layout, rowMajorStrides, sameShape } from '../graph/shape.ts';
+import {
+  broadcastShapes,
+  denseInOrder,
+  denseLayout,
+  fillTogether,
+  formatShape,
+  type Layout,
+  sameShape,
+} from '../graph/shape.ts';
 import { attentionForward, attentionBackward as backwardFamily } from '../kernels/attention.ts';
 import { familyCall } from '../kernels/family.ts';
 import type { Operand } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor.ts';
 import { add, cast, mul, where, zeros } from './elementwise.ts';
 import { iota } from './indexing.ts';
-import { split, stack } from './join.ts';
 import { matmul } from './matmul.ts';
 import { checkProbability, nextRandom, uniform } from './random.ts';
 import { softmax } from './softmax.ts';
-import { expand, permute, reshape } from './view.ts';
+import { expand, packedSize, permute } from './view.ts';
 
 /**
  * Fused scaled-dot-product attention (Dao 2023): the L×S weights never exist in memory. Inputs: q, k, v, then the mask and
- * the random key where used. Outputs: O, which lies in memory as [B, L, H, D] so that merging heads is free, and
- * log Σ eˢ of each row.
+ * the random key where used. Outputs: O and log Σ eˢ of each row.
  */
 const attentionOp: OpDef = {
   name: 'attention',
-  infer: ([q, k]) => {
+  infer: ([q]) => {
     const [B, H, L, D] = (q as TensorType).shape as [number, number, number, number];
-    void k;
     return [
       { shape: [B, H, L, D], dtype: 'f32' },
       { shape: [B, H, L], dtype: 'f32' },
@@ -34,72 +39,86 @@ const attentionOp: OpDef = {
   lowering: {
     kind: 'kernel',
     strided: (operand, index, node) => (index < 3 && headsContiguous(operand)) || isMask(node.attributes, index, 3),
-    outputLayout: (node, index) =>
-      index === 0 ? headsLast((node.types[0] as TensorType).shape) : rowMajor(node, index),
-    problem: (node, operands) => familyCall(attentionForward, problemOf(node, operands, 3)),
+    // Who reads O next merges its heads, which is free where they lie side by side.
+    place: (node, [q], { isResult }) => {
+      const [O, lse] = node.types as [TensorType, TensorType];
+      const merging = denseInOrder(O.shape, [...inMemory(q as Operand, [0, 2]), 1, 3]);
+      return {
+        values: [O, lse],
+        outputs: [isResult(0) ? denseLayout(O.shape) : merging, denseLayout(lse.shape)].map((layout, value) => ({
+          value,
+          layout,
+        })),
+      };
+    },
+    problem: (node, operands, _, [O]) =>
+      familyCall(attentionForward, { ...problemOf(node, operands, 3), O: O as Operand }),
   },
   gradient: (node, [dO]) => {
     if (!dO) return node.inputs.map(() => null);
     const [q, k, v, ...rest] = node.inputs as [Tensor, Tensor, Tensor, ...Tensor[]];
     const [O, lse] = node.outputs as [Tensor, Tensor];
-    const parts = apply(attentionBackwardOp, [q, k, v, O, lse, dO, ...rest], node.attributes);
-    return [...unpackGradients(parts), ...rest.map(() => null)];
+    const gradients = apply(attentionBackwardOp, [q, k, v, O, lse, dO, ...rest], node.attributes);
+    return [...gradients, ...rest.map(() => null)];
   },
   decompose: (inputs, attributes) => [composed(inputs as [Tensor, Tensor, Tensor, ...Tensor[]], attributes)],
 };
 
-/** Outputs dQ, dK, dV in one tensor [B, L, 3, H, D] where L = S; else dQ [B, L, H, D] and dK, dV [B, S, 2, H, D]. */
+/** Outputs dQ, dK, dV. */
 const attentionBackwardOp: OpDef = {
   name: 'attentionBackward',
-  infer: ([q, k]) => {
-    const [B, H, L, D] = (q as TensorType).shape as [number, number, number, number];
-    const S = (k as TensorType).shape[2] as number;
-    if (L === S) return [{ shape: [B, L, 3, H, D], dtype: 'f32' }];
-    return [
-      { shape: [B, L, H, D], dtype: 'f32' },
-      { shape: [B, S, 2, H, D], dtype: 'f32' },
-    ];
-  },
+  infer: (inputs) => inputs.slice(0, 3).map(({ shape }) => ({ shape, dtype: 'f32' })),
   lowering: {
     kind: 'kernel',
-    strided: (operand, index, node) => {
-      if (index === 3) return sameShape(operand.strides, headsLast(operand.shape).strides) && operand.offset === 0;
-      return ((index < 3 || index === 5) && headsContiguous(operand)) || isMask(node.attributes, index, 6);
-    },
-    problem: (node, operands) =>
-      familyCall(backwardFamily, { ...problemOf(node, operands, 6), dO: operands[5] as Operand }),
+    strided: (operand, index, node) =>
+      ([0, 1, 2, 3, 5].includes(index) && headsContiguous(operand)) || isMask(node.attributes, index, 6),
+    place: (_, operands, surroundings) => placeGradients(operands.slice(0, 3), surroundings),
+    problem: (node, operands, _, [dQ, dK, dV]) =>
+      familyCall(backwardFamily, {
+        ...problemOf(node, operands, 6),
+        O: operands[3] as Operand,
+        dO: operands[5] as Operand,
+        dQ: dQ as Operand,
+        dK: dK as Operand,
+        dV: dV as Operand,
+      }),
   },
   decompose: (inputs, attributes) => {
     const [q, k, v, , , dO, ...rest] = inputs as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, ...Tensor[]];
-    const gradients = differentiateComposed(attentionOp, [q, k, v, ...rest], attributes, [dO]).slice(0, 3);
-    const [dQ, dK, dV] = gradients.map((gradient) => permute(gradient as Tensor, [0, 2, 1, 3])) as [
-      Tensor,
-      Tensor,
-      Tensor,
-    ];
-    return q.shape[2] === k.shape[2] ? [stack([dQ, dK, dV], 2)] : [dQ, stack([dK, dV], 2)];
+    return differentiateComposed(attentionOp, [q, k, v, ...rest], attributes, [dO]).slice(0, 3) as Tensor[];
   },
-} satisfies OpDef & { lowering: KernelLowering };
-
-function unpackGradients(parts: readonly Tensor[]): Tensor[] {
-  const heads = (x: Tensor) => permute(x, [0, 2, 1, 3]);
-  const [first, second] = parts as [Tensor, Tensor?];
-  const third = (x: Tensor, count: number) =>
-    split(x, 1, 2)
-      .map((part) => heads(reshape(part, [x.shape[0] as number, x.shape[1] as number, ...x.shape.slice(3)])))
-      .slice(0, count);
-  return second ? [heads(first), ...third(second, 2)] : third(first, 3);
+};
+/**
+ * Gradients of q, k and v in one value. They lie as q, k and v do: side by side where these are the parts of one projection,
+ * whose gradient then needs no copy.
+ */
+function placeGradients(operands: readonly Operand[], { together, isResult }: Surroundings): Placement {
+  const packed = (...group: number[]) =>
+    !group.some(isResult) &&
+    group.every((i) => together(i, group[0] as number)) &&
+    fillTogether(group.map((i) => operands[i] as Operand));
+  const groups = packed(0, 1, 2) ? [[0, 1, 2]] : packed(1, 2) ? [[0], [1, 2]] : [[0], [1], [2]];
+  let length = 0;
+  const layouts = groups.flatMap((group) => {
+    const parts = group.map((i) => operands[i] as Operand);
+    const first = Math.min(...parts.map(({ offset }) => offset));
+    const start = length;
+    length += packedSize([parts.length, ...(parts[0] as Operand).shape]);
+    return parts.map((part, i): Layout => {
+      const { shape, strides } = part;
+      if (parts.length > 1) return { shape, strides, offset: start + part.offset - first };
+      const order = isResult(group[i] as number) ? [0, 1, 2, 3] : [...inMemory(part, [0, 1, 2]), 3];
+      return { ...denseInOrder(shape, order), offset: start };
+    });
+  });
+  return { values: [{ shape: [length], dtype: 'f32' }], outputs: layouts.map((layout) => ({ value: 0, layout })) };
 }
 
-/** The layout of O: heads are side by side within a position. */
-function headsLast(shape: readonly number[]): Layout {
-  const [, H, L, D] = shape as [number, number, number, number];
-  return { shape, strides: [L * H * D, D, H * D, 1], offset: 0 };
+/** Dimensions of an operand, outermost in memory first. */
+function inMemory({ strides }: Operand, dimensions: readonly number[]): number[] {
+  return dimensions.toSorted((a, b) => (strides[b] as number) - (strides[a] as number));
 }
-function rowMajor(node: Node, index: number): Layout {
-  const { shape } = node.types[index] as TensorType;
-  return { shape, strides: rowMajorStrides(shape), offset: 0 };
-}
+
 /** The kernels take any strides but the innermost, which must be 1; they count forward only. */
 function headsContiguous({ shape, strides }: Operand): boolean {
   return (shape[3] === 1 || strides[3] === 1) && strides.every((stride) => stride >= 0);

@@ -98,12 +98,30 @@ describe('into hand-written kernels', () => {
       .reshape([2, 5, 8]);
     expect(kernels(merged)).toEqual(['attentionForward']);
     const [gradient] = grad(sum(merged), [qkv]);
-    expect(kernels(gradient as Tensor)).toEqual([
-      'attentionForward',
-      'attentionBackward',
-      'attentionBackward',
-      'attentionBackward',
-    ]);
+    expect(kernels(gradient as Tensor)).toEqual(['attentionForward', 'attentionBackward', 'attentionBackward']);
+  });
+
+  test('attention writes dense heads where they are wanted so, and gradients', () => {
+    const [q, k, v] = [value(2, 3, 5, 4), value(2, 3, 7, 4), value(2, 3, 7, 4)];
+    const O = scaledDotProductAttention(q, k, v);
+    expect(kernels(O)).toEqual(['attentionForward']);
+    const gradients = grad(O, [q, k, v], { seed: value(2, 3, 5, 4) });
+    expect(kernels(...gradients)).toEqual(['attentionForward', 'attentionBackward', 'attentionBackward']);
+  });
+
+  test('heads of another sequence, split out of one projection, and their gradients are not copied', () => {
+    const [x, y] = [value(2, 5, 8), value(2, 7, 16)];
+    const heads = (part: Tensor) => part.reshape([2, part.shape[1] as number, 2, 4]).permute([0, 2, 1, 3]);
+    const [k, v] = split(y, 8, 2) as [Tensor, Tensor];
+    const O = scaledDotProductAttention(heads(x), heads(k), heads(v)).permute([0, 2, 1, 3]).reshape([2, 5, 8]);
+    const gradients = grad(O, [x, y], { seed: value(2, 5, 8) });
+    expect(kernels(...gradients)).toEqual(['attentionForward', 'attentionBackward', 'attentionBackward']);
+  });
+
+  test('a mask or dropout leaves the gradients no room for δ', () => {
+    const [q, k, v] = [value(1, 2, 5, 4), value(1, 2, 5, 4), value(1, 2, 5, 4)];
+    const O = scaledDotProductAttention(q, k, v, { mask: value(5, 5) });
+    expect(kernels(...grad(O, [q, k, v], { seed: value(1, 2, 5, 4) }))).toHaveLength(4);
   });
 });
 

@@ -8,7 +8,7 @@ import {
 } from '../../src/kernels/attention.ts';
 import type { Operand } from '../../src/kernels/kernel.ts';
 import { evaluate, type Ref, ref } from '../reference/index.ts';
-import { build, get } from '../reference/ref.ts';
+import { build, flatIndex, get, indices } from '../reference/ref.ts';
 import { runtime } from '../support/environment.ts';
 import { runProfile } from '../support/kernels.ts';
 import { type Case, conformance, near } from './conformance.ts';
@@ -26,7 +26,10 @@ interface Options {
   readonly dropout?: number;
   /** Dimensions in which the mask broadcasts. */
   readonly mask?: readonly number[];
-  /** packed: q, k, v lie in one projection [B, L, 3, H, D]; loose: gaps and odd offsets; heads: [B, L, H, D]. */
+  /**
+   * packed: q, k, v lie in one projection [B, L, 3, H, D], and so do their gradients; loose: gaps and odd offsets, results
+   * [L, B, H, D]; heads: [B, L, H, D].
+   */
   readonly layout?: 'dense' | 'packed' | 'loose' | 'heads';
   /** For the tiles only: large heads in registers take a software adapter half a minute to compile. */
   readonly tilesOnly?: boolean;
@@ -71,13 +74,26 @@ function operandsOf({ B, H, L, S, D, layout = 'dense' }: Options): [Operand, Ope
   }) as [Operand, Operand, Operand, Operand];
 }
 
+/** Places of O, and of dQ, dK and dV in one buffer. */
+function resultsOf(options: Options): [O: Operand, dQ: Operand, dK: Operand, dV: Operand] {
+  const { B, H, L, S, D, layout = 'dense' } = options;
+  const order = { dense: [0, 1, 2, 3], packed: [0, 2, 1, 3], heads: [0, 2, 1, 3], loose: [2, 0, 1, 3] }[layout];
+  const O = place([B, H, L, D], { order });
+  if (layout === 'packed') return [O, ...operandsOf(options).slice(0, 3)] as [Operand, Operand, Operand, Operand];
+  const [queries, keys] = [B * H * L * D, B * H * S * D];
+  const dK = place([B, H, S, D], { order, offset: queries });
+  return [O, place([B, H, L, D], { order }), dK, { ...dK, offset: queries + keys }];
+}
+
 const maskOf = ({ B, H, L, S, mask }: Options) => mask && place([B, H, L, S], { broadcast: mask });
 
 function problemOf(options: Options): AttentionBackwardProblem {
   const { B, H, L, S, D, causal = false, dropout = 0 } = options;
   const [q, k, v, dO] = operandsOf(options);
+  const [O, dQ, dK, dV] = resultsOf(options);
   const mask = maskOf(options);
-  return { B, H, L, S, D, causal, scale: Math.fround(0.7), dropout, stream: 5, q, k, v, dO, ...(mask && { mask }) };
+  const numbers = { B, H, L, S, D, causal, scale: Math.fround(0.7), dropout, stream: 5 };
+  return { ...numbers, q, k, v, O, dO, dQ, dK, dV, ...(mask && { mask }) };
 }
 
 /** Buffers of everything that goes in, and what it stands for. */
@@ -148,12 +164,16 @@ function attention({ problem, q, k, v, dO, mask, key }: ReturnType<typeof drawIn
   return { O, lse, dq, dk, dv };
 }
 
-/** [B, H, rows, D] → [B, rows, H, D], and several of them side by side: [B, rows, n, H, D]. */
-function side(...parts: Ref[]): Ref {
-  const [B, H, rows, D] = (parts[0] as Ref).shape as [number, number, number, number];
-  return build([B, rows, parts.length, H, D], ([b, l, n, h, d]) =>
-    get(parts[n as number] as Ref, (((b as number) * H + (h as number)) * rows + (l as number)) * D + (d as number)),
-  );
+/** What a buffer holds in which these values lie, without gaps. */
+function laid(...parts: (readonly [Operand, Ref])[]): Ref {
+  const buffer = ref([parts.reduce((sum, [, { data }]) => sum + data.length, 0)]);
+  for (const [{ shape, strides, offset }, value] of parts) {
+    for (const index of indices(shape)) {
+      const at = index.reduce((sum, i, d) => sum + i * (strides[d] as number), offset);
+      buffer.data[at] = get(value, flatIndex(shape, index));
+    }
+  }
+  return buffer;
 }
 
 conformance(
@@ -168,7 +188,7 @@ conformance(
         const { O, lse } = attention(drawn);
         return {
           inputs: [drawn.q.buffer, drawn.k.buffer, drawn.v.buffer, ...drawn.more],
-          expected: [near(side(O), 1e-5, 5e-6), near(lse, 2e-6, 5e-6)],
+          expected: [near(laid([drawn.problem.O, O]), 1e-5, 5e-6), near(lse, 2e-6, 5e-6)],
         };
       },
     }),
@@ -184,13 +204,13 @@ conformance(
       ...(each.tilesOnly && { spares: ['rows'] }),
       prepare(draw) {
         const drawn = drawInputs(each, draw);
-        const { q, k, v, dO, more } = drawn;
+        const { problem, q, k, v, dO, more } = drawn;
         const { O, lse, dq, dk, dv } = attention(drawn);
-        const saved = [side(O), lse].map(({ data }) => Float32Array.from(data));
-        const gradients = each.L === each.S ? [side(dq, dk, dv)] : [side(dq), side(dk, dv)];
+        const saved = [laid([problem.O, O]), lse].map(({ data }) => Float32Array.from(data));
+        const gradients = laid([problem.dQ, dq], [problem.dK, dk], [problem.dV, dv]);
         return {
           inputs: [q.buffer, k.buffer, v.buffer, ...saved, dO.buffer, ...more],
-          expected: gradients.map((gradient) => near(gradient, 2e-5, 2e-5)),
+          expected: [near(gradients, 2e-5, 2e-5)],
         };
       },
     }),

@@ -93,11 +93,13 @@ function lstmTrials(variant: string, H: number, selection: SelectionProfile): [f
 function attentionTrials(D: number): [forward: Trial, backward: Trial] {
   const [L, S] = [66, 70];
   const [q, k] = [place([1, 1, L, D]), place([1, 1, S, D])];
-  const problem = { B: 1, H: 1, L, S, D, causal: false, scale: 1, dropout: 0, stream: 0, q, k, v: k, dO: q };
   const [query, key] = [L * D, S * D];
+  const gradients = { dQ: q, dK: { ...k, offset: query }, dV: { ...k, offset: query + key } };
+  const numbers = { B: 1, H: 1, L, S, D, causal: false, scale: 1, dropout: 0, stream: 0 };
+  const problem = { ...numbers, q, k, v: k, O: q, dO: q, ...gradients };
   return [
     trial(attentionForward, 'flash', 'gpu', problem, [query, key, key], [query, L]),
-    trial(attentionBackward, 'flash', 'gpu', problem, [query, key, key, query, L, query], [query, 2 * key]),
+    trial(attentionBackward, 'flash', 'gpu', problem, [query, key, key, query, L, query], [query + 2 * key]),
   ];
 }
 

@@ -82,7 +82,25 @@ function* attentions() {
     if (![6, 8].includes(D) && (causal || masked || dropout > 0 || S !== 16)) continue;
     const [q, k] = [place([1, 2, 16, D], { offset: aligned ? 0 : 1 }), place([1, 2, S, D])];
     const mask = masked ? { mask: place([1, 2, 16, S], { broadcast: [0] }) } : {};
-    yield { B: 1, H: 2, L: 16, S, D, causal, scale: 1, dropout, stream: 0, q, k, v: k, dO: q, ...mask };
+    const gradients = { dQ: q, dK: k, dV: k };
+    yield {
+      B: 1,
+      H: 2,
+      L: 16,
+      S,
+      D,
+      causal,
+      scale: 1,
+      dropout,
+      stream: 0,
+      q,
+      k,
+      v: k,
+      O: q,
+      dO: q,
+      ...gradients,
+      ...mask,
+    };
   }
 }
 

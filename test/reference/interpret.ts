@@ -185,14 +185,7 @@ const adapters: Readonly<Record<string, Adapter>> = {
     evaluate('attention', [q, k, v, ...maskAndDropout(rest, node)] as Ref[], node.attributes),
   attentionBackward: ([q, k, v, O, lse, dO, ...rest], node) => {
     const inputs = [q, k, v, O, lse, dO, ...maskAndDropout(rest, node)] as Ref[];
-    const gradients = evaluate('attentionBackward', inputs, node.attributes).slice(0, 3);
-    // The kernel's gradients lie side by side in [B, L, 3, H, D], or apart where L ≠ S.
-    const lines = gradients.map((x) => evaluate('permute', [x], { order: [0, 2, 1, 3] })[0] as Ref);
-    const side = (parts: Ref[]) => {
-      const apart = parts.map((x) => reshape(x, x.shape.toSpliced(2, 0, 1)));
-      return evaluate('concat', apart, { axis: 2 })[0] as Ref;
-    };
-    return node.types.length === 1 ? [side(lines)] : [lines[0] as Ref, side(lines.slice(1))];
+    return evaluate('attentionBackward', inputs, node.attributes).slice(0, 3);
   },
   categorical: ([logits, key], node) => {
     const x = logits as Ref;

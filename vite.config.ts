@@ -1,19 +1,32 @@
 import { fileURLToPath } from 'node:url';
-import type { Plugin } from 'vite';
+import type { BuildOptions, Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
 
 // `vitest` on Node drives headless Chromium; `deno run -A node_modules/vitest/vitest.mjs` runs the same files in Deno.
 const inDeno = 'Deno' in globalThis;
 
-export default defineConfig({
+const file = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+const library: BuildOptions = {
+  target: 'es2022',
+  lib: { entry: file('src/index.ts'), formats: ['es'], fileName: 'index' },
+  minify: false,
+  sourcemap: true,
+};
+
+/** The pages: `npm run site`. */
+const site: BuildOptions = {
+  target: 'es2022',
+  outDir: 'site',
+  rolldownOptions: { input: [file('index.html'), file('bench/index.html')] },
+};
+
+export default defineConfig(async ({ mode }) => ({
+  // Relative, so that the site can lie in any folder of a server.
+  base: './',
   plugins: [wgsl()],
   cacheDir: `node_modules/.vite/${inDeno ? 'deno' : 'node'}`,
-  build: {
-    target: 'es2022',
-    lib: { entry: fileURLToPath(new URL('src/index.ts', import.meta.url)), formats: ['es'], fileName: 'index' },
-    minify: false,
-    sourcemap: true,
-  },
+  build: mode === 'site' ? site : library,
   test: {
     include: ['test/**/*.test.ts'],
     env: {
@@ -27,7 +40,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     ...(inDeno ? { pool: 'forks', execArgv: ['--expose-gc'] } : { browser: await chromium() }),
   },
-});
+}));
 
 async function chromium() {
   const { puppeteer } = await import('./test/support/puppeteer.ts');

@@ -3,7 +3,7 @@ import { launch } from 'puppeteer-core';
 import { createServer } from 'vite';
 import { chromeFlags, ensureBrowser, root } from '../tools/machine.mjs';
 import type { Host, Options } from './bench.ts';
-import type { Event } from './page.ts';
+import type { Event } from './page/page.ts';
 
 /** Runs the benchmark in its page in headless Chrome; what it finds comes back to `host`. */
 export async function runInChrome(options: Options, host: Host): Promise<void> {

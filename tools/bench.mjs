@@ -1,39 +1,9 @@
-/** `npm run bench`: compares weft with other libraries. Those are dependencies of bench/package.json, installed on first use. */
+/** `npm run bench`: compares weft with other libraries. */
 
-import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { runInDeno } from './deno.mjs';
-import { root } from './machine.mjs';
+import { installPeers } from './peers.mjs';
 
 const has = (/** @type {string[]} */ ...options) => process.argv.some((argument) => options.includes(argument));
 
 if (!has('--help', '-h')) installPeers();
 await runInDeno('bench/main.ts', { vulkan: has('--deno') });
-
-/** Runs `npm ci` in bench/ where what is installed isn't what the lock file says. */
-function installPeers() {
-  const folder = join(root, 'bench');
-  if (versions(join(folder, 'package-lock.json')) === versions(join(folder, 'node_modules/.package-lock.json'))) return;
-  console.error('Installing the libraries that weft is compared with (bench/package.json).');
-  execFileSync('npm', ['ci', '--no-audit', '--no-fund', '--ignore-scripts'], {
-    cwd: folder,
-    stdio: ['ignore', 2, 2],
-    shell: process.platform === 'win32',
-  });
-}
-
-/**
- * Packages and versions in a lock file, as text; undefined where there is no such file.
- * @param {string} file
- * @returns {string | undefined}
- */
-function versions(file) {
-  if (!existsSync(file)) return undefined;
-  const { packages } = JSON.parse(readFileSync(file, 'utf8'));
-  return Object.entries(packages)
-    .filter(([path]) => path !== '')
-    .map(([path, { version }]) => `${path} ${version}`)
-    .sort()
-    .join('\n');
-}

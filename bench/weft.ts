@@ -1,16 +1,35 @@
 /** weft as a contender: with the kernels that selection chooses, and with each variant pinned. */
 
-import { compile, grad, init, layerNorm, matmul, softmax, type Tensor, tensor } from '../src/index.ts';
+import {
+  compile,
+  crossEntropy,
+  gelu,
+  grad,
+  init,
+  layerNorm,
+  lstm,
+  lstmCell,
+  matmul,
+  softmax,
+  type Tensor,
+  tensor,
+  zeros,
+} from '../src/index.ts';
 import { attentionBackward, attentionForward } from '../src/kernels/attention.ts';
+import { crossEntropyBackward, crossEntropy as crossEntropyFamily } from '../src/kernels/crossEntropy.ts';
 import type { Choices } from '../src/kernels/kernel.ts';
+import { lstmBackward, lstmCell as lstmCellFamily, lstmForward } from '../src/kernels/lstm.ts';
 import { matmul as matmulFamily } from '../src/kernels/matmul.ts';
 import { norm } from '../src/kernels/norm.ts';
+import { adamw } from '../src/kernels/optimizer.ts';
 import { softmax as softmaxFamily } from '../src/kernels/softmax.ts';
 import { selfAttention } from '../src/nn/attention.ts';
 import { Buffer } from '../src/nn/buffer.ts';
+import { adamHyper, adamwUpdate } from '../src/ops/optimizer.ts';
 import { type Builders, build, type Library, type Work } from './peers/library.ts';
 import type { AttentionProblem } from './suites/attention.ts';
 import type { Problem } from './suites/index.ts';
+import type { LstmCellProblem, LstmProblem } from './suites/lstm.ts';
 
 /** The families whose variants are compared in each kind of problem. A name pins it in each family that has it. */
 const families: { readonly [Kind in Problem['kind']]?: readonly { name: string; variants: object }[] } = {
@@ -19,6 +38,11 @@ const families: { readonly [Kind in Problem['kind']]?: readonly { name: string; 
   'attention forward+backward': [attentionForward, attentionBackward],
   softmax: [softmaxFamily],
   'layer norm': [norm],
+  'cross-entropy': [crossEntropyFamily, crossEntropyBackward],
+  'lstm cell': [lstmCellFamily],
+  'lstm sequence forward': [lstmForward],
+  'lstm sequence forward+backward': [lstmForward, lstmBackward],
+  adamw: [adamw],
 };
 
 /** Names of the variants of the kernels that a kind of problem is about. */
@@ -64,8 +88,7 @@ type Results = Readonly<
  * `fn` compiled. Its results become versions of states, so that kernels write them where they stay: what a function
  * returns is copied into buffers that the caller owns, which a peer that hands out its own buffers has no need of.
  */
-async function compiled(fn: () => Results): Promise<Work> {
-  const states = new Map<string, Buffer>();
+async function compiled(fn: () => Results, states = new Map<string, Buffer>()): Promise<Work> {
   const unpackers = new Map<string, (data: Float32Array) => Readonly<Record<string, Float32Array>>>();
   const step = compile(() => {
     for (const [name, { value, unpack }] of Object.entries(fn())) {
@@ -137,7 +160,101 @@ const builders: Builders = {
     const [input, gain, shift] = [tensor(x, { shape: [rows, width] }), tensor(weight), tensor(bias)];
     return compiled(() => ({ y: { value: layerNorm(input, gain, shift, { eps: 1e-5 }) } }));
   },
+  'cross-entropy': async ({ rows, width, logits, targets, gradient }) => {
+    const input = tensor(logits, { shape: [rows, width] });
+    const classes = tensor(targets);
+    return compiled(() => {
+      const loss = crossEntropy(input, classes);
+      const results = { loss: { value: loss } };
+      return gradient ? { ...results, dLogits: { value: grad(loss, [input])[0] as Tensor } } : results;
+    });
+  },
+  'lstm cell': async (problem) => {
+    const { B, I, H } = problem;
+    const [x, h, c] = [
+      tensor(problem.x, { shape: [B, I] }),
+      tensor(problem.h, { shape: [B, H] }),
+      tensor(problem.c, { shape: [B, H] }),
+    ];
+    const { weightHH, inputShare } = recurrence(problem);
+    return compiled(() => {
+      const next = lstmCell(matmul(h, weightHH.transpose()).add(inputShare(x)), c);
+      return { h: { value: next.h }, c: { value: next.c } };
+    });
+  },
+  'lstm sequence forward': async (problem) => {
+    const { run } = sequence(problem);
+    return compiled(() => ({ output: { value: run() } }));
+  },
+  'lstm sequence forward+backward': async (problem) => {
+    const { T, B, H } = problem;
+    const { run, x, weightIH, weightHH, bias } = sequence(problem);
+    const seed = tensor(problem.dOutput, { shape: [T, B, H] });
+    const names = ['dx', 'dWeightIH', 'dWeightHH', 'dBias'];
+    return compiled(() => {
+      const gradients = grad(run(), [x, weightIH, weightHH, bias], { seed });
+      return Object.fromEntries(gradients.map((value, i) => [names[i] as string, { value }]));
+    });
+  },
+  adamw: async ({ N, parameters, gradients, mean, square, ...settings }) => {
+    const hyper = tensor(adamHyper({ ...settings, decoupled: true }));
+    const given = tensor(gradients);
+    const states = {
+      parameters: new Buffer(tensor(parameters)),
+      mean: new Buffer(tensor(mean)),
+      square: new Buffer(tensor(square)),
+    };
+    return compiled(
+      () => {
+        const {
+          parameters: value,
+          mean,
+          square,
+        } = adamwUpdate({
+          parameters: states.parameters.version,
+          mean: states.mean.version,
+          square: states.square.version,
+          gradients: given,
+          hyper,
+          scale: null,
+          ends: [N],
+        });
+        return { parameters: { value }, mean: { value: mean }, square: { value: square } };
+      },
+      new Map(Object.entries(states)),
+    );
+  },
+  'elementwise chain': async ({ rows, width, chain, ...inputs }) => {
+    const [x, gate, residual] = (['x', 'gate', 'residual'] as const).map((name) =>
+      tensor(inputs[name], { shape: [rows, width] }),
+    ) as [Tensor, Tensor, Tensor];
+    const [scale, shift] = [tensor(inputs.scale), tensor(inputs.shift)];
+    const value = () =>
+      chain === 'affine'
+        ? x.mul(scale).add(shift).relu().mul(gate).add(residual)
+        : gelu(x.add(shift), { approximate: 'tanh' }).add(residual);
+    return compiled(() => ({ y: { value: value() } }));
+  },
 };
+
+/** The weights as leaves, and the input's share of the gates, one product for all steps. */
+function recurrence({ I, H, weightIH, weightHH, bias }: LstmProblem | LstmCellProblem) {
+  const weights = {
+    weightIH: tensor(weightIH, { shape: [4 * H, I] }),
+    weightHH: tensor(weightHH, { shape: [4 * H, H] }),
+    bias: tensor(bias),
+  };
+  return { ...weights, inputShare: (x: Tensor) => matmul(x, weights.weightIH.transpose()).add(weights.bias) };
+}
+
+/** The output of an LSTM over a sequence from states of zero. */
+function sequence(problem: LstmProblem) {
+  const { T, B, I, H } = problem;
+  const x = tensor(problem.x, { shape: [T, B, I] });
+  const { inputShare, ...weights } = recurrence(problem);
+  const run = () => lstm(inputShare(x), zeros([B, H]), zeros([B, H]), weights.weightHH).output;
+  return { x, run, ...weights };
+}
 
 function unpacked(data: Float32Array, rows: number, row: number): Record<string, Float32Array> {
   const parts = ['dQ', 'dK', 'dV'].map((name) => [name, new Float32Array(rows * row)] as const);

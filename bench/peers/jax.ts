@@ -1,6 +1,17 @@
 /** jax-js: everything under `jit`. A call consumes its arguments, hence `.ref` on what is used again. */
 
-import { defaultDevice, getWebGPUDevice, init, type JsTree, jit, nn, numpy as np, vjp } from '@jax-js/jax';
+import {
+  defaultDevice,
+  getWebGPUDevice,
+  init,
+  type JsTree,
+  jit,
+  nn,
+  numpy as np,
+  valueAndGrad,
+  vjp,
+} from '@jax-js/jax';
+import type { LstmCellProblem, LstmProblem } from '../suites/lstm.ts';
 import { type Builders, build, type Library, type Work } from './library.ts';
 
 export async function open(): Promise<Library> {
@@ -87,4 +98,118 @@ const builders: Builders = {
       weight: array(weight, [width]),
       bias: array(bias, [width]),
     }),
+  'cross-entropy': async ({ rows, width, logits, targets, gradient }) => {
+    const inputs = { logits: array(logits, [rows, width]), targets: np.array(targets, { dtype: np.int32 }) };
+    const lossOf = (logits: np.Array, targets: np.Array) =>
+      nn
+        .logSoftmax(logits, -1)
+        .mul(nn.oneHot(targets, width))
+        .sum()
+        .mul(-1 / rows);
+    if (!gradient) return jitted(({ logits, targets }) => ({ loss: lossOf(logits, targets) }), inputs);
+    return jitted(({ logits, targets }) => {
+      const [loss, dLogits] = valueAndGrad(lossOf)(logits, targets) as [np.Array, np.Array];
+      return { loss, dLogits };
+    }, inputs);
+  },
+  'lstm cell': async (problem) => {
+    const { B, I, H } = problem;
+    return jitted(
+      ({ x, h, c, weightIH, weightHH, bias }) => {
+        const share = np.matmul(x, weightIH.transpose()).add(bias);
+        const next = cell(share, h, c, weightHH, H);
+        return { h: next[0], c: next[1] };
+      },
+      {
+        ...weightsOf(problem),
+        x: array(problem.x, [B, I]),
+        h: array(problem.h, [B, H]),
+        c: array(problem.c, [B, H]),
+      },
+    );
+  },
+  'lstm sequence forward': async (problem) => {
+    const { T, B, I } = problem;
+    return jitted(({ x, weightIH, weightHH, bias }) => ({ output: unrolled(problem)(x, weightIH, weightHH, bias) }), {
+      ...weightsOf(problem),
+      x: array(problem.x, [T, B, I]),
+    });
+  },
+  'lstm sequence forward+backward': async (problem) => {
+    const { T, B, I, H } = problem;
+    return jitted(
+      ({ x, weightIH, weightHH, bias, dOutput }) => {
+        const [output, back] = vjp(unrolled(problem), [x, weightIH, weightHH, bias]);
+        output.dispose();
+        const [dx, dWeightIH, dWeightHH, dBias] = back(dOutput) as [np.Array, np.Array, np.Array, np.Array];
+        back.dispose();
+        return { dx, dWeightIH, dWeightHH, dBias };
+      },
+      { ...weightsOf(problem), x: array(problem.x, [T, B, I]), dOutput: array(problem.dOutput, [T, B, H]) },
+    );
+  },
+  adamw: async ({ N, lr, betas, eps, weightDecay, step, ...inputs }) => {
+    const [beta1, beta2] = betas;
+    return jitted(
+      ({ parameters, gradients, mean, square }) => {
+        const m = mean.mul(beta1).add(gradients.ref.mul(1 - beta1));
+        const v = square.mul(beta2).add(np.square(gradients).mul(1 - beta2));
+        const direction = m.ref.mul(1 / (1 - beta1 ** step)).div(np.sqrt(v.ref.mul(1 / (1 - beta2 ** step))).add(eps));
+        return { parameters: parameters.mul(1 - lr * weightDecay).sub(direction.mul(lr)), mean: m, square: v };
+      },
+      {
+        parameters: array(inputs.parameters, [N]),
+        gradients: array(inputs.gradients, [N]),
+        mean: array(inputs.mean, [N]),
+        square: array(inputs.square, [N]),
+      },
+    );
+  },
+  'elementwise chain': async ({ rows, width, chain, ...inputs }) => {
+    const [x, residual, shift] = [
+      array(inputs.x, [rows, width]),
+      array(inputs.residual, [rows, width]),
+      array(inputs.shift, [width]),
+    ] as const;
+    if (chain === 'gelu') {
+      return jitted(({ x, residual, shift }) => ({ y: nn.gelu(x.add(shift)).add(residual) }), { x, residual, shift });
+    }
+    return jitted(
+      ({ x, gate, residual, scale, shift }) => ({ y: nn.relu(x.mul(scale).add(shift)).mul(gate).add(residual) }),
+      { x, residual, shift, gate: array(inputs.gate, [rows, width]), scale: array(inputs.scale, [width]) },
+    );
+  },
 };
+
+const weightsOf = ({ I, H, weightIH, weightHH, bias }: LstmProblem | LstmCellProblem) => ({
+  weightIH: array(weightIH, [4 * H, I]),
+  weightHH: array(weightHH, [4 * H, H]),
+  bias: array(bias, [4 * H]),
+});
+
+/** One step: the input's share of the gates [B, 4H], h and c [B, H] → h and c. */
+function cell(share: np.Array, h: np.Array, c: np.Array, weightHH: np.Array, H: number): [np.Array, np.Array] {
+  const gates = share.add(np.matmul(h, weightHH.transpose()));
+  const gate = (n: number) => (n < 3 ? gates.ref : gates).slice([], [n * H, (n + 1) * H]);
+  const [i, f, g, o] = [nn.sigmoid(gate(0)), nn.sigmoid(gate(1)), np.tanh(gate(2)), nn.sigmoid(gate(3))];
+  const next = f.mul(c).add(i.mul(g));
+  return [o.mul(np.tanh(next.ref)), next];
+}
+
+/** All steps, since jax-js has no scan; the input's share is one product. */
+function unrolled({ T, B, I, H }: LstmProblem) {
+  return (x: np.Array, weightIH: np.Array, weightHH: np.Array, bias: np.Array): np.Array => {
+    const share = np
+      .matmul(x.reshape([T * B, I]), weightIH.transpose())
+      .add(bias)
+      .reshape([T, B, 4 * H]);
+    let [h, c] = [np.zeros([B, H]), np.zeros([B, H])];
+    const outputs: np.Array[] = [];
+    for (let t = 0; t < T; t++) {
+      [h, c] = cell((t < T - 1 ? share.ref : share).slice(t), h, c, t < T - 1 ? weightHH.ref : weightHH, H);
+      outputs.push(t < T - 1 ? h.ref : h);
+    }
+    c.dispose();
+    return np.stack(outputs);
+  };
+}

@@ -1,15 +1,43 @@
 import { type AttentionProblem, attentionCases } from './attention.ts';
+import { type AdamwProblem, adamwCases, type ElementwiseProblem, elementwiseCases } from './elementwise.ts';
+import { type LstmCellProblem, type LstmProblem, lstmCases, lstmCellCases } from './lstm.ts';
 import { type MatmulProblem, matmulCases } from './matmul.ts';
-import { type LayerNormProblem, layerNormCases, type SoftmaxProblem, softmaxCases } from './rows.ts';
+import {
+  type CrossEntropyProblem,
+  crossEntropyCases,
+  type LayerNormProblem,
+  layerNormCases,
+  type SoftmaxProblem,
+  softmaxCases,
+} from './rows.ts';
 import type { Case } from './suite.ts';
 
 export type { Case, Expected, RowName } from './suite.ts';
 export { rowNames } from './suite.ts';
 
 /** What a contender is given: sizes and inputs. */
-export type Problem = MatmulProblem | AttentionProblem | SoftmaxProblem | LayerNormProblem;
+export type Problem =
+  | MatmulProblem
+  | AttentionProblem
+  | SoftmaxProblem
+  | LayerNormProblem
+  | CrossEntropyProblem
+  | LstmCellProblem
+  | LstmProblem
+  | AdamwProblem
+  | ElementwiseProblem;
 type OfKind<Each extends Problem, Kind> = Each extends Problem ? (Kind extends Each['kind'] ? Each : never) : never;
 export type ProblemOf<Kind extends Problem['kind']> = OfKind<Problem, Kind>;
 
 /** Everything that is measured, in the order of the tables. */
-export const cases: readonly Case[] = [...matmulCases, ...attentionCases, ...softmaxCases, ...layerNormCases];
+export const cases: readonly Case[] = [
+  ...matmulCases,
+  ...attentionCases,
+  ...softmaxCases,
+  ...layerNormCases,
+  ...crossEntropyCases,
+  ...lstmCellCases,
+  ...lstmCases,
+  ...adamwCases,
+  ...elementwiseCases,
+];

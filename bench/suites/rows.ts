@@ -1,4 +1,5 @@
-import { type Case, expectRows, type Inputs, normal, spread, unit } from './suite.ts';
+import { Generator, randomIntegers } from '../../src/random.ts';
+import { type Case, type Expected, expectRows, type Inputs, normal, spread, unit } from './suite.ts';
 
 /** x [rows, width] → y of the same shape. */
 export interface SoftmaxProblem extends Inputs<'x'> {
@@ -14,7 +15,18 @@ export interface LayerNormProblem extends Inputs<'x' | 'weight' | 'bias'> {
   readonly width: number;
 }
 
-export const sizes: readonly (readonly [rows: number, width: number])[] = [
+/**
+ * logits [rows, width], a target for each row → the mean loss [1] and, where wanted, dLogits.
+ */
+export interface CrossEntropyProblem extends Inputs<'logits'> {
+  readonly kind: 'cross-entropy';
+  readonly rows: number;
+  readonly width: number;
+  readonly targets: Int32Array<ArrayBuffer>;
+  readonly gradient: boolean;
+}
+
+const sizes: readonly (readonly [rows: number, width: number])[] = [
   [1024, 1024],
   [4096, 1024],
 ];
@@ -78,5 +90,42 @@ const layerNorm = (rows: number, width: number): Case => ({
   },
 });
 
+const crossEntropy = (gradient: boolean, rows: number, width: number): Case => ({
+  ...common(rows, width),
+  name: 'cross-entropy',
+  shape: `${rows}x${width} ${gradient ? 'loss and gradient' : 'loss'}`,
+  // Maximum, difference, exponential, sum; then quotient and difference.
+  flops: (gradient ? 7 : 4) * rows * width,
+  bytes: (gradient ? 8 : 4) * rows * width,
+  // Sums of `width` and of `rows` terms, and an exponential of a number below 10.
+  tolerance: unit * (width + rows + 60),
+  problem: (): CrossEntropyProblem => ({
+    kind: 'cross-entropy',
+    rows,
+    width,
+    logits: normal(rows * width, 1),
+    targets: Int32Array.from(randomIntegers(rows, width, new Generator(2))),
+    gradient,
+  }),
+  expected: (problem) => {
+    const { logits, targets } = problem as CrossEntropyProblem;
+    const probabilities = (r: number) => {
+      const line = Float64Array.from(logits.subarray(r * width, (r + 1) * width));
+      const largest = line.reduce((a, b) => Math.max(a, b), -Infinity);
+      const logSum = largest + Math.log(line.reduce((sum, value) => sum + Math.exp(value - largest), 0));
+      return line.map((value) => Math.exp(value - logSum));
+    };
+    const row = (r: number) =>
+      probabilities(r).map((p, column) => (p - Number(column === (targets[r] as number))) / rows);
+    let loss = 0;
+    for (let r = 0; r < rows; r++) loss -= Math.log(probabilities(r)[targets[r] as number] as number) / rows;
+    const mean: Expected = { output: 'loss', indices: [0], values: [loss] };
+    return gradient ? [mean, expectRows('dLogits', spread(rows, 16), width, row)] : [mean];
+  },
+});
+
+export const crossEntropyCases = [false, true].flatMap((gradient) =>
+  sizes.map((size) => crossEntropy(gradient, ...size)),
+);
 export const softmaxCases = sizes.map((size) => softmax(...size));
 export const layerNormCases = sizes.map((size) => layerNorm(...size));

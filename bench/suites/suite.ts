@@ -55,6 +55,11 @@ export function normal(length: number, seed: number, scale = 1): Float32Array<Ar
   return fillNormal(new Float32Array(length), 0, scale, new Generator(seed));
 }
 
+/** [rows, columns] → [columns, rows] */
+export function transposed(data: Float32Array, rows: number, columns: number): Float32Array<ArrayBuffer> {
+  return Float32Array.from(data, (_, i) => data[(i % rows) * columns + Math.floor(i / rows)] as number);
+}
+
 /** At most `count` of the numbers below `n`, evenly spread, the first and the last among them. */
 export function spread(n: number, count: number): number[] {
   if (n <= count) return Array.from({ length: n }, (_, i) => i);

@@ -16,9 +16,9 @@ export interface PlanSummary {
   readonly pipelines: number;
   /** Buffers of intermediate values; all plans of a device share them. */
   readonly slabs: readonly number[];
-  /** Bytes of those buffers. */
+  /** Bytes of intermediate values: slabs, and what has memory of its own. */
   readonly peakBytes: number;
-  /** The largest sum of live bytes: no plan of these kernels can do with less. */
+  /** The largest sum of live bytes: no plan of these commands can do with less. */
   readonly lowerBoundBytes: number;
   /** States that are overwritten in place, and states that are copied. */
   readonly statesInPlace: number;
@@ -45,7 +45,7 @@ export function summarise(program: Program): PlanSummary {
     submits: 1,
     pipelines: texts.size,
     slabs: program.memory.slabs,
-    peakBytes: program.memory.slabs.reduce((sum, bytes) => sum + bytes, 0),
+    peakBytes: program.memory.peak,
     lowerBoundBytes: program.memory.lowerBound,
     statesInPlace: inPlace,
     statesCopied: program.updates.length - inPlace,

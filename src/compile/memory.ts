@@ -7,11 +7,13 @@ import type { Command } from './schedule.ts';
  */
 export interface MemoryPlan {
   readonly places: ReadonlyMap<Value, Place>;
-  /** Bytes of each slab. */
+  /** Bytes of each slab, the largest first: plans share slabs by their position. */
   readonly slabs: readonly number[];
   /** Values with memory of their own, zeroed once. */
   readonly dedicated: readonly Value[];
-  /** The largest sum of live bytes at any command: no plan can do with less. */
+  /** Bytes of slabs and dedicated values. */
+  readonly peak: number;
+  /** The largest sum of live bytes at any command: no plan can do with less. What is dedicated lives from plan to plan. */
   readonly lowerBound: number;
 }
 
@@ -25,6 +27,8 @@ export interface Place {
 }
 
 const granularity = alignment * 4;
+const alignedBytes = (value: Value) => Math.ceil(byteSize(value.type) / granularity) * granularity;
+const sum = (sizes: readonly number[]) => sizes.reduce((total, bytes) => total + bytes, 0);
 
 export interface MemoryProblem {
   readonly commands: readonly Command[];
@@ -36,40 +40,121 @@ export interface MemoryProblem {
   readonly largestSlab: number;
 }
 
-export function planMemory({ commands, results, packs, placed, largestSlab }: MemoryProblem): MemoryPlan {
-  const lives = lifetimes(commands, results);
+/** A value that needs a place. */
+interface Item {
+  readonly value: Value;
+  readonly bytes: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+/**
+ * Lays the values out in several orders, and goes on from the best of them: what made a slab grow comes earlier the next
+ * time (squeaky wheel optimisation, Joslin and Clements 1999). Ends where a plan is close to the bound.
+ */
+export function planMemory(problem: MemoryProblem): MemoryPlan {
+  const items: Item[] = [];
   const dedicated: Value[] = [];
-  const items: { value: Value; bytes: number; first: number; last: number }[] = [];
-  for (const [value, { first, last }] of lives) {
-    if (value.leaf || placed.has(value)) continue;
-    if (packs.has(value)) dedicated.push(value);
-    else items.push({ value, bytes: Math.ceil(byteSize(value.type) / granularity) * granularity, first, last });
+  for (const [value, { first, last }] of lifetimes(problem.commands, problem.results)) {
+    if (value.leaf || problem.placed.has(value)) continue;
+    if (problem.packs.has(value)) dedicated.push(value);
+    else items.push({ value, bytes: alignedBytes(value), first, last });
   }
-  const enemies = readWriteConflicts(commands);
-  const slabs: { bytes: number; places: Map<Value, Place> }[] = [];
-  const places = new Map<Value, Place>();
-  // The largest first: small values then fill the holes.
-  for (const item of items.sort((a, b) => b.bytes - a.bytes || a.first - b.first)) {
-    let best: { slab: number; offset: number; growth: number } | null = null;
-    for (const [index, slab] of slabs.entries()) {
-      if ([...(enemies.get(item.value) ?? [])].some((enemy) => slab.places.has(enemy))) continue;
-      const offset = firstFit([...slab.places.values()], item);
+  const enemies = readWriteConflicts(problem.commands);
+  const bound = largestSum(items, problem.commands.length);
+  const tries = Math.max(1, Math.min(mostTries, Math.floor(effort / (items.length ** 2 + 1))));
+  let best: Layout | null = null;
+  let last: Layout | null = null;
+  for (let i = 0; i < tries && !(best && best.bytes <= close * bound); i++) {
+    if (i === orders.length) last = best;
+    const order = i < orders.length ? [...items].sort(orders[i]) : complainersFirst(last as Layout);
+    last = layOut(order, enemies, problem.largestSlab);
+    if (!best || last.bytes < best.bytes) best = last;
+  }
+  const { places, slabs, bytes } = best as Layout;
+  const own = sum(dedicated.map(alignedBytes));
+  return { places, slabs, dedicated, peak: own + bytes, lowerBound: own + bound };
+}
+
+/** Times the bound: not worth another try. */
+const close = 1.02;
+const mostTries = 100;
+/** A try costs about the square of the number of values. */
+const effort = 3e6;
+
+const duration = ({ first, last }: Item) => last - first;
+const byStart = (a: Item, b: Item) => a.first - b.first || b.bytes - a.bytes;
+/** None is always best. Large values first leaves holes that small ones fill; long lives first keep the rest together. */
+const orders: readonly ((a: Item, b: Item) => number)[] = [
+  (a, b) => b.bytes - a.bytes || byStart(a, b),
+  (a, b) => b.bytes * duration(b) - a.bytes * duration(a) || byStart(a, b),
+  (a, b) => b.last - a.last || byStart(a, b),
+  (a, b) => b.bytes - a.bytes || duration(b) - duration(a) || byStart(a, b),
+  (a, b) => duration(b) - duration(a) || byStart(a, b),
+  byStart,
+];
+
+interface Layout {
+  readonly places: ReadonlyMap<Value, Place>;
+  readonly slabs: readonly number[];
+  readonly bytes: number;
+  /** The order in which places were given, and who made a slab grow. */
+  readonly order: readonly Item[];
+  readonly complainers: ReadonlySet<Item>;
+}
+
+/** The order of a layout, with those who made it grow moved ahead by a part of its length. */
+function complainersFirst({ order, complainers }: Layout): Item[] {
+  const position = new Map(order.map((item, i) => [item, complainers.has(item) ? i - 0.3 * order.length : i]));
+  return [...order].sort((a, b) => (position.get(a) as number) - (position.get(b) as number));
+}
+
+interface Slab {
+  bytes: number;
+  readonly values: Set<Value>;
+  /** By offset. */
+  readonly places: (Omit<Place, 'slab'> & { readonly value: Value })[];
+}
+
+/** Gives each item in turn the place that makes its slab grow least; a slab of its own, where that costs no more. */
+function layOut(order: readonly Item[], enemies: ReadonlyMap<Value, ReadonlySet<Value>>, largestSlab: number): Layout {
+  const slabs: Slab[] = [];
+  const complainers = new Set<Item>();
+  for (const item of order) {
+    let best: { slab: Slab; offset: number; growth: number } | null = null;
+    for (const slab of slabs) {
+      if (meets(slab.values, enemies.get(item.value))) continue;
+      const offset = firstFit(slab.places, item);
       if (offset + item.bytes > largestSlab) continue;
       const growth = Math.max(0, offset + item.bytes - slab.bytes);
-      if (!best || growth < best.growth) best = { slab: index, offset, growth };
+      if (!best || growth < best.growth) best = { slab, offset, growth };
       if (growth === 0) break;
     }
-    if (!best) {
-      slabs.push({ bytes: 0, places: new Map() });
-      best = { slab: slabs.length - 1, offset: 0, growth: item.bytes };
+    if (!best || (best.growth === item.bytes && slabs.length < enoughSlabs)) {
+      best = { slab: { bytes: 0, values: new Set(), places: [] }, offset: 0, growth: item.bytes };
+      slabs.push(best.slab);
     }
-    const slab = slabs[best.slab] as (typeof slabs)[number];
-    const place = { slab: best.slab, offset: best.offset, bytes: item.bytes, first: item.first, last: item.last };
-    slab.places.set(item.value, place);
-    slab.bytes = Math.max(slab.bytes, best.offset + item.bytes);
-    places.set(item.value, place);
+    const { slab, offset, growth } = best;
+    const after = slab.places.findIndex((place) => place.offset > offset);
+    slab.places.splice(after < 0 ? slab.places.length : after, 0, { ...item, offset });
+    slab.values.add(item.value);
+    slab.bytes += growth;
+    if (growth > 0) complainers.add(item);
   }
-  return { places, slabs: slabs.map((slab) => slab.bytes), dedicated, lowerBound: peakBytes(items, commands.length) };
+  slabs.sort((a, b) => b.bytes - a.bytes);
+  const places = new Map<Value, Place>();
+  for (const [slab, { places: own }] of slabs.entries())
+    for (const { value, offset, bytes, first, last } of own) places.set(value, { slab, offset, bytes, first, last });
+  const sizes = slabs.map(({ bytes }) => bytes);
+  return { places, slabs: sizes, bytes: sum(sizes), order, complainers };
+}
+
+/** More of them help little, and each is a buffer. */
+const enoughSlabs = 8;
+
+function meets(values: ReadonlySet<Value>, others: ReadonlySet<Value> = new Set()): boolean {
+  for (const value of others) if (values.has(value)) return true;
+  return false;
 }
 
 /** First and last command that touch each root value. */
@@ -120,20 +205,18 @@ export function readsAndWrites(command: Command): { reads: Value[]; writes: Valu
   return { reads, writes };
 }
 
-/** The lowest offset at which the item overlaps no place whose lifetime overlaps its own. */
-function firstFit(places: readonly Place[], item: { bytes: number; first: number; last: number }): number {
-  const living = places
-    .filter((place) => place.first <= item.last && item.first <= place.last)
-    .sort((a, b) => a.offset - b.offset);
+/** The lowest offset at which the item overlaps no place whose lifetime overlaps its own; `places` go by offset. */
+function firstFit(places: Slab['places'], item: Item): number {
   let offset = 0;
-  for (const place of living) {
+  for (const place of places) {
+    if (place.first > item.last || item.first > place.last) continue;
     if (offset + item.bytes <= place.offset) break;
     offset = Math.max(offset, place.offset + place.bytes);
   }
   return offset;
 }
 
-function peakBytes(items: readonly { bytes: number; first: number; last: number }[], length: number): number {
+function largestSum(items: readonly Item[], length: number): number {
   const change = new Array<number>(length + 2).fill(0);
   for (const { bytes, first, last } of items) {
     change[first] = (change[first] as number) + bytes;

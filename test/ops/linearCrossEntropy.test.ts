@@ -190,6 +190,16 @@ describe('the memory of linearCrossEntropy', () => {
     }
   });
 
+  it('holds the logits of a chunk and their gradient, and what is to come out', () => {
+    const [N, E, V, chunk] = [256, 64, 1024, 64];
+    const logits = 4 * chunk * V;
+    const results = 4 * (V * E + N * E + N); // gradients, and the loss of each token
+    const rows = 3 * 256; // log Σ eˣ of the chunk, the count of targets, and what follows from it
+    const { lowerBoundBytes, peakBytes } = summaryOf([N, E, V], { chunk });
+    expect(lowerBoundBytes).toBe(2 * logits + results + rows);
+    expect(peakBytes).toBeLessThanOrEqual(1.02 * lowerBoundBytes);
+  });
+
   it('grows with the tokens by their own gradients alone', () => {
     const [E, V] = [64, 1024];
     const [few, many] = [256, 2048].map((N) => summaryOf([N, E, V], { chunk: 64 }).lowerBoundBytes) as [number, number];

@@ -68,7 +68,7 @@ GPUBuffer.prototype.mapAsync = function (...range) {
 };
 
 /** Slabs that exist from the start can be poisoned before the first plan runs in them. */
-const slabs = Array.from({ length: 6 }, () => 2 ** 18);
+const slabs = Array.from({ length: 8 }, () => 2 ** 18);
 
 async function sharedDevice(): Promise<Device> {
   // A test may have made another device the default one, or lost this one.

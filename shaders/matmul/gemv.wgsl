@@ -4,6 +4,7 @@
 // rows, and the partial sums meet in workgroup memory.
 //
 // w: [...batch, rows, K], rows or columns contiguous; v: [...batch, K], any stride; output: dense [...batch, rows].
+// SUMMED: Σₖ of w or of v rides along.
 // Rows beyond the edge are read as they come (WebGPU keeps such reads harmless) and never stored.
 struct Params {
   rows: u32, K: u32,
@@ -27,8 +28,11 @@ const ROWS_WHOLE: bool = false;
 const SIZE: u32 = 128u;
 const SLICES: u32 = 16u;
 const BLOCKS: u32 = SIZE / SLICES;
+// What is summed: 0 nothing, 1 w, 2 v.
+const SUMMED: u32 = 0u;
 
 var<workgroup> partial: array<vec4<f32>, SIZE>;
+var<workgroup> partialSums: array<vec4<f32>, select(1u, SIZE, SUMMED != 0u)>;
 
 fn store(index: u32, value: f32) { output[index] = value; }
 fn store4(index: u32, value: vec4<f32>) {
@@ -37,6 +41,7 @@ fn store4(index: u32, value: vec4<f32>) {
   store(index + 2u, value.z);
   store(index + 3u, value.w);
 }
+fn storeSum(index: u32, value: f32) {}
 
 // Four neighbours. The constructors make one text valid for both element types; only the branch that fits is compiled.
 fn read4(index: u32) -> vec4<f32> {
@@ -74,16 +79,28 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let baseV = params.vOffset + batch / params.batch1 * params.vBatch0 + batch % params.batch1 * params.vBatch1;
 
   var sum = vec4<f32>();
+  var sums = vec4<f32>();
   for (var k = slice * 4u; k < params.K; k += SLICES * 4u) {
     let weights = block(baseW, row, k);
-    sum += element(baseV, k) * weights[0] + element(baseV, k + 1u) * weights[1]
-      + element(baseV, k + 2u) * weights[2] + element(baseV, k + 3u) * weights[3];
+    let elements = vec4<f32>(element(baseV, k), element(baseV, k + 1u), element(baseV, k + 2u), element(baseV, k + 3u));
+    sum += elements.x * weights[0] + elements.y * weights[1] + elements.z * weights[2] + elements.w * weights[3];
+    if (SUMMED == 1u) { sums += weights[0] + weights[1] + weights[2] + weights[3]; }
+    if (SUMMED == 2u) { sums += elements; }
   }
-  partial[ownBlock * SLICES + slice] = sum;
+  let place = ownBlock * SLICES + slice;
+  partial[place] = sum;
+  if (SUMMED != 0u) { partialSums[place] = sums; }
   workgroupBarrier();
 
   if (slice == 0u && row < params.rows && batch < params.batches) {
-    for (var i = 1u; i < SLICES; i++) { sum += partial[ownBlock * SLICES + i]; }
+    for (var i = 1u; i < SLICES; i++) { sum += partial[place + i]; }
+    if (SUMMED != 0u) {
+      for (var i = 1u; i < SLICES; i++) { sums += partialSums[place + i]; }
+    }
+    if (SUMMED == 1u) {
+      for (var j = 0u; j < min(4u, params.rows - row); j++) { storeSum(row + j, sums[j]); }
+    }
+    if (SUMMED == 2u && row == 0u) { storeSum(0u, sums.x + sums.y + sums.z + sums.w); }
     let index = batch * params.rows + row;
     if (ROWS_WHOLE) {
       store4(index, sum);

@@ -7,6 +7,7 @@
 // a: [...batch, M, K], b: [...batch, K, N], any strides where one of the last two is 1; output: dense [...batch, M, N].
 // Rows and columns beyond the edge are read as they come (WebGPU keeps such reads harmless) and never stored.
 // With params.splits > 1 slice s of K makes its own partial product: output is [splits, ...batch, M, N].
+// SUMMED: Σₖ of one operand, contiguous across K, rides along: the first column (row) of tiles reads it once more.
 struct Params {
   M: u32, N: u32, K: u32,
   splits: u32, slice: u32,
@@ -34,6 +35,9 @@ const N_WHOLE: bool = false;
 const BLOCKS: u32 = 1u;
 const THREADS_M: u32 = 8u;
 const THREADS_N: u32 = 8u;
+// The operand that is summed: 0 neither, 1 A, 2 B.
+const SUMMED: u32 = 0u;
+const BLOCK: u32 = 128u;
 const SIZE: u32 = THREADS_M * THREADS_N;
 const TILE_M: u32 = 4u * BLOCKS * THREADS_M;
 const TILE_N: u32 = 4u * BLOCKS * THREADS_N;
@@ -45,6 +49,7 @@ fn store4(index: u32, value: vec4<f32>) {
   store(index + 2u, value.z);
   store(index + 3u, value.w);
 }
+fn storeSum(index: u32, value: f32) {}
 
 // Four neighbours. The constructors make one text valid for both element types; only the branch that fits is compiled.
 fn readA(index: u32) -> vec4<f32> {
@@ -86,6 +91,25 @@ fn clipB(block: mat4x4<f32>, k: u32) -> mat4x4<f32> {
     select(zero, block[2], k + 2u < params.K), select(zero, block[3], k + 3u < params.K));
 }
 
+// Column i is step k+i of four lines of the summed operand.
+fn linesAt(base: u32, line: u32, k: u32) -> mat4x4<f32> {
+  if (SUMMED == 1u) { return clipB(transpose(blockA(base, line, k)), k); }
+  return clipB(blockB(base, k, line), k);
+}
+// Σₖ of four lines, as sums of sums: rounding errors grow with BLOCK + K / BLOCK, not with K.
+fn sumLines(base: u32, line: u32, begin: u32, end: u32) -> vec4<f32> {
+  var sum = vec4<f32>();
+  for (var block = begin; block < end; block += BLOCK) {
+    var part = vec4<f32>();
+    for (var k = block; k < min(end, block + BLOCK); k += 4u) {
+      let lines = linesAt(base, line, k);
+      part += lines[0] + lines[1] + lines[2] + lines[3];
+    }
+    sum += part;
+  }
+  return sum;
+}
+
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);
@@ -94,15 +118,28 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let rows = (params.M + TILE_M - 1u) / TILE_M;
   let tile = linearGroup(group, num_workgroups);
   let product = tile / (columns * rows); // [splits, batches]
-  let m = (tile / columns % rows) * TILE_M + (lane / THREADS_N) * 4u * BLOCKS;
-  let n = (tile % columns) * TILE_N + (lane % THREADS_N) * 4u * BLOCKS;
-  if (product >= params.splits * params.batches || m >= params.M || n >= params.N) { return; }
+  let tileM = (tile / columns % rows) * TILE_M;
+  let tileN = (tile % columns) * TILE_N;
+  let m = tileM + (lane / THREADS_N) * 4u * BLOCKS;
+  let n = tileN + (lane % THREADS_N) * 4u * BLOCKS;
+  if (product >= params.splits * params.batches) { return; }
 
   let batch = product % params.batches;
   let baseA = params.aOffset + batch / params.batch1 * params.aBatch0 + batch % params.batch1 * params.aBatch1;
   let baseB = params.bOffset + batch / params.batch1 * params.bBatch0 + batch % params.batch1 * params.bBatch1;
   let begin = product / params.batches * params.slice;
   let end = min(begin + params.slice, params.K);
+
+  if ((SUMMED == 1u && tileN == 0u) || (SUMMED == 2u && tileM == 0u)) {
+    let lines = select(params.N, params.M, SUMMED == 1u);
+    let tileLines = select(TILE_N, TILE_M, SUMMED == 1u);
+    for (var i = 4u * lane; i < tileLines; i += 4u * SIZE) {
+      let line = max(tileM, tileN) + i;
+      let sum = sumLines(select(baseB, baseA, SUMMED == 1u), line, begin, end);
+      for (var j = 0u; j < 4u && line + j < lines; j++) { storeSum(product * lines + line + j, sum[j]); }
+    }
+  }
+  if (m >= params.M || n >= params.N) { return; }
 
   var c00 = mat4x4<f32>();
   var c01 = mat4x4<f32>();

@@ -8,6 +8,7 @@
 // a: [...batch, M, K], b: [...batch, K, N], any strides where one of the last two is 1; output: dense [...batch, M, N].
 // Rows and columns beyond the edge are read as they come (WebGPU keeps such reads harmless) and never stored.
 // With params.splits > 1 slice s of K (a multiple of TILE_K) makes its own partial product: output is [splits, ...batch, M, N].
+// SUMMED: Σₖ of one operand, contiguous across K, rides along; the threads that bring it into workgroup memory add it up.
 struct Params {
   M: u32, N: u32, K: u32,
   splits: u32, slice: u32,
@@ -37,6 +38,8 @@ const TILE_N: u32 = 64u;
 const TILE_K: u32 = 16u;
 const BLOCKS_M: u32 = 1u;
 const BLOCKS_N: u32 = 1u;
+// The operand that is summed: 0 neither, 1 A, 2 B.
+const SUMMED: u32 = 0u;
 const THREADS_M: u32 = TILE_M / (4u * BLOCKS_M);
 const THREADS_N: u32 = TILE_N / (4u * BLOCKS_N);
 const SIZE: u32 = THREADS_M * THREADS_N;
@@ -44,6 +47,8 @@ const PITCH: u32 = TILE_K + 1u;
 
 var<workgroup> tileA: array<vec4<f32>, TILE_M / 4u * PITCH>;
 var<workgroup> tileB: array<vec4<f32>, TILE_N / 4u * PITCH>;
+// What this thread has brought of the summed operand: always the same four lines.
+var<private> sum: vec4<f32>;
 
 fn store(index: u32, value: f32) { output[index] = value; }
 fn store4(index: u32, value: vec4<f32>) {
@@ -52,6 +57,7 @@ fn store4(index: u32, value: vec4<f32>) {
   store(index + 2u, value.z);
   store(index + 3u, value.w);
 }
+fn storeSum(index: u32, value: f32) {}
 
 // Four neighbours. The constructors make one text valid for both element types; only the branch that fits is compiled.
 fn readA(index: u32) -> vec4<f32> {
@@ -76,7 +82,9 @@ fn fillA(lane: u32, first: u32, m: u32, k: u32) {
     if (A_TRANSPOSED) {
       let x = i % (TILE_M / 4u);
       let y = i / (TILE_M / 4u);
-      tileA[x * PITCH + y] = clip(readA(first + (k + y) * params.aLead + m + 4u * x), k + y, false);
+      let value = clip(readA(first + (k + y) * params.aLead + m + 4u * x), k + y, false);
+      tileA[x * PITCH + y] = value;
+      if (SUMMED == 1u) { sum += value; }
     } else {
       let x = i / (TILE_K / 4u);
       let y = i % (TILE_K / 4u) * 4u;
@@ -93,7 +101,9 @@ fn fillB(lane: u32, first: u32, k: u32, n: u32) {
     } else {
       let x = i % (TILE_N / 4u);
       let y = i / (TILE_N / 4u);
-      tileB[x * PITCH + y] = clip(readB(first + (k + y) * params.bLead + n + 4u * x), k + y, false);
+      let value = clip(readB(first + (k + y) * params.bLead + n + 4u * x), k + y, false);
+      tileB[x * PITCH + y] = value;
+      if (SUMMED == 2u) { sum += value; }
     }
   }
 }
@@ -164,8 +174,23 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     workgroupBarrier();
   }
 
-  // A loop, so that a long epilogue is compiled once and not for each block.
   let inside = product < params.splits * params.batches;
+  // The first column (row) of tiles stores the sums. Threads that brought the same four lines stand `quads` apart.
+  if ((SUMMED == 1u && n == 0u) || (SUMMED == 2u && m == 0u)) {
+    let quads = select(TILE_N, TILE_M, SUMMED == 1u) / 4u;
+    let lines = select(params.N, params.M, SUMMED == 1u);
+    tileA[lane] = sum;
+    workgroupBarrier();
+    if (lane < quads && inside) {
+      for (var i = lane + quads; i < SIZE; i += quads) { sum += tileA[i]; }
+      for (var j = 0u; j < 4u; j++) {
+        let line = max(m, n) + 4u * lane + j;
+        if (line < lines) { storeSum(product * lines + line, sum[j]); }
+      }
+    }
+  }
+
+  // A loop, so that a long epilogue is compiled once and not for each block.
   var c = array<mat4x4<f32>, 4>(c00, c01, c10, c11);
   for (var i = 0u; i < BLOCKS_M * BLOCKS_N * 4u; i++) {
     let blockRow = i / (BLOCKS_N * 4u);

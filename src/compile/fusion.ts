@@ -14,6 +14,7 @@ import {
   type Value,
   windowOf,
 } from './ir.ts';
+import { absorbSums } from './sums.ts';
 
 /**
  * Which operations share a kernel. A group is a head (a hand-written kernel, or nothing) and a chain of elementwise
@@ -26,6 +27,8 @@ export interface Group {
   readonly members: Operation[];
   /** An elementwise chain that is computed while the head loads its first input. */
   prologue: Group | null;
+  /** A sum over the rows of one of the head's inputs, which the head makes too. */
+  sum: { readonly input: number; readonly operation: Operation } | null;
   readonly size: number;
 }
 
@@ -45,6 +48,7 @@ export function fuse(lowered: Lowered, profile: DeviceProfile): Group[] {
         head: elementwise ? null : operation,
         members: elementwise ? [operation] : [],
         prologue: null,
+        sum: null,
         size: sizeOf(first.type.shape),
       };
       groups.push(group);
@@ -52,7 +56,7 @@ export function fuse(lowered: Lowered, profile: DeviceProfile): Group[] {
     for (const value of operation.outputs) groupOf.set(value, group);
     if (elementwise) mergeBranches(group, operation, groups, groupOf, consumers, profile);
   }
-  return absorbPrologues(groups, groupOf, consumers, profile);
+  return absorbPrologues(absorbSums(groups, consumers, profile), groupOf, consumers, profile);
 }
 
 /** How often each value is read, roots included. */
@@ -160,10 +164,11 @@ export function chainInputs(group: Group): Value[] {
   return [...new Set(read)];
 }
 
-function bindingCount(group: Group, consumers: ReadonlyMap<Value, number>): number {
+export function bindingCount(group: Group, consumers: ReadonlyMap<Value, number>): number {
   const chain = chainInputs(group).length + storedValues(group, consumers).length;
   // A head brings its own bindings; `output` is counted among the stored values.
-  return group.head ? chain + group.head.inputs.length + group.head.outputs.length - 1 + 1 : chain;
+  const own = group.head ? group.head.inputs.length + group.head.outputs.length : 0;
+  return chain + own + (group.sum ? 1 : 0);
 }
 
 /** Elementwise groups with one result, read by one kernel that takes a prologue and by nothing else, move into that kernel. */

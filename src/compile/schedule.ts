@@ -1,5 +1,5 @@
 import { UnsupportedError } from '../errors.ts';
-import type { KernelLowering } from '../graph/op.ts';
+import type { KernelLowering, SumHook } from '../graph/op.ts';
 import { denseLayout, formatShape, type Shape, sizeOf } from '../graph/shape.ts';
 import { elementwiseKernel, loadHook, storeHook } from '../kernels/elementwise.ts';
 import type { BindingSource, DeviceProfile, Dispatch, KernelCall } from '../kernels/kernel.ts';
@@ -71,7 +71,8 @@ export function schedule(lowered: Lowered, profile: DeviceProfile): Schedule {
 function groupCommands(group: Group, consumers: ReadonlyMap<Value, number>, profile: DeviceProfile): Command[] {
   const buffers = chainInputs(group);
   const stored = storedValues(group, consumers);
-  const fused = [...(group.prologue?.members ?? []), ...group.members].map((member) =>
+  const sum = group.sum ? [group.sum.operation] : [];
+  const fused = [...(group.prologue?.members ?? []), ...group.members, ...sum].map((member) =>
     member.kind === 'copy' ? 'copy' : member.node.op.name,
   );
   if (!group.head) {
@@ -84,7 +85,7 @@ function groupCommands(group: Group, consumers: ReadonlyMap<Value, number>, prof
   const lowering = head.node.op.lowering as KernelLowering;
   const inputs = head.inputs.map(({ value }) => value);
   const outputs = [...head.outputs];
-  const hooks: { store?: ReturnType<typeof storeHook>; load?: ReturnType<typeof loadHook> } = {};
+  const hooks: { store?: ReturnType<typeof storeHook>; load?: ReturnType<typeof loadHook>; sum?: SumHook } = {};
   if (group.prologue) {
     const source = group.prologue;
     const sources = chainInputs(source);
@@ -98,6 +99,10 @@ function groupCommands(group: Group, consumers: ReadonlyMap<Value, number>, prof
     outputs[0] = stored[primary] as Value;
     outputs.push(...stored.filter((_, i) => i !== primary));
     inputs.push(...buffers);
+  }
+  if (group.sum) {
+    hooks.sum = { input: group.sum.input, output: outputs.length };
+    outputs.push(group.sum.operation.outputs[0] as Value);
   }
   const call = lowering
     .problem(head.node, head.inputs.map(operandOf), hooks, head.results.map(operandOf))

@@ -89,6 +89,17 @@ export interface Surroundings {
   isResult(output: number): boolean;
 }
 
+export interface Matrix {
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** A sum over the rows of input `input` that a kernel makes beside its own work, as output `output`. */
+export interface SumHook {
+  readonly input: number;
+  readonly output: number;
+}
+
 /** A kernel of a family. */
 export interface KernelLowering {
   readonly kind: 'kernel';
@@ -96,7 +107,7 @@ export interface KernelLowering {
   problem(
     node: Node,
     operands: readonly Operand[],
-    hooks: { readonly store?: StoreHook; readonly load?: LoadHook },
+    hooks: { readonly store?: StoreHook; readonly load?: LoadHook; readonly sum?: SumHook },
     results: readonly Operand[],
   ): FamilyCall;
   /** Whether the family reads input `index` with these strides; dense operands are always taken. */
@@ -109,6 +120,10 @@ export interface KernelLowering {
   readonly store?: boolean;
   /** True where an elementwise producer of input 0 may be fused in. */
   readonly load?: boolean;
+  /** For an op that sums the rows of input 0, seen as a dense matrix, and does nothing else: the matrix. */
+  rowSum?(node: Node): Matrix | null;
+  /** The dense matrix as which the kernel reads the whole of input `index`, where it can sum its rows beside its own work. */
+  sums?(operand: Operand, index: number): Matrix | null;
 }
 
 /** Values laid one after another in one flat buffer: each producer writes its place directly where it can. */

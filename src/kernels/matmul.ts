@@ -6,6 +6,12 @@ import { UnsupportedError } from '../errors.ts';
 import type { DeviceProfile, Dispatch, Family, Operand, SelectionProfile, StoreHook, Variant } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
 
+/** Σₖ of one operand, a further output: [M] of `a`, [N] of `b`. The operand is contiguous across K, and there is no batch. */
+export interface OperandSum {
+  readonly of: 'a' | 'b';
+  readonly output: number;
+}
+
 /** C = A·B over broadcast batches. output(0) is dense `[...batch, M, N]`, input(0) is `a`, input(1) is `b`. */
 export interface MatmulProblem {
   /** Broadcast batch extents, two at most (`[B, H]`); `[]` for a plain product. */
@@ -19,6 +25,8 @@ export interface MatmulProblem {
   readonly b: Operand;
   /** Elementwise tail in place of `store` (and `store4`, if it has one); its bindings follow a, b and output. */
   readonly epilogue?: StoreHook;
+  /** A sum that rides along; its binding follows the output. */
+  readonly sum?: OperandSum;
 }
 
 /** An operand as the kernels take it: lines `lead` apart, contiguous along its last dimension or, transposed, the one before. */
@@ -47,6 +55,7 @@ interface Product {
   readonly batch: readonly [Batch, Batch];
   readonly batches: number;
   readonly epilogue?: StoreHook;
+  readonly sum?: OperandSum;
 }
 
 /** Whether the family can read `operand` as it lies (`[..., rows, columns]`); else the caller makes a dense copy first. */
@@ -84,7 +93,7 @@ function matrix(operand: Operand, batchStrides: readonly number[]): Matrix {
 }
 
 /** Drops batch dimensions of extent 1, joins those that lie as one, and makes rows of a batch that b does not see. */
-function simplify({ batch, M, N, K, a, b, epilogue }: MatmulProblem): Product {
+function simplify({ batch, M, N, K, a, b, epilogue, sum }: MatmulProblem): Product {
   let rows = M;
   let left = a;
   let dims: Batch[] = batch.map((extent, i) => ({ extent, a: a.strides[i] as number, b: b.strides[i] as number }));
@@ -118,10 +127,11 @@ function simplify({ batch, M, N, K, a, b, epilogue }: MatmulProblem): Product {
     batch: pair,
     batches: pair[0].extent * pair[1].extent,
     epilogue,
+    sum,
   };
 }
 
-function constants({ N, K, a, b }: Product): Record<string, number | boolean | string> {
+function constants({ N, K, a, b, sum }: Product): Record<string, number | boolean | string> {
   return {
     AElement: a.vec4 ? 'vec4<f32>' : 'f32',
     BElement: b.vec4 ? 'vec4<f32>' : 'f32',
@@ -131,6 +141,7 @@ function constants({ N, K, a, b }: Product): Record<string, number | boolean | s
     B_TRANSPOSED: b.transposed,
     K_WHOLE: K % 4 === 0,
     N_WHOLE: N % 4 === 0,
+    SUMMED: sum ? { a: 1, b: 2 }[sum.of] : 0,
   };
 }
 
@@ -191,16 +202,24 @@ type TilingName = keyof typeof tilings;
 const workgroups = ({ M, N, batches }: Product, { M: tileM, N: tileN }: Tiling): number =>
   Math.ceil(M / tileM) * Math.ceil(N / tileN) * batches;
 
-/** What an epilogue adds to a dispatch whose last own binding is its output. */
-function withEpilogue(dispatch: Dispatch, epilogue: StoreHook | undefined): Dispatch {
-  if (!epilogue) return dispatch;
-  return {
-    ...dispatch,
-    functions: epilogue.functions,
-    declarations: epilogue.declarations(dispatch.bindings.length + 1),
-    library: epilogue.library,
-    bindings: [...dispatch.bindings, ...epilogue.bindings],
-  };
+type Extras = Pick<Product, 'epilogue' | 'sum'>;
+
+/** What the sum and the epilogue add to a dispatch whose last own binding is its output. */
+function withExtras(dispatch: Dispatch, { epilogue, sum }: Extras, target = sum && output(sum.output)): Dispatch {
+  const bindings = [...dispatch.bindings];
+  const declarations = dispatch.declarations ? [dispatch.declarations] : [];
+  const functions = { ...dispatch.functions };
+  if (target) {
+    const binding = bindings.push(target);
+    declarations.push(`@group(0) @binding(${binding}) var<storage, read_write> sums: array<f32>;`);
+    functions.storeSum = 'fn storeSum(index: u32, value: f32) { sums[index] = value; }';
+  }
+  if (epilogue) {
+    declarations.push(epilogue.declarations(bindings.length + 1));
+    bindings.push(...epilogue.bindings);
+    Object.assign(functions, epilogue.functions);
+  }
+  return { ...dispatch, functions, declarations: declarations.join('\n'), library: epilogue?.library, bindings };
 }
 
 /** The product, or the `splits` partial products of slices of K, without an epilogue. */
@@ -215,12 +234,19 @@ function multiply(product: Product, name: TilingName, splits: number, slice: num
   };
 }
 
+/** Tiles in workgroup memory add up what a thread brings, which must be four lines at one k. */
+function cannotSum({ source }: Tiling, { sum, ...product }: Product): string | null {
+  if (!sum || source === registersText || product[sum.of].transposed === (sum.of === 'a')) return null;
+  return `the sum of ${sum.of} is along its contiguous dimension`;
+}
+
 function whole(name: TilingName): Variant<MatmulProblem> {
   return {
+    unsupported: (problem) => cannotSum(tilings[name], simplify(problem)),
     call(problem) {
       const product = simplify(problem);
       const dispatch = { kernel: `matmul/${name}`, ...multiply(product, name, 1, product.K) };
-      return { dispatches: [withEpilogue(dispatch, problem.epilogue)] };
+      return { dispatches: [withExtras(dispatch, problem)] };
     },
   };
 }
@@ -251,32 +277,40 @@ function split(
 /** Partial products of slices of K, then their sum, which carries the epilogue. */
 const splitK: Variant<MatmulProblem> = {
   unsupported(problem, profile) {
-    const { splits, bytes } = split(simplify(problem), profile);
+    const product = simplify(problem);
+    const { name, splits, bytes } = split(product, profile);
     if (splits === 1) return `K = ${problem.K} is too short to split`;
     if (bytes > profile.bindingBytes)
       return `partial products take ${bytes} bytes, a binding has ${profile.bindingBytes}`;
-    return null;
+    return cannotSum(tilings[name], product);
   },
   call(problem, profile) {
     const product = simplify(problem);
     const { name, splits, slice, bytes } = split(product, profile);
-    const count = product.batches * product.M * product.N;
-    const sum: Dispatch = {
+    const { M, N, batches, epilogue, sum } = product;
+    const count = batches * M * N;
+    const lines = sum ? { a: M, b: N }[sum.of] : 0;
+    const partial: Dispatch = { kernel: `matmul/splitK/${name}`, ...multiply(product, name, splits, slice) };
+    const total: Dispatch = {
       kernel: 'matmul/splitK/sum',
       source: sumText,
-      constants: product.N % 4 === 0 ? { Element: 'vec4<f32>', VEC4: true } : {},
-      bindings: [scratch(0), output(0)],
-      uniforms: { count, splits },
-      workgroups: grid(Math.ceil(count / 256)),
+      constants: N % 4 === 0 ? { Element: 'vec4<f32>', VEC4: true } : {},
+      ...(sum && partialSums),
+      bindings: [scratch(0), output(0), ...(sum ? [scratch(1)] : [])],
+      uniforms: { count, splits, sums: lines },
+      workgroups: grid(Math.ceil((Math.ceil(count / 4) + lines) / 64)),
     };
     return {
-      dispatches: [
-        { kernel: `matmul/splitK/${name}`, ...multiply(product, name, splits, slice) },
-        withEpilogue(sum, problem.epilogue),
-      ],
-      scratch: [bytes],
+      dispatches: [withExtras(partial, { sum }, sum && scratch(1)), withExtras(total, { epilogue, sum })],
+      scratch: [bytes, ...(sum ? [4 * splits * lines] : [])],
     };
   },
+};
+
+/** Where the second pass of split K finds the partial sums [splits, lines] that rode along. */
+const partialSums = {
+  declarations: '@group(0) @binding(3) var<storage, read> partialSums: array<f32>;',
+  functions: { partialSum: 'fn partialSum(index: u32) -> f32 { return partialSums[index]; }' },
 };
 
 /** M = 1: y = Bᵀ·aᵀ. N = 1: y = A·b. */
@@ -286,7 +320,7 @@ const gemv: Variant<MatmulProblem> = {
     return M === 1 || N === 1 ? null : `neither M = ${M} nor N = ${N} is 1`;
   },
   call(problem) {
-    const { M, N, K, a, b, batch, batches } = simplify(problem);
+    const { M, N, K, a, b, batch, batches, sum } = simplify(problem);
     const [batch0, batch1] = batch;
     const isRow = M === 1;
     const rows = isRow ? N : M;
@@ -303,6 +337,7 @@ const gemv: Variant<MatmulProblem> = {
         K_WHOLE: K % 4 === 0,
         ROWS_WHOLE: N % 4 === 0,
         SLICES: slices,
+        SUMMED: sum ? ((sum.of === 'b') === isRow ? 1 : 2) : 0,
       },
       bindings: [input(isRow ? 1 : 0), input(isRow ? 0 : 1), output(0)],
       uniforms: {
@@ -321,7 +356,7 @@ const gemv: Variant<MatmulProblem> = {
       },
       workgroups: grid(Math.ceil(rows / ((4 * 128) / slices)) * batches),
     };
-    return { dispatches: [withEpilogue(dispatch, problem.epilogue)] };
+    return { dispatches: [withExtras(dispatch, problem)] };
   },
 };
 

@@ -25,7 +25,14 @@ const matmulOp: OpDef = {
     kind: 'kernel',
     store: true,
     strided: isMatrix,
-    problem: (node, operands, { store }) => {
+    // dW = dCᵀ·X (or Xᵀ·dC) reads the rows of dC in the order in which a bias gradient sums them.
+    sums: ({ shape, strides, offset }, index) => {
+      const [rows, columns] = index === 0 ? [1, 0] : [0, 1];
+      const matrix = { rows: shape[rows] as number, columns: shape[columns] as number };
+      const dense = (strides[columns] === 1 || matrix.columns === 1) && strides[rows] === matrix.columns;
+      return shape.length === 2 && offset === 0 && dense ? matrix : null;
+    },
+    problem: (node, operands, { store, sum }) => {
       const shape = (node.types[0] as TensorType).shape;
       const batch = shape.slice(0, -2);
       const [a, b] = operands as [Operand, Operand];
@@ -37,6 +44,7 @@ const matmulOp: OpDef = {
         a: broadcast(a, batch),
         b: broadcast(b, batch),
         ...(store ? { epilogue: store } : {}),
+        ...(sum ? { sum: { of: sum.input === 0 ? 'a' : 'b', output: sum.output } } : {}),
       });
     },
   },

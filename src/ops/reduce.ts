@@ -24,6 +24,10 @@ const reduceOp: OpDef = {
     kind: 'kernel',
     load: true,
     store: true,
+    rowSum: ({ attributes: { kind, outer, n, inner }, types }) =>
+      kind === 'sum' && outer === 1 && types[0]?.dtype === 'f32'
+        ? { rows: n as number, columns: inner as number }
+        : null,
     problem: ({ attributes, inputs }, _, { load, store }) =>
       familyCall(family, {
         ...(attributes as { kind: ReduceKind; outer: number; n: number; inner: number }),

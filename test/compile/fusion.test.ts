@@ -6,7 +6,9 @@ import {
   lstm,
   matmul,
   mseLoss,
+  nn,
   ones,
+  type Parameter,
   randn,
   scaledDotProductAttention,
   split,
@@ -84,6 +86,27 @@ describe('into hand-written kernels', () => {
 
   test('a producer is computed while a reduction loads it', () => {
     expect(kernels(mseLoss(value(4, 3), value(4, 3)))).toEqual(['reduce sub square']);
+  });
+
+  test('the gradient of a bias rides along with the gradient of the weight', async () => {
+    const layer = new nn.Linear(6, 3);
+    const [weight, bias] = [layer.weight, layer.bias as Parameter];
+    const loss = sum(layer.forward(randn([2, 5, 6])).square());
+    const gradients = grad(loss, [weight, bias]);
+    expect(kernels(...gradients)).toEqual(['matmul add mul', 'matmul reduce']);
+    const composed = grad(loss, [weight]);
+    expect(kernels(gradients[1] as Tensor)).toEqual(['matmul add mul', 'reduce']);
+    expect(await (gradients[0] as Tensor).data()).toEqual(await (composed[0] as Tensor).data());
+  });
+
+  test('a sum over rows that has a tail, or a reader before the product, stays by itself', () => {
+    const [x, y] = [value(5, 4), value(5, 3)];
+    const weight = matmul(x.transpose(), y);
+    expect(kernels(weight, sum(y, 0))).toEqual(['matmul reduce']);
+    expect(kernels(weight, sum(y, 0).add(1))).toEqual(['matmul', 'reduce add']);
+    expect(kernels(weight, sum(y, 1))).toEqual(['matmul', 'reduce']);
+    const early = sum(y, 0);
+    expect(kernels(matmul(x.transpose().mul(sum(early)), y), early)).toContain('reduce');
   });
 
   test('a head split out of a packed projection is not copied, nor merged heads', () => {

@@ -62,8 +62,8 @@ const reduceProblem = (n: number, inner: number) => ({
 });
 
 function matmulTrial(variant: string, M: number, N: number, K: number): Trial {
-  const problem = { batch: [], M, N, K, a: place([M, K]), b: place([K, N]) };
-  return trial(matmul, variant, 'gpu', problem, [M * K, K * N], [M * N]);
+  const problem = { batch: [], M, N, K, a: place([M, K]), b: place([K, N]), sum: { of: 'b', output: 1 } as const };
+  return trial(matmul, variant, 'gpu', problem, [M * K, K * N], [M * N, N]);
 }
 
 function lstmTrials(variant: string, H: number, selection: SelectionProfile): [forward: Trial, backward: Trial] {

@@ -88,9 +88,14 @@ function problemOf([M, N, K]: Size, { batch = [], layout, sharedA, sharedB, a, b
 /** Buffers, product and the bound of its rounding errors. */
 function prepare({ a, b, K }: MatmulProblem, draw: Draw) {
   const [left, right] = [fill(a, draw), fill(b, draw)];
-  const [c] = evaluate('matmul', [left.value, right.value]) as [Ref];
-  const [magnitude] = evaluate('matmul', [magnitudes(left.value), magnitudes(right.value)]) as [Ref];
-  return { inputs: [left.buffer, right.buffer], c, expected: summed(c, magnitude, K) };
+  const values = { a: left.value, b: right.value };
+  return { inputs: [left.buffer, right.buffer], values, ...product(left.value, right.value, K) };
+}
+
+function product(a: Ref, b: Ref, K: number) {
+  const [c] = evaluate('matmul', [a, b]) as [Ref];
+  const [magnitude] = evaluate('matmul', [magnitudes(a), magnitudes(b)]) as [Ref];
+  return { c, expected: summed(c, magnitude, K) };
 }
 
 const plain = products.map(([size, layout, few]): Case<MatmulProblem> => {
@@ -131,6 +136,18 @@ const activated = (
 });
 
 /** A·B + residual, and A·B itself besides. */
+function withResidual(problem: MatmulProblem, draw: Draw) {
+  const { inputs, values, c, expected } = prepare(problem, draw);
+  const other = draw.f32(sizeOf(c.shape));
+  const sum = c.data.map((value, i) => value + (other[i] as number));
+  const tolerance = Float64Array.from(expected.tolerance as ArrayLike<number>, (bound) => bound + 1e-6);
+  return {
+    values,
+    inputs: [...inputs, other],
+    expected: [{ dtype: 'f32', values: sum, tolerance } as const, expected],
+  };
+}
+
 const saved = (
   [
     [[64, 36, 68], { layout: 'NN' }],
@@ -138,25 +155,50 @@ const saved = (
   ] as const
 ).map(([size, layout]: readonly [Size, Layout]): Case<MatmulProblem> => {
   const problem = problemOf(size, layout);
-  const shape = [problem.M, problem.N];
   return {
     ...spares('none'),
     name: `${nameOf(size, layout)} plus a residual, the product kept`,
-    problem: { ...problem, epilogue: residual(shape, 2, 1) },
+    problem: { ...problem, epilogue: residual([problem.M, problem.N], 2, 1) },
+    prepare: (draw) => withResidual(problem, draw),
+  };
+});
+
+/** Σₖ of one operand rides along, with and without a tail. */
+const summing = (
+  [
+    [[33, 63, 31], { layout: 'TN' }, 'a'],
+    [[132, 68, 260], { layout: 'TN', a: { offset: 8 } }, 'a', 'tail'],
+    [[67, 129, 64], { layout: 'TT', b: { offset: 1 } }, 'a'],
+    [[65, 132, 36], { layout: 'NN', b: { offset: 4, gap: 4 } }, 'b', 'tail'],
+    [[31, 33, 65], { layout: 'TN', b: { gap: 3 } }, 'b'],
+    [[1, 257, 64], { layout: 'NN' }, 'a'],
+    [[1, 36, 129], { layout: 'TN' }, 'b', 'tail'],
+    [[255, 1, 33], { layout: 'TN' }, 'a'],
+    [[68, 1, 130], { layout: 'NN' }, 'b'],
+    [[65, 67, 777], { layout: 'TN' }, 'a', 'tail'],
+    [[33, 36, 1028], { layout: 'NN' }, 'b'],
+  ] as const
+).map(([size, layout, of, tail]: readonly [Size, Layout, 'a' | 'b', 'tail'?], i): Case<MatmulProblem> => {
+  const problem = problemOf(size, layout);
+  const { M, N, K } = problem;
+  return {
+    ...spares(i === 1 ? 'all' : i === 3 ? 'deno' : 'none'),
+    name: `${nameOf(size, layout)}${tail ? ' plus a residual' : ''}, and the sum of ${of}`,
+    problem: {
+      ...problem,
+      ...(tail && { epilogue: residual([M, N], 2, 1) }),
+      sum: { of, output: tail ? 2 : 1 },
+    },
     prepare(draw) {
-      const { inputs, c, expected } = prepare(problem, draw);
-      const other = draw.f32(sizeOf(shape));
-      const sum = ref(
-        shape,
-        c.data.map((value, i) => value + (other[i] as number)),
-      );
-      const tolerance = Float64Array.from(expected.tolerance as ArrayLike<number>, (bound) => bound + 1e-6);
-      return { inputs: [...inputs, other], expected: [{ dtype: 'f32', values: sum.data, tolerance }, expected] };
+      const { inputs, values, expected } = tail ? withResidual(problem, draw) : prepare(problem, draw);
+      const ones = new Float64Array(K).fill(1);
+      const sum = of === 'a' ? product(values.a, ref([K, 1], ones), K) : product(ref([1, K], ones), values.b, K);
+      return { inputs, expected: [expected, sum.expected].flat() };
     },
   };
 });
 
-conformance(matmul, [...plain, ...activated, ...saved]);
+conformance(matmul, [...plain, ...activated, ...saved, ...summing]);
 
 describe('operands that matmul takes as they lie', () => {
   it('are contiguous in one of the last two dimensions, or have only one line', () => {

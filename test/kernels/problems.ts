@@ -54,15 +54,23 @@ function* matmuls() {
     layout: ['NN', 'NT', 'TN', 'TT'] as const,
     offsetA: [0, 1],
     offsetB: [0, 1],
-    tail: ['none', 'bias', 'residual'] as const,
+    tail: ['none', 'bias', 'residual', 'sum'] as const,
   })) {
     const [M, N, K] = [size[0] + (size[0] > 1 ? m : 0), size[1] + (size[1] > 1 ? n : 0), size[2] + k];
     // One alignment that differs is enough of a pair with an epilogue: they do not meet in the text.
     if (tail !== 'none' && (offsetA !== offsetB || m !== k)) continue;
     const order = (letter?: string) => (letter === 'T' ? [1, 0] : [0, 1]);
-    const epilogue = { none: undefined, bias: biasGelu([M, N], 2), residual: residual([M, N], 2, 1) }[tail];
+    // A sum needs an operand that is contiguous across K: of those there are, the first.
+    const of = layout[0] === 'T' ? 'a' : 'b';
+    if (tail === 'sum' && layout === 'NT') continue;
+    const extra = {
+      none: {},
+      bias: { epilogue: biasGelu([M, N], 2) },
+      residual: { epilogue: residual([M, N], 2, 1) },
+      sum: { sum: { of, output: 1 } as const },
+    }[tail];
     yield {
-      ...{ batch: [], M, N, K, ...(epilogue && { epilogue }) },
+      ...{ batch: [], M, N, K, ...extra },
       a: place([M, K], { order: order(layout[0]), offset: offsetA }),
       b: place([K, N], { order: order(layout[1]), offset: offsetB }),
     };

@@ -100,6 +100,18 @@ describe('RecurrentLanguageModel', () => {
     expect(Math.abs((loss as number) - Math.log(11))).toBeLessThan(0.3);
   });
 
+  it('starts an LSTM with a short memory, or another', async () => {
+    for (const forgetBias of [undefined, 0.5]) {
+      const model = new LSTMLanguageModel({ ...config, ...(forgetBias !== undefined && { forgetBias }) });
+      for (const name of ['lstm.bias_hh_l0', 'lstm.bias_hh_l1']) {
+        const [bias] = (await read(model.stateDict().get(name) as Tensor)) as [Float32Array];
+        expect([...bias.subarray(6, 12)]).toEqual(new Array(6).fill(forgetBias ?? -1));
+        for (const other of [bias.subarray(0, 6), bias.subarray(12)])
+          for (const value of other) expect(Math.abs(value)).toBeLessThanOrEqual(1 / Math.sqrt(6));
+      }
+    }
+  });
+
   it('says what it wants', () => {
     expect(() => new RecurrentLanguageModel({ ...config, cell: 'mamba' as 'gru' })).toThrow(
       "[RecurrentLanguageModel] cell must be 'lstm', 'gru' or 'rnn', got 'mamba'",

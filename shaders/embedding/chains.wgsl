@@ -2,7 +2,7 @@
 // Gradient of a large table, second stage: the first position of each chain adds up its chain, in order, and writes the
 // row of its id. An invocation owns some columns.
 // 1: dOut [count, E], 2: ids [count], 3: links [count] (see links.wgsl), 4: dWeight [V, E], zeroed before.
-// Vector: f32, or vec4<f32> where E is a multiple of four. E: width of a row in Vectors.
+// Vector: f32, or vec4<f32> where E is a multiple of four and `store` is as it stands here. E: width of a row in Vectors.
 alias Index = i32;
 alias Vector = f32;
 const SIZE: u32 = 64u;
@@ -15,7 +15,9 @@ struct Params { count: u32 }
 @group(0) @binding(1) var<storage, read> dOut: array<Vector>;
 @group(0) @binding(2) var<storage, read> ids: array<Index>;
 @group(0) @binding(3) var<storage, read> links: array<u32>;
-@group(0) @binding(4) var<storage, read_write> dWeight: array<Vector>;
+@group(0) @binding(4) var<storage, read_write> output: array<Vector>;
+
+fn store(index: u32, value: Vector) { output[index] = value; }
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
@@ -30,5 +32,5 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   for (var position = first; position < params.count; position = links[position] & ~HEAD) {
     sum += dOut[position * E + column];
   }
-  dWeight[u32(ids[first]) * E + column] = sum;
+  store(u32(ids[first]) * E + column, sum);
 }

@@ -2,7 +2,7 @@
 // Gradient of a small table: an invocation owns some columns of one row and adds, in order, the gradients of every
 // position that holds its id. Reads all ids for each row; ids outside the table belong to no row.
 // 1: dOut [count, E], 2: ids [count], 3: dWeight [V, E].
-// Vector: f32, or vec4<f32> where E is a multiple of four. E: width of a row in Vectors.
+// Vector: f32, or vec4<f32> where E is a multiple of four and `store` is as it stands here. E: width of a row in Vectors.
 alias Index = i32;
 alias Vector = f32;
 const SIZE: u32 = 64u;
@@ -13,7 +13,9 @@ struct Params { count: u32, V: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> dOut: array<Vector>;
 @group(0) @binding(2) var<storage, read> ids: array<Index>;
-@group(0) @binding(3) var<storage, read_write> dWeight: array<Vector>;
+@group(0) @binding(3) var<storage, read_write> output: array<Vector>;
+
+fn store(index: u32, value: Vector) { output[index] = value; }
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
@@ -28,5 +30,5 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   for (var position = 0u; position < params.count; position++) {
     if (u32(ids[position]) == row) { sum += dOut[position * E + column]; }
   }
-  dWeight[index] = sum;
+  store(index, sum);
 }

@@ -2,7 +2,7 @@ import chains from '../../shaders/embedding/chains.wgsl' with { type: 'text' };
 import forward from '../../shaders/embedding/forward.wgsl' with { type: 'text' };
 import links from '../../shaders/embedding/links.wgsl' with { type: 'text' };
 import rows from '../../shaders/embedding/rows.wgsl' with { type: 'text' };
-import type { Family, KernelCall, StoreHook } from './kernel.ts';
+import type { BindingSource, Family, KernelCall, StoreHook } from './kernel.ts';
 import { grid, input, output, scratch, status } from './kernel.ts';
 import { tooManyIterations } from './loops.ts';
 
@@ -29,10 +29,7 @@ export const embedding: Family<EmbeddingProblem> = {
             kernel: 'embedding/elements',
             source: forward,
             constants: { Index: indexDType, E, SIZE },
-            functions: store?.functions,
-            declarations: store?.declarations(5),
-            library: store?.library,
-            bindings: [input(0), input(1), output(0), status, ...(store?.bindings ?? [])],
+            ...withTail(store, [input(0), input(1), output(0), status]),
             uniforms: { count, V, statusCode: 0 },
             workgroups: grid(Math.ceil((count * E) / SIZE)),
           },
@@ -43,13 +40,19 @@ export const embedding: Family<EmbeddingProblem> = {
   select: () => 'elements',
 };
 
-export type EmbeddingBackwardProblem = Omit<EmbeddingProblem, 'store'>;
+function withTail(store: StoreHook | undefined, bindings: readonly BindingSource[]) {
+  if (!store) return { bindings };
+  const { functions, library } = store;
+  const declarations = store.declarations(bindings.length + 1);
+  return { functions, library, declarations, bindings: [...bindings, ...store.bindings] };
+}
 
 /**
  * inputs dOut [count, E], ids [count] → output(0) dWeight [V, E], all of it written. Gradients of equal ids are added in
- * the order of their positions; ids outside [0, V) are left out (the forward kernel reports them).
+ * the order of their positions; ids outside [0, V) are left out (the forward kernel reports them). A tail may run twice for
+ * an element, the first time on 0.
  */
-export const embeddingBackward: Family<EmbeddingBackwardProblem> = {
+export const embeddingBackward: Family<EmbeddingProblem> = {
   name: 'embeddingBackward',
   variants: {
     /** One dispatch; reads V · count ids. */
@@ -60,8 +63,8 @@ export const embeddingBackward: Family<EmbeddingBackwardProblem> = {
   select: ({ V, count }, { selection }) => (selection === 'gpu' && V * count <= 2 ** 20 ? 'rows' : 'chains'),
 };
 
-function byRows(problem: EmbeddingBackwardProblem): KernelCall {
-  const { count, V } = problem;
+function byRows(problem: EmbeddingProblem): KernelCall {
+  const { count, V, store } = problem;
   const { Index, Vector, E } = layout(problem);
   return {
     dispatches: [
@@ -69,7 +72,7 @@ function byRows(problem: EmbeddingBackwardProblem): KernelCall {
         kernel: 'embeddingBackward/rows',
         source: rows,
         constants: { Index, Vector, E, SIZE },
-        bindings: [input(0), input(1), output(0)],
+        ...withTail(store, [input(0), input(1), output(0)]),
         uniforms: { count, V },
         workgroups: grid(Math.ceil((V * E) / SIZE)),
       },
@@ -77,8 +80,8 @@ function byRows(problem: EmbeddingBackwardProblem): KernelCall {
   };
 }
 
-function byChains(problem: EmbeddingBackwardProblem): KernelCall {
-  const { count, V } = problem;
+function byChains(problem: EmbeddingProblem): KernelCall {
+  const { count, V, store } = problem;
   const { Index, Vector, E } = layout(problem);
   return {
     dispatches: [
@@ -86,7 +89,7 @@ function byChains(problem: EmbeddingBackwardProblem): KernelCall {
         kernel: 'embeddingBackward/chains/links',
         source: links,
         constants: { Index, Vector, SIZE },
-        bindings: [input(1), scratch(0), output(0)],
+        ...withTail(store, [input(1), scratch(0), output(0)]),
         uniforms: { count, V, elements: V * E },
         workgroups: grid(Math.ceil(Math.max(count, V * E) / SIZE)),
       },
@@ -94,7 +97,7 @@ function byChains(problem: EmbeddingBackwardProblem): KernelCall {
         kernel: 'embeddingBackward/chains',
         source: chains,
         constants: { Index, Vector, E, SIZE },
-        bindings: [input(0), input(1), scratch(0), output(0)],
+        ...withTail(store, [input(0), input(1), scratch(0), output(0)]),
         uniforms: { count },
         workgroups: grid(Math.ceil((count * E) / SIZE)),
       },
@@ -103,8 +106,8 @@ function byChains(problem: EmbeddingBackwardProblem): KernelCall {
   };
 }
 
-/** Rows in vectors of four where their width allows it. */
-function layout({ E, indexDType }: EmbeddingBackwardProblem) {
-  const vector = E % 4 === 0;
+/** Rows in vectors of four where their width allows it. A tail takes elements one by one. */
+function layout({ E, indexDType, store }: EmbeddingProblem) {
+  const vector = E % 4 === 0 && !store;
   return { Index: indexDType, Vector: vector ? 'vec4<f32>' : 'f32', E: vector ? E / 4 : E };
 }

@@ -32,8 +32,9 @@ const embeddingBackwardOp: OpDef = {
   infer: ([dy], { V }) => [{ shape: [V as number, (dy as TensorType).shape[1] as number], dtype: 'f32' }],
   lowering: {
     kind: 'kernel',
-    problem: ({ inputs: [, ids], types }) =>
-      familyCall(backwardFamily, problemOf(types[0] as TensorType, ids as Tensor)),
+    store: true,
+    problem: ({ inputs: [, ids], types }, _, { store }) =>
+      familyCall(backwardFamily, { ...problemOf(types[0] as TensorType, ids as Tensor), ...(store ? { store } : {}) }),
   },
   gradient: ({ inputs: [, ids] }, [dWeight]) => [
     dWeight ? applyOne(embeddingOp, [dWeight, ids as Tensor]) : null,

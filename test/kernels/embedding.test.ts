@@ -2,7 +2,7 @@ import { type EmbeddingProblem, embedding, embeddingBackward } from '../../src/k
 import { evaluate, type Ref, ref } from '../reference/index.ts';
 import { type Case, conformance, exact, magnitudes, near, summed } from './conformance.ts';
 import type { Draw } from './draw.ts';
-import { biasGelu, geluTanh } from './hooks.ts';
+import { biasGelu, geluTanh, residual } from './hooks.ts';
 
 type Size = readonly [count: number, V: number, E: number, indexDType: 'i32' | 'u32', invalid: boolean];
 
@@ -59,19 +59,38 @@ conformance(embedding, [
   ),
 ]);
 
-conformance(
-  embeddingBackward,
-  sizes.map((size) => ({
-    name: nameOf(size),
-    problem: problemOf(size),
-    prepare(draw: Draw) {
-      const [count, V, E] = size;
-      const { ids, idsRef } = drawIds(draw, size);
-      const dOut = draw.f32(count * E);
-      const [dWeight] = evaluate('embeddingBackward', [ref([count, E], dOut), idsRef], { rows: V }) as [Ref];
-      const magnitude = magnitudes(ref([count, E], dOut));
-      const [bound] = evaluate('embeddingBackward', [magnitude, idsRef], { rows: V }) as [Ref];
-      return { inputs: [dOut, ids], expected: [summed(dWeight, bound, count)] };
-    },
-  })),
-);
+function backward(size: Size, draw: Draw) {
+  const [count, V, E] = size;
+  const { ids, idsRef } = drawIds(draw, size);
+  const dOut = draw.f32(count * E);
+  const [dWeight] = evaluate('embeddingBackward', [ref([count, E], dOut), idsRef], { rows: V }) as [Ref];
+  const magnitude = magnitudes(ref([count, E], dOut));
+  const [bound] = evaluate('embeddingBackward', [magnitude, idsRef], { rows: V }) as [Ref];
+  return { inputs: [dOut, ids], dWeight, expected: summed(dWeight, bound, count) };
+}
+
+conformance(embeddingBackward, [
+  ...sizes.map(
+    (size): Case<EmbeddingProblem> => ({
+      name: nameOf(size),
+      problem: problemOf(size),
+      prepare(draw) {
+        const { inputs, expected } = backward(size, draw);
+        return { inputs, expected: [expected] };
+      },
+    }),
+  ),
+  ...sizes.slice(1, 4).map(
+    (size): Case<EmbeddingProblem> => ({
+      name: `${nameOf(size)}, added to another gradient`,
+      problem: { ...problemOf(size), store: residual([size[1], size[2]], 2, 1) },
+      prepare(draw) {
+        const { inputs, dWeight, expected } = backward(size, draw);
+        const other = draw.f32(dWeight.data.length);
+        const values = dWeight.data.map((value, i) => value + (other[i] as number));
+        const tolerance = Float64Array.from(expected.tolerance as ArrayLike<number>, (bound) => bound + 1e-6);
+        return { inputs: [...inputs, other], expected: [{ dtype: 'f32', values, tolerance }, expected] };
+      },
+    }),
+  ),
+]);

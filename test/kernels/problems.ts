@@ -159,7 +159,12 @@ const selected =
 const softmaxes = () => product({ log: flags, outer: [4], n: extents, inner: [1, 3] });
 const entropies = () =>
   product({ rows: [4], V: extents, ignoreIndex: [-100], labelSmoothing: [0], targetDType: indices });
-const embeddings = () => product({ count: [64, 2 ** 15], V: [65], E: [1, 3, 4, 64, 66], indexDType: indices });
+function* embeddings() {
+  for (const problem of product({ count: [64, 2 ** 15], V: [65], E: [1, 3, 4, 64, 66], indexDType: indices })) {
+    yield problem;
+    yield { ...problem, store: biasGelu([problem.count, problem.E], 2) };
+  }
+}
 const indexings = () =>
   product({
     outer: [2],
@@ -232,12 +237,7 @@ const families: Readonly<Record<string, (profile: DeviceProfile) => KernelCall[]
   cumsum: selected(cumsum, () =>
     product({ outer: [2], n: [7, 1000, 100000], inner: [1, 3], reverse: flags, dtype: ['f32', 'i32', 'u32'] as const }),
   ),
-  embedding: selected(embedding, function* () {
-    for (const problem of embeddings()) {
-      yield problem;
-      yield { ...problem, store: biasGelu([problem.count, problem.E], 2) };
-    }
-  }),
+  embedding: selected(embedding, embeddings),
   embeddingBackward: selected(embeddingBackward, embeddings),
   gather: selected(gather, indexings),
   scatterAdd: selected(scatterAdd, function* () {

@@ -1,41 +1,61 @@
-// uses: order.wgsl
+// uses: order.wgsl, rows.wgsl
 // Gradient of cross-entropy: dlogits = dloss[row] · (softmax(logits) − (1 − ε) onehot(target) − ε / V), 0 for a row whose
-// target is ignored or invalid. LANES neighbouring lanes share a row, SIZE / LANES rows a workgroup; nothing is shared.
-// 1: dlogits, 2: logits [rows, V], 3: targets, 4: logsumexp [rows], 5: dloss [rows], or one for all where dLossStride is 0.
-// Element is vec4<f32> where V is a multiple of four; n and all indices then count vectors.
-alias Element = f32;
+// target is ignored or invalid. Nothing is shared by the lanes of a row.
+// 1: dlogits, 2: logits [rows, V], 3: targets, 4: statistics [rows] of (m, log Σ exp(x − m)), 5: dloss [rows], or one for all where dLossStride is 0.
 alias Index = i32;
-const SIZE: u32 = 256u;
-const LANES: u32 = 64u;
 
-struct Params { rows: u32, n: u32, V: u32, ignoreIndex: i32, labelSmoothing: f32, dLossStride: u32 }
+// n: Elements of a row; a lane has `pieces` pieces of it.
+struct Params { rows: u32, n: u32, pieces: u32, V: u32, ignoreIndex: i32, labelSmoothing: f32, dLossStride: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> output: array<Element>;
 @group(0) @binding(2) var<storage, read> logits: array<Element>;
 @group(0) @binding(3) var<storage, read> targets: array<Index>;
-@group(0) @binding(4) var<storage, read> logSumExp: array<f32>;
+@group(0) @binding(4) var<storage, read> statistics: array<vec2<f32>>;
 @group(0) @binding(5) var<storage, read> dLoss: array<f32>;
 
-// 1 where element j holds class `label`.
-fn oneHot(j: u32, label: u32) -> Element { return select(0.0, 1.0, j == label); }
+// The Element that class v is part of, its logit, and its gradient.
+fn elementOf(v: u32) -> u32 { return v; }
+fn logitAt(start: u32, v: u32) -> f32 { return logits[start + v]; }
+fn writeAt(start: u32, v: u32, value: f32) { output[start + v] = value; }
+
+// The gradient but for the target's own share. The difference to m first: both may be large.
+fn gradient(x: Element, row: vec2<f32>, scale: f32, cold: f32) -> Element {
+  return (exp(clamp((x - row.x) - row.y, Element(-104.0), Element(0.0))) - cold) * scale;
+}
+fn write(start: u32, j: u32, value: Element, last: u32) { if (inside(j, last)) { output[start + j] = value; } }
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);
   let group = groupOrder(workgroup_id, num_workgroups);
-  let row = linearGroup(group, num_workgroups) * (SIZE / LANES) + lane / LANES;
+  let row = linearGroup(group, num_workgroups) * (SIZE / LANES) + rowOf(lane);
+  let part = partOf(lane);
   if (row >= params.rows) { return; }
 
   let label = i32(targets[row]);
   let counts = label != params.ignoreIndex && label >= 0 && u32(label) < params.V;
   let scale = select(0.0, dLoss[row * params.dLossStride], counts);
-  let total = logSumExp[row];
-  let hot = 1.0 - params.labelSmoothing;
+  let saved = statistics[row];
   let cold = params.labelSmoothing / f32(params.V);
-  for (var j = lane % LANES; j < params.n; j += LANES) {
-    let index = row * params.n + j;
-    let p = exp(clamp(logits[index] - total, Element(-104.0), Element(0.0)));
-    output[index] = scale * (p - hot * oneHot(j, u32(label)) - cold);
+  let start = row * params.n;
+  let last = params.n - 1u;
+  let pieces = params.pieces;
+  var j = part;
+  for (var left = pieces; left > 0u; left--) {
+    let a = logits[place(start, j, last)];
+    let b = logits[place(start, j + LANES, last)];
+    let c = logits[place(start, j + 2u * LANES, last)];
+    let d = logits[place(start, j + 3u * LANES, last)];
+    write(start, j, gradient(a, saved, scale, cold), last);
+    write(start, j + LANES, gradient(b, saved, scale, cold), last);
+    write(start, j + 2u * LANES, gradient(c, saved, scale, cold), last);
+    write(start, j + 3u * LANES, gradient(d, saved, scale, cold), last);
+    j += 4u * LANES;
+  }
+  // The lane that wrote the target's gradient corrects it.
+  if (counts && part == elementOf(u32(label)) % LANES) {
+    let p = exp(clamp((logitAt(start, u32(label)) - saved.x) - saved.y, -104.0, 0.0));
+    writeAt(start, u32(label), ((p - (1.0 - params.labelSmoothing)) - cold) * scale);
   }
 }

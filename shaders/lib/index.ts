@@ -6,6 +6,7 @@ import elementwise from './elementwise.wgsl' with { type: 'text' };
 import math from './math.wgsl' with { type: 'text' };
 import order from './order.wgsl' with { type: 'text' };
 import philox from './philox.wgsl' with { type: 'text' };
+import rows from './rows.wgsl' with { type: 'text' };
 
 /** The shared functions, by the name that a shader's first line uses for them. */
 export const library: Readonly<Record<string, string>> = {
@@ -17,4 +18,5 @@ export const library: Readonly<Record<string, string>> = {
   'math.wgsl': math,
   'order.wgsl': order,
   'philox.wgsl': philox,
+  'rows.wgsl': rows,
 };

@@ -1,54 +1,86 @@
-// uses: order.wgsl
+// uses: order.wgsl, rows.wgsl
 // Gradient of softmax, dx = y (dy − Σ y dy), or of its logarithm (LOG), dx = dy − exp(y) Σ dy, along the middle axis of
-// [outer, n, inner]. Lanes, rows and Element as in forward.wgsl.
+// [outer, n, inner].
 // 1: dx, 2: y, 3: dy.
-alias Element = f32;
-const SIZE: u32 = 256u;
-const LANES: u32 = 64u;
 const LOG: bool = false;
-const FAN: u32 = 8u;
 
-struct Params { rows: u32, n: u32, inner: u32 }
+// n and inner count Elements; a lane has `pieces` pieces of its row.
+struct Params { rows: u32, n: u32, inner: u32, pieces: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> output: array<Element>;
 @group(0) @binding(2) var<storage, read> y: array<Element>;
 @group(0) @binding(3) var<storage, read> dy: array<Element>;
 
-var<workgroup> partial: array<f32, SIZE>;
+var<workgroup> partial: array<Row, SIZE>;
 
-fn sumOf(v: Element) -> f32 { return v; }
+fn loadY(start: u32, j: u32, step: u32, last: u32) -> Piece {
+  return Piece(y[place(start, j, last)], y[place(start, j + step, last)], y[place(start, j + 2u * step, last)], y[place(start, j + 3u * step, last)]);
+}
+fn loadDy(start: u32, j: u32, step: u32, last: u32) -> Piece {
+  return Piece(dy[place(start, j, last)], dy[place(start, j + step, last)], dy[place(start, j + 2u * step, last)], dy[place(start, j + 3u * step, last)]);
+}
+
+// What an Element adds to the sum.
+fn term(y: Element, dy: Element, j: u32, last: u32) -> Element {
+  if (LOG) { return kept(dy, j, last); }
+  return kept(y * dy, j, last);
+}
+
+fn write(start: u32, j: u32, y: Element, dy: Element, sum: Row, last: u32) {
+  if (!inside(j, last)) { return; }
+  if (LOG) { output[start + j] = dy - exp(clamp(y, Element(-104.0), Element(0.0))) * sum; } else { output[start + j] = y * (dy - sum); }
+}
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);
   let group = groupOrder(workgroup_id, num_workgroups);
-  let row = linearGroup(group, num_workgroups) * (SIZE / LANES) + lane / LANES;
-  let along = lane % LANES;
-  let n = select(0u, params.n, row < params.rows);
+  let row = linearGroup(group, num_workgroups) * (SIZE / LANES) + rowOf(lane);
+  let part = partOf(lane);
+  let pieces = select(0u, params.pieces, row < params.rows);
   let start = (row / params.inner) * params.n * params.inner + row % params.inner;
+  let step = LANES * params.inner;
+  let last = (params.n - 1u) * params.inner;
 
-  var own = Element(0.0);
-  for (var j = along; j < n; j += LANES) {
-    let index = start + j * params.inner;
-    if (LOG) { own += dy[index]; } else { own += y[index] * dy[index]; }
+  var p = Piece();
+  var d = Piece();
+  var sum = Row(0.0);
+  var j = part * params.inner;
+  for (var left = pieces; left > 0u; left--) {
+    // The logarithm itself is not part of the sum.
+    if (!LOG || ONE) { p = loadY(start, j, step, last); }
+    d = loadDy(start, j, step, last);
+    let low = term(p[0], d[0], j, last) + term(p[1], d[1], j + step, last);
+    let high = term(p[2], d[2], j + 2u * step, last) + term(p[3], d[3], j + 3u * step, last);
+    sum += sumOf(low + high);
+    j += 4u * step;
   }
-  var sum = sumOf(own);
 
   if (LANES > 1u) {
-    partial[lane] = sum;
+    let first = rowOf(lane) * LANES;
+    partial[first + part] = sum;
     workgroupBarrier();
-    if (along < FAN) {
-      for (var k = FAN; along + k < LANES; k += FAN) { sum += partial[lane + k]; }
-      partial[lane] = sum;
+    // Part k of the first FAN gathers k, k + FAN, …: no other lane touches those.
+    if (part < FAN) {
+      for (var k = part + FAN; k < LANES; k += FAN) { sum += partial[first + k]; }
+      partial[first + part] = sum;
     }
     workgroupBarrier();
-    sum = 0.0;
-    for (var k = 0u; k < min(FAN, LANES); k++) { sum += partial[lane - along + k]; }
+    sum = Row(0.0);
+    for (var k = 0u; k < min(FAN, LANES); k++) { sum += partial[first + k]; }
   }
 
-  for (var j = along; j < n; j += LANES) {
-    let index = start + j * params.inner;
-    if (LOG) { output[index] = dy[index] - exp(clamp(y[index], Element(-104.0), Element(0.0))) * sum; } else { output[index] = y[index] * (dy[index] - sum); }
+  j = part * params.inner;
+  for (var left = pieces; left > 0u; left--) {
+    if (!ONE) {
+      p = loadY(start, j, step, last);
+      d = loadDy(start, j, step, last);
+    }
+    write(start, j, p[0], d[0], sum, last);
+    write(start, j + step, p[1], d[1], sum, last);
+    write(start, j + 2u * step, p[2], d[2], sum, last);
+    write(start, j + 3u * step, p[3], d[3], sum, last);
+    j += 4u * step;
   }
 }

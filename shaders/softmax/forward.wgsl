@@ -1,76 +1,85 @@
-// uses: order.wgsl
-// Softmax, or its logarithm (LOG), along the middle axis of [outer, n, inner]. LANES neighbouring lanes share a row,
-// SIZE / LANES rows a workgroup. Each lane takes the maximum m and the sum of exp(x − m) of its own elements; the pairs
+// uses: order.wgsl, rows.wgsl
+// Softmax, or its logarithm (LOG), along the middle axis of [outer, n, inner]. Lanes walk over their pieces once for the
+// maximum m and the sum of exp(x − m), which shrinks whenever m grows, and once more for the result; the pairs of a row
 // meet in workgroup memory in two levels (Milakov, Gimelshein: "Online normalizer calculation for softmax", 2018).
-// With LANES = 1 a thread owns a row and nothing is shared. Element is vec4<f32> where rows are contiguous and n a
-// multiple of four; `n` and all indices then count vectors.
 // 1: output, 2: source.
-alias Element = f32;
-const SIZE: u32 = 256u;
-const LANES: u32 = 64u;
 const LOG: bool = false;
-const FAN: u32 = 8u;
-const BLOCK: u32 = 32u;
 
-struct Params { rows: u32, n: u32, inner: u32 }
+// n and inner count Elements; a lane has `pieces` pieces of its row.
+struct Params { rows: u32, n: u32, inner: u32, pieces: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> output: array<Element>;
 @group(0) @binding(2) var<storage, read> source: array<Element>;
 
-var<workgroup> partial: array<vec2<f32>, SIZE>;
-
-fn maxOf(v: Element) -> f32 { return v; }
-fn sumOf(v: Element) -> f32 { return v; }
+struct Pair { most: Row, sum: Row }
+var<workgroup> partial: array<Pair, SIZE>;
 
 // exp of an argument ≤ 0; below -104 it is 0 in f32, and differences of masks may overflow.
 fn decay(x: Element) -> Element { return exp(max(x, Element(-104.0))); }
+fn decayRow(x: Row) -> Row { return exp(max(x, Row(-104.0))); }
 
-// Joins two pairs (m, Σ exp(x − m)).
-fn join(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
-  let m = max(a.x, b.x);
-  return vec2<f32>(m, a.y * exp(max(a.x - m, -104.0)) + b.y * exp(max(b.x - m, -104.0)));
+fn join(a: Pair, b: Pair) -> Pair {
+  let m = max(a.most, b.most);
+  return Pair(m, a.sum * decayRow(a.most - m) + b.sum * decayRow(b.most - m));
+}
+
+fn load(start: u32, j: u32, step: u32, last: u32) -> Piece {
+  let low = place(start, j, last);
+  let high = place(start, j + 2u * step, last);
+  return Piece(source[low], source[place(start, j + step, last)], source[high], source[place(start, j + 3u * step, last)]);
+}
+
+fn write(start: u32, j: u32, x: Element, most: Row, scale: Row, last: u32) {
+  if (!inside(j, last)) { return; }
+  if (LOG) { output[start + j] = (x - most) - scale; } else { output[start + j] = decay(x - most) * scale; }
 }
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);
   let group = groupOrder(workgroup_id, num_workgroups);
-  let row = linearGroup(group, num_workgroups) * (SIZE / LANES) + lane / LANES;
-  let along = lane % LANES;
-  let n = select(0u, params.n, row < params.rows);
+  let row = linearGroup(group, num_workgroups) * (SIZE / LANES) + rowOf(lane);
+  let part = partOf(lane);
+  let pieces = select(0u, params.pieces, row < params.rows);
   let start = (row / params.inner) * params.n * params.inner + row % params.inner;
+  let step = LANES * params.inner;
+  let last = (params.n - 1u) * params.inner;
 
-  var most = Element(-3.4028234e38);
-  for (var j = along; j < n; j += LANES) { most = max(most, source[start + j * params.inner]); }
-  let m = maxOf(most);
-  // Sums of sums: rounding errors grow with BLOCK + n / BLOCK, not with n.
-  var sum = Element(0.0);
-  for (var block = along; block < n; block += BLOCK * LANES) {
-    var part = Element(0.0);
-    for (var j = block; j < min(n, block + BLOCK * LANES); j += LANES) { part += decay(source[start + j * params.inner] - m); }
-    sum += part;
+  var v = Piece();
+  var whole = Pair(Row(-3.4028234e38), Row(0.0));
+  var j = part * params.inner;
+  for (var left = pieces; left > 0u; left--) {
+    v = load(start, j, step, last);
+    let m = max(whole.most, maxOf(max(max(v[0], v[1]), max(v[2], v[3]))));
+    let low = kept(decay(v[0] - m), j, last) + kept(decay(v[1] - m), j + step, last);
+    let high = kept(decay(v[2] - m), j + 2u * step, last) + kept(decay(v[3] - m), j + 3u * step, last);
+    whole = Pair(m, whole.sum * decayRow(whole.most - m) + sumOf(low + high));
+    j += 4u * step;
   }
-  var whole = vec2<f32>(m, sumOf(sum));
 
   if (LANES > 1u) {
-    partial[lane] = whole;
+    let first = rowOf(lane) * LANES;
+    partial[first + part] = whole;
     workgroupBarrier();
-    // Lane k of the first FAN gathers k, k + FAN, …: no other lane touches those.
-    if (along < FAN) {
-      for (var k = FAN; along + k < LANES; k += FAN) { whole = join(whole, partial[lane + k]); }
-      partial[lane] = whole;
+    // Part k of the first FAN gathers k, k + FAN, …: no other lane touches those.
+    if (part < FAN) {
+      for (var k = part + FAN; k < LANES; k += FAN) { whole = join(whole, partial[first + k]); }
+      partial[first + part] = whole;
     }
     workgroupBarrier();
-    whole = partial[lane - along];
-    for (var k = 1u; k < min(FAN, LANES); k++) { whole = join(whole, partial[lane - along + k]); }
+    whole = partial[first];
+    for (var k = 1u; k < min(FAN, LANES); k++) { whole = join(whole, partial[first + k]); }
   }
 
-  let scale = 1.0 / whole.y;
-  let logSum = log(whole.y);
-  for (var j = along; j < n; j += LANES) {
-    let index = start + j * params.inner;
-    let x = source[index] - whole.x;
-    if (LOG) { output[index] = x - logSum; } else { output[index] = decay(x) * scale; }
+  let scale = select(1.0 / whole.sum, log(whole.sum), LOG);
+  j = part * params.inner;
+  for (var left = pieces; left > 0u; left--) {
+    if (!ONE) { v = load(start, j, step, last); }
+    write(start, j, v[0], whole.most, scale, last);
+    write(start, j + step, v[1], whole.most, scale, last);
+    write(start, j + 2u * step, v[2], whole.most, scale, last);
+    write(start, j + 3u * step, v[3], whole.most, scale, last);
+    j += 4u * step;
   }
 }

@@ -2,8 +2,7 @@ import backward from '../../shaders/crossEntropy/backward.wgsl' with { type: 'te
 import forward from '../../shaders/crossEntropy/forward.wgsl' with { type: 'text' };
 import type { Dispatch, Family } from './kernel.ts';
 import { grid, input, output, status } from './kernel.ts';
-import { fewThreads, rowLanes, vectors } from './reduce.ts';
-import { foldVector } from './softmax.ts';
+import { fewLanes, manyLanes, roughly, rowsOf } from './rows.ts';
 
 /** Logits [rows, V] against class indices [rows]. */
 export interface CrossEntropyProblem {
@@ -18,68 +17,71 @@ export interface CrossEntropyProblem {
   readonly dLossStride?: number;
 }
 
-type Call = (problem: CrossEntropyProblem, variant: string, lanes: number, size: number) => Dispatch;
-
 const vectorFunctions = {
-  forward: {
-    ...foldVector,
-    logitAt: 'fn logitAt(start: u32, j: u32) -> f32 { return logits[start + j / 4u][j % 4u]; }',
-  },
-  backward: {
-    oneHot:
-      'fn oneHot(j: u32, label: u32) -> Element { return select(vec4(0.0), vec4(1.0), 4u * j + vec4(0u, 1u, 2u, 3u) == vec4(label)); }',
-  },
+  logitAt: 'fn logitAt(start: u32, v: u32) -> f32 { return logits[start + v / 4u][v % 4u]; }',
+};
+const vectorFunctionsBackward = {
+  ...vectorFunctions,
+  elementOf: 'fn elementOf(v: u32) -> u32 { return v / 4u; }',
+  writeAt: 'fn writeAt(start: u32, v: u32, value: f32) { output[start + v / 4u][v % 4u] = value; }',
 };
 
+type Layout = readonly [lanes: number, size: number];
+
 /** What forward and backward have in common. */
-function rowDispatch(problem: CrossEntropyProblem, stage: 'forward' | 'backward', lanes: number, size: number) {
-  const { rows, V, ignoreIndex, labelSmoothing, targetDType } = problem;
-  const vector = V % 4 === 0;
+function common({ rows, V, ignoreIndex, labelSmoothing, targetDType }: CrossEntropyProblem, [lanes, size]: Layout) {
+  const { constants, functions, n, pieces, workgroups } = rowsOf(rows, V, 1, lanes, size);
   return {
-    constants: { Element: vector ? 'vec4<f32>' : 'f32', Index: targetDType, SIZE: size, LANES: lanes },
-    functions: vector ? vectorFunctions[stage] : {},
-    uniforms: { rows, V, n: vector ? V / 4 : V, ignoreIndex, labelSmoothing },
-    workgroups: grid(Math.ceil((rows * lanes) / size)),
+    constants: { ...constants, Index: targetDType },
+    functions,
+    uniforms: { rows, n, pieces, V, ignoreIndex, labelSmoothing },
+    workgroups: grid(workgroups),
   };
 }
 
-const forwardDispatch: Call = (problem, variant, lanes, size) => {
-  const common = rowDispatch(problem, 'forward', lanes, size);
+function forwardDispatch(problem: CrossEntropyProblem, variant: string, layout: Layout): Dispatch {
+  const { constants, functions, uniforms, workgroups } = common(problem, layout);
   return {
-    ...common,
     kernel: `crossEntropy/${variant}`,
     source: forward,
+    constants: { ...constants, SMOOTH: problem.labelSmoothing > 0 },
+    functions: { ...functions, ...(problem.V % 4 === 0 && vectorFunctions) },
     bindings: [output(0), output(1), output(2), input(0), input(1), status],
-    uniforms: { ...common.uniforms, statusCode: 0 },
+    uniforms: { ...uniforms, statusCode: 0 },
+    workgroups,
   };
-};
+}
 
-const backwardDispatch: Call = (problem, variant, lanes, size) => {
-  const common = rowDispatch(problem, 'backward', lanes, size);
+function backwardDispatch(problem: CrossEntropyProblem, variant: string, layout: Layout): Dispatch {
+  const { constants, functions, uniforms, workgroups } = common(problem, layout);
   return {
-    ...common,
     kernel: `crossEntropyBackward/${variant}`,
     source: backward,
+    constants,
+    functions: { ...functions, ...(problem.V % 4 === 0 && vectorFunctionsBackward) },
     bindings: [output(0), input(0), input(1), input(2), input(3)],
-    uniforms: { ...common.uniforms, dLossStride: problem.dLossStride ?? 1 },
+    uniforms: { ...uniforms, dLossStride: problem.dLossStride ?? 1 },
+    workgroups,
   };
-};
+}
 
-const family = (name: string, call: Call): Family<CrossEntropyProblem> => ({
+const family = (name: string, call: typeof forwardDispatch): Family<CrossEntropyProblem> => ({
   name,
   variants: {
-    /** A thread for each row. */
-    thread: {
-      call: (problem) => ({ dispatches: [call(problem, 'thread', ...fewThreads(2 * vectors(problem.V)))] }),
-    },
+    /** A lane for each row; more only for long rows. */
+    thread: { call: (problem) => ({ dispatches: [call(problem, 'thread', fewLanes(problem.V))] }) },
     /** Up to a workgroup for each row. */
-    rows: { call: (problem) => ({ dispatches: [call(problem, 'rows', rowLanes(problem.V), 256)] }) },
+    rows: { call: (problem) => ({ dispatches: [call(problem, 'rows', manyLanes(problem.V))] }) },
   },
   select: (_, { selection }) => (selection === 'gpu' ? 'rows' : 'thread'),
+  shapeClass: ({ rows, V }) => roughly(rows, V),
 });
 
-/** input(0) logits, input(1) targets → output(0) loss [rows], output(1) log Σ exp(logits) [rows], output(2) weight [rows]: 1, or 0 for an ignored row. */
+/**
+ * input(0) logits, input(1) targets → output(0) loss [rows], output(1) statistics [rows, 2] of the maximum m and
+ * log Σ exp(logits − m), output(2) weight [rows]: 1, or 0 for an ignored row.
+ */
 export const crossEntropy = family('crossEntropy', forwardDispatch);
 
-/** input(0) logits, input(1) targets, input(2) log Σ exp(logits), input(3) dloss [rows] → output(0) dlogits [rows, V]. */
+/** input(0) logits, input(1) targets, input(2) statistics, input(3) dloss [rows] → output(0) dlogits [rows, V]. */
 export const crossEntropyBackward = family('crossEntropyBackward', backwardDispatch);

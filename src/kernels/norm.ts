@@ -3,8 +3,8 @@ import forward from '../../shaders/norm/forward.wgsl' with { type: 'text' };
 import type { BindingSource, DeviceProfile, Dispatch, Family, KernelCall, StoreHook } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
 import type { ReduceProblem } from './reduce.ts';
-import { fewThreads, powerOfTwo, reduce, rowLanes, vectors } from './reduce.ts';
-import { foldVector } from './softmax.ts';
+import { fewThreads, reduce, rowLanes, vectors } from './reduce.ts';
+import { powerOfTwo } from './rows.ts';
 
 /** Over the rows of x [rows, E]. */
 export interface NormProblem {
@@ -44,6 +44,8 @@ class Extras {
 }
 
 const column = (name: string, array: string) => ({ [name]: `fn ${name}(e: u32) -> Element { return ${array}[e]; }` });
+
+const foldVector = { sumOf: 'fn sumOf(v: Element) -> f32 { return (v.x + v.y) + (v.z + v.w); }' };
 
 /** Four neighbours at a time. A fused epilogue takes elements one by one, so the result stays an array of f32 then. */
 const vectorFunctions = (hook: StoreHook | undefined) => ({

@@ -3,6 +3,7 @@ import rows from '../../shaders/reduce/rows.wgsl' with { type: 'text' };
 import type { DeviceProfile, Dispatch, Family, KernelCall, LoadHook, StoreHook } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
 import { loopLimit } from './loops.ts';
+import { powerOfTwo } from './rows.ts';
 
 export type ReduceKind = 'sum' | 'mean' | 'sumSquares' | 'max' | 'min' | 'argMax' | 'argMin' | 'logSumExp';
 
@@ -144,9 +145,6 @@ function split(problem: ReduceProblem, pieces: number, partial: Lanes, final: La
 }
 
 type Lanes = Pick<Layout, 'lanes' | 'size'>;
-
-/** The least power of two that is not below x, between 1 and `most`. */
-export const powerOfTwo = (x: number, most: number) => Math.min(most, 2 ** Math.ceil(Math.log2(Math.max(1, x))));
 
 /**
  * Lanes for a row and threads for a workgroup, on a device where a thread per row does best: more lanes only where the

@@ -101,10 +101,10 @@ function chunkwise(
     const rows = slice(hidden, [[from, to]]); // [R, E]
     const labels = slice(targets, [[from, to]]); // [R]
     const logits = logitsOf(rows, weight, bias); // [R, V]
-    const [loss, logSumExp] = apply(crossEntropyOp, [logits, labels], attributes) as [Tensor, Tensor];
+    const [loss, statistics] = apply(crossEntropyOp, [logits, labels], attributes) as [Tensor, Tensor];
     losses.push(loss);
     if (!dLoss) continue;
-    const dLogits = applyOne(crossEntropyBackwardOp, [logits, labels, logSumExp, dLoss(from, to)], attributes); // [R, V]
+    const dLogits = applyOne(crossEntropyBackwardOp, [logits, labels, statistics, dLoss(from, to)], attributes); // [R, V]
     dHidden.push(matmul(dLogits, weight));
     dWeight = plus(dWeight, matmul(transpose(dLogits), rows));
     if (bias) dBias = plus(dBias, sum(dLogits, 0));

@@ -13,12 +13,12 @@ import { mean, sum } from './reduce.ts';
 import { logSoftmax } from './softmax.ts';
 import { reshape } from './view.ts';
 
-/** Fused with log-softmax. Inputs: logits [R, V], targets [R]. Outputs: loss, log Σ eˣ and weight (0 where ignored), each [R]. */
+/** Fused with log-softmax. Inputs: logits [R, V], targets [R]. Outputs: loss [R], maximum and log Σ eˣ⁻ᵐᵃˣ [R, 2], weight (0 where ignored) [R]. */
 export const crossEntropyOp: OpDef = {
   name: 'crossEntropy',
   infer: ([logits]) => {
     const row: TensorType = { shape: [(logits as TensorType).shape[0] as number], dtype: 'f32' };
-    return [row, row, row];
+    return [row, { shape: [...row.shape, 2], dtype: 'f32' }, row];
   },
   lowering: {
     kind: 'kernel',

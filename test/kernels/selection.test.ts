@@ -67,8 +67,8 @@ const examples = [
   example(matmul, product(4096, 4096, 256), 'tiled128', 'registers8'),
   example(attentionForward, queries, 'flash', 'rows'),
   example(softmax, { log: false, outer: 64, n: 256, inner: 1 }, 'rows', 'thread'),
-  example(softmax, { log: false, outer: 64, n: 8, inner: 1 }, 'thread', 'thread'),
-  example(softmax, { log: false, outer: 8, n: 256, inner: 8 }, 'thread', 'thread'),
+  example(softmax, { log: false, outer: 64, n: 8, inner: 1 }, 'rows', 'thread'),
+  example(softmax, { log: false, outer: 8, n: 256, inner: 8 }, 'rows', 'thread'),
   example(norm, { kind: 'layer', rows: 64, E: 64, eps: 1e-5, weight: true, bias: true }, 'rows', 'thread'),
   example(
     crossEntropy,

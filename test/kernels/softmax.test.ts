@@ -2,7 +2,8 @@ import { type SoftmaxProblem, softmax, softmaxBackward } from '../../src/kernels
 import { evaluate, type Ref, ref } from '../reference/index.ts';
 import { type Case, conformance, near } from './conformance.ts';
 
-// Rows of 1 to 256 lanes, vectors and single values, strided axes; the last two are too long for one lane on software drivers.
+// Rows of 1 to 256 lanes, pieces that end with the row and that do not, vectors and single values; columns, by fours and
+// not; the last two are too long for one lane.
 const problems: readonly SoftmaxProblem[] = [
   { log: false, outer: 1, n: 1, inner: 1 },
   { log: true, outer: 3, n: 7, inner: 1 },
@@ -14,6 +15,8 @@ const problems: readonly SoftmaxProblem[] = [
   { log: false, outer: 2, n: 4100, inner: 1 },
   { log: false, outer: 3, n: 5, inner: 7 },
   { log: true, outer: 2, n: 129, inner: 33 },
+  { log: false, outer: 3, n: 130, inner: 36 },
+  { log: true, outer: 1, n: 16, inner: 4 },
   { log: false, outer: 1, n: 11003, inner: 2 },
   { log: true, outer: 2, n: 11001, inner: 1 },
 ];

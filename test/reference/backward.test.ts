@@ -20,8 +20,8 @@ const families: Readonly<Record<string, (golden: Golden) => Values>> = {
   loss: ({ name, options, x }) => {
     if (!name.startsWith('crossEntropy_none')) return {};
     const [logits, targets] = [need(x, 'logits'), need(x, 'targets')];
-    const [, lse] = rules.crossEntropy([logits, targets], options);
-    return named(['dlogits'], rules.crossEntropyBackward([logits, targets, lse, need(x, 'dy')], options));
+    const [, statistics] = rules.crossEntropy([logits, targets], options);
+    return named(['dlogits'], rules.crossEntropyBackward([logits, targets, statistics, need(x, 'dy')], options));
   },
   attention: ({ options, x }) => {
     const [q, k, v] = [need(x, 'q'), need(x, 'k'), need(x, 'v')];

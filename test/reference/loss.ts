@@ -1,4 +1,4 @@
-import { extent, get, leading, logSumExp, type Ref, type Rules, ref, sum } from './ref.ts';
+import { extent, get, leading, maximum, type Ref, type Rules, ref, sum } from './ref.ts';
 
 interface CrossEntropyAttributes {
   readonly ignoreIndex?: number;
@@ -11,7 +11,8 @@ const counts = (target: number, V: number, ignoreIndex: number) =>
 
 export const loss = {
   /**
-   * logits [rows, V], targets [rows] → loss, log Σ exp(logits) and weight (1 where a row counts, else 0), each [rows].
+   * logits [rows, V], targets [rows] → loss [rows], statistics [rows, 2] of the maximum m and log Σ exp(logits − m), and
+   * weight [rows] (1 where a row counts, else 0).
    * With q the smoothed target distribution, (1 − ε) [v = target] + ε / V, the loss is −Σ q log softmax(logits).
    */
   crossEntropy: (
@@ -19,22 +20,24 @@ export const loss = {
     { ignoreIndex = -100, labelSmoothing = 0 }: CrossEntropyAttributes,
   ): [Ref, Ref, Ref] => {
     const [rows, V] = [leading(logits), extent(logits, -1)];
-    const [losses, lse, weight] = [ref([rows]), ref([rows]), ref([rows])];
+    const [losses, statistics, weight] = [ref([rows]), ref([rows, 2]), ref([rows])];
     for (let row = 0; row < rows; row++) {
       const line = Array.from(logits.data.slice(row * V, (row + 1) * V));
       const target = get(targets, row);
-      lse.data[row] = logSumExp(line);
+      const most = maximum(line);
+      const logSum = Math.log(sum(line.map((logit) => Math.exp(logit - most))));
+      statistics.data.set([most, logSum], 2 * row);
       weight.data[row] = counts(target, V, ignoreIndex);
       if (!weight.data[row]) continue;
       const expected = (1 - labelSmoothing) * (line[target] as number) + labelSmoothing * (sum(line) / V);
-      losses.data[row] = get(lse, row) - expected;
+      losses.data[row] = logSum - (expected - most);
     }
-    return [losses, lse, weight];
+    return [losses, statistics, weight];
   },
 
-  /** logits, targets, lse, gradient d [rows] of the losses → gradient of the logits: d (softmax(logits) − q). */
+  /** logits, targets, statistics, gradient d [rows] of the losses → gradient of the logits: d (softmax(logits) − q). */
   crossEntropyBackward: (
-    [logits, targets, lse, dloss]: readonly [Ref, Ref, Ref, Ref],
+    [logits, targets, statistics, dloss]: readonly [Ref, Ref, Ref, Ref],
     { ignoreIndex = -100, labelSmoothing = 0 }: CrossEntropyAttributes,
   ): [Ref] => {
     const V = extent(logits, -1);
@@ -43,9 +46,10 @@ export const loss = {
       const line = Array.from(logits.data.slice(row * V, (row + 1) * V));
       const target = get(targets, row);
       if (!counts(target, V, ignoreIndex)) continue;
+      const [most, logSum] = [get(statistics, 2 * row), get(statistics, 2 * row + 1)];
       for (const [v, logit] of line.entries()) {
         const q = (1 - labelSmoothing) * Number(v === target) + labelSmoothing / V;
-        dlogits.data[row * V + v] = get(dloss, row) * (Math.exp(logit - get(lse, row)) - q);
+        dlogits.data[row * V + v] = get(dloss, row) * (Math.exp(logit - most - logSum) - q);
       }
     }
     return [dlogits];

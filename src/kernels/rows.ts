@@ -1,0 +1,67 @@
+/** How rows lie on the lanes of a kernel that uses shaders/lib/rows.wgsl, which says what the words mean. */
+export interface Rows {
+  readonly constants: Readonly<Record<string, number | boolean | string>>;
+  /** Replacements of `maxOf` and `sumOf`. */
+  readonly functions: Readonly<Record<string, string>>;
+  /** Rows as the kernel counts them: four columns may be one. */
+  readonly rows: number;
+  /** Elements of a row. */
+  readonly n: number;
+  /** Elements from one of a row to the next. */
+  readonly inner: number;
+  /** Pieces of a lane. */
+  readonly pieces: number;
+  readonly workgroups: number;
+}
+
+/** Elements of a row as a lane takes them: four neighbours at once, where rows are contiguous and allow it. */
+export const elementsOf = (n: number, inner = 1): number => (inner === 1 && n % 4 === 0 ? n / 4 : n);
+
+/** The middle axis of [outer, n, inner], with `lanes` lanes for a row in workgroups of `size`. */
+export function rowsOf(outer: number, n: number, inner: number, lanes: number, size: number): Rows {
+  const contiguous = inner === 1;
+  const vector = (contiguous ? n : inner) % 4 === 0;
+  const elements = elementsOf(n, inner);
+  const across = vector && !contiguous ? inner / 4 : inner;
+  const rows = outer * across;
+  return {
+    constants: {
+      Element: vector ? 'vec4<f32>' : 'f32',
+      Row: vector && !contiguous ? 'vec4<f32>' : 'f32',
+      ...{ SIZE: size, LANES: lanes, COLUMNS: !contiguous },
+      ...{ WHOLE: elements % (4 * lanes) === 0, ONE: elements <= 4 * lanes },
+    },
+    functions: vector && contiguous ? foldVector : {},
+    ...{ rows, n: elements, inner: across },
+    pieces: Math.ceil(elements / (4 * lanes)),
+    workgroups: Math.ceil((rows * lanes) / size),
+  };
+}
+
+/** Folds of an Element of four neighbours. */
+const foldVector = {
+  sumOf: 'fn sumOf(v: Element) -> Row { return (v.x + v.y) + (v.z + v.w); }',
+  maxOf: 'fn maxOf(v: Element) -> Row { return max(max(v.x, v.y), max(v.z, v.w)); }',
+};
+
+/** The least power of two that is not below x, between 1 and `most`. */
+export const powerOfTwo = (x: number, most: number): number =>
+  Math.min(most, 2 ** Math.ceil(Math.log2(Math.max(1, x))));
+
+/** A lane takes no more pieces than this of one row: rounding errors of a sum grow with it. */
+const mostPieces = 256;
+
+/** Lanes for a row where each does best alone, and lanes of a workgroup. */
+export function fewLanes(n: number, inner = 1): [lanes: number, size: number] {
+  const lanes = powerOfTwo(elementsOf(n, inner) / (4 * mostPieces), 256);
+  return [lanes, Math.max(32, lanes)];
+}
+
+/** Lanes for a row so that each has one piece, where a workgroup has enough; eight columns or more lie side by side. */
+export function manyLanes(n: number, inner = 1): [lanes: number, size: number] {
+  return [powerOfTwo(elementsOf(n, inner) / 4, inner === 1 ? 256 : 32), 256];
+}
+
+/** Extents to the nearest power of two: problems between which nothing but speed should decide go by these. */
+export const roughly = (...extents: readonly number[]): string =>
+  extents.map((extent) => 2 ** Math.round(Math.log2(extent))).join(' ');

@@ -4,6 +4,8 @@ import attentionRows from './attentionRows.wgsl' with { type: 'text' };
 import attentionTiles from './attentionTiles.wgsl' with { type: 'text' };
 import elementwise from './elementwise.wgsl' with { type: 'text' };
 import math from './math.wgsl' with { type: 'text' };
+import norm from './norm.wgsl' with { type: 'text' };
+import normBackward from './normBackward.wgsl' with { type: 'text' };
 import order from './order.wgsl' with { type: 'text' };
 import philox from './philox.wgsl' with { type: 'text' };
 import rows from './rows.wgsl' with { type: 'text' };
@@ -16,6 +18,8 @@ export const library: Readonly<Record<string, string>> = {
   'attentionTiles.wgsl': attentionTiles,
   'elementwise.wgsl': elementwise,
   'math.wgsl': math,
+  'norm.wgsl': norm,
+  'normBackward.wgsl': normBackward,
   'order.wgsl': order,
   'philox.wgsl': philox,
   'rows.wgsl': rows,

@@ -1,52 +1,69 @@
-// uses: order.wgsl
-// Gradients of layer norm (CENTRED) and RMS norm. With g = dy · weight and x̂ = (x − mean) / σ,
-//   dx = (g − mean(g) − x̂ · mean(g x̂)) / σ, mean(g) only where CENTRED;   dweight = Σ dy x̂,   dbias = Σ dy over rows.
-// A workgroup takes `block` rows, twice: along rows for the two means, LANES lanes to a row, then along columns for dx
-// and its rows' share of dweight and dbias, which `keep` writes to partials [groups, weight + bias, E]. A sum over the
-// groups (reduce/columns) follows.
-// 1: output, 2: source, 3: statistics [rows] of (mean, 1/σ), 4: dy, then weight where `gain` reads it, then partials.
-// Element is vec4<f32> where E is a multiple of four; n and all indices then count vectors. `store` is the epilogue of dx.
-alias Element = f32;
-alias Result = f32;
-const SIZE: u32 = 256u;
-const LANES: u32 = 32u;
-const CENTRED: bool = true;
-const FAN: u32 = 8u;
-const MOST_ROWS: u32 = 64u;
-
-struct Params { rows: u32, n: u32, E: u32, block: u32 }
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> output: array<Result>;
-@group(0) @binding(2) var<storage, read> source: array<Element>;
-@group(0) @binding(3) var<storage, read> statistics: array<vec2<f32>>;
-@group(0) @binding(4) var<storage, read> dy: array<Element>;
-
+// uses: order.wgsl, rows.wgsl, normBackward.wgsl
+// Gradients of layer norm and RMS norm with LANES lanes to a row. Workgroups take their rows SIZE / LANES at a time, and a
+// lane the same columns of each, so that it can add up dweight and dbias. Where a lane has ONE piece of a row, it reads x
+// and dy once and keeps its sums in registers until the end; longer rows are read twice, and the sums are kept in partials
+// all along (each row then has the whole workgroup).
 var<workgroup> partial: array<vec2<f32>, SIZE>;
-// mean(g) and mean(g x̂) of the rows of the block.
-var<workgroup> means: array<vec2<f32>, MOST_ROWS>;
+var<workgroup> gathered: array<Element, SIZE>;
 
-fn sumOf(v: Element) -> f32 { return v; }
-fn gain(e: u32) -> Element { return Element(1.0); }
-fn keep(group: u32, e: u32, weight: Element, bias: Element) {}
-fn store(index: u32, value: f32) { output[index] = value; }
-fn write(index: u32, value: Element) { store(index, value); }
+fn loadX(start: u32, j: u32, row: vec2<f32>, last: u32) -> Piece {
+  let low = place(start, j, last);
+  let high = place(start, j + 2u * LANES, last);
+  return Piece(
+    (source[low] - row.x) * row.y, (source[place(start, j + LANES, last)] - row.x) * row.y,
+    (source[high] - row.x) * row.y, (source[place(start, j + 3u * LANES, last)] - row.x) * row.y,
+  );
+}
+// dy, 0 past the end of a row and outside of the block.
+fn loadDy(start: u32, j: u32, last: u32, counts: f32) -> Piece {
+  let low = place(start, j, last);
+  let high = place(start, j + 2u * LANES, last);
+  return Piece(
+    kept(dy[low], j, last) * counts, kept(dy[place(start, j + LANES, last)], j + LANES, last) * counts,
+    kept(dy[high], j + 2u * LANES, last) * counts, kept(dy[place(start, j + 3u * LANES, last)], j + 3u * LANES, last) * counts,
+  );
+}
+fn gains(j: u32, last: u32) -> Piece {
+  return Piece(gain(place(0u, j, last)), gain(place(0u, j + LANES, last)), gain(place(0u, j + 2u * LANES, last)), gain(place(0u, j + 3u * LANES, last)));
+}
+fn total(a: Piece, b: Piece) -> f32 { return sumOf((a[0] * b[0] + a[1] * b[1]) + (a[2] * b[2] + a[3] * b[3])); }
 
-// The sum over the lanes of a row, known to the first of them.
+// Adds to what the lane itself has kept before.
+fn keepMore(group: u32, e: u32, weight: Element, bias: Element, more: bool) {
+  if (more) { keep(group, e, keptWeight(group, e) + weight, keptBias(group, e) + bias); } else { keep(group, e, weight, bias); }
+}
+
+// The sum over the lanes of a row, known to all of them.
 fn rowSum(lane: u32, own: vec2<f32>) -> vec2<f32> {
   if (LANES == 1u) { return own; }
-  let along = lane % LANES;
+  let first = rowOf(lane) * LANES;
+  let part = partOf(lane);
   var sum = own;
-  partial[lane] = sum;
+  // The lanes have read the sum before this one.
   workgroupBarrier();
-  // Lane k of the first FAN gathers k, k + FAN, …: no other lane touches those.
-  if (along < FAN) {
-    for (var k = FAN; along + k < LANES; k += FAN) { sum += partial[lane + k]; }
-    partial[lane] = sum;
+  partial[first + part] = sum;
+  workgroupBarrier();
+  // Part k of the first FAN gathers k, k + FAN, …: no other lane touches those.
+  if (part < FAN) {
+    for (var k = part + FAN; k < LANES; k += FAN) { sum += partial[first + k]; }
+    partial[first + part] = sum;
   }
   workgroupBarrier();
-  if (along == 0u) {
-    for (var k = 1u; k < min(FAN, LANES); k++) { sum += partial[lane + k]; }
+  sum = vec2<f32>(0.0);
+  for (var k = 0u; k < min(FAN, LANES); k++) { sum += partial[first + k]; }
+  return sum;
+}
+
+// The sum over the rows that the workgroup has at a time, known to the lanes of the first of them.
+fn columnSum(lane: u32, own: Element) -> Element {
+  if (LANES == SIZE) { return own; }
+  var sum = own;
+  // The lanes have read the sum before this one.
+  workgroupBarrier();
+  gathered[lane] = sum;
+  workgroupBarrier();
+  if (lane < LANES) {
+    for (var k = lane + LANES; k < SIZE; k += LANES) { sum += gathered[k]; }
   }
   return sum;
 }
@@ -55,45 +72,64 @@ fn rowSum(lane: u32, own: vec2<f32>) -> vec2<f32> {
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);
   let group = linearGroup(groupOrder(workgroup_id, num_workgroups), num_workgroups);
-  let along = lane % LANES;
+  let part = partOf(lane);
   let first = group * params.block;
-  let rows = min(params.block, max(params.rows, first) - first);
+  let last = params.n - 1u;
+  let E = f32(params.E);
+  let pieces = params.pieces;
 
-  for (var base = 0u; base < params.block; base += SIZE / LANES) {
-    let r = base + lane / LANES;
-    let inside = r < rows;
+  var dWeight = Piece();
+  var dBias = Piece();
+  let turns = params.block / (SIZE / LANES);
+  for (var turn = turns; turn > 0u; turn--) {
+    let row = first + (turns - turn) * (SIZE / LANES) + rowOf(lane);
+    let counts = row < params.rows;
+    let start = min(row, params.rows - 1u) * params.n;
+    let statistic = statistics[min(row, params.rows - 1u)];
+
+    var x = Piece();
+    var d = Piece();
     var own = vec2<f32>(0.0);
-    if (inside) {
-      let start = (first + r) * params.n;
-      let row = statistics[first + r];
-      var g = Element(0.0);
-      var gx = Element(0.0);
-      for (var j = along; j < params.n; j += LANES) {
-        let d = dy[start + j] * gain(j);
-        g += d;
-        gx += d * (source[start + j] - row.x) * row.y;
-      }
-      own = vec2<f32>(select(0.0, sumOf(g), CENTRED), sumOf(gx));
+    var j = part;
+    for (var left = pieces; left > 0u; left--) {
+      x = loadX(start, j, statistic, last);
+      d = loadDy(start, j, last, select(0.0, 1.0, counts));
+      let weight = gains(j, last);
+      let g = Piece(d[0] * weight[0], d[1] * weight[1], d[2] * weight[2], d[3] * weight[3]);
+      own += vec2<f32>(sumOf((g[0] + g[1]) + (g[2] + g[3])), total(g, x));
+      j += 4u * LANES;
     }
-    let sums = rowSum(lane, own) / f32(params.E);
-    if (inside && along == 0u) { means[r] = sums; }
-    // Before the next rows overwrite partial, and before columns read the means.
-    workgroupBarrier();
+    var means = rowSum(lane, own) / E;
+    if (!CENTRED) { means.x = 0.0; }
+
+    j = part;
+    for (var left = pieces; left > 0u; left--) {
+      if (!ONE) {
+        x = loadX(start, j, statistic, last);
+        d = loadDy(start, j, last, select(0.0, 1.0, counts));
+      }
+      let weight = gains(j, last);
+      for (var k = 0u; k < 4u; k++) {
+        let e = j + k * LANES;
+        dWeight[k] += d[k] * x[k];
+        dBias[k] += d[k];
+        if (counts && inside(e, last)) { write(start + e, (d[k] * weight[k] - means.x - x[k] * means.y) * statistic.y); }
+        if (!ONE) {
+          if (counts && inside(e, last)) { keepMore(group, e, dWeight[k], dBias[k], turn < turns); }
+          dWeight[k] = Element(0.0);
+          dBias[k] = Element(0.0);
+        }
+      }
+      j += 4u * LANES;
+    }
   }
 
-  for (var e = lane; e < params.n; e += SIZE) {
-    let weight = gain(e);
-    var dWeight = Element(0.0);
-    var dBias = Element(0.0);
-    for (var r = 0u; r < rows; r++) {
-      let index = (first + r) * params.n + e;
-      let row = statistics[first + r];
-      let x = (source[index] - row.x) * row.y;
-      let d = dy[index];
-      dWeight += d * x;
-      dBias += d;
-      write(index, (d * weight - means[r].x - x * means[r].y) * row.y);
+  if (ONE) {
+    for (var k = 0u; k < 4u; k++) {
+      let e = part + k * LANES;
+      let weight = columnSum(lane, dWeight[k]);
+      let bias = columnSum(lane, dBias[k]);
+      if (lane < LANES && first < params.rows && inside(e, last)) { keep(group, e, weight, bias); }
     }
-    if (first < params.rows) { keep(group, e, dWeight, dBias); }
   }
 }

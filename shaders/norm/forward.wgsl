@@ -1,89 +1,74 @@
-// uses: order.wgsl
-// Layer norm (CENTRED) y = (x − mean) / σ · weight + bias, or RMS norm, over the rows of x [rows, E]. LANES neighbouring
-// lanes share a row, SIZE / LANES rows a workgroup; with LANES = 1 a thread owns a row and nothing is shared.
-// The mean comes first; then the sums of d = x − mean and of d² together, where Σ d is what rounding left out of the
-// mean (Chan, Golub, LeVeque: "Algorithms for computing the sample variance", 1983). So a large mean costs no accuracy.
-// 1: output, 2: statistics [rows] of (mean, 1/σ), 3: source, then weight and bias where `gain` and `shift` read them.
-// Element is vec4<f32> where E is a multiple of four; n and all indices then count vectors. `store` is the epilogue.
-alias Element = f32;
-alias Result = f32;
-const SIZE: u32 = 256u;
-const LANES: u32 = 64u;
-const CENTRED: bool = true;
-const FAN: u32 = 8u;
-const BLOCK: u32 = 32u;
-
-struct Params { rows: u32, n: u32, E: u32, eps: f32 }
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> output: array<Result>;
-@group(0) @binding(2) var<storage, read_write> statistics: array<vec2<f32>>;
-@group(0) @binding(3) var<storage, read> source: array<Element>;
-
+// uses: order.wgsl, rows.wgsl, norm.wgsl
+// Layer norm and RMS norm with LANES lanes to a row, whose sums meet in workgroup memory in two levels.
 var<workgroup> partial: array<vec2<f32>, SIZE>;
 
-fn sumOf(v: Element) -> f32 { return v; }
-fn gain(e: u32) -> Element { return Element(1.0); }
-fn shift(e: u32) -> Element { return Element(0.0); }
-fn store(index: u32, value: f32) { output[index] = value; }
-fn write(index: u32, value: Element) { store(index, value); }
-
-// The sums of d = x − mean and of d² over the lane's own elements, as sums of sums: rounding errors grow with
-// BLOCK + n / BLOCK, not with n.
-fn ownSums(start: u32, along: u32, n: u32, mean: f32) -> vec2<f32> {
-  var sums = vec2<f32>(0.0);
-  for (var block = along; block < n; block += BLOCK * LANES) {
-    var sum = Element(0.0);
-    var squares = Element(0.0);
-    for (var j = block; j < min(n, block + BLOCK * LANES); j += LANES) {
-      let d = source[start + j] - mean;
-      sum += d;
-      squares += d * d;
-    }
-    sums += vec2<f32>(sumOf(sum), sumOf(squares));
-  }
-  return sums;
+fn load(start: u32, j: u32, last: u32) -> Piece {
+  let low = place(start, j, last);
+  let high = place(start, j + 2u * LANES, last);
+  return Piece(source[low], source[place(start, j + LANES, last)], source[high], source[place(start, j + 3u * LANES, last)]);
 }
 
-// The sum over the lanes of a row, known to all of them.
-fn rowSum(lane: u32, own: vec2<f32>) -> vec2<f32> {
-  if (LANES == 1u) { return own; }
-  let along = lane % LANES;
-  var sum = own;
-  // The lanes have read the sum before this one.
-  workgroupBarrier();
-  partial[lane] = sum;
-  workgroupBarrier();
-  // Lane k of the first FAN gathers k, k + FAN, …: no other lane touches those.
-  if (along < FAN) {
-    for (var k = FAN; along + k < LANES; k += FAN) { sum += partial[lane + k]; }
-    partial[lane] = sum;
-  }
-  workgroupBarrier();
-  sum = vec2<f32>(0.0);
-  for (var k = 0u; k < min(FAN, LANES); k++) { sum += partial[lane - along + k]; }
-  return sum;
+// Σ d and Σ d² of an Element of a row.
+struct Sums { all: Element, squares: Element }
+fn term(x: Element, near: f32, j: u32, last: u32) -> Sums {
+  let d = kept(x - near, j, last);
+  return Sums(d, d * d);
+}
+fn add(a: Sums, b: Sums) -> Sums { return Sums(a.all + b.all, a.squares + b.squares); }
+
+fn finish(start: u32, j: u32, x: Element, near: f32, rest: f32, deviation: f32, last: u32) {
+  // The difference to `near` first: both may be large.
+  if (inside(j, last)) { write(start + j, ((x - near) - rest) * deviation * gain(j) + shift(j)); }
 }
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);
   let group = groupOrder(workgroup_id, num_workgroups);
-  let row = linearGroup(group, num_workgroups) * (SIZE / LANES) + lane / LANES;
-  let along = lane % LANES;
-  let n = select(0u, params.n, row < params.rows);
+  let row = linearGroup(group, num_workgroups) * (SIZE / LANES) + rowOf(lane);
+  let part = partOf(lane);
+  let pieces = select(0u, params.pieces, row < params.rows);
   let start = row * params.n;
-  let E = f32(params.E);
+  let last = params.n - 1u;
 
-  var mean = 0.0;
-  if (CENTRED) { mean = rowSum(lane, ownSums(start, along, n, 0.0)).x / E; }
-  let sums = rowSum(lane, ownSums(start, along, n, mean));
-  var rest = 0.0;
-  if (CENTRED) { rest = sums.x / E; }
-  let deviation = inverseSqrt(max(sums.y / E - rest * rest, 0.0) + params.eps);
-
-  for (var j = along; j < n; j += LANES) {
-    write(start + j, (source[start + j] - mean - rest) * deviation * gain(j) + shift(j));
+  let near = nearOf(start);
+  var v = Piece();
+  var sums = vec2<f32>(0.0);
+  var j = part;
+  for (var left = pieces; left > 0u; left--) {
+    v = load(start, j, last);
+    let low = add(term(v[0], near, j, last), term(v[1], near, j + LANES, last));
+    let high = add(term(v[2], near, j + 2u * LANES, last), term(v[3], near, j + 3u * LANES, last));
+    let four = add(low, high);
+    sums += vec2<f32>(sumOf(four.all), sumOf(four.squares));
+    j += 4u * LANES;
   }
-  if (n > 0u && along == 0u) { statistics[row] = vec2<f32>(mean + rest, deviation); }
+
+  if (LANES > 1u) {
+    let first = rowOf(lane) * LANES;
+    partial[first + part] = sums;
+    workgroupBarrier();
+    // Part k of the first FAN gathers k, k + FAN, …: no other lane touches those.
+    if (part < FAN) {
+      for (var k = part + FAN; k < LANES; k += FAN) { sums += partial[first + k]; }
+      partial[first + part] = sums;
+    }
+    workgroupBarrier();
+    sums = vec2<f32>(0.0);
+    for (var k = 0u; k < min(FAN, LANES); k++) { sums += partial[first + k]; }
+  }
+
+  let means = sums / f32(params.E);
+  let rest = select(0.0, means.x, CENTRED);
+  let deviation = inverseSqrt(max(means.y - rest * rest, 0.0) + params.eps);
+  j = part;
+  for (var left = pieces; left > 0u; left--) {
+    if (!ONE) { v = load(start, j, last); }
+    finish(start, j, v[0], near, rest, deviation, last);
+    finish(start, j + LANES, v[1], near, rest, deviation, last);
+    finish(start, j + 2u * LANES, v[2], near, rest, deviation, last);
+    finish(start, j + 3u * LANES, v[3], near, rest, deviation, last);
+    j += 4u * LANES;
+  }
+  if (pieces > 0u && part == 0u) { statistics[row] = vec2<f32>(near + rest, deviation); }
 }

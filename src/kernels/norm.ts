@@ -1,10 +1,13 @@
 import backward from '../../shaders/norm/backward.wgsl' with { type: 'text' };
+import backwardRows from '../../shaders/norm/backwardRows.wgsl' with { type: 'text' };
 import forward from '../../shaders/norm/forward.wgsl' with { type: 'text' };
+import forwardRows from '../../shaders/norm/forwardRows.wgsl' with { type: 'text' };
 import type { BindingSource, DeviceProfile, Dispatch, Family, KernelCall, StoreHook } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
+import { tooManyIterations } from './loops.ts';
 import type { ReduceProblem } from './reduce.ts';
-import { fewThreads, reduce, rowLanes, vectors } from './reduce.ts';
-import { powerOfTwo } from './rows.ts';
+import { reduce } from './reduce.ts';
+import { elementsOf, manyLanes, powerOfTwo, type Rows, roughly, rowsOf } from './rows.ts';
 
 /** Over the rows of x [rows, E]. */
 export interface NormProblem {
@@ -45,12 +48,9 @@ class Extras {
 
 const column = (name: string, array: string) => ({ [name]: `fn ${name}(e: u32) -> Element { return ${array}[e]; }` });
 
-const foldVector = { sumOf: 'fn sumOf(v: Element) -> f32 { return (v.x + v.y) + (v.z + v.w); }' };
-
-/** Four neighbours at a time. A fused epilogue takes elements one by one, so the result stays an array of f32 then. */
-const vectorFunctions = (hook: StoreHook | undefined) => ({
-  sumOf: foldVector.sumOf,
-  ...(hook
+/** A fused epilogue takes elements one by one, so the result is an array of f32 then. */
+const vectorFunctions = (hook: StoreHook | undefined): Record<string, string> =>
+  hook
     ? {
         write: `fn write(index: u32, value: Element) {
   store(4u * index, value.x);
@@ -59,104 +59,106 @@ const vectorFunctions = (hook: StoreHook | undefined) => ({
   store(4u * index + 3u, value.w);
 }`,
       }
-    : { store: '', write: 'fn write(index: u32, value: Element) { output[index] = value; }' }),
-});
+    : { store: '', write: 'fn write(index: u32, value: Element) { output[index] = value; }' };
 
 function dispatch(
   { kind, rows, E, store }: BackwardProblem,
   extras: Extras,
-  layout: { lanes: number; size: number; vector: boolean },
+  { constants, functions, n, pieces }: Rows,
   rest: Pick<Dispatch, 'kernel' | 'source' | 'uniforms' | 'workgroups'>,
 ): Dispatch {
   extras.addHook(store);
-  const { lanes, size, vector } = layout;
+  const vector = constants.Element !== 'f32';
   return {
     ...rest,
-    constants: {
-      Element: vector ? 'vec4<f32>' : 'f32',
-      Result: vector && !store ? 'vec4<f32>' : 'f32',
-      ...{ SIZE: size, LANES: lanes, CENTRED: kind === 'layer' },
-    },
-    functions: { ...(vector && vectorFunctions(store)), ...extras.functions },
+    constants: { ...constants, Result: vector && !store ? 'vec4<f32>' : 'f32', CENTRED: kind === 'layer' },
+    functions: { ...functions, ...(vector && vectorFunctions(store)), ...extras.functions },
     declarations: extras.declarations.join('\n'),
     library: store?.library ?? [],
     bindings: extras.bindings,
-    uniforms: { rows, E, n: vector ? E / 4 : E, ...rest.uniforms },
+    uniforms: { rows, E, n, pieces, ...rest.uniforms },
   };
 }
 
-function normCall(problem: NormProblem, variant: string, lanes: number, size: number): KernelCall {
-  const { rows, E, eps, weight, bias } = problem;
+function normCall(problem: NormProblem, variant: string, source: string, layout: Rows, workgroups: number): KernelCall {
+  const { eps, weight, bias } = problem;
   const extras = new Extras([output(0), output(1), input(0)]);
   if (weight) extras.add('weight', input(1), 'read', column('gain', 'weight'));
   if (bias) extras.add('bias', input(weight ? 2 : 1), 'read', column('shift', 'bias'));
-  return {
-    dispatches: [
-      dispatch(
-        problem,
-        extras,
-        { lanes, size, vector: E % 4 === 0 },
-        {
-          kernel: `norm/${variant}`,
-          source: forward,
-          uniforms: { eps },
-          workgroups: grid(Math.ceil((rows * lanes) / size)),
-        },
-      ),
-    ],
-  };
+  const kernel = { kernel: `norm/${variant}`, source, uniforms: { eps }, workgroups: grid(workgroups) };
+  return { dispatches: [dispatch(problem, extras, layout, kernel)] };
 }
+
+/** Four rows to a lane: fewer lanes than rows, so a workgroup has few of them. */
+const fourRows = { rows: 4, size: 8 };
 
 /** input(0) x [rows, E], then weight [E], bias [E] → output(0) y, output(1) statistics [rows, 2] of (mean, 1/σ); an RMS norm's mean is 0. */
 export const norm: Family<NormProblem> = {
   name: 'norm',
   variants: {
-    /** A thread for each row. */
-    thread: { call: (problem) => normCall(problem, 'thread', ...fewThreads(3 * vectors(problem.E))) },
+    /** A lane for each four rows. */
+    thread: {
+      unsupported: ({ E }, profile) => tooManyIterations(2 * elementsOf(E), profile),
+      call: (problem) => {
+        const { rows, E } = problem;
+        const layout = rowsOf(rows, E, 1, 1, fourRows.size);
+        return normCall(problem, 'thread', forwardRows, layout, Math.ceil(rows / (fourRows.rows * fourRows.size)));
+      },
+    },
     /** Up to a workgroup for each row. */
-    rows: { call: (problem) => normCall(problem, 'rows', rowLanes(problem.E), 256) },
+    rows: {
+      call: (problem) => {
+        const layout = rowsOf(problem.rows, problem.E, 1, ...manyLanes(problem.E));
+        return normCall(problem, 'rows', forward, layout, layout.workgroups);
+      },
+    },
   },
-  select: (_, { selection }) => (selection === 'gpu' ? 'rows' : 'thread'),
+  select,
+  shapeClass,
 };
 
-type BackwardProblem = Omit<NormProblem, 'eps'>;
-
-interface BackwardLayout {
-  readonly lanes: number;
-  readonly size: number;
-  readonly vector: boolean;
-  /** Rows of a workgroup, at most 64. */
-  readonly block: number;
+/** Alone with its rows, a lane adds up all of them: rounding errors grow with their length. */
+function select({ E }: BackwardProblem, { selection }: DeviceProfile): string {
+  return selection === 'gpu' || elementsOf(E) > 4096 ? 'rows' : 'thread';
 }
+
+function shapeClass({ kind, rows, E }: BackwardProblem): string {
+  return `${kind} ${roughly(rows, E)}`;
+}
+
+type BackwardProblem = Omit<NormProblem, 'eps'>;
 
 function normBackwardCall(
   problem: BackwardProblem,
   variant: string,
-  layout: BackwardLayout,
+  source: string,
+  layout: Rows,
+  block: number,
   profile: DeviceProfile,
 ): KernelCall {
   const { rows, E, weight, bias } = problem;
-  const { block } = layout;
   const groups = Math.ceil(rows / block);
   const gradients = Number(weight) + Number(bias);
   const extras = new Extras([output(0), input(0), input(1), input(weight ? 3 : 2)]);
   if (weight) extras.add('weight', input(2), 'read', column('gain', 'weight'));
-  if (gradients) extras.add('partials', scratch(0), 'read_write', { keep: keep(weight, bias) });
-  const dx = dispatch(problem, extras, layout, {
-    kernel: `normBackward/${variant}`,
-    source: backward,
-    uniforms: { block },
-    workgroups: grid(groups),
-  });
+  if (gradients) extras.add('partials', scratch(0), 'read_write', partials(weight, bias));
+  const kernel = { kernel: `normBackward/${variant}`, source, uniforms: { block }, workgroups: grid(groups) };
+  const dx = dispatch(problem, extras, layout, kernel);
   if (!gradients) return { dispatches: [dx] };
   return { dispatches: [dx, sumGroups(groups, E, gradients, profile)], scratch: [groups * gradients * E * 4] };
 }
 
-/** Writes a workgroup's share of dweight and dbias. */
-function keep(weight: boolean, bias: boolean): string {
-  const names = [weight && 'weight', bias && 'bias'].filter((name) => name !== false);
-  const lines = names.map((name, i) => `  partials[(group * ${names.length}u + ${i}u) * params.n + e] = ${name}Sum;`);
-  return `fn keep(group: u32, e: u32, weightSum: Element, biasSum: Element) {\n${lines.join('\n')}\n}`;
+/** Writes a workgroup's share of dweight and dbias, and reads it again. */
+function partials(weight: boolean, bias: boolean): Record<string, string> {
+  const names = (['Weight', 'Bias'] as const).filter((name) => (name === 'Weight' ? weight : bias));
+  const place = (i: number) => `partials[(group * ${names.length}u + ${i}u) * params.n + e]`;
+  const lines = names.map((name, i) => `  ${place(i)} = ${name.toLowerCase()}Sum;`);
+  return {
+    keep: `fn keep(group: u32, e: u32, weightSum: Element, biasSum: Element) {\n${lines.join('\n')}\n}`,
+    ...Object.fromEntries(
+      names.map((name, i) => [`kept${name}`, `fn kept${name}(group: u32, e: u32) -> Element { return ${place(i)}; }`]),
+    ),
+  };
 }
 
 /** partials [groups, gradients, E] → output(1) and output(2), in one dispatch. */
@@ -181,10 +183,6 @@ function sumGroups(groups: number, E: number, gradients: number, profile: Device
   return { ...sum, kernel: `normBackward/${variant}/sum`, bindings: [output(1), scratch(0), ...others] };
 }
 
-/** The least number of rows for which there are no more than `groups` workgroups, a multiple of `step` up to 64. */
-const blockOf = (rows: number, groups: number, step: number) =>
-  Math.min(64, Math.max(1, Math.ceil(rows / groups / step)) * step);
-
 /**
  * input(0) x [rows, E], input(1) statistics [rows, 2], then weight [E], then dy [rows, E]
  * → output(0) dx, then dweight [E], dbias [E]. `eps` is not needed.
@@ -192,26 +190,28 @@ const blockOf = (rows: number, groups: number, step: number) =>
 export const normBackward: Family<BackwardProblem> = {
   name: 'normBackward',
   variants: {
-    /** A thread for each row, then for each four columns, in workgroups of 16. */
+    /** A lane for each four rows, then for each four columns. */
     thread: {
+      unsupported: ({ E }, profile) => tooManyIterations(2 * elementsOf(E) + fourRows.rows * fourRows.size, profile),
       call: (problem, profile) => {
         const { rows, E } = problem;
-        // Two loops over a block: its rows, and E / 16 columns of each row.
-        const block = vectors(E) > 2048 ? 16 : blockOf(rows, 32, 16);
-        const vector = E % 4 === 0;
-        return normBackwardCall(problem, 'thread', { lanes: 1, size: 16, vector, block }, profile);
+        const lanes = Math.max(4, powerOfTwo(elementsOf(E) / 4, fourRows.size));
+        const layout = rowsOf(rows, E, 1, lanes, lanes);
+        return normBackwardCall(problem, 'thread', backwardRows, layout, fourRows.rows * lanes, profile);
       },
     },
-    /** Up to 32 lanes for each row, then a thread for each column. */
+    /** Up to a workgroup for each row. */
     rows: {
       call: (problem, profile) => {
         const { rows, E } = problem;
-        const size = Math.max(64, powerOfTwo(E, 256));
-        const lanes = powerOfTwo(E / 4, 32);
-        const layout = { lanes, size, vector: E % 4 === 0 && E >= 1024, block: blockOf(rows, 512, size / lanes) };
-        return normBackwardCall(problem, 'rows', layout, profile);
+        const [lanes, size] = manyLanes(E);
+        const layout = rowsOf(rows, E, 1, lanes, size);
+        // No more workgroups than fill a large device a few times over: each adds to what is summed at last.
+        const turns = Math.ceil(layout.workgroups / 256);
+        return normBackwardCall(problem, 'rows', backward, layout, (turns * size) / lanes, profile);
       },
     },
   },
-  select: (_, { selection }) => (selection === 'gpu' ? 'rows' : 'thread'),
+  select,
+  shapeClass,
 };

@@ -5,7 +5,8 @@ import { biasGelu, geluTanh } from './hooks.ts';
 
 type Size = readonly [kind: 'layer' | 'rms', rows: number, E: number, affine: 0 | 1 | 2];
 
-// Widths around lanes, vectors and workgroups; rows around the blocks of backward. affine: neither, weight, weight and bias.
+// Widths around lanes, pieces, vectors and workgroups; rows around the blocks of backward, and of several turns of one.
+// affine: neither, weight, weight and bias.
 const sizes: readonly Size[] = [
   ['layer', 1, 1, 2],
   ['rms', 5, 3, 1],
@@ -16,6 +17,9 @@ const sizes: readonly Size[] = [
   ['layer', 3, 129, 0],
   ['rms', 17, 257, 0],
   ['layer', 70, 1024, 2],
+  ['layer', 530, 257, 2],
+  ['rms', 270, 515, 1],
+  ['layer', 300, 1029, 2],
   ['rms', 2, 2052, 1],
   ['layer', 1, 11003, 1],
 ];

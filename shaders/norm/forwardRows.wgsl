@@ -1,0 +1,48 @@
+// uses: order.wgsl, rows.wgsl, norm.wgsl
+// Layer norm and RMS norm for software adapters: a lane has four rows, so that it loads weight and bias once for them.
+// Rows past the end are the last one again.
+fn sums(a: Element, b: Element, c: Element, d: Element) -> vec4<f32> { return vec4<f32>(sumOf(a), sumOf(b), sumOf(c), sumOf(d)); }
+
+@compute @workgroup_size(SIZE)
+fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
+  let lane = laneOrder(local_index, SIZE);
+  let group = groupOrder(workgroup_id, num_workgroups);
+  let first = (linearGroup(group, num_workgroups) * SIZE + lane) * 4u;
+  if (first >= params.rows) { return; }
+  let rows = min(first + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(params.rows - 1u));
+  let start = rows * params.n;
+  let n = params.n;
+
+  let near = vec4<f32>(nearOf(start.x), nearOf(start.y), nearOf(start.z), nearOf(start.w));
+  var sum = vec4<f32>(0.0);
+  var squares = vec4<f32>(0.0);
+  var at = start;
+  for (var left = n; left > 0u; left--) {
+    let a = source[at.x] - near.x;
+    let b = source[at.y] - near.y;
+    let c = source[at.z] - near.z;
+    let d = source[at.w] - near.w;
+    if (CENTRED) { sum += sums(a, b, c, d); }
+    squares += sums(a * a, b * b, c * c, d * d);
+    at += vec4<u32>(1u);
+  }
+  let rest = sum / f32(params.E);
+  let deviation = inverseSqrt(max(squares / f32(params.E) - rest * rest, vec4<f32>(0.0)) + params.eps);
+
+  at = start;
+  for (var left = n; left > 0u; left--) {
+    let weight = gain(n - left);
+    let bias = shift(n - left);
+    // The difference to `near` first: both may be large.
+    write(at.x, ((source[at.x] - near.x) - rest.x) * deviation.x * weight + bias);
+    write(at.y, ((source[at.y] - near.y) - rest.y) * deviation.y * weight + bias);
+    write(at.z, ((source[at.z] - near.z) - rest.z) * deviation.z * weight + bias);
+    write(at.w, ((source[at.w] - near.w) - rest.w) * deviation.w * weight + bias);
+    at += vec4<u32>(1u);
+  }
+  let mean = near + rest;
+  statistics[rows.x] = vec2<f32>(mean.x, deviation.x);
+  statistics[rows.y] = vec2<f32>(mean.y, deviation.y);
+  statistics[rows.z] = vec2<f32>(mean.z, deviation.z);
+  statistics[rows.w] = vec2<f32>(mean.w, deviation.w);
+}

@@ -149,7 +149,7 @@ async function runCase(
       ready.push({ ...prepared, error, calls: { dispatches, submits } });
     } catch (error) {
       fail(name, reason(error));
-      work?.dispose();
+      await work?.dispose();
     }
   }
 
@@ -166,7 +166,7 @@ async function runCase(
       const note = work.note ?? '';
       rows.push({ ...figures(each, timing, limits, bandwidth), contender: name, ...calls, maxError: error, note });
     }
-    work.dispose();
+    await work.dispose();
   }
   (globalThis as { gc?: () => void }).gc?.();
   return rows;

@@ -11,7 +11,7 @@ export interface Work {
   flush?(): void;
   /** The results of the last run, by the names that the reference uses, dense. */
   results(): Promise<Readonly<Record<string, ArrayLike<number>>>>;
-  dispose(): void;
+  dispose(): void | Promise<void>;
   /** Something worth knowing, for the row: the kernels that were chosen, bytes. */
   note?: string;
 }

@@ -60,6 +60,16 @@ export function transposed(data: Float32Array, rows: number, columns: number): F
   return Float32Array.from(data, (_, i) => data[(i % rows) * columns + Math.floor(i / rows)] as number);
 }
 
+/** [a, b, c, d] → [a, c, b, d] */
+export function swapped(data: Float32Array, a: number, b: number, c: number, d: number): Float32Array<ArrayBuffer> {
+  const result = new Float32Array(data.length);
+  for (let i = 0; i < a * b * c; i++) {
+    const to = (Math.floor(i / (b * c)) * c + (i % c)) * b + (Math.floor(i / c) % b);
+    result.set(data.subarray(i * d, (i + 1) * d), to * d);
+  }
+  return result;
+}
+
 /** At most `count` of the numbers below `n`, evenly spread, the first and the last among them. */
 export function spread(n: number, count: number): number[] {
   if (n <= count) return Array.from({ length: n }, (_, i) => i);

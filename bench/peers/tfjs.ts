@@ -1,0 +1,237 @@
+/** TensorFlow.js on its WebGPU backend: ops one by one, intermediate values freed by `tidy`. */
+
+import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
+import * as tf from '@tensorflow/tfjs-core';
+import '@tensorflow/tfjs-backend-webgpu';
+import '@tensorflow/tfjs-core/dist/register_all_gradients';
+import type { AttentionProblem } from '../suites/attention.ts';
+import type { LstmCellProblem, LstmProblem } from '../suites/lstm.ts';
+import { swapped, transposed } from '../suites/suite.ts';
+import { type Builders, build, type Library, type Work } from './library.ts';
+
+export async function open(): Promise<Library> {
+  tf.enableProdMode();
+  if (!(await tf.setBackend('webgpu'))) throw new Error('tfjs found no WebGPU device');
+  await tf.ready();
+  const { device } = tf.backend() as WebGPUBackend;
+  return { gpu: device, prepare: (problem) => build(builders, problem) };
+}
+
+/** `fn` gives its results by name; `unpack` brings one into the order that the reference uses. */
+function eager(
+  inputs: Readonly<Record<string, tf.Tensor>>,
+  fn: () => Record<string, tf.Tensor>,
+  unpack: (name: string, data: Float32Array) => Float32Array = (_, data) => data,
+): Work {
+  let last: Record<string, tf.Tensor> = {};
+  return {
+    run() {
+      tf.dispose(last);
+      last = tf.tidy(fn) as Record<string, tf.Tensor>;
+    },
+    flush,
+    async results() {
+      const data = Object.entries(last).map(
+        async ([name, tensor]) => [name, unpack(name, (await tensor.data()) as Float32Array)] as const,
+      );
+      return Object.fromEntries(await Promise.all(data));
+    },
+    dispose() {
+      tf.dispose(last);
+      tf.dispose(inputs);
+    },
+  };
+}
+
+/** Dispatches are submitted fifteen at a time; this submits the rest, as a read would. */
+function flush(): void {
+  const backend = tf.backend() as WebGPUBackend;
+  // Private, for there is no other way but reading.
+  const { commandEncoder } = backend as unknown as { commandEncoder: GPUCommandEncoder | null };
+  if (!commandEncoder) return;
+  (backend as unknown as { endComputePassEncoder(): void }).endComputePassEncoder();
+  backend.submitQueue();
+}
+
+const builders: Builders = {
+  matmul: async ({ M, N, K, layout, a, b }) => {
+    const inputs = {
+      a: tf.tensor2d(a, layout === 'TN' ? [K, M] : [M, K]),
+      b: tf.tensor2d(b, layout === 'NT' ? [N, K] : [K, N]),
+    };
+    return eager(inputs, () => ({ c: tf.matMul(inputs.a, inputs.b, layout === 'TN', layout === 'NT') }));
+  },
+  'attention forward': async (problem) => {
+    const { q, k, v, mask } = heads(problem);
+    const attend = attention(problem, mask);
+    return eager({ q, k, v, mask }, () => ({ O: attend(q, k, v) }), unswap(problem));
+  },
+  'attention forward+backward': async (problem) => {
+    const { q, k, v, dO, mask } = heads(problem);
+    const gradients = tf.grads(attention(problem, mask));
+    return eager(
+      { q, k, v, dO, mask },
+      () => {
+        const [dQ, dK, dV] = gradients([q, k, v], dO) as [tf.Tensor, tf.Tensor, tf.Tensor];
+        return { dQ, dK, dV };
+      },
+      unswap(problem),
+    );
+  },
+  softmax: async ({ rows, width, x }) => {
+    const inputs = { x: tf.tensor2d(x, [rows, width]) };
+    return eager(inputs, () => ({ y: tf.softmax(inputs.x) }));
+  },
+  'layer norm': async ({ rows, width, x, weight, bias }) => {
+    const inputs = { x: tf.tensor2d(x, [rows, width]), weight: tf.tensor1d(weight), bias: tf.tensor1d(bias) };
+    return eager(inputs, () => ({ y: layerNorm(inputs.x, inputs.weight, inputs.bias) }));
+  },
+  'cross-entropy': async ({ rows, width, logits, targets, gradient }) => {
+    const inputs = { logits: tf.tensor2d(logits, [rows, width]), targets: tf.tensor1d(targets, 'int32') };
+    const lossOf = (logits: tf.Tensor) => crossEntropy(logits, inputs.targets);
+    if (!gradient) return eager(inputs, () => ({ loss: lossOf(inputs.logits) }));
+    const both = tf.valueAndGrad(lossOf);
+    return eager(inputs, () => {
+      const { value, grad } = both(inputs.logits);
+      return { loss: value, dLogits: grad };
+    });
+  },
+  'lstm cell': async (problem) => {
+    const { B, I, H } = problem;
+    const inputs = {
+      ...weightsOf(problem),
+      x: tf.tensor2d(problem.x, [B, I]),
+      h: tf.tensor2d(problem.h, [B, H]),
+      c: tf.tensor2d(problem.c, [B, H]),
+    };
+    const { x, h, c, weightIH, weightHH, bias } = inputs;
+    return eager(inputs, () => {
+      const [nextH, nextC] = cell(tf.fused.matMul({ a: x, b: weightIH, bias }), h, c, weightHH);
+      return { h: nextH, c: nextC };
+    });
+  },
+  'lstm sequence forward': async (problem) => {
+    const { T, B, I } = problem;
+    const inputs = { ...weightsOf(problem), x: tf.tensor2d(problem.x, [T * B, I]) };
+    const { x, weightIH, weightHH, bias } = inputs;
+    const run = unrolled(problem);
+    return eager(inputs, () => ({ output: run(x, weightIH, weightHH, bias) }));
+  },
+  'lstm sequence forward+backward': async (problem) => {
+    const { T, B, I, H } = problem;
+    const inputs = {
+      ...weightsOf(problem),
+      x: tf.tensor2d(problem.x, [T * B, I]),
+      dOutput: tf.tensor3d(problem.dOutput, [T, B, H]),
+    };
+    const { x, weightIH, weightHH, bias, dOutput } = inputs;
+    const gradients = tf.grads(unrolled(problem) as (...tensors: tf.Tensor[]) => tf.Tensor);
+    return eager(
+      inputs,
+      () => {
+        const [dx, dWeightIH, dWeightHH, dBias] = gradients([x, weightIH, weightHH, bias], dOutput) as [
+          tf.Tensor,
+          tf.Tensor,
+          tf.Tensor,
+          tf.Tensor,
+        ];
+        return { dx, dWeightIH, dWeightHH, dBias };
+      },
+      (name, data) => (name.startsWith('dWeight') ? transposed(data, data.length / (4 * H), 4 * H) : data),
+    );
+  },
+  adamw: async (problem) => {
+    const { lr, betas, eps, weightDecay, step } = problem;
+    const [beta1, beta2] = betas;
+    const [parameters, gradients, mean, square] = (['parameters', 'gradients', 'mean', 'square'] as const).map((name) =>
+      tf.tensor1d(problem[name]),
+    ) as [tf.Tensor1D, tf.Tensor1D, tf.Tensor1D, tf.Tensor1D];
+    return eager({ parameters, gradients, mean, square }, () => {
+      const m = tf.add(tf.mul(mean, beta1), tf.mul(gradients, 1 - beta1));
+      const v = tf.add(tf.mul(square, beta2), tf.mul(tf.square(gradients), 1 - beta2));
+      const denominator = tf.add(tf.sqrt(tf.mul(v, 1 / (1 - beta2 ** step))), eps);
+      const direction = tf.div(tf.mul(m, lr / (1 - beta1 ** step)), denominator);
+      return { parameters: tf.sub(tf.mul(parameters, 1 - lr * weightDecay), direction), mean: m, square: v };
+    });
+  },
+  'elementwise chain': async ({ rows, width, chain, ...data }) => {
+    const matrix = (values: Float32Array) => tf.tensor2d(values, [rows, width]);
+    const inputs = { x: matrix(data.x), residual: matrix(data.residual), shift: tf.tensor1d(data.shift) };
+    const { x, residual, shift } = inputs;
+    if (chain === 'gelu') return eager(inputs, () => ({ y: tf.add(gelu(tf.add(x, shift)), residual) }));
+    const more = { gate: matrix(data.gate), scale: tf.tensor1d(data.scale) };
+    return eager({ ...inputs, ...more }, () => {
+      const y = tf.relu(tf.add(tf.mul(x, more.scale), shift));
+      return { y: tf.add(tf.mul(y, more.gate), residual) };
+    });
+  },
+};
+
+/** Inputs as [B, H, T, D], so that products need no transposes, and what is added to scores. */
+function heads(problem: AttentionProblem) {
+  const { B, H, T, D } = problem;
+  const of = (data: Float32Array) => tf.tensor4d(swapped(data, B, T, H, D), [B, H, T, D]);
+  return { q: of(problem.q), k: of(problem.k), v: of(problem.v), dO: of(problem.dO), mask: causalMask(T) };
+}
+const unswap =
+  ({ B, H, T, D }: AttentionProblem) =>
+  (_: string, data: Float32Array) =>
+    swapped(data, B, H, T, D);
+
+/** [T, T]: 0 where a query may look, a large negative number where not. */
+function causalMask(T: number): tf.Tensor2D {
+  return tf.tensor2d(
+    Float32Array.from({ length: T * T }, (_, i) => (i % T > Math.floor(i / T) ? -1e9 : 0)),
+    [T, T],
+  );
+}
+
+const attention =
+  ({ D }: { D: number }, mask: tf.Tensor) =>
+  (q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor =>
+    tf.matMul(tf.softmax(tf.add(tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(D)), mask)), v);
+
+function layerNorm(x: tf.Tensor, weight: tf.Tensor, bias: tf.Tensor): tf.Tensor {
+  const { mean, variance } = tf.moments(x, -1, true);
+  return tf.add(tf.mul(tf.mul(tf.sub(x, mean), tf.rsqrt(tf.add(variance, 1e-5))), weight), bias);
+}
+
+function crossEntropy(logits: tf.Tensor, targets: tf.Tensor): tf.Scalar {
+  return tf.losses.softmaxCrossEntropy(tf.oneHot(targets, logits.shape.at(-1) as number), logits) as tf.Scalar;
+}
+
+/** In its tanh form. */
+function gelu(x: tf.Tensor): tf.Tensor {
+  const cubic = tf.mul(tf.mul(x, tf.square(x)), 0.044715);
+  const inner = tf.mul(tf.add(x, cubic), Math.sqrt(2 / Math.PI));
+  return tf.mul(tf.mul(x, 0.5), tf.add(tf.tanh(inner), 1));
+}
+
+/** The weights are stored transposed: the backend is slower on a transposed second factor. */
+const weightsOf = ({ I, H, weightIH, weightHH, bias }: LstmProblem | LstmCellProblem) => ({
+  weightIH: tf.tensor2d(transposed(weightIH, 4 * H, I), [I, 4 * H]),
+  weightHH: tf.tensor2d(transposed(weightHH, 4 * H, H), [H, 4 * H]),
+  bias: tf.tensor1d(bias),
+});
+
+/** One step: the input's share of the gates [B, 4H], h and c [B, H] → h and c. */
+function cell(share: tf.Tensor, h: tf.Tensor, c: tf.Tensor, weightHH: tf.Tensor): [tf.Tensor, tf.Tensor] {
+  const gates = tf.add(share, tf.matMul(h, weightHH));
+  const [i, f, g, o] = tf.split(gates, 4, 1) as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+  const next = tf.add(tf.mul(tf.sigmoid(f), c), tf.mul(tf.sigmoid(i), tf.tanh(g)));
+  return [tf.mul(tf.sigmoid(o), tf.tanh(next)), next];
+}
+
+/** All steps by hand, the input's share being one product: the layer of tfjs-layers multiplies step by step. */
+function unrolled({ T, B, H }: LstmProblem) {
+  return (x: tf.Tensor, weightIH: tf.Tensor, weightHH: tf.Tensor, bias: tf.Tensor): tf.Tensor => {
+    const share = tf.add(tf.matMul(x, weightIH), bias);
+    let [h, c]: [tf.Tensor, tf.Tensor] = [tf.zeros([B, H]), tf.zeros([B, H])];
+    const outputs: tf.Tensor[] = [];
+    for (const step of tf.split(share, T)) {
+      [h, c] = cell(step, h, c, weightHH);
+      outputs.push(h);
+    }
+    return tf.stack(outputs);
+  };
+}

@@ -30,16 +30,22 @@ export interface Group {
   /** A sum over the rows of one of the head's inputs, which the head makes too. */
   sum: { readonly input: number; readonly operation: Operation } | null;
   readonly size: number;
+  /** Groups run in this order: an operation comes after whatever it reads. */
+  readonly order: number;
 }
 
+/** Steps of a chain: a longer kernel costs more to compile than the pass over memory that it saves. */
+const longestChain = 128;
+
 export function fuse(lowered: Lowered, profile: DeviceProfile): Group[] {
-  const groups: Group[] = [];
+  // A set keeps the order in which groups were made, and forgets one at no cost.
+  const groups = new Set<Group>();
   const groupOf = new Map<Value, Group>();
   const consumers = countConsumers(lowered);
 
-  for (const operation of lowered.operations) {
+  for (const [order, operation] of lowered.operations.entries()) {
     const elementwise = operation.kind === 'elementwise' || operation.kind === 'copy';
-    let group = elementwise ? latestGroup(operation, groups, groupOf) : null;
+    let group = elementwise ? latestGroup(operation, groupOf) : null;
     if (group && !canJoin(group, operation, groupOf, consumers, profile)) group = null;
     if (group) group.members.push(operation);
     else {
@@ -50,8 +56,9 @@ export function fuse(lowered: Lowered, profile: DeviceProfile): Group[] {
         prologue: null,
         sum: null,
         size: sizeOf(first.type.shape),
+        order,
       };
-      groups.push(group);
+      groups.add(group);
     }
     for (const value of operation.outputs) groupOf.set(value, group);
     if (elementwise) mergeBranches(group, operation, groups, groupOf, consumers, profile);
@@ -72,13 +79,13 @@ export function countConsumers(lowered: Lowered): Map<Value, number> {
   return counts;
 }
 
-function latestGroup(operation: Operation, groups: readonly Group[], groupOf: ReadonlyMap<Value, Group>): Group | null {
-  let latest = -1;
+function latestGroup(operation: Operation, groupOf: ReadonlyMap<Value, Group>): Group | null {
+  let latest: Group | null = null;
   for (const { value } of operation.inputs) {
     const group = groupOf.get(rootOf(value));
-    if (group) latest = Math.max(latest, groups.lastIndexOf(group));
+    if (group && (!latest || group.order > latest.order)) latest = group;
   }
-  return latest < 0 ? null : (groups[latest] as Group);
+  return latest;
 }
 
 function canJoin(
@@ -88,6 +95,7 @@ function canJoin(
   consumers: ReadonlyMap<Value, number>,
   profile: DeviceProfile,
 ): boolean {
+  if (group.members.length >= longestChain) return false;
   if (group.head && !takesTail(group.head)) return false;
   if (sizeOf((operation.outputs[0] as Value).type.shape) !== group.size) return false;
   for (const [index, access] of operation.inputs.entries()) {
@@ -106,7 +114,7 @@ function canJoin(
 function mergeBranches(
   group: Group,
   operation: Operation,
-  groups: Group[],
+  groups: Set<Group>,
   groupOf: Map<Value, Group>,
   consumers: ReadonlyMap<Value, number>,
   profile: DeviceProfile,
@@ -115,6 +123,7 @@ function mergeBranches(
     const branch = groupOf.get(value);
     if (!branch || branch === group || branch.head || branch.size !== group.size || !readsSameElement(operation, index))
       continue;
+    if (branch.members.length + group.members.length > longestChain) continue;
     const read = operation.inputs.filter((input) => input.value === value).length;
     const stored = storedValues(branch, consumers);
     const onlyHere =
@@ -123,7 +132,7 @@ function mergeBranches(
     if (!onlyHere || bindingCount(merged, consumers) > profile.storageBuffers) continue;
     group.members.unshift(...branch.members);
     for (const member of branch.members) for (const output of member.outputs) groupOf.set(output, group);
-    groups.splice(groups.indexOf(branch), 1);
+    groups.delete(branch);
   }
 }
 
@@ -173,7 +182,7 @@ export function bindingCount(group: Group, consumers: ReadonlyMap<Value, number>
 
 /** Elementwise groups with one result, read by one kernel that takes a prologue and by nothing else, move into that kernel. */
 function absorbPrologues(
-  groups: Group[],
+  groups: ReadonlySet<Group>,
   groupOf: ReadonlyMap<Value, Group>,
   consumers: ReadonlyMap<Value, number>,
   profile: DeviceProfile,
@@ -194,7 +203,7 @@ function absorbPrologues(
     group.prologue = producer;
     absorbed.add(producer);
   }
-  return groups.filter((group) => !absorbed.has(group));
+  return [...groups].filter((group) => !absorbed.has(group));
 }
 
 /** The chain of a group for the kernel generator; `buffers` are `chainInputs(group)`, outputs `stored`. */

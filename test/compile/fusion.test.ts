@@ -66,6 +66,19 @@ describe('elementwise chains', () => {
     expect(plans.commands.length).toBe(2);
   });
 
+  test('stop at 128 steps, so that a kernel compiles in no time', async () => {
+    let x = value(8);
+    for (let i = 0; i < 300; i++) x = x.add(1);
+    expect(kernels(x).map((kernel) => kernel.split(' ').length - 1)).toEqual([128, 128, 44]);
+    expect((await x.data())[0]).toBe(300.5);
+  });
+
+  test('of two long branches stay apart', () => {
+    const x = value(8);
+    const branch = () => Array.from({ length: 100 }).reduce<Tensor>((y) => y.mul(2), x);
+    expect(kernels(branch().sub(branch()))).toHaveLength(2);
+  });
+
   test('repeated values cost nothing', () => {
     expect(
       kernels(

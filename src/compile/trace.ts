@@ -13,7 +13,9 @@ export class StepTrace implements Trace {
   /** The last version of each assigned state. */
   readonly writes = new Map<State, Tensor>();
   readonly dynamics: { readonly leaf: Tensor; readonly values: () => readonly number[] }[] = [];
-  readonly guards: { readonly read: () => unknown; readonly expected: unknown }[] = [];
+  readonly #guards: { readonly read: () => unknown; readonly expected: unknown }[] = [];
+  /** Where the states lay when they were first read: a state that moves into a pack meanwhile makes the trace void. */
+  readonly #homes = new Map<State, State['home']>();
   /** Accumulated gradients at this point, of the parameters that were asked about. */
   readonly #gradients = new Map<State, Tensor | null>();
   randomKey: Tensor | null = null;
@@ -76,8 +78,19 @@ export class StepTrace implements Trace {
 
   guard<T>(read: () => T): T {
     const expected = read();
-    this.guards.push({ read, expected });
+    this.#guards.push({ read, expected });
     return expected;
+  }
+
+  locate(state: State): void {
+    if (!this.#homes.has(state)) this.#homes.set(state, state.home);
+  }
+
+  /** True while everything that the trace took for granted is still so. */
+  get holds(): boolean {
+    for (const { read, expected } of this.#guards) if (read() !== expected) return false;
+    for (const [state, home] of this.#homes) if (state.home !== home) return false;
+    return true;
   }
 
   private leaf(kind: 'state' | 'dynamic', type: TensorType): Tensor {
@@ -125,5 +138,9 @@ export class BodyTrace implements Trace {
 
   guard<T>(read: () => T): T {
     return this.#around ? this.#around.guard(read) : read();
+  }
+
+  locate(state: State): void {
+    this.#around?.locate(state);
   }
 }

@@ -13,10 +13,27 @@ export interface Range {
   readonly offset: number;
 }
 
-interface Recorded {
-  readonly command: Program['commands'][number];
-  readonly pipeline: GPUComputePipeline | null;
-  group: GPUBindGroup | null;
+/** A copy, or dispatches that share a pass, with everything looked up that encoding needs. */
+type Encoded = EncodedPass | EncodedCopy;
+
+interface EncodedPass {
+  readonly kind: 'pass';
+  readonly dispatches: EncodedDispatch[];
+}
+
+interface EncodedDispatch {
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  readonly x: number;
+  readonly y: number;
+  readonly z: number;
+}
+
+interface EncodedCopy {
+  readonly kind: 'copy';
+  readonly from: Range;
+  readonly to: Range;
+  readonly bytes: number;
 }
 
 /** A program on a device: pipelines, slabs, uniforms and bind groups, ready to be encoded again and again. */
@@ -28,8 +45,12 @@ export class Executable {
   readonly #dedicated: ReadonlyMap<Value, GPUBuffer>;
   readonly #constants = new Map<Value, GPUBuffer>();
   readonly #uniforms: GPUBuffer;
-  readonly #recorded: Recorded[];
-  readonly #bound: (Range | null)[];
+  readonly #pipelines: readonly (GPUComputePipeline | null)[];
+  /** Bind groups by command. */
+  readonly #groups: GPUBindGroup[] = [];
+  /** Where the leaves lie, and the commands with these places in them: made anew when a leaf has moved. */
+  #bound: readonly Range[] = [];
+  #encoded: readonly Encoded[] | null = null;
   readonly #leafIndex: ReadonlyMap<Value, number>;
 
   private constructor(device: Device, program: Program, pipelines: readonly (GPUComputePipeline | null)[]) {
@@ -40,9 +61,8 @@ export class Executable {
     this.#dedicated = new Map(
       program.memory.dedicated.map((value) => [value, device.buffers.create(bytesOf(value), `weft ${value.label}`)]),
     );
-    this.#recorded = program.commands.map((command, i) => ({ command, pipeline: pipelines[i] ?? null, group: null }));
+    this.#pipelines = pipelines;
     this.#uniforms = this.#writeUniforms();
-    this.#bound = program.leaves.map(() => null);
     this.#leafIndex = new Map(program.leaves.map(({ value }, i) => [value, i]));
   }
 
@@ -57,37 +77,39 @@ export class Executable {
     return new Executable(device, program, pipelines);
   }
 
-  /** Points the leaves at buffers; bind groups are made anew only where a buffer has changed. */
+  /** Points the leaves at buffers. Only the bind groups of leaves that have moved are made anew. */
   bind(leaves: readonly Range[]): void {
-    const changed = leaves.some(
-      (range, i) => range.buffer !== this.#bound[i]?.buffer || range.offset !== this.#bound[i]?.offset,
-    );
-    if (!changed && this.#recorded.every(({ command, group }) => command.kind === 'copy' || group)) return;
-    for (const [i, range] of leaves.entries()) this.#bound[i] = range;
-    for (const [i, recorded] of this.#recorded.entries()) {
-      if (recorded.command.kind === 'dispatch') recorded.group = this.#bindGroup(recorded.command, i);
+    const moved = new Set<number>();
+    for (const [i, range] of leaves.entries()) if (!sameRange(range, this.#bound[i])) moved.add(i);
+    if (this.#encoded && moved.size === 0) return;
+    this.#bound = leaves.map(({ buffer, offset }) => ({ buffer, offset }));
+    const hasMoved = (value: Value) => moved.has(this.#leafIndex.get(rootOf(value)) ?? -1);
+    const encoded: Encoded[] = [];
+    for (const [i, command] of this.program.commands.entries()) {
+      if (command.kind === 'copy') {
+        const [from, to] = [this.range(command.from), this.range(command.to)];
+        encoded.push({ kind: 'copy', from, to, bytes: bytesOf(command.from) });
+        continue;
+      }
+      if (!this.#groups[i] || command.bindings.some(hasMoved)) this.#groups[i] = this.#bindGroup(command, i);
+      const [x, y, z] = command.dispatch.workgroups;
+      const [pipeline, group] = [this.#pipelines[i] as GPUComputePipeline, this.#groups[i]];
+      const last = encoded.at(-1);
+      if (last?.kind === 'pass') last.dispatches.push({ pipeline, group, x, y, z });
+      else encoded.push({ kind: 'pass', dispatches: [{ pipeline, group, x, y, z }] });
     }
+    this.#encoded = encoded;
   }
 
   /** Encodes the whole program. Consecutive dispatches share a pass. */
   encode(encoder: GPUCommandEncoder): void {
-    let pass: GPUComputePassEncoder | null = null;
-    for (const { command, pipeline, group } of this.#recorded) {
-      if (command.kind === 'copy') {
-        pass?.end();
-        pass = null;
-        const from = this.range(command.from);
-        const to = this.range(command.to);
-        encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, bytesOf(command.from));
-        continue;
+    for (const each of this.#encoded ?? []) {
+      if (each.kind === 'pass') encodePass(encoder, each.dispatches);
+      else {
+        const { from, to, bytes } = each;
+        encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, bytes);
       }
-      pass ??= encoder.beginComputePass({ label: 'weft' });
-      pass.setPipeline(pipeline as GPUComputePipeline);
-      pass.setBindGroup(0, group);
-      const [x, y, z] = command.dispatch.workgroups;
-      pass.dispatchWorkgroups(x, y, z);
     }
-    pass?.end();
   }
 
   /** Where a value lies. */
@@ -165,6 +187,24 @@ export class Executable {
     if (!command.bindings.includes(statusValue)) return uniforms;
     return { ...uniforms, statusCode: this.#device.statusCode(`${command.badData ?? `[${command.label}] bad data`}`) };
   }
+}
+
+/** The hot path of a training loop: nothing is looked up, nothing is set twice. */
+function encodePass(encoder: GPUCommandEncoder, dispatches: readonly EncodedDispatch[]): void {
+  const pass = encoder.beginComputePass({ label: 'weft' });
+  let current: GPUComputePipeline | null = null;
+  for (let i = 0; i < dispatches.length; i++) {
+    const { pipeline, group, x, y, z } = dispatches[i] as EncodedDispatch;
+    if (pipeline !== current) pass.setPipeline(pipeline);
+    current = pipeline;
+    pass.setBindGroup(0, group);
+    pass.dispatchWorkgroups(x, y, z);
+  }
+  pass.end();
+}
+
+function sameRange(a: Range, b: Range | undefined): boolean {
+  return a.buffer === b?.buffer && a.offset === b.offset;
 }
 
 function bytesOf(value: Value): number {

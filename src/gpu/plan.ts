@@ -3,7 +3,6 @@ import { rootOf, type Value } from '../compile/ir.ts';
 import { buildProgram, type Program } from '../compile/program.ts';
 import { StepTrace } from '../compile/trace.ts';
 import { WeftError } from '../errors.ts';
-import { dtypes } from '../graph/dtype.ts';
 import { leaf } from '../graph/leaf.ts';
 import { reachable } from '../graph/node.ts';
 import { currentTrace } from '../graph/record.ts';
@@ -16,6 +15,7 @@ import { mapTensors, restore, tools } from './arguments.ts';
 import { BackPressure } from './backPressure.ts';
 import type { Device } from './device.ts';
 import { Executable, type Range } from './executable.ts';
+import { Inputs } from './inputs.ts';
 import { type ResultRing, ringOf, smallResult } from './results.ts';
 import { materialise } from './run.ts';
 
@@ -25,7 +25,7 @@ export class Plan {
   /** What the kernels were selected for. */
   readonly #profile: DeviceProfile;
   readonly #trace: StepTrace;
-  readonly #inputs: readonly Tensor[];
+  readonly #inputs: Inputs;
   /** Whether a parameter has a gradient when the step ends. */
   readonly #gradients: ReadonlyMap<State, boolean>;
   readonly #structure: unknown;
@@ -35,14 +35,12 @@ export class Plan {
   readonly program: Program;
   #executable: Executable | null = null;
   #ring: ResultRing | null = null;
-  /** Host arguments and dynamic numbers of a step, written with one call. */
-  readonly #block: { buffer: GPUBuffer; bytes: ArrayBuffer; offsets: ReadonlyMap<Tensor, number> };
   readonly #pressure: BackPressure;
 
   private constructor(
     device: Device,
     trace: StepTrace,
-    inputs: readonly Tensor[],
+    placeholders: readonly Tensor[],
     outputs: unknown,
     gradients: ReadonlyMap<State, boolean>,
   ) {
@@ -51,7 +49,6 @@ export class Plan {
     this.#pressure = new BackPressure(device.gpu.queue);
     this.#profile = device.profile;
     this.#trace = trace;
-    this.#inputs = inputs;
     const results: Tensor[] = [];
     this.#structure = mapTensors(outputs, (tensor) => results.push(tensor.version) - 1);
     this.#results = results;
@@ -63,10 +60,10 @@ export class Plan {
     const isLeaf = (tensor: Tensor) => tensor.node.op.lowering.kind === 'leaf' || tensor.node.trace === null;
     this.program = buildProgram({ results: this.#results, updates }, isLeaf, device.profile);
     this.#states = new Map([...trace.reads].map(([state, leaf]) => [leaf, state]));
-    this.#block = inputBlock(device, [
-      ...inputs,
-      ...trace.dynamics.map((dynamic) => dynamic.leaf),
-      ...(trace.randomKey ? [trace.randomKey] : []),
+    const { randomKey, randomStreams } = trace;
+    this.#inputs = new Inputs(device, placeholders, [
+      ...trace.dynamics,
+      ...(randomKey ? [{ leaf: randomKey, values: () => tools.generator.take(randomStreams) }] : []),
     ]);
   }
 
@@ -75,14 +72,14 @@ export class Plan {
     if (currentTrace())
       throw new WeftError('[compile] a compiled function is called inside another; call the plain function there');
     const trace = new StepTrace();
-    const inputs: Tensor[] = [];
+    const placeholders: Tensor[] = [];
     const outputs = trace.run(() => {
-      const placeholders = mapTensors(args, (tensor) => {
+      const given = mapTensors(args, (tensor) => {
         const placeholder = leaf('input', tensor);
-        inputs.push(placeholder);
+        placeholders.push(placeholder);
         return placeholder;
       });
-      return (fn as (...args: readonly unknown[]) => unknown)(...(placeholders as unknown[]));
+      return (fn as (...args: readonly unknown[]) => unknown)(...(given as unknown[]));
     });
     const gradients = trace.settleGradients(tools.gradientSlot);
     if (outputs instanceof Promise)
@@ -90,7 +87,7 @@ export class Plan {
         '[compile] the function is async; a trace runs once and at once, so it must return tensors, not a promise',
       );
     await materialise([...outside(outputs, trace), ...[...trace.reads.keys()].map((state) => state.committed)]);
-    return new Plan(device, trace, inputs, outputs, gradients);
+    return new Plan(device, trace, placeholders, outputs, gradients);
   }
 
   /** The recorded graph, line by line: for debug mode. */
@@ -101,7 +98,7 @@ export class Plan {
   /** True while everything the trace took for granted still holds. */
   get holds(): boolean {
     if (this.#device.isLost || this.#profile !== this.#device.profile) return false;
-    return this.#trace.guards.every(({ read, expected }) => read() === expected);
+    return this.#trace.holds;
   }
 
   /** Compiles pipelines and makes the bind groups. */
@@ -110,16 +107,19 @@ export class Plan {
     this.#ring ??= ringOf(this.#device, this.#results.filter(smallResult).length);
   }
 
-  /** Runs one step; resolves when it is queued. */
-  async replay(args: readonly unknown[]): Promise<unknown> {
-    await this.prepare();
+  /** Runs one step of a prepared plan on the tensors among its arguments; resolves when it is queued. */
+  async replay(args: readonly Tensor[]): Promise<unknown> {
     await this.#pressure.room();
+    return this.#submit(args, this.#executable as Executable);
+  }
+
+  /** What a step costs the host: one write, one pass, a few copies, one submit. */
+  #submit(args: readonly Tensor[], executable: Executable): unknown {
     const device = this.#device;
     device.check();
-    const executable = this.#executable as Executable;
     const encoder = device.gpu.createCommandEncoder({ label: 'weft step' });
     this.#protectObserved(encoder);
-    this.#writeInputs(args, encoder);
+    this.#inputs.write(args, encoder);
     executable.bind(this.#leafRanges());
     executable.encode(encoder);
     const results = this.#takeResults(executable, encoder);
@@ -133,7 +133,7 @@ export class Plan {
 
   destroy(): void {
     this.#executable?.destroy();
-    this.#device.buffers.destroy(this.#block.buffer);
+    this.#inputs.destroy();
   }
 
   /** An eager value that still depends on the version which this step overwrites gets a copy of it. */
@@ -151,39 +151,10 @@ export class Plan {
     }
   }
 
-  #writeInputs(args: readonly unknown[], encoder: GPUCommandEncoder): void {
-    const { buffer, bytes, offsets } = this.#block;
-    const fromDevice: { tensor: Tensor; offset: number }[] = [];
-    let position = 0;
-    mapTensors(args, (tensor) => {
-      const placeholder = this.#inputs[position++] as Tensor;
-      const offset = offsets.get(placeholder) as number;
-      const version = tensor.version;
-      if (version.host) new dtypes[tensor.dtype].array(bytes, offset, version.host.length).set(version.host);
-      else fromDevice.push({ tensor: version, offset });
-      return null;
-    });
-    for (const { leaf: tensor, values } of this.#trace.dynamics)
-      new Float32Array(bytes, offsets.get(tensor)).set(values());
-    if (this.#trace.randomKey) {
-      new Uint32Array(bytes, offsets.get(this.#trace.randomKey), 4).set(
-        tools.generator.take(this.#trace.randomStreams),
-      );
-    }
-    if (bytes.byteLength > 0) this.#device.gpu.queue.writeBuffer(buffer, 0, bytes);
-    for (const { tensor, offset } of fromDevice) {
-      const source = tensor.storageOn(this.#device);
-      encoder.copyBufferToBuffer(source.buffer, source.offset, buffer, offset, sizeOf(tensor.shape) * 4);
-    }
-  }
-
   #leafRanges(): Range[] {
     return this.program.leaves.map(({ tensor }) => {
-      const state = this.#states.get(tensor);
-      if (state) return state.committed.storageOn(this.#device);
-      const offset = this.#block.offsets.get(tensor);
-      if (offset !== undefined) return { buffer: this.#block.buffer, offset };
-      return tensor.storageOn(this.#device);
+      const owner = this.#states.get(tensor)?.committed ?? tensor;
+      return this.#inputs.range(tensor) ?? owner.storageOn(this.#device);
     });
   }
 
@@ -231,17 +202,4 @@ function outside(outputs: unknown, trace: StepTrace): Tensor[] {
     for (const input of node.inputs) if (input.node.trace === null) found.add(input);
   }
   return [...found];
-}
-
-function inputBlock(
-  device: Device,
-  tensors: readonly Tensor[],
-): { buffer: GPUBuffer; bytes: ArrayBuffer; offsets: Map<Tensor, number> } {
-  const offsets = new Map<Tensor, number>();
-  let size = 0;
-  for (const tensor of tensors) {
-    offsets.set(tensor, size);
-    size += Math.ceil((sizeOf(tensor.shape) * 4) / 256) * 256;
-  }
-  return { buffer: device.buffers.create(Math.max(256, size), 'weft inputs'), bytes: new ArrayBuffer(size), offsets };
 }

@@ -91,7 +91,7 @@ export function compile<Args extends readonly unknown[], Result>(
     if (pending.length > 0 || pendingStates.size > 0) await materialise(pending);
     const plan = await planFor(given);
     await plan.prepare();
-    return inOrder(() => plan.replay(given)) as Promise<Result>;
+    return inOrder(() => plan.replay(tensors)) as Promise<Result>;
   };
   const prepare = async (...args: Args): Promise<Plan> => {
     const plan = await planFor(asTensors(args));

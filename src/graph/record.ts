@@ -21,6 +21,8 @@ export interface Trace {
   setGradient(state: State, value: Tensor | null): void;
   /** Remembers that the trace depends on a host value: another value needs another trace. */
   guard<T>(read: () => T): T;
+  /** Remembers where the state lies: once it moves into a pack, another trace is needed. */
+  locate(state: State): void;
   /** What a scan's body may not do is said here. */
   readonly label: string;
 }

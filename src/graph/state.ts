@@ -54,8 +54,7 @@ export class State {
   /** The version that is current at this point of the program, or of the trace. */
   get value(): Tensor {
     const trace = currentTrace();
-    // A plan reads the state where it lies now; once it moves into a pack, the plan is void.
-    trace?.guard(() => this.home);
+    trace?.locate(this);
     if (this.home) {
       const flat = this.home.pack.value;
       let view = this.#views.get(flat);

@@ -1,6 +1,17 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { countCalls } from '../../demo/counts.ts';
-import { currentDevice, explain, ones, pad, parameter, randn, readAll, type Tensor, tensor } from '../../src/index.ts';
+import {
+  currentDevice,
+  explain,
+  type HostArray,
+  ones,
+  pad,
+  parameter,
+  randn,
+  readAll,
+  type Tensor,
+  tensor,
+} from '../../src/index.ts';
 import { announceReads, useGpu } from '../support/gpu.ts';
 
 /** Uncompiled use: nothing runs until a value is wanted, and graphs of one structure share a plan. */
@@ -51,6 +62,16 @@ describe('the plan cache', () => {
     const softened = (x: Tensor) => x.mul(3).exp().sum();
     await softened(randn([50])).item();
     expect((await countCalls(() => softened(randn([50])).item())).counts.pipelines).toBe(0);
+  });
+
+  test('makes bind groups anew only for what reads other data', async () => {
+    const w = randn([8, 8]);
+    const both = (x: Tensor) => readAll([x.mul(2), w.matmul(w)]);
+    const [a, b] = [tensor([1, 2, 3]), tensor([4, 5, 6])];
+    await both(a);
+    const { result, counts } = await countCalls(() => both(b));
+    expect(counts).toMatchObject({ dispatches: 2, bindGroups: 1 });
+    expect([...(result[0] as HostArray)]).toEqual([8, 10, 12]);
   });
 
   test('tells graphs apart that differ in attributes or sharing', async () => {

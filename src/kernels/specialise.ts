@@ -1,4 +1,4 @@
-import { library } from '../../shaders/lib/index.ts';
+import { library as files } from '../../shaders/lib/index.ts';
 import { WeftError } from '../errors.ts';
 import type { Dispatch } from './kernel.ts';
 
@@ -18,8 +18,21 @@ export const reversedOrder: Readonly<Record<string, string>> = {
     'fn groupOrder(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>) -> vec3<u32> { return num_workgroups - 1u - workgroup_id; }',
 };
 
+/** What has been specialised so far, by source and settings: the layers of a model differ in nothing. */
+const known = new Map<string, Map<string, SpecialisedShader>>();
+
 /** Turns a `.wgsl` file and its settings into WGSL text. Throws on a constant or function that the shader does not declare. */
 export function specialise(dispatch: Dispatch, overrides: Readonly<Record<string, string>> = {}): SpecialisedShader {
+  const { source, constants, functions, declarations, library, bindings } = dispatch;
+  const settings = JSON.stringify([constants, functions, declarations, library, bindings.length, overrides]);
+  const shaders = known.get(source) ?? new Map<string, SpecialisedShader>();
+  known.set(source, shaders);
+  const shader = shaders.get(settings) ?? specialised(dispatch, overrides);
+  shaders.set(settings, shader);
+  return shader;
+}
+
+function specialised(dispatch: Dispatch, overrides: Readonly<Record<string, string>>): SpecialisedShader {
   let code = withLibrary(dispatch.source, dispatch.library);
   for (const [name, value] of Object.entries(dispatch.constants ?? {}))
     code = setConstant(code, name, value, dispatch.kernel);
@@ -37,12 +50,12 @@ export function withLibrary(source: string, more: readonly string[] = []): strin
       .exec(source)?.[1]
       ?.split(',')
       .map((name) => name.trim()) ?? [];
-  const files = [...new Set([...named, ...more])].map((name) => {
-    const text = library[name];
+  const texts = [...new Set([...named, ...more])].map((name) => {
+    const text = files[name];
     if (text === undefined) throw new WeftError(`[specialise] shaders/lib/ has no file ${name}`);
     return text;
   });
-  return [...files, source].join('\n');
+  return [...texts, source].join('\n');
 }
 
 function setConstant(code: string, name: string, value: number | boolean | string, kernel: string): string {

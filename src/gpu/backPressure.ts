@@ -1,43 +1,44 @@
-/** Groups of steps that may be under way at once. */
-const groupsInFlight = 2;
-/**
- * Work in a group, as far as known. A queue is asked once per group whether it is done, since the answer can take this
- * long though the work does not: Deno looks every 10 ms.
- */
-const groupMs = 10;
-const mostSteps = 16;
+/** Steps that may be under way at once. */
+const stepsInFlight = 2;
 
-/** Keeps a loop of steps from running far ahead of the GPU: two steps, or 20 ms of short ones. */
+/**
+ * Deno's `onSubmittedWorkDone` waits, before it returns, until the queue is empty, and then sleeps for 10 ms before it
+ * resolves: asking after each submit would let host and device take turns, and waiting for the answer would cost 10 ms.
+ */
+const deno = 'Deno' in globalThis;
+
+/** Resolves in the next turn of the event loop; a timer would take 2 ms in Deno. */
+const nextTurn = () => new Promise((resolve) => (deno ? setImmediate(resolve) : setTimeout(resolve)));
+
+/** Keeps a loop of steps from running far ahead of the GPU. */
 export class BackPressure {
   readonly #queue: Pick<GPUQueue, 'onSubmittedWorkDone'>;
-  readonly #now: () => number;
-  readonly #groups: { done: Promise<unknown>; steps: number }[] = [];
-  /** Steps submitted since the last group was closed, and steps to a group. */
-  #open = 0;
-  #size = 1;
-  #lastDone = 0;
+  readonly #asksLate: boolean;
+  readonly #inFlight: Promise<unknown>[] = [];
+  /** Steps submitted since the queue was last known to be empty. */
+  #submitted = 0;
 
-  constructor(queue: Pick<GPUQueue, 'onSubmittedWorkDone'>, now = () => performance.now()) {
+  /** `asksLate`: the queue is asked only when a step has to wait, and is empty once the call returns. */
+  constructor(queue: Pick<GPUQueue, 'onSubmittedWorkDone'>, asksLate = deno) {
     this.#queue = queue;
-    this.#now = now;
+    this.#asksLate = asksLate;
   }
 
   /** Waits until another step may be submitted. */
   async room(): Promise<void> {
-    for (let group = this.#groups[0]; group && this.#groups.length >= groupsInFlight; group = this.#groups[0]) {
-      this.#groups.shift();
-      await group.done;
-      const now = this.#now();
-      const ms = (now - this.#lastDone) / group.steps;
-      this.#lastDone = now;
-      this.#size = Math.max(1, Math.min(mostSteps, Math.floor(groupMs / ms)));
+    if (!this.#asksLate) {
+      while (this.#inFlight.length >= stepsInFlight) await this.#inFlight.shift();
+    } else if (this.#submitted >= stepsInFlight) {
+      this.#queue.onSubmittedWorkDone().catch(() => {});
+      this.#submitted = 0;
+      // Timers, signals and finalizers get their turn.
+      await nextTurn();
     }
   }
 
   /** Called after each submit. */
   submitted(): void {
-    if (++this.#open < this.#size) return;
-    this.#groups.push({ done: this.#queue.onSubmittedWorkDone(), steps: this.#open });
-    this.#open = 0;
+    if (this.#asksLate) this.#submitted++;
+    else this.#inFlight.push(this.#queue.onSubmittedWorkDone());
   }
 }

@@ -1,0 +1,68 @@
+/** `npm run host`: what weft costs the processor that it runs on, in Deno or in headless Chrome. */
+
+import type { AddressInfo, Server } from 'node:net';
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { launch } from 'puppeteer-core';
+import { createServer } from 'vite';
+import { chromeFlags, ensureBrowser, root } from '../../tools/machine.mjs';
+import { type HostCost, hostCosts } from './costs.ts';
+
+const usage = `npm run host [-- --deno] [-- --json]
+
+Milliseconds of JavaScript, the browser's or runtime's own share of WebGPU included: the first step of a small GPT from
+its model to its loss, replaying a compiled step of 12 layers (beside the same WebGPU calls made by hand), recording 500
+nodes and finding their plan. In headless Chrome; --deno: in Deno. --json: the last line is a JSON array of the rows.`;
+
+try {
+  const { values } = parseArgs({
+    options: { deno: { type: 'boolean' }, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+  });
+  if (values.help) console.log(usage);
+  else {
+    const rows = await (values.deno ? hostCosts() : inChrome());
+    print(rows);
+    if (values.json) console.log(JSON.stringify(rows));
+  }
+} catch (error) {
+  console.error(`weft: ${error instanceof Error ? error.message : error}`);
+  process.exitCode = 1;
+}
+process.exit();
+
+async function inChrome(): Promise<HostCost[]> {
+  const server = await createServer({
+    root,
+    logLevel: 'error',
+    clearScreen: false,
+    server: {
+      host: '127.0.0.1',
+      port: 0,
+      hmr: false,
+      watch: null,
+      // Without them Chrome rounds its clock to 0.1 ms.
+      headers: { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' },
+    },
+    optimizeDeps: { noDiscovery: true, include: [] },
+  });
+  await server.listen();
+  const browser = await launch({ executablePath: await ensureBrowser(), args: chromeFlags, protocolTimeout: 0 });
+  try {
+    const page = await browser.newPage();
+    const { port } = (server.httpServer as Server).address() as AddressInfo;
+    await page.goto(`http://127.0.0.1:${port}/demo/job.html`);
+    const module = '/bench/host/costs.ts';
+    return await page.evaluate(async (path) => (await import(path)).hostCosts(), module);
+  } finally {
+    await browser.close();
+    await server.close();
+  }
+}
+
+function print(rows: readonly HostCost[]): void {
+  console.log(['', 'median', 'p10', 'p90 ms'].map((name, i) => (i ? name.padStart(10) : name.padEnd(18))).join(''));
+  for (const { what, medianMs, p10Ms, p90Ms, note } of rows) {
+    const numbers = [medianMs, p10Ms, p90Ms].map((ms) => ms.toFixed(2).padStart(10)).join('');
+    console.log(`${what.padEnd(18)}${numbers}  ${note}`);
+  }
+}

@@ -1,7 +1,7 @@
 import { WeftError } from '../errors.ts';
 import { leaf, versionOp } from '../graph/leaf.ts';
 import type { TensorType } from '../graph/node.ts';
-import { applyOne, nestTrace, type Trace, withTrace } from '../graph/record.ts';
+import { applyOne, changeCount, nestTrace, type Trace, withTrace } from '../graph/record.ts';
 import { markVersion, type State } from '../graph/state.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -16,6 +16,7 @@ export class StepTrace implements Trace {
   readonly #guards: { readonly read: () => unknown; readonly expected: unknown }[] = [];
   /** Where the states lay when they were first read: a state that moves into a pack meanwhile makes the trace void. */
   readonly #homes = new Map<State, State['home']>();
+  #heldAt = -1;
   /** Accumulated gradients at this point, of the parameters that were asked about. */
   readonly #gradients = new Map<State, Tensor | null>();
   randomKey: Tensor | null = null;
@@ -88,8 +89,10 @@ export class StepTrace implements Trace {
 
   /** True while everything that the trace took for granted is still so. */
   get holds(): boolean {
+    if (this.#heldAt === changeCount()) return true;
     for (const { read, expected } of this.#guards) if (read() !== expected) return false;
     for (const [state, home] of this.#homes) if (state.home !== home) return false;
+    this.#heldAt = changeCount();
     return true;
   }
 

@@ -19,7 +19,7 @@ export interface Trace {
   /** The accumulated gradient of a parameter at this point of the trace. */
   gradient(state: State): Tensor | null;
   setGradient(state: State, value: Tensor | null): void;
-  /** Remembers that the trace depends on a host value: another value needs another trace. */
+  /** Remembers that the trace depends on a host value: another value needs another trace. Its changes are to be noted. */
   guard<T>(read: () => T): T;
   /** Remembers where the state lies: once it moves into a pack, another trace is needed. */
   locate(state: State): void;
@@ -41,6 +41,16 @@ type TensorFactory = (node: Node, index: number, shape: Shape, dtype: DType) => 
 let makeTensor: TensorFactory;
 export function provideTensor(factory: TensorFactory): void {
   makeTensor = factory;
+}
+
+let changes = 0;
+/** Tells that something has changed that a trace may have taken for granted: a mode, a gradient, the place of a state. */
+export function noteChange(): void {
+  changes++;
+}
+/** Grows with each change; while it stands still, whatever held does hold. */
+export function changeCount(): number {
+  return changes;
 }
 
 /** The trace in progress, or null. */

@@ -1,7 +1,7 @@
 import { DTypeError, ShapeError } from '../errors.ts';
 import type { Tensor } from '../tensor.ts';
 import type { TensorType } from './node.ts';
-import { currentTrace, type Trace, withTrace } from './record.ts';
+import { currentTrace, noteChange, type Trace, withTrace } from './record.ts';
 import { formatShape, sameShape } from './shape.ts';
 
 /** Which state a leaf tensor is a version of. */
@@ -39,7 +39,7 @@ export class State {
   home: { readonly pack: State; readonly offset: number } | null = null;
   /** The accumulated gradient, once there has been one. */
   gradient: State | null = null;
-  hasGradient = false;
+  #hasGradient = false;
   /** Null once the state lies in a pack. */
   #current: Tensor | null;
   readonly #views = new WeakMap<Tensor, Tensor>();
@@ -49,6 +49,15 @@ export class State {
     this.label = label;
     this.trainable = trainable;
     this.#current = markVersion(initial, this);
+  }
+
+  /** True between `backward` and `zeroGrad`. */
+  get hasGradient(): boolean {
+    return this.#hasGradient;
+  }
+  set hasGradient(present: boolean) {
+    if (present !== this.#hasGradient) noteChange();
+    this.#hasGradient = present;
   }
 
   /** The version that is current at this point of the program, or of the trace. */
@@ -116,6 +125,7 @@ export class State {
   /** Moves the state into a pack: from now on its value is a segment of the pack's. */
   moveTo(pack: State, offset: number): void {
     this.home = { pack, offset };
+    noteChange();
     this.#current = null;
     pendingStates.delete(this);
   }

@@ -1,4 +1,4 @@
-import { currentTrace } from '../graph/record.ts';
+import { currentTrace, noteChange } from '../graph/record.ts';
 import type { State } from '../graph/state.ts';
 import { assignAll } from '../ops/packing.ts';
 import { detach } from '../ops/view.ts';
@@ -25,6 +25,7 @@ export abstract class Module {
   /** Puts this module, and all in it, in training mode. */
   train(mode = true): this {
     for (const module of this.modules()) module.#training = mode;
+    noteChange();
     return this;
   }
 

@@ -63,7 +63,7 @@ export function fuse(lowered: Lowered, profile: DeviceProfile): Group[] {
     for (const value of operation.outputs) groupOf.set(value, group);
     if (elementwise) mergeBranches(group, operation, groups, groupOf, consumers, profile);
   }
-  return absorbPrologues(absorbSums(groups, consumers, profile), groupOf, consumers, profile);
+  return absorbPrologues(absorbSums([...groups], consumers, profile), groupOf, consumers, profile);
 }
 
 /** How often each value is read, roots included. */
@@ -182,7 +182,7 @@ export function bindingCount(group: Group, consumers: ReadonlyMap<Value, number>
 
 /** Elementwise groups with one result, read by one kernel that takes a prologue and by nothing else, move into that kernel. */
 function absorbPrologues(
-  groups: ReadonlySet<Group>,
+  groups: Group[],
   groupOf: ReadonlyMap<Value, Group>,
   consumers: ReadonlyMap<Value, number>,
   profile: DeviceProfile,
@@ -203,7 +203,7 @@ function absorbPrologues(
     group.prologue = producer;
     absorbed.add(producer);
   }
-  return [...groups].filter((group) => !absorbed.has(group));
+  return groups.filter((group) => !absorbed.has(group));
 }
 
 /** The chain of a group for the kernel generator; `buffers` are `chainInputs(group)`, outputs `stored`. */

@@ -9,20 +9,37 @@ import { type Access, coversDensely, type Operation, operandOf, rootOf, type Val
  */
 export function absorbSums(groups: Group[], consumers: ReadonlyMap<Value, number>, profile: DeviceProfile): Group[] {
   const absorbed = new Set<Group>();
-  for (const [position, group] of groups.entries()) {
+  const readers = readersOf(groups);
+  for (const group of groups) {
     const sum = group.head;
     if (!sum || group.members.length > 0 || !rowSum(sum)) continue;
-    for (const [other, host] of groups.entries()) {
-      if (host.sum || bindingCount(host, consumers) >= profile.storageBuffers) continue;
+    const wanted = readers.get(sum.outputs[0] as Value)?.[0] ?? groups.length;
+    for (const position of readers.get(rootOf((sum.inputs[0] as Access).value)) ?? []) {
+      const host = groups[position] as Group;
       const input = summedInput(host, sum);
-      const between = groups.slice(position + 1, other);
-      if (input < 0 || between.some((each) => reads(each, sum.outputs[0] as Value))) continue;
+      if (input < 0 || host.sum || wanted < position || bindingCount(host, consumers) >= profile.storageBuffers)
+        continue;
       host.sum = { input, operation: sum };
       absorbed.add(group);
       break;
     }
   }
   return groups.filter((group) => !absorbed.has(group));
+}
+
+/** The positions of the groups that read a value or a part of it, by the value that owns the memory. */
+function readersOf(groups: readonly Group[]): Map<Value, number[]> {
+  const readers = new Map<Value, number[]>();
+  for (const [position, { head, members }] of groups.entries()) {
+    for (const { inputs } of head ? [head, ...members] : members) {
+      for (const { value } of inputs) {
+        const list = readers.get(rootOf(value)) ?? [];
+        readers.set(rootOf(value), list);
+        if (list.at(-1) !== position) list.push(position);
+      }
+    }
+  }
+  return readers;
 }
 
 function rowSum(operation: Operation) {
@@ -39,9 +56,4 @@ function summedInput(host: Group, sum: Operation): number {
     const read = access.value === source.value ? sums?.(operandOf(access), index) : null;
     return read?.rows === matrix.rows && read.columns === matrix.columns;
   });
-}
-
-function reads(group: Group, value: Value): boolean {
-  const operations = [...(group.head ? [group.head] : []), ...group.members];
-  return operations.some(({ inputs }) => inputs.some((input) => rootOf(input.value) === value));
 }

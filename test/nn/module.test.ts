@@ -69,9 +69,8 @@ describe('a module', () => {
     const model = new Dropout(0.5);
     const step = compile((x: Tensor) => model.forward(x));
     const x = ones([64]);
-    announceReads(3);
-    const dropped = await (await step(x)).data();
-    expect(new Set(dropped)).toEqual(new Set([0, 2]));
+    announceReads(4);
+    for (let i = 0; i < 2; i++) expect(new Set(await (await step(x)).data())).toEqual(new Set([0, 2]));
     model.eval();
     expect(new Set(await (await step(x)).data())).toEqual(new Set([1]));
     model.train();

@@ -8,6 +8,8 @@ export * from './errors.ts';
 export { currentDevice, type Device, type InitOptions, init, type MemoryReport } from './gpu/device.ts';
 export { explain } from './gpu/explain.ts';
 export type { Plan } from './gpu/plan.ts';
+export { type ProfileOptions, profile } from './gpu/profile.ts';
+export type { DispatchTime, KernelTime, ProfileReport, TraceFile } from './gpu/profileReport.ts';
 export { readAll } from './gpu/run.ts';
 export { type Compiled, type CompileOptions, compile } from './gpu/step.ts';
 export type { DType, HostArray } from './graph/dtype.ts';

@@ -3,6 +3,7 @@ import { type Choices, type DeviceProfile, defaultProfile, type SelectionProfile
 import { BufferPool } from './buffers.ts';
 import { PipelineCache } from './pipelines.ts';
 import { Readback } from './readback.ts';
+import type { Recorder } from './recorder.ts';
 
 export interface InitOptions {
   /** A GPUDevice of your own; weft then asks for no adapter. */
@@ -45,6 +46,8 @@ export class Device {
   #profile: DeviceProfile;
   /** Vendor, architecture and description of the adapter, as far as the browser tells. */
   readonly adapter: string;
+  /** Times every dispatch while a function is profiled. */
+  recorder: Recorder | null = null;
   readonly buffers: BufferPool;
   readonly pipelines: PipelineCache;
   readonly readback: Readback;

@@ -6,6 +6,7 @@ import { dtypes, hostArray } from '../graph/dtype.ts';
 import { formatShape, sizeOf } from '../graph/shape.ts';
 import type { SpecialisedShader } from '../kernels/specialise.ts';
 import type { Device } from './device.ts';
+import type { RecordedCommand } from './recorder.ts';
 
 /** A range of a buffer. */
 export interface Range {
@@ -103,6 +104,11 @@ export class Executable {
 
   /** Encodes the whole program. Consecutive dispatches share a pass. */
   encode(encoder: GPUCommandEncoder): void {
+    const { recorder } = this.#device;
+    if (recorder) {
+      for (const command of this.#recorded()) recorder.encode(command, encoder);
+      return;
+    }
     for (const each of this.#encoded ?? []) {
       if (each.kind === 'pass') encodePass(encoder, each.dispatches);
       else {
@@ -110,6 +116,32 @@ export class Executable {
         encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, bytes);
       }
     }
+  }
+
+  /** The commands one by one, with what a recorder needs to time them. */
+  #recorded(): RecordedCommand[] {
+    return this.program.commands.map((command, i): RecordedCommand => {
+      if (command.kind === 'copy')
+        return {
+          kind: 'copy',
+          from: this.range(command.from),
+          to: this.range(command.to),
+          bytes: bytesOf(command.from),
+        };
+      const { label, dispatch, fused, shader } = command;
+      return {
+        kind: 'dispatch',
+        label,
+        kernel: dispatch.kernel,
+        fused,
+        workgroups: dispatch.workgroups,
+        access: shader.access,
+        pipeline: this.#pipelines[i] as GPUComputePipeline,
+        group: this.#groups[i] as GPUBindGroup,
+        layout: this.#device.pipelines.layout(shader.access).group,
+        bindings: this.#entries(command, i),
+      };
+    });
   }
 
   /** Where a value lies. */
@@ -150,10 +182,17 @@ export class Executable {
   }
 
   #bindGroup(command: DispatchCommand, index: number): GPUBindGroup {
-    const entries: GPUBindGroupEntry[] = [
-      { binding: 0, resource: { buffer: this.#uniforms, offset: index * 256, size: 256 } },
-    ];
-    for (const [i, value] of command.bindings.entries()) {
+    return this.#device.gpu.createBindGroup({
+      label: command.label,
+      layout: this.#device.pipelines.layout(command.shader.access).group,
+      entries: this.#entries(command, index).map((resource, binding) => ({ binding, resource })),
+    });
+  }
+
+  /** What the bindings of a command refer to, in their order. */
+  #entries(command: DispatchCommand, index: number): Required<GPUBufferBinding>[] {
+    const entries = [{ buffer: this.#uniforms, offset: index * 256, size: 256 }];
+    for (const value of command.bindings) {
       const { buffer, offset } = this.range(value);
       if (bytesOf(value) > this.#device.profile.bindingBytes) {
         throw new OutOfMemoryError(
@@ -161,13 +200,9 @@ export class Executable {
         );
       }
       // Vectorised kernels see arrays of vec4: bindings are whole vectors, and every allocation has room for that.
-      entries.push({ binding: i + 1, resource: { buffer, offset, size: Math.ceil(bytesOf(value) / 16) * 16 } });
+      entries.push({ buffer, offset, size: Math.ceil(bytesOf(value) / 16) * 16 });
     }
-    return this.#device.gpu.createBindGroup({
-      label: command.label,
-      layout: this.#device.pipelines.layout(command.shader.access).group,
-      entries,
-    });
+    return entries;
   }
 
   #writeUniforms(): GPUBuffer {

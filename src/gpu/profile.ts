@@ -1,0 +1,84 @@
+import { ValueError, WeftError } from '../errors.ts';
+import { currentDevice } from './device.ts';
+import { type DispatchTime, ProfileReport } from './profileReport.ts';
+import { Recorder } from './recorder.ts';
+import { timesByRepetition } from './repetition.ts';
+import { materialise } from './run.ts';
+
+export interface ProfileOptions {
+  /**
+   * `timestamps` asks the device's clock around every dispatch; `repetition` runs each dispatch many times afterwards, on
+   * copies of what it writes. By default timestamps where the device has them, and where they are fine enough.
+   */
+  method?: 'timestamps' | 'repetition';
+}
+
+/** Clocks that tick more slowly than this, in nanoseconds, tell little about a kernel: some browsers round to 65,536 or 100,000. */
+const coarseTick = 4096n;
+
+/**
+ * Runs `fn` once and says where its time on the GPU goes, kernel by kernel:
+ *
+ *     const report = await profile(() => step(x, y));
+ *     console.log(`${report}`);                          // a table
+ *     save('trace.json', JSON.stringify(report.trace())); // for chrome://tracing or ui.perfetto.dev
+ *
+ * Compiled steps and eager ops both count; run a step a few times before, or its compilation is part of `wallMs`. What an
+ * eager `fn` computes must be read in it. Each dispatch gets a pass of its own, so that a profiled step takes a little longer.
+ */
+export async function profile(fn: () => unknown, { method }: ProfileOptions = {}): Promise<ProfileReport> {
+  const device = currentDevice();
+  if (method !== undefined && method !== 'timestamps' && method !== 'repetition')
+    throw new ValueError(`[profile] method must be 'timestamps' or 'repetition', got '${method as string}'`);
+  const available = device.gpu.features.has('timestamp-query');
+  if (method === 'timestamps' && !available)
+    throw new ValueError("[profile] this device has no timestamp queries; leave the method out, or use 'repetition'");
+  if (device.recorder) throw new WeftError('[profile] a function is being profiled already; wait for its report');
+  await materialise([]);
+  const recorder = new Recorder(device.gpu, available && method !== 'repetition');
+  const start = performance.now();
+  device.recorder = recorder;
+  try {
+    await fn();
+    await materialise([]);
+  } finally {
+    device.recorder = null;
+  }
+  await device.gpu.queue.onSubmittedWorkDone();
+  const wallMs = performance.now() - start;
+  device.check();
+  if (recorder.dispatches.length === 0)
+    throw new WeftError(
+      '[profile] the function ran nothing on the GPU: call a compiled step, or read what it computes',
+    );
+
+  const stamps = await recorder.times();
+  const times = stamps.flat();
+  const coarse = times.every((time) => time % coarseTick === 0n);
+  if (stamps.length > 0 && (method === 'timestamps' || !coarse)) {
+    const origin = times.reduce((first, time) => (time < first ? time : first));
+    const at = (time: bigint) => Number(time - origin) / 1e6;
+    return report('timestamps', ([begin, end]) => [at(begin), at(end > begin ? end : begin)], stamps);
+  }
+  const lengths = await timesByRepetition(device, recorder.dispatches);
+  const spans: [number, number][] = [];
+  for (const ms of lengths) {
+    const end = spans.at(-1)?.[1] ?? 0;
+    spans.push([end, end + ms]);
+  }
+  return report('repetition', (span) => span, spans);
+
+  function report<Each>(
+    used: 'timestamps' | 'repetition',
+    span: (each: Each) => readonly [number, number],
+    list: readonly Each[],
+  ) {
+    const dispatches = recorder.dispatches.map((dispatch, i): DispatchTime => {
+      const [startMs, endMs] = span(list[i] as Each);
+      const { label, kernel, fused, workgroups, bindings } = dispatch;
+      const bytes = bindings.slice(1).reduce((sum, { size }) => sum + size, 0);
+      return { label, kernel, fused, workgroups, bytes, startMs, ms: endMs - startMs };
+    });
+    return new ProfileReport({ adapter: device.adapter, method: used, wallMs, dispatches });
+  }
+}

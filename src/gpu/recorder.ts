@@ -1,0 +1,84 @@
+import type { Range } from './executable.ts';
+
+/** A dispatch as the profiler sees it. */
+export interface RecordedDispatch {
+  readonly kind: 'dispatch';
+  /** Kernel and shape of the result. */
+  readonly label: string;
+  readonly kernel: string;
+  /** Ops that were fused into it. */
+  readonly fused: readonly string[];
+  readonly workgroups: readonly [number, number, number];
+  /** A letter for each storage binding: `r` read, `w` read and write. */
+  readonly access: string;
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  readonly layout: GPUBindGroupLayout;
+  /** The uniform block, then the storage bindings. */
+  readonly bindings: readonly Required<GPUBufferBinding>[];
+}
+
+export type RecordedCommand =
+  | RecordedDispatch
+  | { readonly kind: 'copy'; readonly from: Range; readonly to: Range; readonly bytes: number };
+
+/** Dispatches between two timestamps: a query set holds at most 4096. */
+const perQuerySet = 2048;
+
+/** Takes the place of a plan's encoding while a function is profiled: each dispatch gets a pass, and a timestamp on each side. */
+export class Recorder {
+  readonly dispatches: RecordedDispatch[] = [];
+  readonly #gpu: GPUDevice;
+  readonly #timestamps: boolean;
+  readonly #querySets: GPUQuerySet[] = [];
+
+  constructor(gpu: GPUDevice, timestamps: boolean) {
+    this.#gpu = gpu;
+    this.#timestamps = timestamps;
+  }
+
+  encode(command: RecordedCommand, encoder: GPUCommandEncoder): void {
+    if (command.kind === 'copy') {
+      const { from, to, bytes } = command;
+      encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, bytes);
+      return;
+    }
+    const pass = encoder.beginComputePass({ label: command.label, ...(this.#timestamps && this.#stamps()) });
+    pass.setPipeline(command.pipeline);
+    pass.setBindGroup(0, command.group);
+    pass.dispatchWorkgroups(...command.workgroups);
+    pass.end();
+    this.dispatches.push(command);
+  }
+
+  #stamps(): { timestampWrites: GPUComputePassTimestampWrites } {
+    const at = this.dispatches.length % perQuerySet;
+    if (at === 0) {
+      const label = 'weft profile';
+      this.#querySets.push(this.#gpu.createQuerySet({ label, type: 'timestamp', count: 2 * perQuerySet }));
+    }
+    const querySet = this.#querySets.at(-1) as GPUQuerySet;
+    return { timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * at, endOfPassWriteIndex: 2 * at + 1 } };
+  }
+
+  /** Nanoseconds at which each dispatch began and ended; the last submit must have been made. */
+  async times(): Promise<readonly (readonly [begin: bigint, end: bigint])[]> {
+    const found: [bigint, bigint][] = [];
+    for (const [i, querySet] of this.#querySets.entries()) {
+      const count = Math.min(perQuerySet, this.dispatches.length - i * perQuerySet);
+      const size = 16 * count;
+      const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
+      const resolved = this.#gpu.createBuffer({ label: 'weft profile', size, usage: QUERY_RESOLVE | COPY_SRC });
+      const staging = this.#gpu.createBuffer({ label: 'weft profile', size, usage: COPY_DST | MAP_READ });
+      const encoder = this.#gpu.createCommandEncoder({ label: 'weft profile' });
+      encoder.resolveQuerySet(querySet, 0, 2 * count, resolved, 0);
+      encoder.copyBufferToBuffer(resolved, 0, staging, 0, size);
+      this.#gpu.queue.submit([encoder.finish()]);
+      await staging.mapAsync(GPUMapMode.READ);
+      const values = new BigUint64Array(staging.getMappedRange().slice(0));
+      for (let j = 0; j < count; j++) found.push([values[2 * j] as bigint, values[2 * j + 1] as bigint]);
+      for (const each of [querySet, resolved, staging]) each.destroy();
+    }
+    return found;
+  }
+}

@@ -16,6 +16,7 @@ import {
   output,
   type Variant,
 } from './kernel.ts';
+import { loopLimit } from './loops.ts';
 
 /** One direction of one LSTM layer: `T` time steps of `B` batch rows, hidden size `H`. */
 export interface LstmProblem {
@@ -99,10 +100,14 @@ const bindings = {
 
 /**
  * `sequence` is one dispatch, but each of its workgroups reads all weights in every step; `steps` spreads a step over the
- * whole device. A dispatch costs a GPU more than a step up to H 256; a CPU is as fast either way up to H 64.
+ * whole device. A dispatch costs a GPU more than a step up to H 256. A CPU has few cores for `steps` to spread over, and
+ * only needs a workgroup for each.
  */
-function select({ H }: LstmProblem, profile: DeviceProfile): string {
-  return H <= (profile.selection === 'gpu' ? 256 : 64) ? 'sequence' : 'steps';
+function select(problem: LstmProblem, profile: DeviceProfile): string {
+  const { B, H } = problem;
+  if (sequenceTooWide(problem, profile)) return 'steps';
+  if (profile.selection === 'gpu') return H <= 256 ? 'sequence' : 'steps';
+  return H <= 64 || B > widthOf(H) ? 'sequence' : 'steps';
 }
 
 /** Threads work on 4 units of 4 batch rows with 4×4 matrices where vectors fit the hidden size, else on single values. */
@@ -138,8 +143,11 @@ function wide(
     column: 'fn column(block: Block, row: u32) -> T {\n  var copy = block;\n  return copy[row];\n}',
   };
   if (stage === 'sequence') {
-    functions.blockOf =
-      'fn blockOf(columns: array<T, WIDTH>) -> Block { return Block(columns[0], columns[1], columns[2], columns[3]); }';
+    functions.blockOf = 'fn blockOf(first: T) -> Block { return Block(first, T(), T(), T()); }';
+    const name = direction === 'forward' ? 'hiddenBlock' : 'gradientBlock';
+    functions[name] = `fn ${name}(k: u32) -> Block {
+  return Block(exchange[4u * k], exchange[4u * k + 1u], exchange[4u * k + 2u], exchange[4u * k + 3u]);
+}`;
   } else if (direction === 'forward') {
     functions.hiddenBlock = `fn hiddenBlock(at: u32) -> Block {
   if (FIRST) { return Block(${four('h0', 'UNITS')}); }
@@ -151,35 +159,48 @@ function wide(
   return { constants: { H, WIDTH: 4, T: 'vec4<f32>', Block: 'mat4x4<f32>' }, functions };
 }
 
-/** One workgroup for some batch rows and all of time, in chunks short enough for every watchdog. */
+/** Why one workgroup can't hold all units of some batch rows, or null. */
+function sequenceTooWide({ H }: LstmProblem, profile: DeviceProfile): string | null {
+  // One thread per unit and, at 256 threads, all but one block of the default workgroup memory.
+  const limit = (Math.min(profile.invocations, 256) - 1) * widthOf(H);
+  return H <= limit ? null : `one workgroup holds all units: hidden size ${H} is above ${limit}`;
+}
+
+/** One workgroup for some batch rows and all of time, in chunks that no watchdog and no limit of iterations ends. */
 function sequence(direction: 'forward' | 'backward', source: string): Variant<LstmProblem> {
   return {
-    unsupported({ H }, profile) {
-      // One thread per unit and, at 256 threads, all but one block of the default workgroup memory.
-      const limit = (Math.min(profile.invocations, 256) - 1) * widthOf(H);
-      return H <= limit ? null : `one workgroup holds all units: hidden size ${H} is above ${limit}`;
-    },
+    unsupported: sequenceTooWide,
     call({ T, B, H, reverse }, profile) {
-      const chunk = Math.max(1, Math.floor(2 ** 27 / (H * H * Math.ceil(B / 64))));
       const { constants, functions } = wide(H, direction, 'sequence');
+      const width = widthOf(H);
+      const units = H / width;
       // 128 threads or 4 slices: more gain little, and SwiftShader compiles for 0.3 s per 4 KiB of workgroup memory.
-      const units = H / widthOf(H);
-      const SLICES = slicesOf(H, Math.min(8, 256 / units, Math.max(4, 128 / units)), profile);
+      const slices = slicesOf(H, Math.min(8, 256 / units, Math.max(4, 128 / units)), profile);
+      const SLICES = slices < width ? 1 : slices;
+      const BLOCKS = direction === 'backward' && SLICES === 1 ? blocksOf(units) : 1;
+      // All loops of a step of the backward pass, from above.
+      const iterations = 4 * (units / SLICES + 12 * width);
+      const chunk = Math.max(1, Math.floor(Math.min(2 ** 27 / (H * H * Math.ceil(B / 64)), loopLimit / iterations)));
       const dispatches: Dispatch[] = [];
       for (let start = 0; start < T; start += chunk) {
         dispatches.push({
           kernel: `lstm${direction === 'forward' ? 'Forward' : 'Backward'}/sequence`,
           source,
-          constants: { ...constants, SLICES },
+          constants: { ...constants, SLICES, ...(direction === 'backward' && { BLOCKS }) },
           functions,
           bindings: bindings[direction],
           uniforms: { T, B, start, count: Math.min(chunk, T - start), reverse: Number(reverse) },
-          workgroups: grid(Math.ceil(B / widthOf(H))),
+          workgroups: grid(Math.ceil(B / width)),
         });
       }
       return { dispatches };
     },
   };
+}
+
+/** Blocks of units for a thread, which reads each gradient once for all of them; eight threads are left for the vectors of a CPU. */
+function blocksOf(units: number): number {
+  return [4, 2].find((blocks) => units % blocks === 0 && units / blocks >= 8) ?? 1;
 }
 
 /** One dispatch per time step; blocks of units and batch rows over all workgroups. */

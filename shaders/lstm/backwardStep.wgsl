@@ -2,8 +2,8 @@
 // One time step of the gradient of an LSTM layer (see backwardSequence.wgsl) over as many workgroups as needed: first the
 // product dh = dGates . W_hh with the gate gradients of the step after, then the gates of this step. `t`, `before` and
 // `after` are this step's time and its neighbours' in the order of the forward pass. dc travels in the second half of
-// dState [2, B, H]; one more dispatch, with `stage` = LAST, turns the gate gradients of the first step into dh0.
-struct Params { B: u32, t: u32, before: u32, after: u32, hasBefore: u32, stage: u32 }
+// dState [2, B, H]; one more dispatch turns the gate gradients of the first step into dh0.
+struct Params { B: u32, t: u32, before: u32, after: u32, hasBefore: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> dStateN: array<T>;
 @group(0) @binding(2) var<storage, read> gates: array<T>;
@@ -13,16 +13,20 @@ struct Params { B: u32, t: u32, before: u32, after: u32, hasBefore: u32, stage: 
 @group(0) @binding(6) var<storage, read_write> dGates: array<T>;
 @group(0) @binding(7) var<storage, read_write> dState: array<T>;
 @group(0) @binding(8) var<storage, read> dOutput: array<T>;
-// Hidden size; units and batch rows that one thread works on (4 where T is vec4<f32> and Block is mat4x4<f32>, else 1);
-// slices into which threads split the sum of the recurrent product.
+// Hidden size; units and batch rows of a block (4 where T is vec4<f32> and Block is mat4x4<f32>, else 1); slices into which
+// threads split the sum of the recurrent product; blocks of units that a thread works on, 1, 2 or 4 where there is one slice.
 const H: u32 = 32u;
 const WIDTH: u32 = 1u;
 const SLICES: u32 = 2u;
+const BLOCKS: u32 = 1u;
 const UNITS: u32 = H / WIDTH;
+// From one block of a thread to its next.
+const STRIDE: u32 = UNITS / BLOCKS;
 const SIZE: u32 = 64u;
-// Values of `stage`: the step that starts from dStateN, the dispatch after all steps; 0 for the others.
-const FIRST: u32 = 1u;
-const LAST: u32 = 2u;
+// The step that starts from dStateN; the dispatch after all steps. Constants, since Mesa's software driver compiles again
+// for each value of a uniform that decides over large branches.
+const FIRST: bool = false;
+const LAST: bool = false;
 // Threads of a workgroup that share a slice.
 const SHARE: u32 = SIZE / SLICES;
 // WIDTH units of WIDTH batch rows: a column for each batch row.
@@ -54,26 +58,40 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let member = lane / SLICES;
   let slice = lane % SLICES;
   let item = linearGroup(group, num_workgroups) * SHARE + member;
-  let unit = item % UNITS;
-  let firstRow = item / UNITS * WIDTH;
+  let firstUnit = item % STRIDE;
+  let firstRow = item / STRIDE * WIDTH;
   let rows = min(WIDTH, max(params.B, firstRow) - firstRow);
   let stateSize = params.B * UNITS;
-  var sum = Block();
-  if (params.stage != FIRST) {
+  var sum0 = Block();
+  var sum1 = Block();
+  var sum2 = Block();
+  var sum3 = Block();
+  if (!FIRST) {
     let after = (params.after * params.B + firstRow) * 4u * UNITS;
-    for (var j = slice; j < 4u * UNITS; j += SLICES) { sum += weightBlock(j * WIDTH, unit) * gradientBlock(after + j); }
-    sum = sumSlices(sum, member, slice);
+    for (var j = slice; j < 4u * UNITS; j += SLICES) {
+      let block = gradientBlock(after + j);
+      sum0 += weightBlock(j * WIDTH, firstUnit) * block;
+      if (BLOCKS > 1u) { sum1 += weightBlock(j * WIDTH, firstUnit + STRIDE) * block; }
+      if (BLOCKS > 2u) {
+        sum2 += weightBlock(j * WIDTH, firstUnit + 2u * STRIDE) * block;
+        sum3 += weightBlock(j * WIDTH, firstUnit + 3u * STRIDE) * block;
+      }
+    }
+    sum0 = sumSlices(sum0, member, slice);
   }
   if (slice == 0u) {
-    for (var r = 0u; r < rows; r++) {
+    var sums = array<Block, 4>(sum0, sum1, sum2, sum3);
+    for (var n = 0u; n < BLOCKS * rows; n++) {
+      let r = n / BLOCKS;
+      let unit = firstUnit + n % BLOCKS * STRIDE;
       let state = (firstRow + r) * UNITS + unit;
-      var dH = column(sum, r);
-      if (params.stage == LAST) {
+      var dH = column(sums[n % BLOCKS], r);
+      if (LAST) {
         dState[state] = dH;
         continue;
       }
       var dC = T();
-      if (params.stage == FIRST) {
+      if (FIRST) {
         dH = dStateN[state];
         dC = dStateN[stateSize + state];
       } else {

@@ -100,14 +100,12 @@ const bindings = {
 
 /**
  * `sequence` is one dispatch, but each of its workgroups reads all weights in every step; `steps` spreads a step over the
- * whole device. A dispatch costs a GPU more than a step up to H 256. A CPU has few cores for `steps` to spread over, and
- * only needs a workgroup for each.
+ * whole device, and all of it waits for the end of a step. Up to H 256 a dispatch costs a GPU more than a step. On a CPU
+ * `sequence` keeps as many cores busy as it has workgroups, and `steps` takes less time to compile.
  */
-function select(problem: LstmProblem, profile: DeviceProfile): string {
-  const { B, H } = problem;
-  if (sequenceTooWide(problem, profile)) return 'steps';
-  if (profile.selection === 'gpu') return H <= 256 ? 'sequence' : 'steps';
-  return H <= 64 || B > widthOf(H) ? 'sequence' : 'steps';
+function select({ B, H }: LstmProblem, { selection }: DeviceProfile): string {
+  if (H > 256) return 'steps';
+  return selection === 'gpu' || H <= 64 || B > widthOf(H) ? 'sequence' : 'steps';
 }
 
 /** Threads work on 4 units of 4 batch rows with 4×4 matrices where vectors fit the hidden size, else on single values. */
@@ -159,17 +157,14 @@ function wide(
   return { constants: { H, WIDTH: 4, T: 'vec4<f32>', Block: 'mat4x4<f32>' }, functions };
 }
 
-/** Why one workgroup can't hold all units of some batch rows, or null. */
-function sequenceTooWide({ H }: LstmProblem, profile: DeviceProfile): string | null {
-  // One thread per unit and, at 256 threads, all but one block of the default workgroup memory.
-  const limit = (Math.min(profile.invocations, 256) - 1) * widthOf(H);
-  return H <= limit ? null : `one workgroup holds all units: hidden size ${H} is above ${limit}`;
-}
-
 /** One workgroup for some batch rows and all of time, in chunks that no watchdog and no limit of iterations ends. */
 function sequence(direction: 'forward' | 'backward', source: string): Variant<LstmProblem> {
   return {
-    unsupported: sequenceTooWide,
+    unsupported({ H }, profile) {
+      // One thread per unit and, at 256 threads, all but one block of the default workgroup memory.
+      const limit = (Math.min(profile.invocations, 256) - 1) * widthOf(H);
+      return H <= limit ? null : `one workgroup holds all units: hidden size ${H} is above ${limit}`;
+    },
     call({ T, B, H, reverse }, profile) {
       const { constants, functions } = wide(H, direction, 'sequence');
       const width = widthOf(H);
@@ -177,7 +172,7 @@ function sequence(direction: 'forward' | 'backward', source: string): Variant<Ls
       // 128 threads or 4 slices: more gain little, and SwiftShader compiles for 0.3 s per 4 KiB of workgroup memory.
       const slices = slicesOf(H, Math.min(8, 256 / units, Math.max(4, 128 / units)), profile);
       const SLICES = slices < width ? 1 : slices;
-      const BLOCKS = direction === 'backward' && SLICES === 1 ? blocksOf(units) : 1;
+      const BLOCKS = direction === 'backward' && SLICES === 1 ? blocksOf(units, profile) : 1;
       // All loops of a step of the backward pass, from above.
       const iterations = 4 * (units / SLICES + 12 * width);
       const chunk = Math.max(1, Math.floor(Math.min(2 ** 27 / (H * H * Math.ceil(B / 64)), loopLimit / iterations)));
@@ -198,22 +193,28 @@ function sequence(direction: 'forward' | 'backward', source: string): Variant<Ls
   };
 }
 
-/** Blocks of units for a thread, which reads each gradient once for all of them; eight threads are left for the vectors of a CPU. */
-function blocksOf(units: number): number {
+/**
+ * Blocks of units for a thread of the backward pass, which reads each gradient once for all of them; eight threads are left
+ * for the vectors of a CPU. GPUs have more threads than blocks.
+ */
+function blocksOf(units: number, { selection }: DeviceProfile): number {
+  if (selection === 'gpu') return 1;
   return [4, 2].find((blocks) => units % blocks === 0 && units / blocks >= 8) ?? 1;
 }
 
 /** One dispatch per time step; blocks of units and batch rows over all workgroups. */
 function stepper(direction: 'forward' | 'backward', source: string, { B, H }: LstmProblem, profile: DeviceProfile) {
   const { constants, functions } = wide(H, direction, 'step');
+  const width = widthOf(H);
   const SLICES = slicesOf(H, 16, profile);
-  const items = (H / widthOf(H)) * Math.ceil(B / widthOf(H));
+  const BLOCKS = direction === 'backward' ? blocksOf(H / width, profile) : 1;
+  const items = (H / width / BLOCKS) * Math.ceil(B / width);
   // Small workgroups keep all cores busy on a CPU.
   const SIZE = profile.selection === 'gpu' ? 64 : 16;
   return (uniforms: Record<string, number>, flags: Record<string, boolean> = {}): Dispatch => ({
     kernel: `lstm${direction === 'forward' ? 'Forward' : 'Backward'}/steps`,
     source,
-    constants: { ...constants, ...flags, SLICES, SIZE },
+    constants: { ...constants, ...flags, SLICES, SIZE, ...(direction === 'backward' && { BLOCKS }) },
     functions,
     bindings: bindings[direction],
     uniforms: { B, ...uniforms },
@@ -231,12 +232,17 @@ function backwardSteps(problem: LstmProblem, profile: DeviceProfile): KernelCall
   const step = stepper('backward', backwardStep, problem, profile);
   const times = timesOf(problem);
   const dispatches = times.map((t, n) => {
-    const stage = n === times.length - 1 ? 1 : 0;
-    return step({ t, before: times[n - 1] ?? t, after: times[n + 1] ?? t, hasBefore: Number(n > 0), stage });
+    return step(
+      { t, before: times[n - 1] ?? t, after: times[n + 1] ?? t, hasBefore: Number(n > 0) },
+      { FIRST: n === times.length - 1 },
+    );
   });
   const first = times[0] as number;
   return {
-    dispatches: [...dispatches.reverse(), step({ t: first, before: first, after: first, hasBefore: 0, stage: 2 })],
+    dispatches: [
+      ...dispatches.reverse(),
+      step({ t: first, before: first, after: first, hasBefore: 0 }, { LAST: true }),
+    ],
   };
 }
 

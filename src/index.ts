@@ -30,6 +30,7 @@ export {
 export * as models from './models/index.ts';
 export * as nn from './nn/index.ts';
 export { type AttentionOptions, scaledDotProductAttention } from './ops/attention.ts';
+export { checkpoint } from './ops/checkpoint.ts';
 export { defineOp, type OpDefinition } from './ops/define.ts';
 export { dynamic } from './ops/dynamic.ts';
 export * from './ops/elementwise.ts';

@@ -38,6 +38,11 @@ export function partOf(value: Value, offset: number, type: TensorType, label = v
   return { type: typeOf(type), layout: denseLayout(type.shape), label, leaf: value.leaf, parent: { value, offset } };
 }
 
+/** The same memory as a value of its own: what reads a part of a value never joins the kernel that makes it. */
+function behindBarrier(value: Value): Value {
+  return value.leaf ? value : { ...value, parent: { value, offset: 0 } };
+}
+
 /** One reader's way to look at a value. */
 export interface Access {
   readonly value: Value;
@@ -131,14 +136,14 @@ export function lower(
       continue;
     }
     if (lowering.kind === 'view') {
-      const source = node.inputs[0] as Tensor;
       for (const [index, output] of node.outputs.entries()) {
+        const source = node.inputs[lowering.source?.(index) ?? 0] as Tensor;
         const input = accessOf(source);
         const layout = lowering.layout(input.layout, node, index);
-        const copy = layout ? input : dense(source);
+        const { value } = layout ? input : dense(source);
         accesses.set(output, {
-          value: copy.value,
-          layout: layout ?? (lowering.layout(copy.layout, node, index) as Layout),
+          value: lowering.barrier ? behindBarrier(value) : value,
+          layout: layout ?? (lowering.layout(value.layout, node, index) as Layout),
         });
       }
       continue;

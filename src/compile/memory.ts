@@ -37,6 +37,7 @@ export interface MemoryProblem {
   readonly packs: ReadonlySet<Value>;
   /** Values that are given memory from outside: state that is updated in place. */
   readonly placed: ReadonlySet<Value>;
+  /** What one buffer may hold. */
   readonly largestSlab: number;
 }
 

@@ -52,7 +52,7 @@ export function buildProgram(request: Request, isLeaf: (tensor: Tensor) => boole
   }
   const live = [...results, ...updates.map(({ value }) => value)];
   mergeInPlaceCopies(commands, live);
-  const problem: MemoryProblem = { commands, results: live, packs, placed, largestSlab: profile.bindingBytes };
+  const problem: MemoryProblem = { commands, results: live, packs, placed, largestSlab: profile.bufferBytes };
   const leaves = [...lowered.leaves].map(([tensor, value]) => ({ tensor, value }));
   return { nodes, commands, leaves, results, updates, memory: planMemory(problem), problem };
 }

@@ -71,6 +71,7 @@ export class Device {
       workgroupMemory: limits.maxComputeWorkgroupStorageSize,
       invocations: limits.maxComputeInvocationsPerWorkgroup,
       bindingBytes: limits.maxStorageBufferBindingSize,
+      bufferBytes: limits.maxBufferSize,
     };
     this.buffers = new BufferPool(gpu);
     this.pipelines = new PipelineCache(gpu);

@@ -19,7 +19,7 @@ export function provideDriverOps(operations: DriverOps): void {
 
 /**
  * Reverse-mode differentiation, graph to graph: gradients of `output` with respect to the tensors that `isTarget`
- * accepts. Gradients are ordinary nodes. Iterative, so that depth does not matter.
+ * accepts. Gradients are ordinary nodes.
  */
 export function differentiate(
   output: Tensor,
@@ -27,26 +27,39 @@ export function differentiate(
   seed?: Tensor,
 ): Map<Tensor, Tensor> {
   const root = output.version;
-  const nodes = reachable([root], isTarget);
+  return differentiateAll([[root, seed ?? ops.onesLike(root)]], isTarget);
+}
+
+/** The same for several outputs, each with its gradient. Iterative, so that depth does not matter. */
+export function differentiateAll(
+  seeds: readonly (readonly [output: Tensor, gradient: Tensor])[],
+  isTarget: (tensor: Tensor) => boolean,
+): Map<Tensor, Tensor> {
+  const roots = seeds.map(([output]) => output);
+  const nodes = reachable(roots, isTarget);
   const leads = leadsToTarget(nodes, isTarget);
   const gradients = new Map<Tensor, Tensor>();
-  if (seed && !sameShape(seed.shape, root.shape)) {
-    throw new ShapeError(
-      `[backward] the seed has shape ${formatShape(seed.shape)}, the output ${formatShape(root.shape)}; they must be equal`,
-    );
+  const accumulate = (tensor: Tensor, gradient: Tensor) => {
+    const before = gradients.get(tensor);
+    gradients.set(tensor, before ? ops.add(before, gradient) : gradient);
+  };
+  for (const [output, seed] of seeds) {
+    if (!sameShape(seed.shape, output.shape)) {
+      throw new ShapeError(
+        `[backward] the seed has shape ${formatShape(seed.shape)}, the output ${formatShape(output.shape)}; they must be equal`,
+      );
+    }
+    accumulate(output, seed);
   }
-  gradients.set(root, seed ?? ops.onesLike(root));
   const sumTo = sumsOnce();
   for (const node of nodes.reverse()) {
     const outputGradients = node.outputs.map((tensor) => (isTarget(tensor) ? null : (gradients.get(tensor) ?? null)));
     if (!leads.has(node) || outputGradients.every((gradient) => gradient === null)) continue;
-    const inputGradients = gradientsOf(node, outputGradients);
-    for (const [i, gradient] of inputGradients.entries()) {
+    const wanted = node.inputs.map((input) => isTarget(input) || leads.has(input.node));
+    for (const [i, gradient] of gradientsOf(node, outputGradients, wanted).entries()) {
       const input = node.inputs[i] as Tensor;
-      if (!gradient || !(isTarget(input) || leads.has(input.node))) continue;
-      const reduced = sameShape(gradient.shape, input.shape) ? gradient : sumTo(gradient, input.shape);
-      const before = gradients.get(input);
-      gradients.set(input, before ? ops.add(before, reduced) : reduced);
+      if (!gradient || !wanted[i]) continue;
+      accumulate(input, sameShape(gradient.shape, input.shape) ? gradient : sumTo(gradient, input.shape));
     }
   }
   const found = new Map<Tensor, Tensor>();
@@ -78,9 +91,13 @@ function leadsToTarget(nodes: readonly Node[], isTarget: (tensor: Tensor) => boo
   return leads;
 }
 
-function gradientsOf(node: Node, outputGradients: readonly (Tensor | null)[]): readonly (Tensor | null)[] {
+function gradientsOf(
+  node: Node,
+  outputGradients: readonly (Tensor | null)[],
+  wanted: readonly boolean[],
+): readonly (Tensor | null)[] {
   if (!node.op.gradient) return differentiateComposed(node.op, node.inputs, node.attributes, outputGradients);
-  const inputGradients = node.op.gradient(node, outputGradients);
+  const inputGradients = node.op.gradient(node, outputGradients, wanted);
   if (inputGradients.length !== node.inputs.length) {
     throw new WeftError(
       `[${node.op.name}] its gradient rule gives ${inputGradients.length} gradients for ${node.inputs.length} inputs`,
@@ -103,14 +120,10 @@ export function differentiateComposed(
     throw new UnsupportedError(`[backward] ${op.name} has no gradient; use noGrad or detach() around it`);
   const own = inputs.map((input) => applyOne(aliasOp, [input]));
   const targets = new Set(own);
-  const sums = new Map<Tensor, Tensor>();
-  for (const [i, output] of op.decompose(own, attributes).entries()) {
+  const seeds = op.decompose(own, attributes).flatMap((output, i): [Tensor, Tensor][] => {
     const seed = outputGradients[i];
-    if (!seed) continue;
-    for (const [input, gradient] of differentiate(output, (tensor) => targets.has(tensor), seed)) {
-      const before = sums.get(input);
-      sums.set(input, before ? ops.add(before, gradient) : gradient);
-    }
-  }
-  return own.map((input) => sums.get(input) ?? null);
+    return seed ? [[output.version, seed]] : [];
+  });
+  const gradients = differentiateAll(seeds, (tensor) => targets.has(tensor));
+  return own.map((input) => gradients.get(input) ?? null);
 }

@@ -25,6 +25,10 @@ export interface ViewLowering {
   readonly kind: 'view';
   /** The layout of an output, given that of the input; null where strides cannot express it and a copy is needed. */
   layout(input: Layout, node: Node, output: number): Layout | null;
+  /** Which input an output looks at; the first where left out. */
+  source?(output: number): number;
+  /** True where no reader may be computed together with what made the input, and so sooner than the reader's turn. */
+  readonly barrier?: boolean;
 }
 
 /** The types of one expression in generated WGSL: scalar, or vectors of four. */
@@ -160,9 +164,14 @@ export interface OpDef {
   readonly lowering: Lowering;
   /**
    * Gradients of the inputs, given those of the outputs (null where nothing depends on an output). Null stops a path.
-   * A gradient may come in the broadcast shape: the driver sums it down to the input's.
+   * A gradient may come in the broadcast shape: the driver sums it down to the input's. `wanted` tells for each input
+   * whether anybody asks for its gradient; what is not wanted may be given all the same.
    */
-  gradient?(node: Node, outputGradients: readonly (Tensor | null)[]): readonly (Tensor | null)[];
+  gradient?(
+    node: Node,
+    outputGradients: readonly (Tensor | null)[],
+    wanted: readonly boolean[],
+  ): readonly (Tensor | null)[];
   /** The op in plain ops: for gradients of gradients, and for tests. */
   decompose?(inputs: readonly Tensor[], attributes: Attributes): readonly Tensor[];
 }

@@ -58,6 +58,11 @@ export function currentTrace(): Trace | null {
   return recording.trace;
 }
 
+/** What is recorded from now on has this id or a higher one. */
+export function nextNodeId(): number {
+  return nextId;
+}
+
 /** Nodes recorded eagerly since the counter was last taken; the eager runner flushes when there are many. */
 export function takeEagerNodes(): number {
   const count = eagerNodes;

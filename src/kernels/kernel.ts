@@ -68,6 +68,7 @@ export interface DeviceProfile {
   readonly workgroupMemory: number;
   readonly invocations: number;
   readonly bindingBytes: number;
+  readonly bufferBytes: number;
   /** Variants that were measured, or pinned by hand, and go before the rule of their family. */
   readonly choices?: Choices;
 }
@@ -82,6 +83,7 @@ export const defaultProfile: DeviceProfile = {
   workgroupMemory: 16384,
   invocations: 256,
   bindingBytes: 128 * 1024 * 1024,
+  bufferBytes: 256 * 1024 * 1024,
 };
 
 /** One way to compute a problem. */

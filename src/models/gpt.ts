@@ -8,6 +8,7 @@ import { Linear, linear } from '../nn/linear.ts';
 import { Module } from '../nn/module.ts';
 import { LayerNorm } from '../nn/norm.ts';
 import { checkHeads, checkSizes } from '../nn/options.ts';
+import { checkpoint } from '../ops/checkpoint.ts';
 import { linearCrossEntropy } from '../ops/linearCrossEntropy.ts';
 import { slice } from '../ops/view.ts';
 import type { Tensor } from '../tensor.ts';
@@ -23,6 +24,8 @@ export interface GPTConfig {
   dropout?: number;
   /** Biases in linear layers and norms. */
   bias?: boolean;
+  /** Keep only what goes from block to block for backward, and compute the rest of each block again there. */
+  checkpoint?: boolean;
 }
 
 type Settings = Required<GPTConfig>;
@@ -102,7 +105,7 @@ export class GPT extends Module {
 
   constructor(config: GPTConfig) {
     super();
-    const settings = { dropout: 0, bias: true, ...config };
+    const settings = { dropout: 0, bias: true, checkpoint: false, ...config };
     const { vocabularySize, contextLength, layers, heads, width } = settings;
     checkSizes('GPT', { vocabularySize, contextLength, layers });
     checkHeads('GPT', width, heads);
@@ -136,7 +139,9 @@ export class GPT extends Module {
         `[GPT] ${T} positions are more than its context of ${contextLength}; give at most the last ${contextLength} tokens`,
       );
     const embedded = this.wte.forward(ids).add(slice(this.wpe.weight, [[0, T]])); // [B, T, E]
-    return this.ln_f.forward(this.h.reduce((x, block) => block.forward(x), this.dropout.forward(embedded)));
+    const run = (x: Tensor, block: Block) =>
+      this.config.checkpoint ? checkpoint((y: Tensor) => block.forward(y))(x) : block.forward(x);
+    return this.ln_f.forward(this.h.reduce(run, this.dropout.forward(embedded)));
   }
 
   /** Scores of the next token: [..., E] → [..., V]. */

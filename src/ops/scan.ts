@@ -5,6 +5,7 @@ import { leaf } from '../graph/leaf.ts';
 import { reachable, type TensorType } from '../graph/node.ts';
 import type { OpDef, ScanBody } from '../graph/op.ts';
 import { apply, currentTrace } from '../graph/record.ts';
+import { replay } from '../graph/replay.ts';
 import { formatShape, sameShape } from '../graph/shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { add, copy, mul, zeros } from './elementwise.ts';
@@ -159,19 +160,4 @@ function scanGradient(
   for (const [position, i] of floatCaptured.entries())
     inputGradients[carries + xs.length + i] = result.carry[floatCarries.length + position] as Tensor;
   return inputGradients;
-}
-
-/** Records the graph behind `outputs` again, with other tensors in the place of some. */
-export function replay(outputs: readonly Tensor[], substitutes: ReadonlyMap<Tensor, Tensor>): Tensor[] {
-  const made = new Map<Tensor, Tensor>(substitutes);
-  for (const node of reachable(outputs, (tensor) => made.has(tensor))) {
-    if (node.op.lowering.kind === 'leaf') continue;
-    const copies = apply(
-      node.op,
-      node.inputs.map((input) => made.get(input) ?? input),
-      node.attributes,
-    );
-    for (const [i, output] of node.outputs.entries()) made.set(output, copies[i] as Tensor);
-  }
-  return outputs.map((output) => made.get(output) ?? output);
 }

@@ -63,7 +63,7 @@ describe('the memory plan', () => {
     verifyPlan(given, planMemory(given));
   });
 
-  test('opens another slab rather than exceed a binding', () => {
+  test('opens another slab rather than exceed a buffer', () => {
     const values = Array.from({ length: 24 }, (_, i) => value(`v${i}`, 64));
     const given = { ...problem([dispatch([], values)], values), largestSlab: 512 };
     const plan = planMemory(given);

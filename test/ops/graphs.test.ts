@@ -4,6 +4,7 @@ import { buildProgram } from '../../src/compile/program.ts';
 import * as weft from '../../src/index.ts';
 import { compile, grad, type Tensor } from '../../src/index.ts';
 import { attentionOps } from '../../src/ops/attention.ts';
+import { checkpointOps } from '../../src/ops/checkpoint.ts';
 import { elementwiseOps } from '../../src/ops/elementwise.ts';
 import { embeddingOps } from '../../src/ops/embedding.ts';
 import { indexingOps } from '../../src/ops/indexing.ts';
@@ -143,6 +144,7 @@ function verify(roots: readonly Tensor[]): void {
 describe('the interpreter', () => {
   const registries = [
     attentionOps,
+    checkpointOps,
     elementwiseOps,
     embeddingOps,
     indexingOps,

@@ -49,6 +49,8 @@ const moves = new Set([
   'split',
   'version',
   'linearCrossEntropy',
+  'checkpoint',
+  'later',
   'alias',
   'copy',
   'pack',

@@ -113,6 +113,8 @@ const adapters: Readonly<Record<string, Adapter>> = {
   version: (inputs) => [first(inputs)],
   alias: (inputs) => [first(inputs)],
   linearCrossEntropy: (inputs) => [first(inputs)],
+  checkpoint: (inputs, node) => inputs.slice(0, node.types.length),
+  later: (inputs) => [first(inputs)],
   geluErf: renamed('gelu', { approximate: 'none' }),
   geluTanh: renamed('gelu', { approximate: 'tanh' }),
   geluErfGradient: (inputs) => [slopeOf(first(inputs), 'none')],

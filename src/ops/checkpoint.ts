@@ -1,0 +1,81 @@
+import { ValueError } from '../errors.ts';
+import { differentiateAll } from '../graph/autograd.ts';
+import { reachable } from '../graph/node.ts';
+import type { OpDef } from '../graph/op.ts';
+import { apply, applyOne, nextNodeId } from '../graph/record.ts';
+import { replay } from '../graph/replay.ts';
+import { stateOf } from '../graph/state.ts';
+import { Tensor } from '../tensor.ts';
+
+/**
+ * Activation recomputation (Chen et al. 2016). Inputs: the results of a function, then everything from outside that it
+ * used; outputs: the results. To backward the results stem from what is outside: it records all that lies between again,
+ * with the random streams of the first time, and differentiates the copy. So nobody reads the first values in backward.
+ */
+const checkpointOp: OpDef = {
+  name: 'checkpoint',
+  infer: (inputs, { results }) => inputs.slice(0, results as number).map(({ shape, dtype }) => ({ shape, dtype })),
+  lowering: { kind: 'view', layout: (layout) => layout, source: (output) => output },
+  gradient: ({ inputs, types }, outputGradients, wanted) => {
+    const results = inputs.slice(0, types.length);
+    const outside = inputs.slice(types.length);
+    const later = new Map(outside.map((tensor) => [tensor, applyOne(laterOp, [tensor])]));
+    const seeds: [Tensor, Tensor][] = [];
+    for (const [i, copy] of replay(results, later).entries()) {
+      const seed = outputGradients[i];
+      if (seed) seeds.push([copy, seed]);
+    }
+    const targets = new Set(outside.flatMap((tensor, i) => (wanted[types.length + i] ? [later.get(tensor)] : [])));
+    const gradients = differentiateAll(seeds, (tensor) => targets.has(tensor));
+    return [...results.map(() => null), ...outside.map((tensor) => gradients.get(later.get(tensor) as Tensor) ?? null)];
+  },
+};
+
+/** The same value, but nothing that reads it is computed together with it: else part of the copy would run in forward. */
+const laterOp: OpDef = {
+  name: 'later',
+  infer: ([x]) => [x].map((type) => ({ shape: type?.shape ?? [], dtype: type?.dtype ?? 'f32' })),
+  lowering: { kind: 'view', layout: (layout) => layout, barrier: true },
+  gradient: (_, [dy]) => [dy ?? null],
+};
+
+type Results = Tensor | readonly Results[];
+
+/**
+ * The same function, of which backward keeps only what comes in and what goes out: values in between are computed again when
+ * it needs them, bit for bit the same, dropout included. Costs one more forward pass of `fn` and saves its activations; a
+ * model whose blocks are checkpointed holds those of one block at a time. `fn` returns a tensor or (nested) arrays of them,
+ * and may use parameters and other tensors from outside, which get their gradients. Checkpoints nest.
+ */
+export function checkpoint<Args extends readonly unknown[], Result extends Results>(
+  fn: (...args: Args) => Result,
+): (...args: Args) => Result {
+  return (...args) => {
+    const start = nextNodeId();
+    const value = fn(...args);
+    const results: Tensor[] = [];
+    mapResults(value, (tensor) => results.push(tensor.version));
+    const outputs = apply(checkpointOp, [...results, ...usedFromBefore(results, start)], { results: results.length });
+    let position = 0;
+    return mapResults(value, () => outputs[position++]) as Result;
+  };
+}
+
+/** What the graph behind `results` takes from before node `start`; the values of states that it read, and leaves. */
+function usedFromBefore(results: readonly Tensor[], start: number): Tensor[] {
+  const isOutside = (tensor: Tensor) =>
+    tensor.node.id < start || stateOf(tensor) !== undefined || tensor.node.op.lowering.kind === 'leaf';
+  const used = new Set(results.filter(isOutside));
+  for (const node of reachable(results, isOutside))
+    for (const input of node.inputs) if (isOutside(input)) used.add(input);
+  return [...used];
+}
+
+function mapResults(value: unknown, map: (tensor: Tensor) => unknown): unknown {
+  if (value instanceof Tensor) return map(value);
+  if (Array.isArray(value)) return value.map((item) => mapResults(item, map));
+  throw new ValueError(`[checkpoint] the function must return tensors, or arrays of them, got ${typeof value}`);
+}
+
+/** For tests that walk every op. */
+export const checkpointOps: Readonly<Record<string, OpDef>> = { checkpoint: checkpointOp, later: laterOp };

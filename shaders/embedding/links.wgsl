@@ -1,4 +1,4 @@
-// uses: order.wgsl
+// uses: order.wgsl, sideSum.wgsl
 // Gradient of a large table, first stage: zeroes it, and chains the positions that hold the same id.
 // 1: ids [count], 2: links [count], 3: dWeight [V, E]. A link is the next position with the same id (count at the end),
 // plus HEAD where no earlier position has it. No head leads to an id outside the table.
@@ -8,7 +8,7 @@ alias Vector = f32;
 const SIZE: u32 = 64u;
 const HEAD: u32 = 0x80000000u;
 
-struct Params { count: u32, V: u32, elements: u32 }
+struct Params { count: u32, V: u32, elements: u32, sides: u32, sideRows: u32, sideColumns: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> ids: array<Index>;
@@ -21,7 +21,12 @@ fn store(index: u32, value: Vector) { output[index] = value; }
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);
   let group = groupOrder(workgroup_id, num_workgroups);
-  let index = linearGroup(group, num_workgroups) * SIZE + lane;
+  let place = linearGroup(group, num_workgroups) * SIZE + lane;
+  if (place < params.sides * SIZE) {
+    sideSum(place);
+    return;
+  }
+  let index = place - params.sides * SIZE;
   if (index < params.elements) { store(index, Vector()); }
   if (index >= params.count) { return; }
 

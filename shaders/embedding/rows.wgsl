@@ -1,4 +1,4 @@
-// uses: order.wgsl
+// uses: order.wgsl, sideSum.wgsl
 // Gradient of a small table: an invocation owns some columns of one row and adds, in order, the gradients of every
 // position that holds its id. Reads all ids for each row; ids outside the table belong to no row.
 // 1: dOut [count, E], 2: ids [count], 3: dWeight [V, E].
@@ -8,7 +8,7 @@ alias Vector = f32;
 const SIZE: u32 = 64u;
 const E: u32 = 64u;
 
-struct Params { count: u32, V: u32 }
+struct Params { count: u32, V: u32, sides: u32, sideRows: u32, sideColumns: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> dOut: array<Vector>;
@@ -21,7 +21,12 @@ fn store(index: u32, value: Vector) { output[index] = value; }
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);
   let group = groupOrder(workgroup_id, num_workgroups);
-  let index = linearGroup(group, num_workgroups) * SIZE + lane;
+  let place = linearGroup(group, num_workgroups) * SIZE + lane;
+  if (place < params.sides * SIZE) {
+    sideSum(place);
+    return;
+  }
+  let index = place - params.sides * SIZE;
   let row = index / E;
   if (row >= params.V) { return; }
 

@@ -9,6 +9,7 @@ import normBackward from './normBackward.wgsl' with { type: 'text' };
 import order from './order.wgsl' with { type: 'text' };
 import philox from './philox.wgsl' with { type: 'text' };
 import rows from './rows.wgsl' with { type: 'text' };
+import sideSum from './sideSum.wgsl' with { type: 'text' };
 
 /** The shared functions, by the name that a shader's first line uses for them. */
 export const library: Readonly<Record<string, string>> = {
@@ -23,4 +24,5 @@ export const library: Readonly<Record<string, string>> = {
   'order.wgsl': order,
   'philox.wgsl': philox,
   'rows.wgsl': rows,
+  'sideSum.wgsl': sideSum,
 };

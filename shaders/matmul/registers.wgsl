@@ -1,4 +1,4 @@
-// uses: order.wgsl
+// uses: order.wgsl, sideSum.wgsl
 // C = A·B with blocks of C in registers and no workgroup memory: what a processor without a GPU's local memory does best.
 // A thread owns BLOCKS×BLOCKS blocks of 4×4 and walks along K four steps at a time. Column i of an A block is row m+i along
 // k, column i of a B block is row k+i along n, so that c += b * a has row m+i of C in its column i. An operand that is
@@ -14,6 +14,7 @@ struct Params {
   batches: u32, batch1: u32,
   aOffset: u32, aLead: u32, aBatch0: u32, aBatch1: u32,
   bOffset: u32, bLead: u32, bBatch0: u32, bBatch1: u32,
+  sides: u32, sideRows: u32, sideColumns: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<AElement>;
@@ -116,7 +117,12 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let group = groupOrder(workgroup_id, num_workgroups);
   let columns = (params.N + TILE_N - 1u) / TILE_N;
   let rows = (params.M + TILE_M - 1u) / TILE_M;
-  let tile = linearGroup(group, num_workgroups);
+  let place = linearGroup(group, num_workgroups);
+  if (place < params.sides) {
+    sideSum(place * SIZE + lane);
+    return;
+  }
+  let tile = place - params.sides;
   let product = tile / (columns * rows); // [splits, batches]
   let tileM = (tile / columns % rows) * TILE_M;
   let tileN = (tile % columns) * TILE_N;

@@ -1,4 +1,4 @@
-// uses: order.wgsl
+// uses: order.wgsl, sideSum.wgsl
 // C = A·B with tiles of A and B in workgroup memory: every value read from memory serves a whole row or column of threads.
 // A workgroup makes a TILE_M×TILE_N tile of C and walks along K in steps of TILE_K; a thread owns BLOCKS_M×BLOCKS_N blocks
 // of 4×4, half a tile apart where there are two. Tiles are kept as 4×4 blocks of four vec4s in the direction in which the
@@ -15,6 +15,7 @@ struct Params {
   batches: u32, batch1: u32,
   aOffset: u32, aLead: u32, aBatch0: u32, aBatch1: u32,
   bOffset: u32, bLead: u32, bBatch0: u32, bBatch1: u32,
+  sides: u32, sideRows: u32, sideColumns: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<AElement>;
@@ -136,7 +137,12 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let group = groupOrder(workgroup_id, num_workgroups);
   let columns = (params.N + TILE_N - 1u) / TILE_N;
   let rows = (params.M + TILE_M - 1u) / TILE_M;
-  let tile = linearGroup(group, num_workgroups);
+  let place = linearGroup(group, num_workgroups);
+  if (place < params.sides) {
+    sideSum(place * SIZE + lane);
+    return;
+  }
+  let tile = place - params.sides;
   let product = tile / (columns * rows); // [splits, batches]
   let m = (tile / columns % rows) * TILE_M;
   let n = (tile % columns) * TILE_N;

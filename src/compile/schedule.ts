@@ -7,6 +7,7 @@ import { type SpecialisedShader, specialise } from '../kernels/specialise.ts';
 import { chainInputs, chainOf, countConsumers, fuse, type Group, storedValues } from './fusion.ts';
 import { alignment, byteSize, type Lowered, type Operation, operandOf, rootOf, type Value } from './ir.ts';
 import { expandScan } from './scan.ts';
+import { hostSideSums } from './sides.ts';
 
 /** What the device is told, in order: run a kernel, or copy bytes. */
 export type Command = DispatchCommand | CopyCommand;
@@ -17,6 +18,8 @@ export interface DispatchCommand {
   readonly dispatch: Dispatch;
   readonly shader: SpecialisedShader;
   readonly bindings: readonly Value[];
+  /** The values of `dispatch.sideSum`, if it is a sum that another dispatch could make. */
+  readonly side?: { readonly source: Value; readonly outputs: readonly Value[] } | undefined;
   /** What was fused into the kernel, for `explain`. */
   readonly fused: readonly string[];
   /** The sentence to throw when the kernel sets the status word. */
@@ -51,6 +54,7 @@ export function schedule(lowered: Lowered, profile: DeviceProfile): Schedule {
   const consumers = countConsumers(lowered);
   for (const group of fuse(lowered, profile)) {
     if (group.head?.kind === 'pack') {
+      hostSideSums(commands, profile);
       commands.push(...gather(group.head, commands, packs));
     } else if (group.head?.kind === 'scan') {
       commands.push(
@@ -65,6 +69,7 @@ export function schedule(lowered: Lowered, profile: DeviceProfile): Schedule {
       commands.push(...groupCommands(group, consumers, profile));
     }
   }
+  hostSideSums(commands, profile);
   return { commands, packs };
 }
 
@@ -138,7 +143,10 @@ function emit(
       return bound(source, inputs, outputs, scratch);
     });
     const label = `${dispatch.kernel} ${formatShape(shape)}`;
-    commands.push({ kind: 'dispatch', label, dispatch, shader, bindings, fused, badData });
+    const resolve = (source: BindingSource) => bound(source, inputs, outputs, scratch);
+    const { sideSum } = dispatch;
+    const side = sideSum && { source: resolve(sideSum.source), outputs: sideSum.outputs.map(resolve) };
+    commands.push({ kind: 'dispatch', label, dispatch, shader, bindings, side, fused, badData });
   }
   return commands;
 }

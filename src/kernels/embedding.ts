@@ -5,6 +5,7 @@ import rows from '../../shaders/embedding/rows.wgsl' with { type: 'text' };
 import type { BindingSource, Family, KernelCall, StoreHook } from './kernel.ts';
 import { grid, input, output, scratch, status } from './kernel.ts';
 import { tooManyIterations } from './loops.ts';
+import { noSideSum } from './sideSum.ts';
 
 /** `count` ids into a table [V, E]. */
 export interface EmbeddingProblem {
@@ -73,8 +74,9 @@ function byRows(problem: EmbeddingProblem): KernelCall {
         source: rows,
         constants: { Index, Vector, E, SIZE },
         ...withTail(store, [input(0), input(1), output(0)]),
-        uniforms: { count, V },
+        uniforms: { count, V, ...noSideSum },
         workgroups: grid(Math.ceil((V * E) / SIZE)),
+        sideThreads: SIZE,
       },
     ],
   };
@@ -90,8 +92,9 @@ function byChains(problem: EmbeddingProblem): KernelCall {
         source: links,
         constants: { Index, Vector, SIZE },
         ...withTail(store, [input(1), scratch(0), output(0)]),
-        uniforms: { count, V, elements: V * E },
+        uniforms: { count, V, elements: V * E, ...noSideSum },
         workgroups: grid(Math.ceil(Math.max(count, V * E) / SIZE)),
+        sideThreads: SIZE,
       },
       {
         kernel: 'embeddingBackward/chains',

@@ -1,4 +1,5 @@
 import type { DType } from '../graph/dtype.ts';
+import type { SideSum } from './sideSum.ts';
 
 /**
  * What the kernels of weft look like to the rest of it: pure descriptions, no device.
@@ -50,6 +51,10 @@ export interface Dispatch {
   readonly uniforms?: Readonly<Record<string, number>>;
   /** Number of workgroups; a variant folds grids above 65,535 itself. */
   readonly workgroups: readonly [number, number, number];
+  /** Set where this is a sum that another dispatch could make. */
+  readonly sideSum?: SideSum;
+  /** Invocations of a workgroup, where the first workgroups could make such a sum: the shader calls `sideSum`. */
+  readonly sideThreads?: number | undefined;
 }
 
 /** What a variant answers: dispatches in order, and scratch buffers by size in bytes. */

@@ -5,6 +5,7 @@ import tiledText from '../../shaders/matmul/tiled.wgsl' with { type: 'text' };
 import { UnsupportedError } from '../errors.ts';
 import type { DeviceProfile, Dispatch, Family, Operand, SelectionProfile, StoreHook, Variant } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
+import { noSideSum } from './sideSum.ts';
 
 /** Σₖ of one operand, a further output: [M] of `a`, [N] of `b`. The operand is contiguous across K, and there is no batch. */
 export interface OperandSum {
@@ -163,6 +164,7 @@ function uniforms({ M, N, K, a, b, batch, batches }: Product, splits: number, sl
     bLead: b.lead,
     bBatch0: batch0.b,
     bBatch1: batch1.b,
+    ...noSideSum,
   };
 }
 
@@ -171,6 +173,7 @@ interface Tiling {
   readonly source: string;
   readonly M: number;
   readonly N: number;
+  readonly threads: number;
   readonly constants: Readonly<Record<string, number>>;
 }
 
@@ -178,6 +181,7 @@ const inWorkgroupMemory = (M: number, N: number, K: number, blocksM: number, blo
   source: tiledText,
   M,
   N,
+  threads: (M * N) / (16 * blocksM * blocksN),
   constants: { TILE_M: M, TILE_N: N, TILE_K: K, BLOCKS_M: blocksM, BLOCKS_N: blocksN },
 });
 
@@ -185,6 +189,7 @@ const inRegisters = (blocks: number, threadsM: number, threadsN: number): Tiling
   source: registersText,
   M: 4 * blocks * threadsM,
   N: 4 * blocks * threadsN,
+  threads: threadsM * threadsN,
   constants: { BLOCKS: blocks, THREADS_M: threadsM, THREADS_N: threadsN },
 });
 
@@ -231,6 +236,7 @@ function multiply(product: Product, name: TilingName, splits: number, slice: num
     bindings: [input(0), input(1), splits === 1 ? output(0) : scratch(0)],
     uniforms: uniforms(product, splits, slice),
     workgroups: grid(workgroups(product, tiling) * splits),
+    sideThreads: tiling.threads,
   };
 }
 

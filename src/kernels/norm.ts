@@ -8,6 +8,7 @@ import { tooManyIterations } from './loops.ts';
 import type { ReduceProblem } from './reduce.ts';
 import { reduce } from './reduce.ts';
 import { elementsOf, manyLanes, powerOfTwo, type Rows, roughly, rowsOf } from './rows.ts';
+import { mostSideRows } from './sideSum.ts';
 
 /** Over the rows of x [rows, E]. */
 export interface NormProblem {
@@ -180,7 +181,10 @@ function sumGroups(groups: number, E: number, gradients: number, profile: Device
   const variant = profile.selection === 'software' ? 'thread' : problem.inner > 1 ? 'columns' : 'rows';
   const sum = reduce.variants[variant]?.call(problem, profile).dispatches[0] as Dispatch;
   const [, , ...others] = sum.bindings;
-  return { ...sum, kernel: `normBackward/${variant}/sum`, bindings: [output(1), scratch(0), ...others] };
+  const dispatch = { ...sum, kernel: `normBackward/${variant}/sum`, bindings: [output(1), scratch(0), ...others] };
+  if (groups > mostSideRows) return dispatch;
+  const outputs = gradients > 1 ? [output(1), output(2)] : [output(1)];
+  return { ...dispatch, sideSum: { rows: groups, columns: problem.inner, source: scratch(0), outputs } };
 }
 
 /**

@@ -4,6 +4,7 @@ import type { DeviceProfile, Dispatch, Family, KernelCall, LoadHook, StoreHook }
 import { grid, input, output, scratch } from './kernel.ts';
 import { loopLimit } from './loops.ts';
 import { powerOfTwo } from './rows.ts';
+import { mostSideRows } from './sideSum.ts';
 
 export type ReduceKind = 'sum' | 'mean' | 'sumSquares' | 'max' | 'min' | 'argMax' | 'argMin' | 'logSumExp';
 
@@ -127,7 +128,14 @@ const withoutSource = (text: string) => text.replace(/^@group.*\bsource: .*\n/m,
 
 /** One pass, `lanes` lanes to an output. */
 function whole(problem: ReduceProblem, name: string, lanes: number, size: number): KernelCall {
-  return { dispatches: [stage(problem, name, 'whole', problem.n, { lanes, size, chunks: 1, chunk: problem.n })] };
+  const dispatch = stage(problem, name, 'whole', problem.n, { lanes, size, chunks: 1, chunk: problem.n });
+  return { dispatches: [{ ...dispatch, ...sideSumOf(problem) }] };
+}
+
+/** A plain sum of a few rows, as another kernel could make it. */
+function sideSumOf({ kind, dtype, outer, n, inner, load, store }: ReduceProblem): Pick<Dispatch, 'sideSum'> {
+  if (kind !== 'sum' || dtype !== 'f32' || outer > 1 || n > mostSideRows || load || store) return {};
+  return { sideSum: { rows: n, columns: inner, source: input(0), outputs: [output(0)] } };
 }
 
 /** Two passes: the axis in about `pieces` chunks, then their accumulators. */

@@ -3,6 +3,7 @@ import { buildProgram } from '../../src/compile/program.ts';
 import {
   concat,
   grad,
+  layerNorm,
   lstm,
   matmul,
   mseLoss,
@@ -158,6 +159,36 @@ describe('into hand-written kernels', () => {
     const [q, k, v] = [value(1, 2, 5, 4), value(1, 2, 5, 4), value(1, 2, 5, 4)];
     const O = scaledDotProductAttention(q, k, v, { mask: value(5, 5) });
     expect(kernels(...grad(O, [q, k, v], { seed: value(1, 2, 5, 4) }))).toHaveLength(4);
+  });
+});
+
+describe('small sums', () => {
+  const small = () => sum(value(12, 8), 0);
+  const multiply = () => matmul(value(4, 6), value(6, 5));
+
+  test('ride in front of a kernel that comes before their reader', async () => {
+    const [early, product] = [small(), multiply()];
+    expect(kernels(early, product)).toEqual([expect.stringMatching(/^matmul reduce\//)]);
+    expect(kernels(small().exp(), multiply())).toEqual(['reduce exp', 'matmul']);
+    const [a, b] = await Promise.all([early.data(), product.data()]);
+    expect([a[7], b[19]]).toEqual([6, 1.5]);
+  });
+
+  test('stay by themselves where it comes too late, or has no room', () => {
+    const total = small();
+    expect(kernels(matmul(value(3, 8), total.reshape([8, 1])), multiply())).toEqual(['reduce', 'matmul', 'matmul']);
+    const many = Array.from({ length: 4 }, () => value(4, 5));
+    const full = many.reduce((y, each) => y.add(each), multiply());
+    expect(kernels(total, full)).toEqual(['reduce', 'matmul add add add add']);
+    expect(kernels(sum(value(300, 8), 0), multiply())).toEqual(['reduce', 'matmul']);
+  });
+
+  test('of norm gradients cost no dispatch where a product follows', () => {
+    const [y, weight, bias] = [value(6, 8), value(8), value(8)];
+    const loss = sum(layerNorm(matmul(y, value(8, 8)), weight, bias).square());
+    const gradients = grad(loss, [y, weight, bias]);
+    const names = kernels(...gradients).map((name) => name.split(' ')[0]);
+    expect(names).toEqual(['matmul', 'norm', 'normBackward', 'matmul']);
   });
 });
 

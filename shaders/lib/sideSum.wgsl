@@ -1,0 +1,26 @@
+// A sum over the rows of some matrix, which the first `params.sides` workgroups of a kernel make before it begins with its
+// own work: a dispatch less. An invocation sums a column, eight rows at a time. See sideSum.ts.
+fn sideSource(index: u32) -> f32 { return 0.0; }
+fn sideStore(column: u32, value: f32) {}
+
+fn sideSum(column: u32) {
+  let width = params.sideColumns;
+  if (column >= width) { return; }
+  var low = vec4<f32>();
+  var high = vec4<f32>();
+  var index = column;
+  let whole = params.sideRows / 8u;
+  for (var i = 0u; i < whole; i++) {
+    let next = index + 4u * width;
+    low += vec4<f32>(sideSource(index), sideSource(index + width), sideSource(index + 2u * width), sideSource(index + 3u * width));
+    high += vec4<f32>(sideSource(next), sideSource(next + width), sideSource(next + 2u * width), sideSource(next + 3u * width));
+    index += 8u * width;
+  }
+  low += high;
+  var sum = (low.x + low.y) + (low.z + low.w);
+  for (var i = 8u * whole; i < params.sideRows; i++) {
+    sum += sideSource(index);
+    index += width;
+  }
+  sideStore(column, sum);
+}

@@ -7,6 +7,7 @@ import math from './math.wgsl' with { type: 'text' };
 import norm from './norm.wgsl' with { type: 'text' };
 import normBackward from './normBackward.wgsl' with { type: 'text' };
 import order from './order.wgsl' with { type: 'text' };
+import packed from './packed.wgsl' with { type: 'text' };
 import philox from './philox.wgsl' with { type: 'text' };
 import rows from './rows.wgsl' with { type: 'text' };
 import sideSum from './sideSum.wgsl' with { type: 'text' };
@@ -22,6 +23,7 @@ export const library: Readonly<Record<string, string>> = {
   'norm.wgsl': norm,
   'normBackward.wgsl': normBackward,
   'order.wgsl': order,
+  'packed.wgsl': packed,
   'philox.wgsl': philox,
   'rows.wgsl': rows,
   'sideSum.wgsl': sideSum,

@@ -1,36 +1,14 @@
-// uses: order.wgsl
+// uses: order.wgsl, packed.wgsl
 // One step of AdamW (Loshchilov, Hutter: "Decoupled weight decay regularization", ICLR 2019) or Adam (Kingma, Ba, ICLR
 // 2015) over all parameters in one flat buffer, an invocation to a Vector.
 // 1: parameters [N], 2: gradients [N], 3: mean [N], 4: square [N], 5: hyper [groups, 8], see `adamHyper`.
-// Vector: vec4<f32> (WIDTH 4), or f32 (WIDTH 1) where a group's end is no multiple of four.
-alias Vector = f32;
-const SIZE: u32 = 256u;
-const WIDTH: u32 = 1u;
-
-struct Params {
-  elements: u32,
-  end0: u32, end1: u32, end2: u32, end3: u32, end4: u32, end5: u32, end6: u32, end7: u32,
-}
-
 struct Hyper { stepSize: f32, beta1: f32, beta2: f32, eps: f32, decay: f32, correction: f32, l2: f32, unused: f32 }
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> parameters: array<Vector>;
 @group(0) @binding(2) var<storage, read> gradients: array<Vector>;
 @group(0) @binding(3) var<storage, read_write> mean: array<Vector>;
 @group(0) @binding(4) var<storage, read_write> square: array<Vector>;
-@group(0) @binding(5) var<storage, read> hyper: array<Hyper>;
-
-// Groups lie one after another; group g ends before element end_g, and ends that are not used are the number of elements.
-fn groupOf(element: u32) -> u32 {
-  let low = vec4<u32>(element) >= vec4<u32>(params.end0, params.end1, params.end2, params.end3);
-  let high = vec4<u32>(element) >= vec4<u32>(params.end4, params.end5, params.end6, params.end7);
-  let passed = select(vec4<u32>(), vec4<u32>(1u), low) + select(vec4<u32>(), vec4<u32>(1u), high);
-  return passed.x + passed.y + passed.z + passed.w;
-}
-
-// The factor of gradient clipping, where there is one.
-fn gradientScale() -> f32 { return 1.0; }
+@group(0) @binding(5) var<storage, read> hyper: array<Hyper, GROUPS>;
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
@@ -38,9 +16,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let group = groupOrder(workgroup_id, num_workgroups);
   let index = linearGroup(group, num_workgroups) * SIZE + lane;
   let element = index * WIDTH;
-  if (element >= params.elements) { return; }
-
-  let h = hyper[groupOf(element)];
+  if (!WHOLE && element >= params.elements) { return; }
+  let h = settingsOf(element);
   let parameter = parameters[index];
   let gradient = gradients[index] * gradientScale() + h.l2 * parameter;
   let m = h.beta1 * mean[index] + (1.0 - h.beta1) * gradient;

@@ -1,33 +1,44 @@
-// uses: order.wgsl
-// Sums of squares of a flat gradient: each workgroup takes every groups-th run of SIZE Vectors and gives one sum.
-// 1: gradients [elements] in Vectors, 2: squares [groups].
-// Vector: f32, or vec4<f32> where the number of elements is a multiple of four.
-alias Vector = f32;
-const SIZE: u32 = 256u;
+// uses: order.wgsl, rows.wgsl
+// Sums of squares of a flat gradient, one for each workgroup: of all workgroups' lanes together, each takes every piece of
+// four Elements in its turn. The lanes of a workgroup meet in two levels.
+// 1: gradients [n] in Elements, 2: squares [groups].
 
-struct Params { elements: u32, groups: u32 }
+struct Params { n: u32, groups: u32, pieces: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> gradients: array<Vector>;
+@group(0) @binding(1) var<storage, read> gradients: array<Element>;
 @group(0) @binding(2) var<storage, read_write> squares: array<f32>;
 
 var<workgroup> sums: array<f32, SIZE>;
 
-fn total(v: Vector) -> f32 { return v; }
+fn square(j: u32, last: u32) -> Element {
+  let gradient = kept(gradients[place(0u, j, last)], j, last);
+  return gradient * gradient;
+}
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);
   let group = groupOrder(workgroup_id, num_workgroups);
-  var own = Vector();
-  for (var i = group.x * SIZE + lane; i < params.elements; i += params.groups * SIZE) {
-    let gradient = gradients[i];
-    own += gradient * gradient;
+  let step = params.groups * SIZE;
+  let last = params.n - 1u;
+  let pieces = params.pieces;
+  var own = 0.0;
+  var j = group.x * SIZE + lane;
+  for (var left = pieces; left > 0u; left--) {
+    own += sumOf((square(j, last) + square(j + step, last)) + (square(j + 2u * step, last) + square(j + 3u * step, last)));
+    j += 4u * step;
   }
-  sums[lane] = total(own);
-  for (var half = SIZE / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (lane < half) { sums[lane] += sums[lane + half]; }
+  sums[lane] = own;
+  workgroupBarrier();
+  // Lane k of the first FAN gathers k, k + FAN, …: no other lane touches those.
+  if (lane < FAN) {
+    for (var k = lane + FAN; k < SIZE; k += FAN) { own += sums[k]; }
+    sums[lane] = own;
   }
-  if (lane == 0u) { squares[group.x] = sums[0]; }
+  workgroupBarrier();
+  if (lane == 0u) {
+    for (var k = 1u; k < FAN; k++) { own += sums[k]; }
+    squares[group.x] = own;
+  }
 }

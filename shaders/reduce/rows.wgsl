@@ -1,11 +1,11 @@
 // uses: order.wgsl
 // Reduces the contiguous rows of source [outer, n]: LANES neighbouring lanes share a row, SIZE / LANES rows a workgroup.
-// Each lane takes every LANES-th element; the partial results meet in workgroup memory in two levels (two barriers
-// whatever LANES is). With LANES = 1 a thread owns a row and nothing is shared.
+// A lane takes four places of its row at a time, each `step` behind the one before; what the lanes have meets in workgroup
+// memory in two levels (two barriers whatever LANES is). With LANES = 1 a lane owns a row and nothing is shared.
 // A row may be cut into `chunks` pieces of `chunk` elements, each reduced to one Accumulator [outer, chunks]; the same
 // kernel then reduces those.
 // 1: output, 2: source. The source is last because a fused producer (`load`) puts its own bindings in its place.
-// VECTOR: n and chunk are multiples of four, a lane takes four neighbours at a time.
+// VECTOR: n and chunk are multiples of four, a place is four neighbours. WHOLE: no place lies past the end.
 // The reduction itself is `identity`, `lift`, `combine` and `finish`, a sum here; reduce.ts has the table.
 alias Input = f32;
 alias Element = Input;
@@ -14,10 +14,11 @@ alias Output = f32;
 const SIZE: u32 = 256u;
 const LANES: u32 = 256u;
 const VECTOR: bool = false;
+const WHOLE: bool = false;
 const FAN: u32 = 16u;
-const BLOCK: u32 = 32u;
 
-struct Params { outer: u32, n: u32, chunks: u32, chunk: u32, count: u32 }
+// A lane takes `turns` times four places.
+struct Params { outer: u32, n: u32, chunks: u32, chunk: u32, turns: u32, count: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> output: array<Output>;
@@ -34,20 +35,12 @@ fn load(index: u32) -> Input { return source[index]; }
 fn load4(index: u32) -> array<Input, 4> { return array<Input, 4>(load(index), load(index + 1u), load(index + 2u), load(index + 3u)); }
 fn store(index: u32, value: Output) { output[index] = value; }
 
-// Elements first, first + step, … below `end` of the row that starts at `start`.
-fn reduceRow(start: u32, first: u32, step: u32, end: u32) -> Accumulator {
-  var sum = identity();
-  for (var j = first; j < end; j += step) {
-    if (VECTOR) {
-      let v = load4(start + j);
-      let low = combine(lift(v[0], j), lift(v[1], j + 1u));
-      let high = combine(lift(v[2], j + 2u), lift(v[3], j + 3u));
-      sum = combine(sum, combine(low, high));
-    } else {
-      sum = combine(sum, lift(load(start + j), j));
-    }
-  }
-  return sum;
+// What lies at `j` of the row that starts at `start`.
+fn place(start: u32, j: u32, end: u32) -> Accumulator {
+  if (!WHOLE && j >= end) { return identity(); }
+  if (!VECTOR) { return lift(load(start + j), j); }
+  let v = load4(start + j);
+  return combine(combine(lift(v[0], j), lift(v[1], j + 1u)), combine(lift(v[2], j + 2u), lift(v[3], j + 3u)));
 }
 
 @compute @workgroup_size(SIZE)
@@ -60,14 +53,18 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let width = select(1u, 4u, VECTOR);
 
   let begin = (row % params.chunks) * params.chunk;
-  let end = select(0u, min(begin + params.chunk, params.n), inside);
+  let end = min(begin + params.chunk, params.n);
   let start = (row / params.chunks) * params.n;
   let step = LANES * width;
 
-  // Sums of sums: rounding errors grow with BLOCK + n / BLOCK, not with n.
   var sum = identity();
-  for (var block = begin + along * width; block < end; block += BLOCK * step) {
-    sum = combine(sum, reduceRow(start, block, step, min(end, block + BLOCK * step)));
+  var j = begin + along * width;
+  let turns = select(0u, params.turns, inside);
+  for (var left = turns; left > 0u; left--) {
+    let low = combine(place(start, j, end), place(start, j + step, end));
+    let high = combine(place(start, j + 2u * step, end), place(start, j + 3u * step, end));
+    sum = combine(sum, combine(low, high));
+    j += 4u * step;
   }
 
   if (LANES > 1u) {
@@ -75,7 +72,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     workgroupBarrier();
     // Lane k of the first FAN gathers k, k + FAN, …: no other lane touches those.
     if (along < FAN) {
-      for (var k = FAN; along + k < LANES; k += FAN) { sum = combine(sum, partial[lane + k]); }
+      for (var k = along + FAN; k < LANES; k += FAN) { sum = combine(sum, partial[lane - along + k]); }
       partial[lane] = sum;
     }
     workgroupBarrier();

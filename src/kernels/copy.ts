@@ -14,18 +14,25 @@ export const copyFamily: Family<CopyProblem> = {
   select: () => 'place',
   variants: {
     place: {
-      call: ({ size, offset, dtype }) => ({
-        dispatches: [
-          {
-            kernel: 'copy/place',
-            source: place,
-            constants: { T: dtypes[dtype].wgsl },
-            bindings: [inout(0, 0), input(1)],
-            uniforms: { size, offset },
-            workgroups: grid(Math.ceil(size / 64)),
-          },
-        ],
-      }),
+      call: ({ size, offset, dtype }, { selection }) => {
+        const type = dtypes[dtype].wgsl;
+        const width = size % 4 === 0 && offset % 4 === 0 ? 4 : 1;
+        const count = size / width;
+        // Software adapters pay for every workgroup.
+        const PER = selection === 'software' && count >= 4096 ? 4 : 1;
+        return {
+          dispatches: [
+            {
+              kernel: 'copy/place',
+              source: place,
+              constants: { Element: width === 4 ? `vec4<${type}>` : type, PER },
+              bindings: [inout(0, 0), input(1)],
+              uniforms: { size: count, offset: offset / width },
+              workgroups: grid(Math.ceil(count / (64 * PER))),
+            },
+          ],
+        };
+      },
     },
   },
 };

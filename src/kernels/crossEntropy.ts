@@ -2,7 +2,7 @@ import backward from '../../shaders/crossEntropy/backward.wgsl' with { type: 'te
 import forward from '../../shaders/crossEntropy/forward.wgsl' with { type: 'text' };
 import type { Dispatch, Family } from './kernel.ts';
 import { grid, input, output, status } from './kernel.ts';
-import { fewLanes, manyLanes, roughly, rowsOf } from './rows.ts';
+import { elementsOf, fewLanes, manyLanes, roughly, rowsOf } from './rows.ts';
 
 /** Logits [rows, V] against class indices [rows]. */
 export interface CrossEntropyProblem {
@@ -69,9 +69,9 @@ const family = (name: string, call: typeof forwardDispatch): Family<CrossEntropy
   name,
   variants: {
     /** A lane for each row; more only for long rows. */
-    thread: { call: (problem) => ({ dispatches: [call(problem, 'thread', fewLanes(problem.V))] }) },
+    thread: { call: (problem) => ({ dispatches: [call(problem, 'thread', fewLanes(elementsOf(problem.V)))] }) },
     /** Up to a workgroup for each row. */
-    rows: { call: (problem) => ({ dispatches: [call(problem, 'rows', manyLanes(problem.V))] }) },
+    rows: { call: (problem) => ({ dispatches: [call(problem, 'rows', manyLanes(elementsOf(problem.V)))] }) },
   },
   select: (_, { selection }) => (selection === 'gpu' ? 'rows' : 'thread'),
   shapeClass: ({ rows, V }) => roughly(rows, V),

@@ -60,8 +60,10 @@ const vectorTypes: ExpressionTypes = { f32: 'vec4<f32>', i32: 'vec4<i32>', u32: 
 export function elementwiseKernel(chain: Chain, label: string, profile: DeviceProfile): KernelCall {
   const vector = vectorises(chain);
   const count = vector ? chain.size / 4 : chain.size;
-  // Software adapters pay for every workgroup, GPUs want many: a few elements per invocation there, one here.
+  // Software adapters pay for every workgroup, for loops and for bounds; GPUs want many workgroups.
   const perInvocation = profile.selection === 'software' && count >= 4096 ? 4 : 1;
+  const workgroups = grid(Math.ceil(count / (workgroup * perInvocation)));
+  const whole = workgroups[0] * workgroups[1] * workgroup * perInvocation === count;
   const declare = (dtype: DType) => (vector ? `vec4<${dtypes[dtype].wgsl}>` : dtypes[dtype].wgsl);
   const lines = chain.buffers.map(
     (dtype, i) => `@group(0) @binding(${i + 1}) var<storage, read> in${i}: array<${declare(dtype)}>;`,
@@ -91,10 +93,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let lane = laneOrder(local_index, SIZE);
   let group = groupOrder(workgroup_id, num_workgroups);
   let first = linearGroup(group, num_workgroups) * SIZE * PER_INVOCATION + lane;
-  for (var k = 0u; k < PER_INVOCATION; k++) {
-    let i = first + k * SIZE;
-    if (i < params.count) { element(i); }
-  }
+${elements(perInvocation, whole, chain.steps.length)}
 }
 `;
   const uniforms: Record<string, number> = { count };
@@ -108,10 +107,18 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
         ...(vector ? { constants: { V: 'vec4<f32>', B: 'vec4<bool>' } } : {}),
         bindings: [...chain.buffers.map((_, i) => input(i)), ...chain.outputs.map((_, i) => output(i))],
         uniforms,
-        workgroups: grid(Math.ceil(count / (workgroup * perInvocation))),
+        workgroups,
       },
     ],
   };
+}
+
+/** Every lane's share; where the chain is short, without a loop. `whole` tells that no lane's share lies past the end. */
+function elements(count: number, whole: boolean, steps: number): string {
+  const one = (i: string) => (whole ? `element(${i});` : `if (${i} < params.count) { element(${i}); }`);
+  if (steps > 16 && count > 1)
+    return `  for (var k = 0u; k < ${count}u; k++) { let i = first + k * SIZE; ${one('i')} }`;
+  return Array.from({ length: count }, (_, k) => `  ${one(k === 0 ? 'first' : `first + ${k}u * SIZE`)}`).join('\n');
 }
 
 /**

@@ -109,7 +109,7 @@ export const norm: Family<NormProblem> = {
     /** Up to a workgroup for each row. */
     rows: {
       call: (problem) => {
-        const layout = rowsOf(problem.rows, problem.E, 1, ...manyLanes(problem.E));
+        const layout = rowsOf(problem.rows, problem.E, 1, ...manyLanes(elementsOf(problem.E)));
         return normCall(problem, 'rows', forward, layout, layout.workgroups);
       },
     },
@@ -208,7 +208,7 @@ export const normBackward: Family<BackwardProblem> = {
     rows: {
       call: (problem, profile) => {
         const { rows, E } = problem;
-        const [lanes, size] = manyLanes(E);
+        const [lanes, size] = manyLanes(elementsOf(E));
         const layout = rowsOf(rows, E, 1, lanes, size);
         // No more workgroups than fill a large device a few times over: each adds to what is summed at last.
         const turns = Math.ceil(layout.workgroups / 256);

@@ -4,6 +4,7 @@ import sgdSource from '../../shaders/optimizer/sgd.wgsl' with { type: 'text' };
 import squares from '../../shaders/optimizer/squares.wgsl' with { type: 'text' };
 import type { BindingSource, Dispatch, Family } from './kernel.ts';
 import { grid, inout, input, output, scratch } from './kernel.ts';
+import { rowsOf } from './rows.ts';
 
 /** Parameters of up to eight groups with settings of their own, packed one after another into a flat buffer. */
 export interface PackedProblem {
@@ -24,11 +25,10 @@ export const adamw: Family<PackedProblem> = {
   variants: {
     packed: {
       unsupported: tooManyGroups,
-      call: (problem) => ({
-        dispatches: [
-          packed(problem, 'adamw/packed', adamwSource, [inout(0, 0), input(1), inout(2, 1), inout(3, 2), input(4)], 5),
-        ],
-      }),
+      call: (problem) => {
+        const bindings = [inout(0, 0), input(1), inout(2, 1), inout(3, 2), input(4)];
+        return { dispatches: [packed(problem, 'adamw/packed', adamwSource, bindings, 5)] };
+      },
     },
   },
   select: () => 'packed',
@@ -87,20 +87,16 @@ export const sgd: Family<SgdProblem> = {
   variants: {
     packed: {
       unsupported: tooManyGroups,
-      call: (problem) => ({
-        dispatches: [
-          problem.momentum
-            ? packed(
-                problem,
-                'sgd/momentum',
-                sgdSource,
-                [inout(0, 0), input(1), input(2), inout(3, 1)],
-                4,
-                momentumHook,
-              )
-            : packed(problem, 'sgd/plain', sgdSource, [inout(0, 0), input(1), input(2)], 3),
-        ],
-      }),
+      call: (problem) => {
+        const bindings = [inout(0, 0), input(1), input(2)];
+        return {
+          dispatches: [
+            problem.momentum
+              ? packed(problem, 'sgd/momentum', sgdSource, [...bindings, inout(3, 1)], 4, momentumHook)
+              : packed(problem, 'sgd/plain', sgdSource, bindings, 3),
+          ],
+        };
+      },
     },
   },
   select: () => 'packed',
@@ -138,20 +134,24 @@ function packed(
 ): Dispatch {
   const elements = ends.at(-1) ?? 0;
   const WIDTH = ends.every((end) => end % 4 === 0) ? 4 : 1;
-  const scaleBinding = `@group(0) @binding(${bindings.length + 1}) var<storage, read> scale: array<f32>;`;
-  const gradientScale = 'fn gradientScale() -> f32 { return scale[0]; }';
+  const workgroups = grid(Math.ceil(elements / (WIDTH * SIZE)));
+  const scaleBinding = `@group(0) @binding(${bindings.length + 1}) var<storage, read> scale: f32;`;
+  const gradientScale = 'fn gradientScale() -> f32 { return scale; }';
   return {
     kernel,
     source,
-    constants: { SIZE, WIDTH, Vector: WIDTH === 4 ? 'vec4<f32>' : 'f32' },
+    constants: {
+      ...{ SIZE, WIDTH, GROUPS: ends.length, Vector: WIDTH === 4 ? 'vec4<f32>' : 'f32' },
+      WHOLE: workgroups[0] * workgroups[1] * SIZE * WIDTH === elements,
+    },
     declarations: [hook.declarations, clipped && scaleBinding].filter(Boolean).join('\n'),
     functions: { ...hook.functions, ...(clipped && { gradientScale }) },
     bindings: clipped ? [...bindings, input(scale)] : bindings,
     uniforms: {
       elements,
-      ...Object.fromEntries(Array.from({ length: 8 }, (_, group) => [`end${group}`, ends[group] ?? elements])),
+      ...Object.fromEntries(Array.from({ length: 7 }, (_, group) => [`end${group}`, ends[group] ?? elements])),
     },
-    workgroups: grid(Math.ceil(elements / WIDTH / SIZE)),
+    workgroups,
   };
 }
 
@@ -181,17 +181,17 @@ export const clipNorm: Family<ClipNormProblem> = {
   variants: {
     twoPasses: {
       call: ({ N, maxNorm }, { selection }) => {
-        const vector = N % 4 === 0;
-        const elements = vector ? N / 4 : N;
-        const lanes = selection === 'software' ? 32 : 256;
-        const groups = Math.min(selection === 'software' ? 64 : 512, Math.ceil(elements / lanes));
+        const [lanes, most] = selection === 'software' ? [8, 64] : [256, 512];
+        const { constants, functions, n } = rowsOf(1, N, 1, lanes, lanes);
+        const groups = Math.min(most, Math.ceil(n / (4 * lanes)));
+        const pieces = n / (4 * lanes * groups);
         const partial: Dispatch = {
           kernel: 'clipNorm/squares',
           source: squares,
-          constants: { SIZE: lanes, Vector: vector ? 'vec4<f32>' : 'f32' },
-          functions: vector ? { total: 'fn total(v: Vector) -> f32 { return v.x + v.y + (v.z + v.w); }' } : {},
+          constants: { ...constants, WHOLE: Number.isInteger(pieces) },
+          functions,
           bindings: [input(0), scratch(0)],
-          uniforms: { elements, groups },
+          uniforms: { n, groups, pieces: Math.ceil(pieces) },
           workgroups: [groups, 1, 1],
         };
         return {

@@ -2,8 +2,7 @@ import columns from '../../shaders/reduce/columns.wgsl' with { type: 'text' };
 import rows from '../../shaders/reduce/rows.wgsl' with { type: 'text' };
 import type { DeviceProfile, Dispatch, Family, KernelCall, LoadHook, StoreHook } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
-import { loopLimit } from './loops.ts';
-import { powerOfTwo } from './rows.ts';
+import { elementsOf, fewLanes, manyLanes, mostPlaces, powerOfTwo, roughly } from './rows.ts';
 import { mostSideRows } from './sideSum.ts';
 
 export type ReduceKind = 'sum' | 'mean' | 'sumSquares' | 'max' | 'min' | 'argMax' | 'argMin' | 'logSumExp';
@@ -25,6 +24,7 @@ interface Reduction {
   /** The accumulator's type and its declaration, where it is not the element's own. */
   readonly accumulator?: string;
   readonly declarations?: string;
+  /** Arguments of the accumulator's constructor. */
   readonly identity: string;
   readonly lift?: string;
   readonly combine: string;
@@ -40,7 +40,7 @@ const highest = { f32: '3.4028234e38', i32: '2147483647', u32: '4294967295u' };
 const first = (dtype: ReduceProblem['dtype'], identity: string, better: '<' | '>'): Reduction => ({
   accumulator: 'Best',
   declarations: `struct Best { value: ${dtype}, index: u32 }`,
-  identity: `Best(${identity}, 0u)`,
+  identity: `${identity}, 0u`,
   lift: 'Best(value, index)',
   combine: `Best(select(b.value, a.value, FIRST), select(b.index, a.index, FIRST))`.replaceAll(
     'FIRST',
@@ -61,7 +61,7 @@ const reductions: Readonly<Record<ReduceKind, (dtype: ReduceProblem['dtype']) =>
   // (maximum m, Σ exp(x − m)); one exp for each combination, its argument clamped where exp gives 0 anyway.
   logSumExp: () => ({
     accumulator: 'vec2<f32>',
-    identity: `vec2<f32>(${lowest.f32}, 0.0)`,
+    identity: `${lowest.f32}, 0.0`,
     lift: 'vec2<f32>(value, 1.0)',
     combine:
       'vec2<f32>(max(a.x, b.x), select(b.y, a.y, a.x > b.x) + select(a.y, b.y, a.x > b.x) * exp(-min(abs(a.x - b.x), 104.0)))',
@@ -72,7 +72,7 @@ const reductions: Readonly<Record<ReduceKind, (dtype: ReduceProblem['dtype']) =>
 /** Elements to accumulators (`partial`), accumulators to results (`final`), or straight through (`whole`). */
 type Stage = 'whole' | 'partial' | 'final';
 
-/** How a stage lies on the device: lanes that share an output, threads of a workgroup, and pieces of the axis. */
+/** How a stage lies on the device: lanes that share an output, lanes of a workgroup, and pieces of the axis. */
 interface Layout {
   readonly lanes: number;
   readonly size: number;
@@ -80,31 +80,41 @@ interface Layout {
   readonly chunk: number;
 }
 
-function stage(problem: ReduceProblem, name: string, stage: Stage, n: number, layout: Layout): Dispatch {
+function stage(problem: ReduceProblem, name: string, stage: Stage, n: number, layout: Layout, four: boolean): Dispatch {
   const { kind, outer, inner, dtype } = problem;
   const reduction = reductions[kind](dtype);
-  const Accumulator = reduction.accumulator ?? dtype;
-  const Input = stage === 'final' ? Accumulator : dtype;
-  const Output = stage === 'partial' ? Accumulator : (reduction.output ?? dtype);
+  const type = (scalar: string) => (four ? `vec4<${scalar}>` : scalar);
+  const Accumulator = reduction.accumulator ?? type(dtype);
+  const Input = stage === 'final' ? Accumulator : type(dtype);
+  const Output = stage === 'partial' ? Accumulator : type(reduction.output ?? dtype);
   const load = stage === 'final' ? undefined : problem.load;
   const store = stage === 'partial' ? undefined : problem.store;
-  const vector = inner === 1 && !load && stage !== 'final' && n % 4 === 0;
+  const contiguous = inner === 1;
+  const vector = contiguous && !load && stage !== 'final' && n % 4 === 0;
 
   const sources = load ? load.bindings : [stage === 'final' ? scratch(0) : input(0)];
   const { lanes, size, chunks, chunk } = layout;
+  const columnsAt = four ? inner / 4 : inner;
+  const turn = 4 * lanes * (vector ? 4 : 1);
+  const source = contiguous ? rows : columns;
   return {
     kernel: `reduce/${name}${stage === 'whole' ? '' : `/${stage}`}`,
-    source: load ? withoutSource(inner === 1 ? rows : columns) : inner === 1 ? rows : columns,
+    source: load ? withoutSource(source) : source,
     constants: {
       ...{ Input, Accumulator, Output, SIZE: size, LANES: lanes },
-      ...(inner === 1 && { VECTOR: vector, Element: vector ? `vec4<${Input}>` : Input }),
+      WHOLE: chunk % turn === 0 && n % chunk === 0,
+      ...(contiguous
+        ? { VECTOR: vector, Element: vector ? `vec4<${Input}>` : Input }
+        : { Source: load ? dtype : Input, Result: store ? 'f32' : Output }),
     },
     functions: {
-      identity: `fn identity() -> Accumulator { return ${reduction.identity}; }`,
+      identity: `fn identity() -> Accumulator { return Accumulator(${reduction.identity}); }`,
       lift: `fn lift(value: Input, index: u32) -> Accumulator { return ${(stage !== 'final' && reduction.lift) || 'value'}; }`,
       combine: `fn combine(a: Accumulator, b: Accumulator) -> Accumulator { return ${reduction.combine}; }`,
       finish: `fn finish(a: Accumulator, count: u32) -> Output { return ${(stage !== 'partial' && reduction.finish) || 'a'}; }`,
       ...(vector && vectorLoads),
+      ...(four && load && { fetch: fourHooks.fetch }),
+      ...(four && store && { write: fourHooks.write }),
       ...load?.functions,
       ...store?.functions,
     },
@@ -113,8 +123,11 @@ function stage(problem: ReduceProblem, name: string, stage: Stage, n: number, la
       .join('\n'),
     library: [...(load?.library ?? []), ...(store?.library ?? [])],
     bindings: [stage === 'partial' ? scratch(0) : output(0), ...sources, ...(store?.bindings ?? [])],
-    uniforms: { outer, n, chunks, chunk, count: problem.n, ...(inner > 1 && { inner }) },
-    workgroups: grid(Math.ceil((outer * inner * chunks * lanes) / size)),
+    uniforms: {
+      ...{ outer, n, chunks, chunk, count: problem.n, turns: Math.ceil(chunk / turn) },
+      ...(!contiguous && { inner: columnsAt }),
+    },
+    workgroups: grid(Math.ceil((outer * columnsAt * chunks * lanes) / size)),
   };
 }
 
@@ -124,11 +137,34 @@ const vectorLoads = {
     'fn load4(index: u32) -> array<Input, 4> { let v = source[index / 4u]; return array<Input, 4>(v.x, v.y, v.z, v.w); }',
 };
 
+/** Four columns at once, though the hooks take numbers one by one. */
+const fourHooks = {
+  fetch: `fn fetch(index: u32) -> Input {
+  return Input(load(4u * index), load(4u * index + 1u), load(4u * index + 2u), load(4u * index + 3u));
+}`,
+  write: `fn write(index: u32, value: Output) {
+  store(4u * index, value.x);
+  store(4u * index + 1u, value.y);
+  store(4u * index + 2u, value.z);
+  store(4u * index + 3u, value.w);
+}`,
+};
+
 const withoutSource = (text: string) => text.replace(/^@group.*\bsource: .*\n/m, '');
 
+/** Whether a lane takes four columns at once. A GPU needs many lanes more than it needs that. */
+function fourColumns({ kind, dtype, outer, inner }: ReduceProblem, { selection }: DeviceProfile): boolean {
+  const { accumulator, output } = reductions[kind](dtype);
+  return inner % 4 === 0 && !accumulator && !output && (selection === 'software' || outer * inner >= 2 ** 15);
+}
+
+/** Places of the axis: four neighbours are one where rows are contiguous and read straight from memory. */
+const placesOf = ({ n, inner, load }: ReduceProblem) => (load ? n : elementsOf(n, inner));
+
 /** One pass, `lanes` lanes to an output. */
-function whole(problem: ReduceProblem, name: string, lanes: number, size: number): KernelCall {
-  const dispatch = stage(problem, name, 'whole', problem.n, { lanes, size, chunks: 1, chunk: problem.n });
+function whole(problem: ReduceProblem, name: string, profile: DeviceProfile, [lanes, size]: Lanes): KernelCall {
+  const layout = { lanes, size, chunks: 1, chunk: problem.n };
+  const dispatch = stage(problem, name, 'whole', problem.n, layout, fourColumns(problem, profile));
   return { dispatches: [{ ...dispatch, ...sideSumOf(problem) }] };
 }
 
@@ -139,74 +175,72 @@ function sideSumOf({ kind, dtype, outer, n, inner, load, store }: ReduceProblem)
 }
 
 /** Two passes: the axis in about `pieces` chunks, then their accumulators. */
-function split(problem: ReduceProblem, pieces: number, partial: Lanes, final: Lanes): KernelCall {
+function split(problem: ReduceProblem, profile: DeviceProfile, pieces: number, [lanes, size]: Lanes): KernelCall {
   const { n, outer, inner } = problem;
   const chunk = Math.ceil(n / pieces / 4) * 4;
   const chunks = Math.ceil(n / chunk);
+  const four = fourColumns(problem, profile);
   return {
     dispatches: [
-      stage(problem, 'split', 'partial', n, { ...partial, chunks, chunk }),
-      stage(problem, 'split', 'final', chunks, { ...final, chunks: 1, chunk: chunks }),
+      stage(problem, 'split', 'partial', n, { lanes, size, chunks, chunk }, four),
+      stage(problem, 'split', 'final', chunks, { lanes, size, chunks: 1, chunk: chunks }, four),
     ],
     scratch: [outer * chunks * inner * (reductions[problem.kind](problem.dtype).accumulator ? 8 : 4)],
   };
 }
 
-type Lanes = Pick<Layout, 'lanes' | 'size'>;
-
-/**
- * Lanes for a row and threads for a workgroup, on a device where a thread per row does best: more lanes only where the
- * `iterations` of all loops together reach what software drivers allow (see loops.ts), with a margin for outer loops.
- */
-export function fewThreads(iterations: number): [lanes: number, size: number] {
-  const lanes = powerOfTwo(iterations / (loopLimit / 2), 256);
-  return [lanes, Math.max(32, lanes)];
-}
-
-/** Elements of a contiguous row as a kernel counts them: vectors of four, where they fit. */
-export const vectors = (n: number) => (n % 4 === 0 ? n / 4 : n);
-
-/** A thread gives its row about eight elements before others help. */
-export const rowLanes = (n: number) => powerOfTwo(n / 8, 256);
+type Lanes = readonly [lanes: number, size: number];
 
 export const reduce: Family<ReduceProblem> = {
   name: 'reduce',
   variants: {
-    /** A thread for each output. */
-    thread: { call: (problem) => whole(problem, 'thread', ...fewThreads(problem.n)) },
+    /** A lane for each output, or for four columns; more only along an axis so long that rounding errors would grow. */
+    thread: {
+      call: (problem, profile) =>
+        whole(problem, 'thread', profile, fewLanes(placesOf(problem), problem.inner === 1 ? 32 : 8)),
+    },
     /** Contiguous rows, up to a workgroup for each. */
     rows: {
       unsupported: ({ inner }) => (inner === 1 ? null : 'inner > 1: a row is not contiguous'),
-      call: (problem) => whole(problem, 'rows', rowLanes(problem.n), 256),
+      call: (problem, profile) => whole(problem, 'rows', profile, manyLanes(placesOf(problem))),
     },
     /** Strided columns, 32 to a workgroup of 256. */
     columns: {
       unsupported: ({ inner }) => (inner > 1 ? null : 'inner = 1: rows are contiguous'),
-      call: (problem) => whole(problem, 'columns', powerOfTwo(problem.n, 8), 256),
+      call: (problem, profile) => whole(problem, 'columns', profile, [powerOfTwo(problem.n / 4, 8), 256]),
     },
     /** Few outputs and a long axis: pieces of it first, then a final pass. */
     split: {
-      call: (problem, { selection }) => {
-        const pieces = splitPieces(problem, selection);
-        if (selection === 'software') return split(problem, pieces, { lanes: 1, size: 8 }, { lanes: 1, size: 8 });
-        const lanes = problem.inner === 1 ? { lanes: 256, size: 256 } : { lanes: 8, size: 256 };
-        return split(problem, pieces, lanes, lanes);
+      call: (problem, profile) => {
+        const lanes: Lanes = profile.selection === 'software' ? [1, 8] : [problem.inner === 1 ? 256 : 8, 256];
+        return split(problem, profile, splitPieces(problem, profile), lanes);
       },
     },
   },
-  select(problem, { selection }) {
+  select(problem, profile) {
     const { outer, n, inner } = problem;
-    const outputs = outer * inner;
-    if (selection === 'software') return outputs * 4 < n && outputs < 64 && n >= 1024 ? 'split' : 'thread';
+    if (profile.selection === 'software') {
+      const lanes = lanesOf(problem, profile);
+      return lanes * 4 < n && lanes < 64 && n >= 1024 ? 'split' : 'thread';
+    }
     if (inner === 1) return outer <= 32 && n > 65536 ? 'split' : n <= 8 ? 'thread' : 'rows';
-    return outputs <= 8192 && n > 4096 ? 'split' : 'columns';
+    return outer * inner <= 4096 && n >= 2048 ? 'split' : 'columns';
   },
+  shapeClass: ({ outer, n, inner }) => roughly(outer, n, inner),
 };
 
-function splitPieces({ outer, n, inner }: ReduceProblem, selection: DeviceProfile['selection']): number {
-  const outputs = outer * inner;
-  if (selection === 'software') return Math.max(2, Math.min(Math.ceil(128 / outputs), Math.ceil(n / 256)), n / 16384);
+/** Lanes that have work where each has its own output. */
+const lanesOf = (problem: ReduceProblem, profile: DeviceProfile) =>
+  (problem.outer * problem.inner) / (fourColumns(problem, profile) ? 4 : 1);
+
+function splitPieces(problem: ReduceProblem, profile: DeviceProfile): number {
+  const { outer, n, inner } = problem;
+  if (profile.selection === 'software') {
+    const wanted = Math.min(Math.ceil(128 / lanesOf(problem, profile)), Math.ceil(n / 256));
+    // A lane has a chunk to itself.
+    return Math.max(2, wanted, placesOf(problem) / mostPlaces);
+  }
   // Enough pieces to fill a device, at least a few elements for each lane, and few enough for one short final pass.
-  const groups = inner === 1 ? outer : Math.ceil(outputs / 32);
+  const groups = inner === 1 ? outer : Math.ceil((outer * inner) / 32);
   return Math.max(2, Math.min(Math.ceil(1024 / groups), Math.ceil(n / (inner === 1 ? 8192 : 128))));
 }

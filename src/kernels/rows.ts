@@ -48,18 +48,18 @@ const foldVector = {
 export const powerOfTwo = (x: number, most: number): number =>
   Math.min(most, 2 ** Math.ceil(Math.log2(Math.max(1, x))));
 
-/** A lane takes no more pieces than this of one row: rounding errors of a sum grow with it. */
-const mostPieces = 256;
+/** A lane takes no more Elements than this of one row, 256 pieces: rounding errors of a sum grow with their number. */
+export const mostPlaces = 1024;
 
-/** Lanes for a row where each does best alone, and lanes of a workgroup. */
-export function fewLanes(n: number, inner = 1): [lanes: number, size: number] {
-  const lanes = powerOfTwo(elementsOf(n, inner) / (4 * mostPieces), 256);
-  return [lanes, Math.max(32, lanes)];
+/** Lanes for a row of `elements` where each does best alone, and lanes of a workgroup. */
+export function fewLanes(elements: number, size = 32): [lanes: number, size: number] {
+  const lanes = powerOfTwo(elements / mostPlaces, 256);
+  return [lanes, Math.max(size, lanes)];
 }
 
-/** Lanes for a row so that each has one piece, where a workgroup has enough; eight columns or more lie side by side. */
-export function manyLanes(n: number, inner = 1): [lanes: number, size: number] {
-  return [powerOfTwo(elementsOf(n, inner) / 4, inner === 1 ? 256 : 32), 256];
+/** Lanes for a row so that each has one piece, where a workgroup has enough; of columns, eight or more lie side by side. */
+export function manyLanes(elements: number, columns = false): [lanes: number, size: number] {
+  return [powerOfTwo(elements / 4, columns ? 32 : 256), 256];
 }
 
 /** Extents to the nearest power of two: problems between which nothing but speed should decide go by these. */

@@ -2,7 +2,7 @@ import backward from '../../shaders/softmax/backward.wgsl' with { type: 'text' }
 import forward from '../../shaders/softmax/forward.wgsl' with { type: 'text' };
 import type { BindingSource, Family, KernelCall } from './kernel.ts';
 import { grid, input, output } from './kernel.ts';
-import { fewLanes, manyLanes, roughly, rowsOf } from './rows.ts';
+import { elementsOf, fewLanes, manyLanes, roughly, rowsOf } from './rows.ts';
 
 /** Along the middle axis of [outer, n, inner]. */
 export interface SoftmaxProblem {
@@ -38,9 +38,11 @@ function family(name: string, source: string, bindings: readonly BindingSource[]
     name,
     variants: {
       /** A lane for each row, along any axis; more only for long rows. */
-      thread: { call: (problem) => call(problem, 'thread', fewLanes(problem.n, problem.inner)) },
+      thread: { call: (problem) => call(problem, 'thread', fewLanes(elementsOf(problem.n, problem.inner))) },
       /** Up to a workgroup for each row. */
-      rows: { call: (problem) => call(problem, 'rows', manyLanes(problem.n, problem.inner)) },
+      rows: {
+        call: (problem) => call(problem, 'rows', manyLanes(elementsOf(problem.n, problem.inner), problem.inner > 1)),
+      },
     },
     select: (_, { selection }) => (selection === 'gpu' ? 'rows' : 'thread'),
     shapeClass: ({ outer, n, inner }) => roughly(outer, n, inner),

@@ -202,6 +202,11 @@ const hiddenInDeno: readonly { readonly shader: string; readonly barrier: number
     barrier: 0,
     reason: 'lavapipe runs eight lanes at once, and a workgroup has eight',
   },
+  {
+    shader: 'optimizer/squares',
+    barrier: 1,
+    reason: 'lavapipe runs eight lanes at once, and eight lanes gather what all have',
+  },
 ];
 
 /** The barriers that this stack must find to be needed. */

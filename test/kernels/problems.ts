@@ -132,10 +132,10 @@ function* reductions() {
     ...(['mean', 'sumSquares', 'logSumExp'] as const).map((kind) => [kind, ['f32']] as const),
   ];
   for (const [kind, types] of kinds) {
-    for (const { dtype, n, inner } of product({ dtype: types, n: extents, inner: [1, 3] }))
+    for (const { dtype, n, inner } of product({ dtype: types, n: extents, inner: [1, 3, 4] }))
       yield { kind, dtype, outer: 4, n, inner };
   }
-  for (const { n, inner, tail, load } of product({ n: extents, inner: [1, 3], tail: flags, load: flags })) {
+  for (const { n, inner, tail, load } of product({ n: extents, inner: [1, 3, 4], tail: flags, load: flags })) {
     if (load && ![1, 3, 4, 1024, 1025, 2 ** 17].includes(n)) continue;
     const hooks = {
       ...(tail && { store: biasGelu([4, inner], load ? 2 : 1) }),
@@ -156,7 +156,7 @@ const selected =
       return family.variants[name]?.call(problem, profile) as KernelCall;
     });
 
-const softmaxes = () => product({ log: flags, outer: [4], n: extents, inner: [1, 3] });
+const softmaxes = () => product({ log: flags, outer: [4], n: extents, inner: [1, 3, 4] });
 const entropies = () =>
   product({ rows: [4], V: extents, ignoreIndex: [-100], labelSmoothing: [0], targetDType: indices });
 function* embeddings() {
@@ -243,7 +243,9 @@ const families: Readonly<Record<string, (profile: DeviceProfile) => KernelCall[]
   scatterAdd: selected(scatterAdd, function* () {
     for (const problem of indexings()) if (problem.dtype !== 'bool') yield problem;
   }),
-  copy: selected(copyFamily, () => product({ size: [5], offset: [3], dtype: ['f32', 'i32', 'u32', 'bool'] as const })),
+  copy: selected(copyFamily, () =>
+    product({ size: [5, 2 ** 15], offset: [3, 4], dtype: ['f32', 'i32', 'u32', 'bool'] as const }),
+  ),
   topK: selected(topK, function* () {
     for (const problem of product({
       rows: [2],

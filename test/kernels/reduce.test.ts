@@ -26,6 +26,8 @@ const sizes: readonly Size[] = [
   ['mean', 'f32', 1, 5000, 3],
   ['argMin', 'f32', 1, 4099, 2],
   ['sum', 'f32', 1, 33000, 1],
+  ['sumSquares', 'f32', 3, 130, 8],
+  ['max', 'i32', 1, 2064, 36],
 ];
 
 function answer({ kind, dtype, outer, n, inner }: ReduceProblem, x: Ref): Expected {
@@ -61,48 +63,52 @@ const plain = ([kind, dtype, outer, n, inner]: Size): Case<ReduceProblem> => {
 };
 
 /** gelu(Σ + bias): an epilogue, on rows and on columns. */
-const stored = [['sum', 'f32', 33, 257, 1] as const, ['sum', 'f32', 3, 1029, 31] as const].map(
-  ([kind, dtype, outer, n, inner]): Case<ReduceProblem> => {
-    const columns = inner > 1 ? inner : outer;
-    return {
-      name: `${kind} of [${outer}, ${n}, ${inner}] with an epilogue`,
-      problem: {
-        kind,
-        dtype,
-        outer,
-        n,
-        inner,
-        store: biasGelu([outer * inner, 1].with(1, columns).with(0, (outer * inner) / columns), 1),
-      },
-      prepare(draw) {
-        const [x, bias] = [draw.f32(outer * n * inner, 0.1), draw.f32(columns)];
-        const [y] = evaluate('reduce', [ref([outer, n, inner], x)], { kind, axes: [1] }) as [Ref];
-        return {
-          inputs: [x, bias],
-          expected: [near({ data: y.data.map((v, i) => geluTanh(v + (bias[i % columns] as number))) }, 2e-5, 2e-5)],
-        };
-      },
-    };
-  },
-);
+const stored = [
+  ['sum', 'f32', 33, 257, 1] as const,
+  ['sum', 'f32', 3, 1029, 31] as const,
+  ['mean', 'f32', 2, 65, 20] as const,
+].map(([kind, dtype, outer, n, inner]): Case<ReduceProblem> => {
+  const columns = inner > 1 ? inner : outer;
+  return {
+    name: `${kind} of [${outer}, ${n}, ${inner}] with an epilogue`,
+    problem: {
+      kind,
+      dtype,
+      outer,
+      n,
+      inner,
+      store: biasGelu([outer * inner, 1].with(1, columns).with(0, (outer * inner) / columns), 1),
+    },
+    prepare(draw) {
+      const [x, bias] = [draw.f32(outer * n * inner, 0.1), draw.f32(columns)];
+      const [y] = evaluate('reduce', [ref([outer, n, inner], x)], { kind, axes: [1] }) as [Ref];
+      return {
+        inputs: [x, bias],
+        expected: [near({ data: y.data.map((v, i) => geluTanh(v + (bias[i % columns] as number))) }, 2e-5, 2e-5)],
+      };
+    },
+  };
+});
 
 /** Σ x·y: a producer of two inputs in place of the source, one of them backwards. */
-const loaded = [['sum', 'f32', 5, 260, 1] as const, ['mean', 'f32', 2, 300, 33] as const].map(
-  ([kind, dtype, outer, n, inner]): Case<ReduceProblem> => {
-    const size = outer * n * inner;
-    return {
-      name: `${kind} of [${outer}, ${n}, ${inner}] of a fused product`,
-      problem: { kind, dtype, outer, n, inner, load: productOfInputs(size, 0) },
-      prepare(draw) {
-        const [x, y] = [draw.f32(size), draw.f32(size)];
-        const product = ref(
-          [outer, n, inner],
-          x.map((value, i) => value * (y[size - 1 - i] as number)),
-        );
-        return { inputs: [x, y], expected: [answer({ kind, dtype, outer, n: 2 * n, inner }, product)] };
-      },
-    };
-  },
-);
+const loaded = [
+  ['sum', 'f32', 5, 260, 1] as const,
+  ['mean', 'f32', 2, 300, 33] as const,
+  ['sum', 'f32', 1, 70, 12] as const,
+].map(([kind, dtype, outer, n, inner]): Case<ReduceProblem> => {
+  const size = outer * n * inner;
+  return {
+    name: `${kind} of [${outer}, ${n}, ${inner}] of a fused product`,
+    problem: { kind, dtype, outer, n, inner, load: productOfInputs(size, 0) },
+    prepare(draw) {
+      const [x, y] = [draw.f32(size), draw.f32(size)];
+      const product = ref(
+        [outer, n, inner],
+        x.map((value, i) => value * (y[size - 1 - i] as number)),
+      );
+      return { inputs: [x, y], expected: [answer({ kind, dtype, outer, n: 2 * n, inner }, product)] };
+    },
+  };
+});
 
 conformance(reduce, [...sizes.map(plain), ...stored, ...loaded]);

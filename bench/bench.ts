@@ -1,7 +1,8 @@
+import type { Counts } from '../demo/counts.ts';
 import { type Limits, measureLimits } from './limits.ts';
 import { check, count, idle, measure, type Prepared, quantile, type Settings, type Timing } from './measure.ts';
 import type { Library, PeerModule, PeerName, Work } from './peers/library.ts';
-import type { Row } from './rows.ts';
+import { bytes, type Row } from './rows.ts';
 import { type Case, cases } from './suites/index.ts';
 import { openWeft, variantsOf, type Weft } from './weft.ts';
 
@@ -41,7 +42,9 @@ const quickSettings: Settings = { rounds: 5, sampleMs: 30, slowMs: 500 };
 /** Measures everything that the options ask for, case by case, and gives all rows. */
 export async function runBench(options: Options, host: Host): Promise<Row[]> {
   const wanted = selection(options);
-  const chosen = cases.filter((each) => (options.quick ? each.quick : true) && wanted.case(each));
+  // Patterns say which sizes; without them, a quick run takes a few.
+  const few = options.quick && options.only.length === 0;
+  const chosen = cases.filter((each) => (each.quick || !few) && wanted.case(each));
   if (chosen.length === 0) throw new Error('nothing matches: --help lists names and examples');
   const weft = await openWeft();
   const libraries = await openPeers(host, (name) => chosen.some((each) => wanted.contender(each, name)));
@@ -55,9 +58,11 @@ export async function runBench(options: Options, host: Host): Promise<Row[]> {
     const label = `${each.name} ${each.shape}`;
     const say = (now: string) => host.progress({ done, all: chosen.length, now: `${label}: ${now}` });
     const contenders = { weft, libraries, wanted: (name: string) => wanted.contender(each, name) };
-    const rows = (await runCase(each, contenders, options.quick ? quickSettings : settings, limits, host, say)).map(
-      (row) => ({ ...common, ...row }),
-    );
+    const measured =
+      each.suite === 'memory'
+        ? await planCase(each, weft)
+        : await runCase(each, contenders, options.quick ? quickSettings : settings, limits, host, say);
+    const rows = measured.map((row) => ({ ...common, ...row }));
     all.push(...rows);
     host.rows(rows);
     await breathe();
@@ -76,13 +81,10 @@ function selection({ only, variants }: Options) {
     if (name.startsWith('weft:') && !variants && !named) return false;
     return patterns.length === 0 || patterns.some((pattern) => pattern.test(`${each.name} ${each.shape} ${name}`));
   };
-  const names = (each: Case) => [
-    'weft',
-    'tfjs',
-    'jax-js',
-    'onnxruntime-web',
-    ...variantsOf(each.name as never).map((v) => `weft:${v}`),
-  ];
+  const names = (each: Case) =>
+    each.suite === 'memory'
+      ? ['weft']
+      : ['weft', 'tfjs', 'jax-js', 'onnxruntime-web', ...variantsOf(each.name).map((v) => `weft:${v}`)];
   return { contender, case: (each: Case) => names(each).some((name) => contender(each, name)) };
 }
 
@@ -101,6 +103,16 @@ async function openPeers(host: Host, wanted: (name: PeerName) => boolean): Promi
   return libraries;
 }
 
+/** Only how much memory a plan of weft's takes. */
+async function planCase(each: Case, weft: Weft): Promise<Measured[]> {
+  const work = await weft.prepare(each.problem());
+  const { planBytes = null } = work ?? {};
+  await work?.dispose();
+  return [{ ...blank, ...identity(each), contender: 'weft', planBytes, note: `${bytes(planBytes ?? 0)} planned` }];
+}
+
+const identity = ({ suite, name, shape }: Case) => ({ suite, name, shape });
+
 async function runCase(
   each: Case,
   { weft, libraries, wanted }: { weft: Weft; libraries: Libraries; wanted: (name: string) => boolean },
@@ -117,8 +129,7 @@ async function runCase(
     if (wanted(name)) makers.push({ name, gpu: weft.gpu, make: () => weft.prepareVariant(problem, variant) });
   }
   const rows: Measured[] = [];
-  const fail = (contender: string, note: string) =>
-    rows.push({ ...blank, suite: each.suite, name: each.name, shape: each.shape, contender, note });
+  const fail = (contender: string, note: string) => rows.push({ ...blank, ...identity(each), contender, note });
   for (const [name, library] of libraries) {
     if (!wanted(name)) continue;
     if (typeof library === 'string') fail(name, library);
@@ -127,7 +138,7 @@ async function runCase(
 
   say('reference');
   const expected = each.expected(problem);
-  const ready: (Prepared & { error: number; calls: { dispatches: number; submits: number } })[] = [];
+  const ready: (Prepared & { error: number; calls: Calls })[] = [];
   for (const { name, gpu, make } of makers) {
     if (host.stopped) break;
     say(`${name} is compiled and checked`);
@@ -136,7 +147,7 @@ async function runCase(
     try {
       work = await make();
       if (!work) continue;
-      await work.run();
+      for (let i = 0; i < (each.runsToCheck ?? 1); i++) await work.run();
       work.flush?.();
       const error = await check(work, expected);
       if (!(error <= each.tolerance))
@@ -145,8 +156,8 @@ async function runCase(
       work.flush?.();
       await idle(gpu);
       const prepared = { name, gpu, work };
-      const { dispatches, submits } = await count(prepared);
-      ready.push({ ...prepared, error, calls: { dispatches, submits } });
+      const { dispatches, submits, buffers, bufferBytes } = await count(prepared);
+      ready.push({ ...prepared, error, calls: { dispatches, submits, buffers, bufferBytes } });
     } catch (error) {
       fail(name, reason(error));
       await work?.dispose();
@@ -163,14 +174,26 @@ async function runCase(
   for (const [i, { name, work, error, calls }] of ready.entries()) {
     const timing = timings[i];
     if (timing) {
-      const note = work.note ?? '';
-      rows.push({ ...figures(each, timing, limits, bandwidth), contender: name, ...calls, maxError: error, note });
+      const { planBytes = null } = work;
+      const note = [work.note, made(calls), planBytes && `${bytes(planBytes)} planned`].filter(Boolean).join('; ');
+      rows.push({
+        ...figures(each, timing, limits, bandwidth),
+        contender: name,
+        ...calls,
+        planBytes,
+        maxError: error,
+        note,
+      });
     }
     await work.dispose();
   }
   (globalThis as { gc?: () => void }).gc?.();
   return rows;
 }
+
+type Calls = Pick<Counts, 'dispatches' | 'submits' | 'buffers' | 'bufferBytes'>;
+
+const made = ({ buffers, bufferBytes }: Calls) => (buffers > 0 ? `${buffers} buffers made, ${bytes(bufferBytes)}` : '');
 
 const blank = {
   medianMs: null,
@@ -181,21 +204,23 @@ const blank = {
   fractionOfLimit: null,
   dispatches: null,
   submits: null,
+  buffers: null,
+  bufferBytes: null,
+  planBytes: null,
   maxError: null,
   rounds: null,
   calls: null,
   note: '',
 };
 
-function figures({ suite, name, shape, flops, bytes, bound }: Case, timing: Timing, limits: Limits, bandwidth: number) {
+function figures(each: Case, timing: Timing, limits: Limits, bandwidth: number) {
+  const { flops, bytes: moved, bound } = each;
   const medianMs = quantile(timing.samples, 0.5);
   const gflops = flops === null ? null : flops / medianMs / 1e6;
-  const gbps = bytes === null ? null : bytes / medianMs / 1e6;
+  const gbps = moved === null ? null : moved / medianMs / 1e6;
   const fractionOfLimit = bound === 'arithmetic' ? gflops && gflops / limits.gflops : gbps && gbps / bandwidth;
   return {
-    suite,
-    name,
-    shape,
+    ...identity(each),
     medianMs,
     p10Ms: quantile(timing.samples, 0.1),
     p90Ms: quantile(timing.samples, 0.9),

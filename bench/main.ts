@@ -18,7 +18,7 @@ that is more than twice as slow as the fastest).
   --deno           in Deno: weft and jax-js
   --only PATTERN   only rows where the regular expression matches "name shape contender"; can be repeated
   --variants       every variant of weft's kernels; so does a pattern with weft: in it
-  --quick          fewer sizes and rounds
+  --quick          fewer rounds, and, without --only, fewer sizes
   --json FILE      writes the rows to FILE
   --help           this text
 

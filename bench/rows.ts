@@ -19,6 +19,11 @@ export interface Row {
   readonly fractionOfLimit: number | null;
   readonly dispatches: number | null;
   readonly submits: number | null;
+  /** Buffers created in a run, once everything has been run a few times, and their bytes. */
+  readonly buffers: number | null;
+  readonly bufferBytes: number | null;
+  /** Bytes of the buffers for intermediate values, where a library plans them ahead: weft. */
+  readonly planBytes: number | null;
   /** Largest difference from a float64 reference, as a part of the largest magnitude in it. */
   readonly maxError: number | null;
   /** Samples that the median is taken from, and calls in each. */
@@ -96,3 +101,8 @@ export function digits(value: number): string {
 }
 
 export const milliseconds = (value: number) => `${digits(value)} ms`;
+
+export function bytes(count: number): string {
+  if (count < 1e3) return `${count} B`;
+  return count < 1e6 ? `${digits(count / 1e3)} kB` : `${digits(count / 1e6)} MB`;
+}

@@ -41,7 +41,7 @@ export class TerminalHost implements Host {
     this.end();
     if (this.all.length === 0 && rows[0]) console.log(`${rows[0].runtime}, ${rows[0].adapter}\n`);
     this.all.push(...rows);
-    for (const group of tables(rows)) console.log(group[0]?.suite === 'limits' ? limit(group[0]) : `${text(group)}\n`);
+    for (const group of tables(rows)) console.log(oneLine(group[0] as Row) ?? `${text(group)}\n`);
     if (rows[0]?.suite === 'limits') console.log();
   }
 
@@ -56,7 +56,9 @@ export class TerminalHost implements Host {
   }
 }
 
-function limit({ name, gflops, medianMs, shape }: Row): string {
+function oneLine({ suite, name, gflops, medianMs, shape, note }: Row): string | null {
+  if (suite === 'memory') return `${name} ${shape}: ${note}`;
+  if (suite !== 'limits') return null;
   const value = gflops === null ? `${digits((medianMs ?? 0) * 1000)} µs` : `${digits(gflops)} GFLOP/s`;
   return `${name}: ${value} (${shape})`;
 }

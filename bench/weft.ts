@@ -30,6 +30,7 @@ import { type Builders, build, type Library, type Work } from './peers/library.t
 import type { AttentionProblem } from './suites/attention.ts';
 import type { Problem } from './suites/index.ts';
 import type { LstmCellProblem, LstmProblem } from './suites/lstm.ts';
+import { steps } from './weftSteps.ts';
 
 /** The families whose variants are compared in each kind of problem. A name pins it in each family that has it. */
 const families: { readonly [Kind in Problem['kind']]?: readonly { name: string; variants: object }[] } = {
@@ -62,12 +63,12 @@ export async function openWeft(): Promise<Weft> {
   /** A device of weft's around the same GPU device: plans stay valid though the next one has other choices. */
   const prepare = async (problem: Problem, choices: Choices = {}): Promise<Work | null> => {
     await init({ device: gpu, profile: profile.selection, choices });
-    return build(builders, problem);
+    return build({ ...builders, ...steps }, problem);
   };
   return {
     gpu,
     adapter,
-    prepare: (problem) => (problem.kind in builders ? (prepare(problem) as Promise<Work>) : null),
+    prepare: (problem) => prepare(problem) as Promise<Work>,
     async prepareVariant(problem, variant) {
       const pinned = (families[problem.kind] ?? []).filter(({ variants }) => variant in variants);
       const work = await prepare(problem, Object.fromEntries(pinned.map(({ name }) => [name, variant])));
@@ -99,9 +100,10 @@ async function compiled(fn: () => Results, states = new Map<string, Buffer>()): 
     }
   });
   const plan = await step.prepare();
-  const { kernels, copies, statesCopied } = plan.summary();
+  const { kernels, copies, statesCopied, peakBytes } = plan.summary();
   const copied = copies + statesCopied;
   return {
+    planBytes: peakBytes,
     note: [...Object.keys(kernels), ...(copied > 0 ? [`${copied} copies`] : [])].join(', '),
     run: async () => {
       await step();

@@ -3,6 +3,8 @@ export interface Counts {
   dispatches: number;
   submits: number;
   buffers: number;
+  /** Of the buffers that were created. */
+  bufferBytes: number;
   bindGroups: number;
   pipelines: number;
   maps: number;
@@ -11,7 +13,7 @@ export interface Counts {
 type Methods = Record<string, (...args: unknown[]) => unknown>;
 
 /** The prototypes' methods that count, and as what. Looked up late: without WebGPU these classes are not there. */
-const counted = (): readonly [prototype: object, method: string, as: keyof Counts][] => [
+const counted = (): readonly [prototype: object, method: string, as: Exclude<keyof Counts, 'bufferBytes'>][] => [
   [GPUComputePassEncoder.prototype, 'dispatchWorkgroups', 'dispatches'],
   [GPUComputePassEncoder.prototype, 'dispatchWorkgroupsIndirect', 'dispatches'],
   [GPUQueue.prototype, 'submit', 'submits'],
@@ -24,7 +26,15 @@ const counted = (): readonly [prototype: object, method: string, as: keyof Count
 
 /** Runs `work` with WebGPU's methods wrapped, and gives its result with what it called: whatever code made the call. */
 export async function countCalls<Result>(work: () => Promise<Result>): Promise<{ result: Result; counts: Counts }> {
-  const counts: Counts = { dispatches: 0, submits: 0, buffers: 0, bindGroups: 0, pipelines: 0, maps: 0 };
+  const counts: Counts = {
+    dispatches: 0,
+    submits: 0,
+    buffers: 0,
+    bufferBytes: 0,
+    bindGroups: 0,
+    pipelines: 0,
+    maps: 0,
+  };
   const restore = counted().map(([prototype, method, as]) => {
     const original = Object.getOwnPropertyDescriptor(prototype, method) as PropertyDescriptor;
     const call = (prototype as Methods)[method] as Methods[string];
@@ -32,6 +42,7 @@ export async function countCalls<Result>(work: () => Promise<Result>): Promise<{
       ...original,
       value(this: unknown, ...args: unknown[]) {
         counts[as]++;
+        if (as === 'buffers') counts.bufferBytes += (args[0] as GPUBufferDescriptor).size;
         return call.apply(this, args);
       },
     });

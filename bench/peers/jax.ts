@@ -13,13 +13,14 @@ import {
 } from '@jax-js/jax';
 import type { LstmCellProblem, LstmProblem } from '../suites/lstm.ts';
 import { transposed } from '../suites/suite.ts';
+import { steps } from './jaxSteps.ts';
 import { type Builders, build, type Library, type Work } from './library.ts';
 
 export async function open(): Promise<Library> {
   const devices = await init('webgpu');
   if (!devices.includes('webgpu')) throw new Error('jax-js found no WebGPU device');
   defaultDevice('webgpu');
-  return { gpu: getWebGPUDevice(), prepare: (problem) => build(builders, problem) };
+  return { gpu: getWebGPUDevice(), prepare: (problem) => build({ ...builders, ...steps }, problem) };
 }
 
 type Arrays<Name extends string> = { [Key in Name]: np.Array };

@@ -12,8 +12,10 @@ export interface Work {
   /** The results of the last run, by the names that the reference uses, dense. */
   results(): Promise<Readonly<Record<string, ArrayLike<number>>>>;
   dispose(): void | Promise<void>;
-  /** Something worth knowing, for the row: the kernels that were chosen, bytes. */
+  /** Something worth knowing, for the row: the kernels that were chosen. */
   note?: string;
+  /** Bytes of the buffers for intermediate values, where the library plans them. */
+  planBytes?: number;
 }
 
 /** A library with its device. */

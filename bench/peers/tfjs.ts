@@ -8,13 +8,15 @@ import type { AttentionProblem } from '../suites/attention.ts';
 import type { LstmCellProblem, LstmProblem } from '../suites/lstm.ts';
 import { swapped, transposed } from '../suites/suite.ts';
 import { type Builders, build, type Library, type Work } from './library.ts';
+import { causalMask, cell, crossEntropy, gelu, layerNorm } from './tfjsOps.ts';
+import { steps } from './tfjsSteps.ts';
 
 export async function open(): Promise<Library> {
   tf.enableProdMode();
   if (!(await tf.setBackend('webgpu'))) throw new Error('tfjs found no WebGPU device');
   await tf.ready();
   const { device } = tf.backend() as WebGPUBackend;
-  return { gpu: device, prepare: (problem) => build(builders, problem) };
+  return { gpu: device, prepare: (problem) => build({ ...builders, ...steps }, problem) };
 }
 
 /** `fn` gives its results by name; `unpack` brings one into the order that the reference uses. */
@@ -178,34 +180,10 @@ const unswap =
   (_: string, data: Float32Array) =>
     swapped(data, B, H, T, D);
 
-/** [T, T]: 0 where a query may look, a large negative number where not. */
-function causalMask(T: number): tf.Tensor2D {
-  return tf.tensor2d(
-    Float32Array.from({ length: T * T }, (_, i) => (i % T > Math.floor(i / T) ? -1e9 : 0)),
-    [T, T],
-  );
-}
-
 const attention =
   ({ D }: { D: number }, mask: tf.Tensor) =>
   (q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor =>
     tf.matMul(tf.softmax(tf.add(tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(D)), mask)), v);
-
-function layerNorm(x: tf.Tensor, weight: tf.Tensor, bias: tf.Tensor): tf.Tensor {
-  const { mean, variance } = tf.moments(x, -1, true);
-  return tf.add(tf.mul(tf.mul(tf.sub(x, mean), tf.rsqrt(tf.add(variance, 1e-5))), weight), bias);
-}
-
-function crossEntropy(logits: tf.Tensor, targets: tf.Tensor): tf.Scalar {
-  return tf.losses.softmaxCrossEntropy(tf.oneHot(targets, logits.shape.at(-1) as number), logits) as tf.Scalar;
-}
-
-/** In its tanh form. */
-function gelu(x: tf.Tensor): tf.Tensor {
-  const cubic = tf.mul(tf.mul(x, tf.square(x)), 0.044715);
-  const inner = tf.mul(tf.add(x, cubic), Math.sqrt(2 / Math.PI));
-  return tf.mul(tf.mul(x, 0.5), tf.add(tf.tanh(inner), 1));
-}
 
 /** The weights are stored transposed: the backend is slower on a transposed second factor. */
 const weightsOf = ({ I, H, weightIH, weightHH, bias }: LstmProblem | LstmCellProblem) => ({
@@ -213,14 +191,6 @@ const weightsOf = ({ I, H, weightIH, weightHH, bias }: LstmProblem | LstmCellPro
   weightHH: tf.tensor2d(transposed(weightHH, 4 * H, H), [H, 4 * H]),
   bias: tf.tensor1d(bias),
 });
-
-/** One step: the input's share of the gates [B, 4H], h and c [B, H] → h and c. */
-function cell(share: tf.Tensor, h: tf.Tensor, c: tf.Tensor, weightHH: tf.Tensor): [tf.Tensor, tf.Tensor] {
-  const gates = tf.add(share, tf.matMul(h, weightHH));
-  const [i, f, g, o] = tf.split(gates, 4, 1) as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
-  const next = tf.add(tf.mul(tf.sigmoid(f), c), tf.mul(tf.sigmoid(i), tf.tanh(g)));
-  return [tf.mul(tf.sigmoid(o), tf.tanh(next)), next];
-}
 
 /** All steps by hand, the input's share being one product: the layer of tfjs-layers multiplies step by step. */
 function unrolled({ T, B, H }: LstmProblem) {

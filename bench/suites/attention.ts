@@ -18,6 +18,12 @@ export const attentionCases: readonly Case[] = (['attention forward', 'attention
   (kind) => sizes.map((size) => attentionCase(kind, ...size)),
 );
 
+/** How much memory a longer sequence takes. */
+export const attentionMemoryCases: readonly Case[] = [256, 512, 1024, 2048, 4096].map((T) => {
+  const each = attentionCase('attention forward+backward', 1, 4, T, 64);
+  return { ...each, suite: 'memory', shape: `${each.shape} memory`, quick: false };
+});
+
 function attentionCase(kind: AttentionProblem['kind'], B: number, H: number, T: number, D: number): Case {
   const backward = kind === 'attention forward+backward';
   // A causal product of [T, D] by [D, T] is half of a full one; forward has two of them, backward five.

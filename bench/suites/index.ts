@@ -1,4 +1,4 @@
-import { type AttentionProblem, attentionCases } from './attention.ts';
+import { type AttentionProblem, attentionCases, attentionMemoryCases } from './attention.ts';
 import { type AdamwProblem, adamwCases, type ElementwiseProblem, elementwiseCases } from './elementwise.ts';
 import { type LstmCellProblem, type LstmProblem, lstmCases, lstmCellCases } from './lstm.ts';
 import { type MatmulProblem, matmulCases } from './matmul.ts';
@@ -10,6 +10,7 @@ import {
   type SoftmaxProblem,
   softmaxCases,
 } from './rows.ts';
+import { type GptStepProblem, type LstmStepProblem, stepCases } from './steps.ts';
 import type { Case } from './suite.ts';
 
 export type { Case, Expected, RowName } from './suite.ts';
@@ -25,7 +26,9 @@ export type Problem =
   | LstmCellProblem
   | LstmProblem
   | AdamwProblem
-  | ElementwiseProblem;
+  | ElementwiseProblem
+  | GptStepProblem
+  | LstmStepProblem;
 type OfKind<Each extends Problem, Kind> = Each extends Problem ? (Kind extends Each['kind'] ? Each : never) : never;
 export type ProblemOf<Kind extends Problem['kind']> = OfKind<Problem, Kind>;
 
@@ -40,4 +43,6 @@ export const cases: readonly Case[] = [
   ...lstmCases,
   ...adamwCases,
   ...elementwiseCases,
+  ...stepCases,
+  ...attentionMemoryCases,
 ];

@@ -21,7 +21,8 @@ export type RowName = (typeof rowNames)[number];
 
 /** One thing that is measured, on one size. */
 export interface Case {
-  readonly suite: 'kernels' | 'training steps';
+  /** Of `memory`, nothing is run: it shows what weft's plan takes. */
+  readonly suite: 'kernels' | 'training steps' | 'memory';
   readonly name: RowName;
   /** Sizes as they are printed; name and shape together are unique. */
   readonly shape: string;
@@ -35,6 +36,8 @@ export interface Case {
   readonly bound: 'arithmetic' | 'bandwidth';
   /** Largest `maxError` of a right result. */
   readonly tolerance: number;
+  /** Runs before the results are compared: those of a training step show what the steps before it have done. Default 1. */
+  readonly runsToCheck?: number;
   /** Draws the inputs, the same ones in every run. */
   problem(): Problem;
   /** Some of the results, in float64. */

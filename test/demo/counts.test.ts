@@ -13,7 +13,15 @@ describe('countCalls', () => {
       return buffer.size;
     });
     expect(result).toBe(16);
-    expect(counts).toEqual({ dispatches: 0, submits: 2, buffers: 1, bindGroups: 0, pipelines: 0, maps: 0 });
+    expect(counts).toEqual({
+      dispatches: 0,
+      submits: 2,
+      buffers: 1,
+      bufferBytes: 16,
+      bindGroups: 0,
+      pipelines: 0,
+      maps: 0,
+    });
     expect(GPUQueue.prototype.submit).toBe(before);
     await expect(countCalls(() => Promise.reject(new Error('broken')))).rejects.toThrow('broken');
     expect(GPUQueue.prototype.submit).toBe(before);

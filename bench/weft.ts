@@ -8,7 +8,6 @@ import {
   init,
   layerNorm,
   lstm,
-  lstmCell,
   matmul,
   softmax,
   type Tensor,
@@ -18,7 +17,7 @@ import {
 import { attentionBackward, attentionForward } from '../src/kernels/attention.ts';
 import { crossEntropyBackward, crossEntropy as crossEntropyFamily } from '../src/kernels/crossEntropy.ts';
 import type { Choices } from '../src/kernels/kernel.ts';
-import { lstmBackward, lstmCell as lstmCellFamily, lstmForward } from '../src/kernels/lstm.ts';
+import { lstmBackward, lstmForward } from '../src/kernels/lstm.ts';
 import { matmul as matmulFamily } from '../src/kernels/matmul.ts';
 import { norm } from '../src/kernels/norm.ts';
 import { adamw } from '../src/kernels/optimizer.ts';
@@ -40,7 +39,7 @@ const families: { readonly [Kind in Problem['kind']]?: readonly { name: string; 
   softmax: [softmaxFamily],
   'layer norm': [norm],
   'cross-entropy': [crossEntropyFamily, crossEntropyBackward],
-  'lstm cell': [lstmCellFamily],
+  'lstm cell': [lstmForward],
   'lstm sequence forward': [lstmForward],
   'lstm sequence forward+backward': [lstmForward, lstmBackward],
   adamw: [adamw],
@@ -180,7 +179,7 @@ const builders: Builders = {
     ];
     const { weightHH, inputShare } = recurrence(problem);
     return compiled(() => {
-      const next = lstmCell(matmul(h, weightHH.transpose()).add(inputShare(x)), c);
+      const next = lstm(inputShare(x).unsqueeze(0), h, c, weightHH);
       return { h: { value: next.h }, c: { value: next.c } };
     });
   },

@@ -101,10 +101,11 @@ const bindings = {
 /**
  * `sequence` is one dispatch, but each of its workgroups reads all weights in every step; `steps` spreads a step over the
  * whole device, and all of it waits for the end of a step. Up to H 256 a dispatch costs a GPU more than a step. On a CPU
- * `sequence` keeps as many cores busy as it has workgroups, and `steps` takes less time to compile.
+ * `sequence` keeps as many cores busy as it has workgroups, and `steps` takes less time to compile. A single step
+ * is better spread in any case.
  */
-function select({ B, H }: LstmProblem, { selection }: DeviceProfile): string {
-  if (H > 256) return 'steps';
+function select({ T, B, H }: LstmProblem, { selection }: DeviceProfile): string {
+  if (H > 256 || T === 1) return 'steps';
   return selection === 'gpu' || H <= 64 || B > widthOf(H) ? 'sequence' : 'steps';
 }
 

@@ -2,7 +2,8 @@ import { ShapeError } from '../errors.ts';
 import { formatShape, sameShape } from '../graph/shape.ts';
 import { zeros } from '../ops/elementwise.ts';
 import { split } from '../ops/join.ts';
-import { lstmCell } from '../ops/lstm.ts';
+import { lstm } from '../ops/lstm.ts';
+import { unsqueeze } from '../ops/view.ts';
 import { type Parameter, parameter, type Tensor } from '../tensor.ts';
 import { uniform } from './init.ts';
 import { linear } from './linear.ts';
@@ -128,8 +129,10 @@ export class LSTMCell extends RecurrentCell {
   }
 
   forward(x: Tensor, state?: readonly [h: Tensor, c: Tensor]): [h: Tensor, c: Tensor] {
-    const h = this.start(x, state?.[0]);
-    const next = lstmCell(this.ofInput(x).add(this.ofState(h)), this.start(x, state?.[1]));
-    return [next.h, next.c];
+    const [h0, c0] = [this.start(x, state?.[0]), this.start(x, state?.[1])];
+    const gates = this.ofInput(x);
+    // The product with the state and the gates are one kernel: a sequence of one step.
+    const { h, c } = lstm(unsqueeze(this.bias_hh ? gates.add(this.bias_hh) : gates, 0), h0, c0, this.weight_hh);
+    return [h, c];
   }
 }

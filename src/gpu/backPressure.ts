@@ -7,8 +7,11 @@ const stepsInFlight = 2;
  */
 const deno = 'Deno' in globalThis;
 
+/** Deno's, which the types of a page don't know. */
+const { setImmediate } = globalThis as { setImmediate?: (callback: (value?: unknown) => void) => unknown };
+
 /** Resolves in the next turn of the event loop; a timer would take 2 ms in Deno. */
-const nextTurn = () => new Promise((resolve) => (deno ? setImmediate(resolve) : setTimeout(resolve)));
+const nextTurn = () => new Promise((resolve) => (setImmediate ?? setTimeout)(resolve));
 
 /** Keeps a loop of steps from running far ahead of the GPU. */
 export class BackPressure {

@@ -71,6 +71,7 @@ describe('a replayed step', () => {
       bindGroups: 0,
       pipelines: 0,
       maps: 0,
+      bufferBytes: 0,
     });
     expect(step.traces).toBe(1);
   });

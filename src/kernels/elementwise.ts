@@ -3,6 +3,7 @@ import type { Attributes } from '../graph/node.ts';
 import type { ElementwiseLowering, ExpressionTypes, Window } from '../graph/op.ts';
 import { type Layout, sizeOf } from '../graph/shape.ts';
 import { type DeviceProfile, grid, input, type KernelCall, type LoadHook, output, type StoreHook } from './kernel.ts';
+import { indexExpression, offsetOf, readsVectors, rowOf, vectorises } from './layout.ts';
 
 /**
  * Elementwise chains as one generated kernel, or as the tail (`store`) or head (`load`) of a hand-written one. All
@@ -58,7 +59,7 @@ const vectorTypes: ExpressionTypes = { f32: 'vec4<f32>', i32: 'vec4<i32>', u32: 
 
 /** The chain as a kernel of its own: inputs 0… are `chain.buffers`, outputs 0… are `chain.outputs`. */
 export function elementwiseKernel(chain: Chain, label: string, profile: DeviceProfile): KernelCall {
-  const vector = vectorises(chain);
+  const vector = takesVectors(chain);
   const count = vector ? chain.size / 4 : chain.size;
   // Software adapters pay for every workgroup, for loops and for bounds; GPUs want many workgroups.
   const perInvocation = profile.selection === 'software' && count >= 4096 ? 4 : 1;
@@ -75,29 +76,31 @@ export function elementwiseKernel(chain: Chain, label: string, profile: DevicePr
     );
   }
   const offsets = offsetFields(chain);
-  const body = chainBody(chain, vector, (load) => offsets.get(load) ?? '');
+  const read = (load: Load, dtype: DType) =>
+    loadExpression(`in${load.buffer}`, load, dtype, vector, offsets.get(load) ?? '');
+  const short = chain.steps.length <= 16;
+  const rows = vector && perInvocation > 1 && whole && short ? sharedRows(chain, count, read) : null;
+  const body = chainBody(chain, vector, (load, dtype) => rows?.names.get(read(load, dtype)) ?? read(load, dtype));
   const stores = chain.outputs.map(
     (step, i) => `  out${i}[i] = ${stored(`v${step}`, (chain.steps[step] as ChainStep).dtype, vector)};`,
   );
   const source = `// uses: order.wgsl, elementwise.wgsl
 struct Params { count: u32${[...new Set(offsets.values())].map((name) => `, ${name}: i32`).join('')} }
 const SIZE: u32 = ${workgroup}u;
-const PER_INVOCATION: u32 = ${perInvocation}u;
 @group(0) @binding(0) var<uniform> params: Params;
 ${lines.join('\n')}
-fn element(i: u32) {
+fn element(i: u32${(rows?.parameters ?? []).map((parameter) => `, ${parameter}`).join('')}) {
 ${[...body, ...stores].join('\n')}
 }
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);
   let group = groupOrder(workgroup_id, num_workgroups);
-  let first = linearGroup(group, num_workgroups) * SIZE * PER_INVOCATION + lane;
-${elements(perInvocation, whole, chain.steps.length)}
+${rows ? rows.main : elements(perInvocation, whole, short)}
 }
 `;
   const uniforms: Record<string, number> = { count };
-  for (const [load, name] of offsets) uniforms[name] = load.layout.offset;
+  for (const [load, name] of offsets) uniforms[name] = offsetOf(load.layout, vector);
   return {
     dispatches: [
       {
@@ -113,12 +116,47 @@ ${elements(perInvocation, whole, chain.steps.length)}
   };
 }
 
-/** Every lane's share; where the chain is short, without a loop. `whole` tells that no lane's share lies past the end. */
-function elements(count: number, whole: boolean, steps: number): string {
+/** Every lane's share, spelled out where the chain is short. `whole` tells that no lane's share lies past the end. */
+function elements(count: number, whole: boolean, short: boolean): string {
+  const first = `  let first = linearGroup(group, num_workgroups) * SIZE * ${count}u + lane;`;
   const one = (i: string) => (whole ? `element(${i});` : `if (${i} < params.count) { element(${i}); }`);
-  if (steps > 16 && count > 1)
-    return `  for (var k = 0u; k < ${count}u; k++) { let i = first + k * SIZE; ${one('i')} }`;
-  return Array.from({ length: count }, (_, k) => `  ${one(k === 0 ? 'first' : `first + ${k}u * SIZE`)}`).join('\n');
+  if (!short && count > 1)
+    return `${first}\n  for (var k = 0u; k < ${count}u; k++) { let i = first + k * SIZE; ${one('i')} }`;
+  return [first, ...turns(count, 'SIZE', one)].join('\n');
+}
+
+const turns = (count: number, step: string, one: (i: string) => string) =>
+  Array.from({ length: count }, (_, k) => `  ${one(k === 0 ? 'first' : `first + ${k}u * ${step}`)}`);
+
+/**
+ * Where operands hold one row for many (a bias, a scale), a lane takes the same place of four rows, and reads those
+ * operands once. `read` gives the text of a load; `count` is the number of vectors.
+ */
+function sharedRows(chain: Chain, count: number, read: (load: Load, dtype: DType) => string) {
+  const rows = new Map<string, { length: number; dtype: DType }>();
+  for (const { arguments: values, argumentTypes } of chain.steps) {
+    for (const [a, argument] of values.entries()) {
+      const length = 'load' in argument ? rowOf(argument.load.layout) : undefined;
+      const dtype = argumentTypes[a] as DType;
+      if ('load' in argument && length) rows.set(read(argument.load, dtype), { length: length / 4, dtype });
+    }
+  }
+  const [first] = rows.values();
+  const length = first?.length ?? 0;
+  if (length === 0 || count % (4 * length) !== 0) return null;
+  const shared = [...rows].filter(([, row]) => row.length === length);
+  const names = new Map(shared.map(([text], k) => [text, `row${k}`]));
+  return {
+    names,
+    parameters: shared.map(([, { dtype }], k) => `row${k}: ${vectorTypes[dtype]}`),
+    main: [
+      '  let linear = linearGroup(group, num_workgroups) * SIZE + lane;',
+      `  let i = linear % ${length}u;`,
+      `  let first = (linear / ${length}u) * ${4 * length}u + i;`,
+      ...shared.map(([text], k) => `  let row${k} = ${text};`),
+      ...turns(4, `${length}u`, (at) => `element(${[at, ...names.values()].join(', ')});`),
+    ].join('\n'),
+  };
 }
 
 /**
@@ -126,7 +164,7 @@ function elements(count: number, whole: boolean, steps: number): string {
  * `firstInput`; `primary` is the position in `chain.outputs` that takes the kernel's own `output` binding.
  */
 export function storeHook(chain: Chain, firstInput: number, primary: number, firstExtraOutput: number): StoreHook {
-  const body = chainBody(chain, false, () => '');
+  const body = chainBody(chain, false, reader('in'));
   const extra = chain.outputs.map((step, i) => ({ step, i })).filter(({ i }) => i !== primary);
   const value = (step: number) =>
     step < 0 ? 'value' : stored(`v${step}`, (chain.steps[step] as ChainStep).dtype, false);
@@ -157,7 +195,7 @@ export function storeHook(chain: Chain, firstInput: number, primary: number, fir
  * kernel's inputs from `firstInput`.
  */
 export function loadHook(chain: Chain, firstInput: number): LoadHook {
-  const body = chainBody(chain, false, () => '', 'source');
+  const body = chainBody(chain, false, reader('source'), 'source');
   return {
     functions: {
       load: `fn load(index: u32) -> f32 {\n  let i = index;\n${body.join('\n')}\n  return v${chain.outputs[0]};\n}`,
@@ -167,6 +205,10 @@ export function loadHook(chain: Chain, firstInput: number): LoadHook {
     bindings: chain.buffers.map((_, i) => input(firstInput + i)),
   };
 }
+
+/** Reads of a hook, an element at a time. */
+const reader = (prefix: Prefix) => (load: Load, dtype: DType) =>
+  loadExpression(`${prefix}${load.buffer}`, load, dtype, false, '');
 
 function libraryOf(chain: Chain): string[] {
   return [...new Set(chain.steps.flatMap((step) => step.lowering.library ?? []))];
@@ -197,7 +239,7 @@ function offsetFields(chain: Chain): Map<Load, string> {
 function chainBody(
   chain: Chain,
   vector: boolean,
-  offsetField: (load: Load) => string,
+  read: (load: Load, dtype: DType) => string,
   prefix: Prefix = 'in',
 ): string[] {
   const types = vector ? vectorTypes : scalarTypes;
@@ -214,7 +256,7 @@ function chainBody(
       if ('step' in argument) return argument.step < 0 ? 'value' : `v${argument.step}`;
       const { load } = argument;
       if (load.window) inside[a] = windowCondition(load.window);
-      return loadExpression(`${prefix}${load.buffer}`, load, dtype, vector, offsetField(load));
+      return read(load, dtype);
     });
     const expression = step.lowering.expression(values, step.attributes, {
       types,
@@ -239,61 +281,15 @@ function stored(name: string, dtype: DType, vector: boolean): string {
   return vector ? `select(vec4<u32>(0u), vec4<u32>(1u), ${name})` : `select(0u, 1u, ${name})`;
 }
 
-function loadExpression(name: string, load: Load, dtype: DType, vector: boolean, offset: string): string {
-  const type = dtypes[dtype].wgsl;
-  const asBool = (text: string) => (dtype === 'bool' ? `(${text} != ${vector ? 'vec4<u32>(0u)' : '0u'})` : text);
-  const dimensions = collapse(load.layout);
-  if (!vector) return asBool(`${name}[${indexExpression(dimensions, load.layout, 1, offset)}]`);
-  const innermost = dimensions.at(-1);
-  if (!innermost || innermost.stride === 0) {
-    // The same element for the four lanes: the buffer holds vectors, so pick one of its words.
-    const index = indexExpression(dimensions, load.layout, 4, offset);
-    return asBool(`vec4<${type}>(${name}[(${index}) >> 2u][(${index}) & 3u])`);
-  }
-  return asBool(`${name}[(${indexExpression(dimensions, load.layout, 4, offset)}) >> 2u]`);
+function loadExpression(name: string, { layout }: Load, dtype: DType, vector: boolean, offset: string): string {
+  const index = indexExpression(layout, vector, offset);
+  const element = !vector || readsVectors(layout) ? `${name}[${index}]` : spread(name, index, dtype);
+  return dtype === 'bool' ? `(${element} != ${vector ? 'vec4<u32>(0u)' : '0u'})` : element;
 }
 
-interface Dimension {
-  readonly extent: number;
-  readonly stride: number;
-}
-
-/** The layout with neighbouring dimensions merged where one index walks both. */
-function collapse(layout: Layout): Dimension[] {
-  const merged: Dimension[] = [];
-  for (const [i, extent] of layout.shape.entries()) {
-    if (extent === 1) continue;
-    const stride = layout.strides[i] as number;
-    const last = merged.at(-1);
-    if (last && last.stride === stride * extent) merged[merged.length - 1] = { extent: last.extent * extent, stride };
-    else merged.push({ extent, stride });
-  }
-  return merged;
-}
-
-/**
- * Element index from the linear index `i` of the invocation, which covers `width` elements. The outermost extent never
- * appears in the text, so that a longer batch shares the pipeline.
- */
-function indexExpression(dimensions: readonly Dimension[], layout: Layout, width: number, offset: string): string {
-  const signed = offset !== '' || layout.offset !== 0 || dimensions.some(({ stride }) => stride < 0);
-  const linear = width === 1 ? 'i' : `(i * ${width}u)`;
-  const terms: string[] = [];
-  let inner = 1;
-  for (let d = dimensions.length - 1; d >= 0; d--) {
-    const { extent, stride } = dimensions[d] as Dimension;
-    let coordinate = inner === 1 ? linear : `(${linear} / ${inner}u)`;
-    if (d > 0) coordinate = `(${coordinate} % ${extent}u)`;
-    if (stride !== 0) {
-      if (signed) terms.unshift(`i32(${coordinate}) * ${stride}`);
-      else terms.unshift(stride === 1 ? coordinate : `${coordinate} * ${stride}u`);
-    }
-    inner *= extent;
-  }
-  if (offset !== '') terms.push(`params.${offset}`);
-  else if (layout.offset !== 0) terms.push(`(${layout.offset})`);
-  const sum = terms.length === 0 ? '0' : terms.join(' + ');
-  return signed ? `u32(${sum})` : terms.length === 0 ? '0u' : sum;
+/** The same element for the four lanes: the buffer holds vectors, so pick one of its words. */
+function spread(name: string, index: string, dtype: DType): string {
+  return `vec4<${dtypes[dtype].wgsl}>(${name}[(${index}) >> 2u][(${index}) & 3u])`;
 }
 
 function windowCondition({ layout, axis, low, high }: Window): string {
@@ -303,7 +299,7 @@ function windowCondition({ layout, axis, low, high }: Window): string {
 }
 
 /** Four elements at a time, where every operand allows it. */
-function vectorises(chain: Chain): boolean {
+function takesVectors(chain: Chain): boolean {
   if (chain.size % 4 !== 0) return false;
   return chain.steps.every(
     (step) =>
@@ -312,14 +308,7 @@ function vectorises(chain: Chain): boolean {
         if ('step' in argument) return true;
         if ('table' in argument) return false;
         if ('constant' in argument) return !argument.window;
-        if (argument.load.window) return false;
-        const { layout } = argument.load;
-        const dimensions = collapse(layout);
-        const innermost = dimensions.at(-1);
-        if (!innermost) return true;
-        if (innermost.extent % 4 !== 0 || layout.offset % 4 !== 0) return false;
-        if (innermost.stride === 0) return dimensions.every(({ stride }) => stride >= 0);
-        return innermost.stride === 1 && dimensions.slice(0, -1).every(({ stride }) => stride % 4 === 0 && stride >= 0);
+        return !argument.load.window && vectorises(argument.load.layout);
       }),
   );
 }

@@ -99,6 +99,9 @@ const layouts: readonly (readonly [name: string, layout: Layout, vector: boolean
   ['more than one workgroup', denseLayout([65, 257]), false],
   ['more than one workgroup, in vectors', { shape: [66, 256], strides: [1, 68], offset: 0 }, false],
   ['more than one workgroup, dense vectors', denseLayout([66, 256]), true],
+  ['whole workgroups of dense vectors', denseLayout([64, 256]), true],
+  ['whole workgroups of a row for all rows', { shape: [64, 256], strides: [0, 1], offset: 4 }, true],
+  ['whole workgroups of a row for too few rows', { shape: [2, 8192], strides: [0, 1], offset: 0 }, true],
 ];
 
 describe('an operand', () => {
@@ -144,6 +147,31 @@ describe('a chain', () => {
       const first = walk(x, other).map((value, i) => value + (walk(y, row)[i] as number));
       expect(Array.from(outputs[1] as HostArray)).toEqual(first);
       expect(Array.from(outputs[0] as HostArray)).toEqual(first.map((value, i) => value + (x[i] as number)));
+    }
+  });
+
+  it('reads operands that hold one row for many, of equal lengths and not', async () => {
+    const [big, size] = [[8, 16, 128], 2 ** 14];
+    const layouts = [
+      denseLayout(big),
+      { shape: big, strides: [0, 0, 1], offset: 4 },
+      { shape: big, strides: [0, 128, 1], offset: 0 },
+      { shape: big, strides: [0, 0, 1], offset: 0 },
+    ];
+    for (const repeats of [1, 6]) {
+      // Whole numbers, so that sums are exact. Six times over, the chain is too long to be spelled out.
+      const inputs = layouts.map((layout, i) => Float32Array.from(drawFor(`rows ${i}`).i32(extentOf(layout), -99, 99)));
+      const operands = Array.from({ length: repeats }, () => layouts.map((_, i) => i)).flat();
+      const steps = operands.map((i, s) =>
+        step(add, big, [s === 0 ? { constant: 1 } : { step: s - 1 }, load(i, layouts[i] as Layout)]),
+      );
+      const chain: Chain = { size, buffers: layouts.map(() => 'f32'), steps, outputs: [steps.length - 1] };
+      const { outputs } = await run(chain, inputs);
+      const walks = layouts.map((layout, i) => walk(inputs[i] as HostArray, layout));
+      const sums = Array.from({ length: size }, (_, i) =>
+        walks.reduce((sum, values) => sum + (values[i] as number), 0),
+      );
+      expect(Array.from(outputs[0] as HostArray)).toEqual(sums.map((sum) => 1 + repeats * sum));
     }
   });
 

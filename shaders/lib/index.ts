@@ -9,6 +9,8 @@ import normBackward from './normBackward.wgsl' with { type: 'text' };
 import order from './order.wgsl' with { type: 'text' };
 import packed from './packed.wgsl' with { type: 'text' };
 import philox from './philox.wgsl' with { type: 'text' };
+import product from './product.wgsl' with { type: 'text' };
+import productBlocks from './productBlocks.wgsl' with { type: 'text' };
 import rows from './rows.wgsl' with { type: 'text' };
 import sideSum from './sideSum.wgsl' with { type: 'text' };
 
@@ -25,6 +27,8 @@ export const library: Readonly<Record<string, string>> = {
   'order.wgsl': order,
   'packed.wgsl': packed,
   'philox.wgsl': philox,
+  'product.wgsl': product,
+  'productBlocks.wgsl': productBlocks,
   'rows.wgsl': rows,
   'sideSum.wgsl': sideSum,
 };

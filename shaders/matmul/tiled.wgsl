@@ -1,46 +1,18 @@
-// uses: order.wgsl, sideSum.wgsl
+// uses: order.wgsl, product.wgsl, sideSum.wgsl
 // C = A·B with tiles of A and B in workgroup memory: every value read from memory serves a whole row or column of threads.
 // A workgroup makes a TILE_M×TILE_N tile of C and walks along K in steps of TILE_K; a thread owns BLOCKS_M×BLOCKS_N blocks
 // of 4×4, half a tile apart where there are two. Tiles are kept as 4×4 blocks of four vec4s in the direction in which the
 // operand is contiguous; a block that lies the other way is transposed in registers, so NN, NT, TN and TT cost the same.
 // PITCH, one vec4 more than a row of blocks, puts the blocks that neighbouring threads read into different memory banks.
 //
-// a: [...batch, M, K], b: [...batch, K, N], any strides where one of the last two is 1; output: dense [...batch, M, N].
-// Rows and columns beyond the edge are read as they come (WebGPU keeps such reads harmless) and never stored.
-// With params.splits > 1 slice s of K (a multiple of TILE_K) makes its own partial product: output is [splits, ...batch, M, N].
 // SUMMED: Σₖ of one operand, contiguous across K, rides along; the threads that bring it into workgroup memory add it up.
-struct Params {
-  M: u32, N: u32, K: u32,
-  splits: u32, slice: u32,
-  batches: u32, batch1: u32,
-  aOffset: u32, aLead: u32, aBatch0: u32, aBatch1: u32,
-  bOffset: u32, bLead: u32, bBatch0: u32, bBatch1: u32,
-  sides: u32, sideRows: u32, sideColumns: u32,
-}
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<AElement>;
-@group(0) @binding(2) var<storage, read> b: array<BElement>;
-@group(0) @binding(3) var<storage, read_write> output: array<f32>;
 
-// vec4<f32> where offset, strides and the contiguous extent are divisible by 4.
-alias AElement = f32;
-alias BElement = f32;
-const A_VEC4: bool = false;
-const B_VEC4: bool = false;
-// Transposed: contiguous along M (of A), along K (of B).
-const A_TRANSPOSED: bool = false;
-const B_TRANSPOSED: bool = false;
-// K is divisible by 4; N is, so that four columns are stored as one.
-const K_WHOLE: bool = false;
-const N_WHOLE: bool = false;
 // Shape of the tile; blocks of a thread along M and N (1 or 2).
 const TILE_M: u32 = 64u;
 const TILE_N: u32 = 64u;
 const TILE_K: u32 = 16u;
 const BLOCKS_M: u32 = 1u;
 const BLOCKS_N: u32 = 1u;
-// The operand that is summed: 0 neither, 1 A, 2 B.
-const SUMMED: u32 = 0u;
 const THREADS_M: u32 = TILE_M / (4u * BLOCKS_M);
 const THREADS_N: u32 = TILE_N / (4u * BLOCKS_N);
 const SIZE: u32 = THREADS_M * THREADS_N;
@@ -50,25 +22,6 @@ var<workgroup> tileA: array<vec4<f32>, TILE_M / 4u * PITCH>;
 var<workgroup> tileB: array<vec4<f32>, TILE_N / 4u * PITCH>;
 // What this thread has brought of the summed operand: always the same four lines.
 var<private> sum: vec4<f32>;
-
-fn store(index: u32, value: f32) { output[index] = value; }
-fn store4(index: u32, value: vec4<f32>) {
-  store(index, value.x);
-  store(index + 1u, value.y);
-  store(index + 2u, value.z);
-  store(index + 3u, value.w);
-}
-fn storeSum(index: u32, value: f32) {}
-
-// Four neighbours. The constructors make one text valid for both element types; only the branch that fits is compiled.
-fn readA(index: u32) -> vec4<f32> {
-  if (A_VEC4) { return vec4<f32>(a[index / 4u]); }
-  return vec4<f32>(vec4<f32>(a[index]).x, vec4<f32>(a[index + 1u]).x, vec4<f32>(a[index + 2u]).x, vec4<f32>(a[index + 3u]).x);
-}
-fn readB(index: u32) -> vec4<f32> {
-  if (B_VEC4) { return vec4<f32>(b[index / 4u]); }
-  return vec4<f32>(vec4<f32>(b[index]).x, vec4<f32>(b[index + 1u]).x, vec4<f32>(b[index + 2u]).x, vec4<f32>(b[index + 3u]).x);
-}
 
 // Zeros from step `end` on, in both operands: what is read there may be infinite.
 fn clip(value: vec4<f32>, k: u32, alongK: bool) -> vec4<f32> {
@@ -146,9 +99,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let product = tile / (columns * rows); // [splits, batches]
   let m = (tile / columns % rows) * TILE_M;
   let n = (tile % columns) * TILE_N;
-  let batch = product % params.batches;
-  let baseA = params.aOffset + batch / params.batch1 * params.aBatch0 + batch % params.batch1 * params.aBatch1;
-  let baseB = params.bOffset + batch / params.batch1 * params.bBatch0 + batch % params.batch1 * params.bBatch1;
+  let startOfA = startA(product % params.batches);
+  let startOfB = startB(product % params.batches);
   let begin = product / params.batches * params.slice;
   let end = min(begin + params.slice, params.K);
   let threadM = lane / THREADS_N;
@@ -159,8 +111,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   var c10 = mat4x4<f32>();
   var c11 = mat4x4<f32>();
   for (var step = begin; step < end; step += TILE_K) {
-    fillA(lane, baseA, m, step);
-    fillB(lane, baseB, step, n);
+    fillA(lane, startOfA, m, step);
+    fillB(lane, startOfB, step, n);
     workgroupBarrier();
     for (var k = 0u; k < TILE_K; k += 4u) {
       let a0 = blockA(threadM, k);
@@ -205,12 +157,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let column = n + (threadN + blockColumn * THREADS_N) * 4u;
     if (inside && row < params.M && column < params.N) {
       let value = c[blockRow * 2u + blockColumn][i % 4u];
-      let index = (product * params.M + row) * params.N + column;
-      if (N_WHOLE) {
-        store4(index, value);
-      } else {
-        for (var j = 0u; j < min(4u, params.N - column); j++) { store(index + j, value[j]); }
-      }
+      storeColumns(product, row, column, value);
     }
   }
 }

@@ -72,6 +72,7 @@ export class Device {
       invocations: limits.maxComputeInvocationsPerWorkgroup,
       bindingBytes: limits.maxStorageBufferBindingSize,
       bufferBytes: limits.maxBufferSize,
+      subgroups: gpu.features.has('subgroups'),
     };
     this.buffers = new BufferPool(gpu);
     this.pipelines = new PipelineCache(gpu);

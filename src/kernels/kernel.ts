@@ -74,6 +74,8 @@ export interface DeviceProfile {
   readonly invocations: number;
   readonly bindingBytes: number;
   readonly bufferBytes: number;
+  /** Whether lanes can read each other's values; never needed, and no result depends on how many can. */
+  readonly subgroups: boolean;
   /** Variants that were measured, or pinned by hand, and go before the rule of their family. */
   readonly choices?: Choices;
 }
@@ -81,7 +83,7 @@ export interface DeviceProfile {
 /** Variant names by family (`matmul`), or by family and class of shapes (`matmul NN 512 512 512`), which goes first. */
 export type Choices = Readonly<Record<string, string>>;
 
-/** The limits that every WebGPU device has. */
+/** What every WebGPU device has. */
 export const defaultProfile: DeviceProfile = {
   selection: 'gpu',
   storageBuffers: 8,
@@ -89,6 +91,7 @@ export const defaultProfile: DeviceProfile = {
   invocations: 256,
   bindingBytes: 128 * 1024 * 1024,
   bufferBytes: 256 * 1024 * 1024,
+  subgroups: false,
 };
 
 /** One way to compute a problem. */

@@ -1,10 +1,12 @@
 import gemvText from '../../shaders/matmul/gemv.wgsl' with { type: 'text' };
+import quadsText from '../../shaders/matmul/quads.wgsl' with { type: 'text' };
 import registersText from '../../shaders/matmul/registers.wgsl' with { type: 'text' };
 import sumText from '../../shaders/matmul/sum.wgsl' with { type: 'text' };
 import tiledText from '../../shaders/matmul/tiled.wgsl' with { type: 'text' };
 import { UnsupportedError } from '../errors.ts';
-import type { DeviceProfile, Dispatch, Family, Operand, SelectionProfile, StoreHook, Variant } from './kernel.ts';
+import type { DeviceProfile, Dispatch, Family, Operand, StoreHook, Variant } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
+import { tooManyIterations } from './loops.ts';
 import { noSideSum } from './sideSum.ts';
 
 /** Σₖ of one operand, a further output: [M] of `a`, [N] of `b`. The operand is contiguous across K, and there is no batch. */
@@ -168,12 +170,17 @@ function uniforms({ M, N, K, a, b, batch, batches }: Product, splits: number, sl
   };
 }
 
-/** How a variant cuts the output: rows and columns of a workgroup's tile, and the constants that say so. */
+/** How a variant cuts the output: rows and columns of a tile, tiles and threads of a workgroup, and the constants that say so. */
 interface Tiling {
   readonly source: string;
   readonly M: number;
   readonly N: number;
+  readonly perGroup: number;
   readonly threads: number;
+  /** Iterations of a thread's loops for a step of 1 along K. */
+  readonly loops: number;
+  /** Whether sums of an operand have threads of their own, which may read it in either direction. */
+  readonly sumsApart: boolean;
   readonly constants: Readonly<Record<string, number>>;
 }
 
@@ -181,31 +188,62 @@ const inWorkgroupMemory = (M: number, N: number, K: number, blocksM: number, blo
   source: tiledText,
   M,
   N,
+  perGroup: 1,
   threads: (M * N) / (16 * blocksM * blocksN),
+  loops: 1,
+  sumsApart: false,
   constants: { TILE_M: M, TILE_N: N, TILE_K: K, BLOCKS_M: blocksM, BLOCKS_N: blocksN },
 });
 
-const inRegisters = (blocks: number, threadsM: number, threadsN: number): Tiling => ({
+/** A tile for each thread. */
+const inRegisters = (blocks: number): Tiling => ({
   source: registersText,
-  M: 4 * blocks * threadsM,
-  N: 4 * blocks * threadsN,
-  threads: threadsM * threadsN,
-  constants: { BLOCKS: blocks, THREADS_M: threadsM, THREADS_N: threadsN },
+  M: 4 * blocks,
+  N: 4 * blocks,
+  perGroup: 8,
+  threads: 8,
+  loops: 1 / 4,
+  sumsApart: true,
+  constants: { BLOCKS: blocks },
 });
+
+/** A tile for the four lanes of a quad. */
+const inQuads: Tiling = {
+  source: quadsText,
+  M: 32,
+  N: 16,
+  perGroup: 1,
+  threads: 4,
+  loops: 1 / 4,
+  sumsApart: true,
+  constants: {},
+};
 
 const tilings = {
   tiled32: inWorkgroupMemory(32, 32, 16, 1, 1),
   tiled64: inWorkgroupMemory(64, 64, 16, 1, 1),
   tiled64x128: inWorkgroupMemory(64, 128, 16, 2, 1),
   tiled128: inWorkgroupMemory(128, 128, 8, 2, 2),
-  registers4: inRegisters(1, 8, 8),
-  registers8: inRegisters(2, 4, 8),
+  registers4: inRegisters(1),
+  registers8: inRegisters(2),
+  registers16: inRegisters(4),
+  quads: inQuads,
 } as const satisfies Record<string, Tiling>;
 
 type TilingName = keyof typeof tilings;
 
-const workgroups = ({ M, N, batches }: Product, { M: tileM, N: tileN }: Tiling): number =>
-  Math.ceil(M / tileM) * Math.ceil(N / tileN) * batches;
+const sumLines = ({ M, N, sum }: Product): number => (sum ? { a: M, b: N }[sum.of] : 0);
+
+function workgroups(product: Product, tiling: Tiling, splits = 1): number {
+  const { M, N, perGroup, threads, sumsApart } = tiling;
+  const tiles = Math.ceil(product.M / M) * Math.ceil(product.N / N) * product.batches * splits;
+  const sums = sumsApart ? Math.ceil(sumLines(product) / 4) * splits : 0;
+  return Math.ceil((tiles + (sums * perGroup) / threads) / perGroup);
+}
+
+/** A reason why a thread can't go through K in one go, or null; the loops that store the tile are short. */
+const tooLong = (K: number, name: TilingName, profile: DeviceProfile): string | null =>
+  tooManyIterations(K * tilings[name].loops + 512, profile);
 
 type Extras = Pick<Product, 'epilogue' | 'sum'>;
 
@@ -235,20 +273,23 @@ function multiply(product: Product, name: TilingName, splits: number, slice: num
     constants: { ...constants(product), ...tiling.constants },
     bindings: [input(0), input(1), splits === 1 ? output(0) : scratch(0)],
     uniforms: uniforms(product, splits, slice),
-    workgroups: grid(workgroups(product, tiling) * splits),
+    workgroups: grid(workgroups(product, tiling, splits)),
     sideThreads: tiling.threads,
   };
 }
 
 /** Tiles in workgroup memory add up what a thread brings, which must be four lines at one k. */
-function cannotSum({ source }: Tiling, { sum, ...product }: Product): string | null {
-  if (!sum || source === registersText || product[sum.of].transposed === (sum.of === 'a')) return null;
+function cannotSum({ sumsApart }: Tiling, { sum, ...product }: Product): string | null {
+  if (!sum || sumsApart || product[sum.of].transposed === (sum.of === 'a')) return null;
   return `the sum of ${sum.of} is along its contiguous dimension`;
 }
 
 function whole(name: TilingName): Variant<MatmulProblem> {
   return {
-    unsupported: (problem) => cannotSum(tilings[name], simplify(problem)),
+    unsupported(problem, profile) {
+      if (name === 'quads' && !profile.subgroups) return 'the device has no subgroups';
+      return cannotSum(tilings[name], simplify(problem)) ?? tooLong(problem.K, name, profile);
+    },
     call(problem) {
       const product = simplify(problem);
       const dispatch = { kernel: `matmul/${name}`, ...multiply(product, name, 1, product.K) };
@@ -257,17 +298,20 @@ function whole(name: TilingName): Variant<MatmulProblem> {
   };
 }
 
+/** No slice of K is longer, so that no driver stops a loop short. */
+const longest = 2 ** 15;
+
 /** Slices of K that bring `groups` workgroups to about 256: multiples of every TILE_K, about 128 steps or longer. */
 function slices({ K }: Product, groups: number): { splits: number; slice: number } {
-  const wanted = Math.max(2, Math.min(Math.ceil(256 / groups), Math.floor(K / 128)));
+  const wanted = Math.max(2, Math.ceil(K / longest), Math.min(Math.ceil(256 / groups), Math.floor(K / 128)));
   const slice = Math.ceil(K / wanted / 16) * 16;
   return { splits: Math.ceil(K / slice), slice };
 }
 
 /** Splitting K makes up for large tiles on few rows and columns. */
-function splitTiling({ M, N }: Product, selection: SelectionProfile): TilingName {
-  if (selection === 'software') return 'registers8';
-  return M > 32 && N > 32 ? 'tiled64' : 'tiled32';
+function splitTiling(product: Product, profile: DeviceProfile): TilingName {
+  if (profile.selection === 'software') return tilingOf(product, profile);
+  return product.M > 32 && product.N > 32 ? 'tiled64' : 'tiled32';
 }
 
 /** How `splitK` cuts K, with which tiling, and the bytes of its partial products. */
@@ -275,7 +319,7 @@ function split(
   product: Product,
   profile: DeviceProfile,
 ): { name: TilingName; splits: number; slice: number; bytes: number } {
-  const name = splitTiling(product, profile.selection);
+  const name = splitTiling(product, profile);
   const { splits, slice } = slices(product, workgroups(product, tilings[name]));
   return { name, splits, slice, bytes: 4 * splits * product.batches * product.M * product.N };
 }
@@ -295,7 +339,7 @@ const splitK: Variant<MatmulProblem> = {
     const { name, splits, slice, bytes } = split(product, profile);
     const { M, N, batches, epilogue, sum } = product;
     const count = batches * M * N;
-    const lines = sum ? { a: M, b: N }[sum.of] : 0;
+    const lines = sumLines(product);
     const partial: Dispatch = { kernel: `matmul/splitK/${name}`, ...multiply(product, name, splits, slice) };
     const total: Dispatch = {
       kernel: 'matmul/splitK/sum',
@@ -367,32 +411,59 @@ const gemv: Variant<MatmulProblem> = {
 };
 
 /** Where a tiling is worth it: from so many workgroups, rows and columns on. The first row that fits is taken. */
-const table: Readonly<
-  Record<SelectionProfile, readonly { name: TilingName; workgroups: number; M: number; N: number }[]>
-> = {
+interface Row {
+  readonly name: TilingName;
+  readonly workgroups?: number;
+  readonly M: number;
+  readonly N: number;
+}
+
+const tables: Readonly<Record<'gpu' | 'software' | 'softwareWithSubgroups', readonly Row[]>> = {
   gpu: [
     { name: 'tiled128', workgroups: 256, M: 65, N: 65 },
     { name: 'tiled64x128', workgroups: 256, M: 33, N: 65 },
     { name: 'tiled64', workgroups: 64, M: 33, N: 33 },
-    { name: 'tiled32', workgroups: 1, M: 1, N: 1 },
+    { name: 'tiled32', M: 1, N: 1 },
   ],
+  // Mesa's lavapipe.
   software: [
-    { name: 'registers8', workgroups: 2, M: 5, N: 5 },
-    { name: 'registers4', workgroups: 1, M: 1, N: 1 },
+    { name: 'registers16', M: 5, N: 9 },
+    { name: 'registers8', M: 5, N: 5 },
+    { name: 'registers4', M: 1, N: 1 },
+  ],
+  // SwiftShader.
+  softwareWithSubgroups: [
+    { name: 'quads', M: 17, N: 9 },
+    { name: 'registers8', M: 5, N: 5 },
+    { name: 'registers4', M: 1, N: 1 },
   ],
 };
 
-function select(problem: MatmulProblem, { selection }: DeviceProfile): string {
+function tilingOf(product: Product, { selection, subgroups }: DeviceProfile): TilingName {
+  const table = tables[selection === 'software' && subgroups ? 'softwareWithSubgroups' : selection];
+  const fits = ({ name, workgroups: least = 1, M, N }: Row) =>
+    product.M >= M && product.N >= N && workgroups(product, tilings[name]) >= least;
+  return (table.find(fits) ?? (table.at(-1) as Row)).name;
+}
+
+function select(problem: MatmulProblem, profile: DeviceProfile): string {
   const product = simplify(problem);
   const { M, N, K } = product;
-  const gpu = selection === 'gpu';
+  const gpu = profile.selection === 'gpu';
   // A software adapter reads B once for a row of A in registers too, and has no barrier to pay there.
   if (N === 1 || (M === 1 && gpu)) return 'gemv';
-  if (gpu && K >= 512 && workgroups(product, tilings[splitTiling(product, selection)]) < 128) return 'splitK';
-  const row = table[selection].find(
-    (x) => M >= x.M && N >= x.N && workgroups(product, tilings[x.name]) >= x.workgroups,
-  );
-  return (row ?? (table[selection].at(-1) as { name: TilingName })).name;
+  if (gpu && K >= 512 && workgroups(product, tilings[splitTiling(product, profile)]) < 128) return 'splitK';
+  const name = tilingOf(product, profile);
+  return whole(name).unsupported?.(problem, profile) ? 'splitK' : name;
+}
+
+/** Layout and sizes to the nearest power of two, `NN 512 512 512`, and the number of products where there are several. */
+function shapeClass(problem: MatmulProblem): string {
+  const { a, b, M, N, K, batches } = simplify(problem);
+  const letter = ({ transposed }: Matrix) => (transposed ? 'T' : 'N');
+  const nearest = (extent: number) => 2 ** Math.round(Math.log2(extent));
+  const several = batches > 1 ? ` × ${nearest(batches)}` : '';
+  return `${letter(a)}${letter(b)} ${[M, N, K].map(nearest).join(' ')}${several}`;
 }
 
 export const matmul: Family<MatmulProblem> = {
@@ -404,8 +475,11 @@ export const matmul: Family<MatmulProblem> = {
     tiled128: whole('tiled128'),
     registers4: whole('registers4'),
     registers8: whole('registers8'),
+    registers16: whole('registers16'),
+    quads: whole('quads'),
     gemv,
     splitK,
   },
   select,
+  shapeClass,
 };

@@ -55,7 +55,7 @@ export function withLibrary(source: string, more: readonly string[] = []): strin
     if (text === undefined) throw new WeftError(`[specialise] shaders/lib/ has no file ${name}`);
     return text;
   });
-  return [...texts, source].join('\n');
+  return hoistDirectives([...texts, source].join('\n'));
 }
 
 function setConstant(code: string, name: string, value: number | boolean | string, kernel: string): string {

@@ -103,7 +103,8 @@ describe('each shader as it stands', () => {
   // The same under both profiles.
   if (profile === 'software') return;
   for (const { path, source } of shaders) {
-    it(`compiles: ${path}`, async () => {
+    it(`compiles: ${path}`, async ({ skip }) => {
+      if (source.includes('enable subgroups;') && !runProfile.subgroups) skip();
       expect(source).toMatch(/^\/\/ uses: .*\border\.wgsl\b/);
       const module = await compileModule(path, withLibrary(source));
       await (await gpu()).device.createComputePipelineAsync({ layout: 'auto', compute: { module } });

@@ -44,7 +44,8 @@ export function conformance<Problem>(family: Family<Problem>, cases: readonly Ca
     for (const [name, variant] of Object.entries(family.variants)) {
       const reasons = cases.map(({ problem }) => variant.unsupported?.(problem, runProfile) ?? null);
 
-      it(`${name} takes a case, and says why where it takes none`, () => {
+      it(`${name} takes a case, and says why where it takes none`, ({ skip }) => {
+        if (reasons.every((reason) => reason === 'the device has no subgroups')) skip();
         expect(reasons).toContain(null);
         for (const reason of reasons) if (reason !== null) expect(reason).toMatch(/\w/);
       });

@@ -39,11 +39,12 @@ function* matmuls() {
   const sizes = [
     [1, 256, 64],
     [256, 1, 64],
+    [8, 8, 32],
     [32, 32, 32],
     [512, 512, 32],
     [1024, 2048, 32],
     [4096, 4096, 32],
-    [32, 32, 2048],
+    [32, 32, 2 ** 19],
     [128, 128, 2048],
   ] as const;
   for (const { size, m, n, k, layout, offsetA, offsetB, tail } of product({

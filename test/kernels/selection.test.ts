@@ -34,19 +34,27 @@ const queries = {
   ...{ q: heads, k: heads, v: heads },
 };
 
-/** A family, a problem, and what is chosen for it on a GPU and on a software adapter. */
-function example<Problem>(family: Family<Problem>, problem: Problem, gpu: string, software: string) {
-  const [onGpu, onSoftware] = profiles.map((profile) => ({
+/** A family, a problem, and what is chosen for it on a GPU and on a software adapter, without subgroups and with them. */
+function example<Problem>(
+  family: Family<Problem>,
+  problem: Problem,
+  gpu: string,
+  software: string,
+  softwareWithSubgroups = software,
+) {
+  const withSubgroups = { ...defaultProfile, selection: 'software', subgroups: true } as const;
+  const [onGpu, onSoftware, onSubgroups] = [...profiles, withSubgroups].map((profile) => ({
     selected: () => family.select(problem, profile),
     reason: () => family.variants[family.select(problem, profile)]?.unsupported?.(problem, profile) ?? null,
     call: () => family.variants[family.select(problem, profile)]?.call(problem, profile),
-  })) as [Choice, Choice];
+  })) as [Choice, Choice, Choice];
   const { q, k, v, a, b, ...plain } = problem as Record<string, unknown>;
   return {
     name: `${family.name} ${JSON.stringify(plain)}`,
     choices: [
       [onGpu, gpu],
       [onSoftware, software],
+      [onSubgroups, softwareWithSubgroups],
     ] as const,
   };
 }
@@ -59,12 +67,14 @@ interface Choice {
 const examples = [
   example(matmul, product(1, 256, 256), 'gemv', 'registers4'),
   example(matmul, product(256, 1, 256), 'gemv', 'gemv'),
-  example(matmul, product(16, 16, 16), 'tiled32', 'registers4'),
-  example(matmul, product(64, 128, 64), 'tiled32', 'registers8'),
-  example(matmul, product(512, 512, 256), 'tiled64', 'registers8'),
-  example(matmul, product(128, 128, 4096), 'splitK', 'registers8'),
-  example(matmul, product(1024, 2048, 256), 'tiled64x128', 'registers8'),
-  example(matmul, product(4096, 4096, 256), 'tiled128', 'registers8'),
+  example(matmul, product(16, 16, 16), 'tiled32', 'registers16', 'registers8'),
+  example(matmul, product(64, 8, 16), 'tiled32', 'registers8'),
+  example(matmul, product(64, 128, 64), 'tiled32', 'registers16', 'quads'),
+  example(matmul, product(512, 512, 256), 'tiled64', 'registers16', 'quads'),
+  example(matmul, product(128, 128, 4096), 'splitK', 'registers16', 'quads'),
+  example(matmul, product(128, 128, 300_000), 'splitK', 'splitK'),
+  example(matmul, product(1024, 2048, 256), 'tiled64x128', 'registers16', 'quads'),
+  example(matmul, product(4096, 4096, 256), 'tiled128', 'registers16', 'quads'),
   example(attentionForward, queries, 'flash', 'rows'),
   example(softmax, { log: false, outer: 64, n: 256, inner: 1 }, 'rows', 'thread'),
   example(softmax, { log: false, outer: 64, n: 8, inner: 1 }, 'rows', 'thread'),
@@ -94,13 +104,20 @@ const examples = [
 
 describe('selection', () => {
   for (const { name, choices } of examples) {
-    it(`for ${name} is ${choices.map(([, expected]) => expected).join(' or ')}`, () => {
+    it(`for ${name} is ${[...new Set(choices.map(([, expected]) => expected))].join(' or ')}`, () => {
       for (const [choice, expected] of choices) {
         expect(choice.selected()).toBe(expected);
         expect(choice.reason()).toBeNull();
       }
     });
   }
+
+  it('takes products of one class of shapes for alike', () => {
+    const transposed = { ...product(500, 260, 90), b: place([90, 260], { order: [1, 0] }) };
+    expect(matmul.shapeClass?.(product(512, 512, 512))).toBe('NN 512 512 512');
+    expect(matmul.shapeClass?.(transposed)).toBe('NT 512 256 64');
+    expect(matmul.shapeClass?.(product(64, 64, 16, [12, 4]))).toBe('NN 64 64 16 × 64');
+  });
 
   it('is a function of its arguments alone', () => {
     for (const { choices } of examples) {

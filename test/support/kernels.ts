@@ -7,8 +7,14 @@ import { profile } from './environment.ts';
 
 /** Runs kernel calls straight on a device, without the engine: poisoned memory, guard zones, and probes for missing barriers. */
 
+const adapter = await navigator.gpu?.requestAdapter();
+
 /** The device at default limits, as the run's selection profile sees it. */
-export const runProfile: DeviceProfile = { ...defaultProfile, selection: profile };
+export const runProfile: DeviceProfile = {
+  ...defaultProfile,
+  selection: profile,
+  subgroups: adapter?.features.has('subgroups') ?? false,
+};
 export const profiles: readonly DeviceProfile[] = [
   { ...defaultProfile, selection: 'gpu' },
   { ...defaultProfile, selection: 'software' },
@@ -82,9 +88,8 @@ export function gpu(): Promise<Gpu> {
 }
 
 async function open(): Promise<Gpu> {
-  const adapter = await navigator.gpu.requestAdapter();
   if (!adapter) throw new Error('WebGPU has no adapter here');
-  const device = await adapter.requestDevice();
+  const device = await adapter.requestDevice({ requiredFeatures: runProfile.subgroups ? ['subgroups'] : [] });
   const errors: string[] = [];
   device.addEventListener('uncapturederror', ({ error }) => errors.push(error.message));
   const { vendor, architecture, device: model, description } = adapter.info;

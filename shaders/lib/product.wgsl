@@ -1,0 +1,69 @@
+// What the kernels of a product C = A·B share: parameters, bindings, settings, and how an operand is read.
+//
+// a: [...batch, M, K], b: [...batch, K, N], any strides where one of the last two is 1; output: dense [...batch, M, N].
+// Rows and columns beyond the edge are read as they come (WebGPU keeps such reads harmless) and never stored.
+// With params.splits > 1 slice s of K makes its own partial product: output is [splits, ...batch, M, N].
+struct Params {
+  M: u32, N: u32, K: u32,
+  splits: u32, slice: u32,
+  batches: u32, batch1: u32,
+  aOffset: u32, aLead: u32, aBatch0: u32, aBatch1: u32,
+  bOffset: u32, bLead: u32, bBatch0: u32, bBatch1: u32,
+  sides: u32, sideRows: u32, sideColumns: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<AElement>;
+@group(0) @binding(2) var<storage, read> b: array<BElement>;
+@group(0) @binding(3) var<storage, read_write> output: array<f32>;
+
+// vec4<f32> where offset, strides and the contiguous extent are divisible by 4.
+alias AElement = f32;
+alias BElement = f32;
+const A_VEC4: bool = false;
+const B_VEC4: bool = false;
+// Transposed: contiguous along M (of A), along K (of B).
+const A_TRANSPOSED: bool = false;
+const B_TRANSPOSED: bool = false;
+// K is divisible by 4; N is, so that four columns are stored as one.
+const K_WHOLE: bool = false;
+const N_WHOLE: bool = false;
+// The operand whose sum along K rides along: 0 neither, 1 A, 2 B.
+const SUMMED: u32 = 0u;
+
+fn store(index: u32, value: f32) { output[index] = value; }
+fn store4(index: u32, value: vec4<f32>) {
+  store(index, value.x);
+  store(index + 1u, value.y);
+  store(index + 2u, value.z);
+  store(index + 3u, value.w);
+}
+fn storeSum(index: u32, value: f32) {}
+
+// Four columns of a row, or as many as there are.
+fn storeColumns(product: u32, row: u32, column: u32, value: vec4<f32>) {
+  let index = (product * params.M + row) * params.N + column;
+  if (N_WHOLE) {
+    store4(index, value);
+  } else {
+    for (var j = 0u; j < min(4u, params.N - column); j++) { store(index + j, value[j]); }
+  }
+}
+
+// Where a batch begins.
+fn startA(batch: u32) -> u32 {
+  return params.aOffset + batch / params.batch1 * params.aBatch0 + batch % params.batch1 * params.aBatch1;
+}
+fn startB(batch: u32) -> u32 {
+  return params.bOffset + batch / params.batch1 * params.bBatch0 + batch % params.batch1 * params.bBatch1;
+}
+
+// Four neighbours. The constructors make one text valid for both element types; only the branch that fits is compiled.
+// Shifts, since SwiftShader divides vectors lane by lane.
+fn readA(index: u32) -> vec4<f32> {
+  if (A_VEC4) { return vec4<f32>(a[index >> 2u]); }
+  return vec4<f32>(vec4<f32>(a[index]).x, vec4<f32>(a[index + 1u]).x, vec4<f32>(a[index + 2u]).x, vec4<f32>(a[index + 3u]).x);
+}
+fn readB(index: u32) -> vec4<f32> {
+  if (B_VEC4) { return vec4<f32>(b[index >> 2u]); }
+  return vec4<f32>(vec4<f32>(b[index]).x, vec4<f32>(b[index + 1u]).x, vec4<f32>(b[index + 2u]).x, vec4<f32>(b[index + 3u]).x);
+}

@@ -1,0 +1,81 @@
+// uses: order.wgsl, product.wgsl, productBlocks.wgsl, sideSum.wgsl
+enable subgroups;
+// C = A·B with blocks of C in registers, for processors that fetch each lane's operands one by one (SwiftShader): what
+// counts is how often a value is fetched. Four lanes of a quad make a 32×16 tile of C and fetch nothing twice: lane q reads
+// rows 8q to 8q+7 of A and columns 4q to 4q+3 of B, multiplies, and then the lanes pass their columns of B around, until
+// each has met all sixteen. A workgroup is one quad, so that its lanes share a tile whatever the size of a subgroup is.
+//
+// SUMMED: Σₖ of one operand rides along, in workgroups of their own that follow, for four lines in each lane.
+const TILE_M: u32 = 32u;
+const TILE_N: u32 = 16u;
+
+// The block of lane q ^ 1, and of lane q ^ 2.
+fn swapX(block: mat4x4<f32>) -> mat4x4<f32> {
+  return mat4x4<f32>(quadSwapX(block[0]), quadSwapX(block[1]), quadSwapX(block[2]), quadSwapX(block[3]));
+}
+fn swapY(block: mat4x4<f32>) -> mat4x4<f32> {
+  return mat4x4<f32>(quadSwapY(block[0]), quadSwapY(block[1]), quadSwapY(block[2]), quadSwapY(block[3]));
+}
+
+@compute @workgroup_size(4)
+fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
+  let q = laneOrder(lane & 3u, 4u);
+  let group = groupOrder(workgroup_id, num_workgroups);
+  let place = linearGroup(group, num_workgroups);
+  if (place < params.sides) {
+    sideSum(place * 4u + q);
+    return;
+  }
+  let columns = (params.N + TILE_N - 1u) / TILE_N;
+  let rows = (params.M + TILE_M - 1u) / TILE_M;
+  let tiles = columns * rows * params.splits * params.batches;
+  let tile = place - params.sides;
+  if (tile >= tiles) {
+    if (SUMMED != 0u) { sumLines((tile - tiles) * 4u + q); }
+    return;
+  }
+  let product = tile / (columns * rows); // [splits, batches]
+  let m = (tile / columns % rows) * TILE_M + q * 8u;
+  let n = (tile % columns) * TILE_N;
+  let startOfA = startA(product % params.batches);
+  let startOfB = startB(product % params.batches);
+  let begin = product / params.batches * params.slice;
+  let end = min(begin + params.slice, params.K);
+
+  // Two blocks of rows, times the columns of lanes q, q ^ 1, q ^ 2 and q ^ 3.
+  var c00 = mat4x4<f32>();
+  var c01 = mat4x4<f32>();
+  var c02 = mat4x4<f32>();
+  var c03 = mat4x4<f32>();
+  var c10 = mat4x4<f32>();
+  var c11 = mat4x4<f32>();
+  var c12 = mat4x4<f32>();
+  var c13 = mat4x4<f32>();
+  for (var k = begin; k < end; k += 4u) {
+    let a0 = blockA(startOfA, m, k);
+    let a1 = blockA(startOfA, m + 4u, k);
+    let b0 = blockB(startOfB, k, n + q * 4u);
+    c00 += b0 * a0;
+    c10 += b0 * a1;
+    let b1 = swapX(b0);
+    c01 += b1 * a0;
+    c11 += b1 * a1;
+    let b3 = swapY(b1);
+    c03 += b3 * a0;
+    c13 += b3 * a1;
+    let b2 = swapX(b3);
+    c02 += b2 * a0;
+    c12 += b2 * a1;
+  }
+
+  // A loop, so that a long epilogue is compiled once and not for each block.
+  var c = array<mat4x4<f32>, 8>(c00, c01, c02, c03, c10, c11, c12, c13);
+  for (var i = 0u; i < 32u; i++) {
+    let block = i >> 2u;
+    let row = m + (block >> 2u) * 4u + (i & 3u);
+    let column = n + (q ^ (block & 3u)) * 4u;
+    if (row < params.M && column < params.N) {
+      storeColumns(product, row, column, c[block][i & 3u]);
+    }
+  }
+}

@@ -28,7 +28,7 @@ export const skips: readonly Skip[] = [
     reason: 'the test names the kernels that it is about itself: once, in the runs with the gpu profile, is enough',
   },
   {
-    test: /^(matmul quads takes a case|each shader as it stands compiles: shaders\/matmul\/quads.wgsl)/,
+    test: /^((matmul|attention(Forward|Backward)) quads takes a case|each shader as it stands compiles: shaders\/matmul\/quads.wgsl)/,
     adapterDependent: true,
     reason: 'the variant is for devices with subgroups, which no device needs to have; Deno has none yet',
   },

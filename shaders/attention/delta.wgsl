@@ -4,15 +4,13 @@
 // A lane takes a row. Grid: [tiles of 64 rows, H, B].
 // o and dO [B, H, L, D], strided; lse: dense [B, H, L]; statistics: dense [B, H, L] of (lse, δ).
 //
-// The head size, and the element type of o and dO: f32, or vec4<f32> (with the load hooks replaced) where D, strides and
-// offsets are multiples of four.
-const D: u32 = 64u;
+// The element type of o and dO: f32, or vec4<f32> (with the load hooks replaced) where head size, strides and offsets are
+// multiples of four.
 alias Element = f32;
-const COLUMNS: u32 = (D + 3u) / 4u; // vec4 columns of a head
 const SIZE: u32 = 64u;
 
 struct Params {
-  H: u32, L: u32,
+  H: u32, L: u32, D: u32, columns: u32,
   OOffset: u32, OBatch: u32, OHead: u32, ORow: u32,
   dOOffset: u32, dOBatch: u32, dOHead: u32, dORow: u32,
 }
@@ -22,7 +20,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read> dO: array<Element>;
 @group(0) @binding(4) var<storage, read_write> statistics: array<vec2<f32>>;
 
-fn inside(column: u32) -> vec4<bool> { return 4u * column + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(D); }
+fn inside(column: u32) -> vec4<bool> { return 4u * column + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(params.D); }
 fn loadO(base: u32, column: u32) -> vec4<f32> {
   let i = base + 4u * column;
   return select(vec4<f32>(), vec4<f32>(o[i], o[i + 1u], o[i + 2u], o[i + 3u]), inside(column));
@@ -43,7 +41,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let oBase = params.OOffset + batch * params.OBatch + head * params.OHead + row * params.ORow;
     let dOBase = params.dOOffset + batch * params.dOBatch + head * params.dOHead + row * params.dORow;
     var delta = vec4<f32>();
-    for (var column = 0u; column < COLUMNS; column++) { delta += loadO(oBase, column) * loadDO(dOBase, column); }
+    for (var column = 0u; column < params.columns; column++) { delta += loadO(oBase, column) * loadDO(dOBase, column); }
     let index = (batch * params.H + head) * params.L + row;
     statistics[index] = vec2<f32>(lse[index], dot(delta, vec4<f32>(1.0)));
   }

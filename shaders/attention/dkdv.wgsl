@@ -8,7 +8,7 @@
 // q, dO [B, H, L, D], k, v, dK and dV (somewhere in result) [B, H, S, D], strided; statistics: dense [B, H, L] of (lse, δ).
 
 struct Params {
-  H: u32, L: u32, S: u32,
+  H: u32, L: u32, S: u32, D: u32,
   scale: f32,
   qOffset: u32, qBatch: u32, qHead: u32, qRow: u32,
   kOffset: u32, kBatch: u32, kHead: u32, kRow: u32,
@@ -55,7 +55,6 @@ fn valueBlock(base: u32, row: u32, column: u32) -> mat4x4<f32> {
     loadV(base + min(row + 3u, last) * params.vRow, column),
   );
 }
-fn times(a: mat4x4<f32>, b: mat4x4<f32>) -> mat4x4<f32> { return mat4x4<f32>(a[0] * b[0], a[1] * b[1], a[2] * b[2], a[3] * b[3]); }
 
 @group(0) @binding(5) var<storage, read> statistics: array<vec2<f32>>;
 
@@ -100,12 +99,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       }
     }
     let saved = statisticsBlock(batch, head, row);
-    let p = mat4x4<f32>(
-      weigh(finishScores(products[0], batch, head, row, key), saved.lse),
-      weigh(finishScores(products[1], batch, head, row, key + 1u), saved.lse),
-      weigh(finishScores(products[2], batch, head, row, key + 2u), saved.lse),
-      weigh(finishScores(products[3], batch, head, row, key + 3u), saved.lse),
-    );
+    let p = weigh(scoresOf(products, batch, head, row, key), saved.lse);
     let factors = dropoutFactors(batch, head, row, key);
     let kept = transpose(times(p, factors));
     for (var r = 0u; r < 4u; r++) { weights[slot + r] = kept[r]; }
@@ -124,8 +118,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       }
     }
     workgroupBarrier();
-    let delta = mat4x4<f32>(saved.delta, saved.delta, saved.delta, saved.delta);
-    let dS = transpose(times(p, times(slopes, factors) - delta));
+    let dS = transpose(slopesOf(p, slopes, factors, saved.delta));
     for (var r = 0u; r < 4u; r++) { weights[slot + r] = dS[r]; }
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
       stageQ(qBase, first, chunk, lane);

@@ -1,15 +1,12 @@
 // uses: order.wgsl, philox.wgsl, attention.wgsl, attentionRows.wgsl, attentionGradients.wgsl
 // Attention, backward, gradients of keys and values, without workgroup memory: dV = Pᵀ dO, dK = scale dSᵀ Q.
 //
-// A lane takes four keys and walks over the query rows by eight blocks of four, scored one after another (a 4×4 block: column
-// = key, component = row). What it sums up lies in its own rows of the result: arrays in registers of the size of a head
-// cost seconds of compilation on some adapters, and workgroup memory and barriers are slow on others.
-// Grid: [tiles of 32 keys, H, B].
+// The mirror of dqRows.wgsl: a lane takes eight keys and walks over the query rows by sixteen. Grid: [tiles of 8 SIZE keys, H, B].
 // Bindings as in dkdv.wgsl.
 
 struct Params {
-  H: u32, L: u32, S: u32,
-  columns: u32, // vec4 columns of a head; a uniform, since compilers unroll loops of constant length
+  H: u32, L: u32, S: u32, D: u32,
+  columns: u32, blocks: u32, // vec4 columns of a head, and four: uniforms, since compilers unroll loops of constant length
   scale: f32,
   qOffset: u32, qBatch: u32, qHead: u32, qRow: u32,
   kOffset: u32, kBatch: u32, kHead: u32, kRow: u32,
@@ -20,13 +17,53 @@ struct Params {
   maskOffset: u32, maskBatch: u32, maskHead: u32, maskRow: u32, maskKey: u32,
   dropout: f32, keepScale: f32, stream: u32,
 }
-
-fn gradientBlock(at: vec4<u32>, column: u32) -> mat4x4<f32> {
-  return mat4x4<f32>(loadDO(at.x, column), loadDO(at.y, column), loadDO(at.z, column), loadDO(at.w, column));
-}
-fn times(a: mat4x4<f32>, b: mat4x4<f32>) -> mat4x4<f32> { return mat4x4<f32>(a[0] * b[0], a[1] * b[1], a[2] * b[2], a[3] * b[3]); }
-
 @group(0) @binding(5) var<storage, read> statistics: array<vec2<f32>>;
+
+fn otherQ(at: vec4<u32>, column: u32) -> mat4x4<f32> { return blockQ(at, column); }
+fn otherDO(at: vec4<u32>, column: u32) -> mat4x4<f32> { return blockDO(at, column); }
+
+// Q Kᵀ of sixteen queries and eight keys.
+fn queryKeys(queries: Others, keysA: vec4<u32>, keysB: vec4<u32>) -> Blocks {
+  var s: Blocks;
+  for (var column = 0u; column < params.columns; column++) {
+    let a = blockK(keysA, column);
+    let b = blockK(keysB, column);
+    let q0 = transpose(otherQ(queries.at0, column));
+    s.a0 += q0 * a;
+    s.b0 += q0 * b;
+    let q1 = transpose(otherQ(queries.at1, column));
+    s.a1 += q1 * a;
+    s.b1 += q1 * b;
+    let q2 = transpose(otherQ(queries.at2, column));
+    s.a2 += q2 * a;
+    s.b2 += q2 * b;
+    let q3 = transpose(otherQ(queries.at3, column));
+    s.a3 += q3 * a;
+    s.b3 += q3 * b;
+  }
+  return s;
+}
+// dO Vᵀ of sixteen queries and eight keys.
+fn gradientValues(gradients: Others, valuesA: vec4<u32>, valuesB: vec4<u32>) -> Blocks {
+  var s: Blocks;
+  for (var column = 0u; column < params.columns; column++) {
+    let a = blockV(valuesA, column);
+    let b = blockV(valuesB, column);
+    let g0 = transpose(otherDO(gradients.at0, column));
+    s.a0 += g0 * a;
+    s.b0 += g0 * b;
+    let g1 = transpose(otherDO(gradients.at1, column));
+    s.a1 += g1 * a;
+    s.b1 += g1 * b;
+    let g2 = transpose(otherDO(gradients.at2, column));
+    s.a2 += g2 * a;
+    s.b2 += g2 * b;
+    let g3 = transpose(otherDO(gradients.at3, column));
+    s.a3 += g3 * a;
+    s.b3 += g3 * b;
+  }
+  return s;
+}
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
@@ -38,65 +75,66 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let kBase = params.kOffset + batch * params.kBatch + head * params.kHead;
   let vBase = params.vOffset + batch * params.vBatch + head * params.vHead;
   let dOBase = params.dOOffset + batch * params.dOBatch + head * params.dOHead;
-  let key = (group.x * SIZE + lane) * 4u;
-  if (key >= params.S) { return; }
+  let dKBase = params.dKOffset + batch * params.dKBatch + head * params.dKHead;
+  let dVBase = params.dVOffset + batch * params.dVBatch + head * params.dVHead;
+  let key = (group.x * SIZE + lane) * 8u;
+  let live = liveOf(key, params.S);
+  let keysA = places(kBase, key, params.kRow, params.S);
+  let keysB = places(kBase, key + 4u, params.kRow, params.S);
+  let valuesA = places(vBase, key, params.vRow, params.S);
+  let valuesB = places(vBase, key + 4u, params.vRow, params.S);
+  let dKA = places(dKBase, key, params.dKRow, params.S);
+  let dKB = places(dKBase, key + 4u, params.dKRow, params.S);
+  let dVA = places(dVBase, key, params.dVRow, params.S);
+  let dVB = places(dVBase, key + 4u, params.dVRow, params.S);
+  let ones = vec4<f32>(1.0);
 
-  let live = min(4u, params.S - key);
-  let keys = places(kBase, key, params.kRow, params.S);
-  let values = places(vBase, key, params.vRow, params.S);
-  let ownKeys = key + vec4<u32>(0u, 1u, 2u, 3u);
-  let resultsK = params.dKOffset + batch * params.dKBatch + head * params.dKHead + ownKeys * params.dKRow;
-  let resultsV = params.dVOffset + batch * params.dVBatch + head * params.dVHead + ownKeys * params.dVRow;
-  let start = select(0u, key, CAUSAL);
-  // Keys that no query sees have gradients of zero; elsewhere the first step sets what the others add to.
-  if (start >= params.L) {
-    for (var r = 0u; r < live; r++) {
-      for (var column = 0u; column < params.columns; column++) {
-        store(resultsK[r], column, vec4<f32>());
-        store(resultsV[r], column, vec4<f32>());
-      }
-    }
-  }
-
-  var dS: array<mat4x4<f32>, BLOCKS>; // of keys (columns) and queries (components)
-  var kept: array<mat4x4<f32>, BLOCKS>; // weights after dropout
-  for (var first = start; first < params.L; first += 4u * BLOCKS) {
-    let blocks = min(BLOCKS, (params.L - first + 3u) / 4u);
-    for (var block = 0u; block < blocks; block++) {
-      let row = first + 4u * block;
-      let queries = places(qBase, row, params.qRow, params.L);
-      let gradients = places(dOBase, row, params.dORow, params.L);
-      var products = mat4x4<f32>(); // Q Kᵀ
-      var slopes = mat4x4<f32>(); // dO Vᵀ
-      for (var column = 0u; column < params.columns; column++) {
-        products += transpose(queryBlock(queries, column)) * keyBlock(keys, column);
-        slopes += transpose(gradientBlock(gradients, column)) * valueBlock(values, column);
-      }
-      let saved = statisticsBlock(batch, head, row);
-      let delta = mat4x4<f32>(saved.delta, saved.delta, saved.delta, saved.delta);
-      let p = mat4x4<f32>(
-        weigh(finishScores(products[0], batch, head, row, key), saved.lse),
-        weigh(finishScores(products[1], batch, head, row, key + 1u), saved.lse),
-        weigh(finishScores(products[2], batch, head, row, key + 2u), saved.lse),
-        weigh(finishScores(products[3], batch, head, row, key + 3u), saved.lse),
-      );
-      let factors = dropoutFactors(batch, head, row, key);
-      dS[block] = times(p, times(slopes, factors) - delta) * params.scale;
-      kept[block] = times(p, factors);
+  // The first step sets what the others add to; keys that no query sees need it too, and find all of their queries hidden.
+  let start = select(0u, min(group.x * SIZE * 8u, params.L - 1u), CAUSAL);
+  for (var row = start; row < params.L; row += 16u) {
+    let queries = others(qBase, row, params.qRow, params.L, lane);
+    let gradients = others(dOBase, row, params.dORow, params.L, lane);
+    var p = queryKeys(queries, keysA, keysB); // products, then weights
+    var d = gradientValues(gradients, valuesA, valuesB); // products, then dS
+    for (var i = 0u; i < params.blocks; i++) {
+      let four = row + 4u * i;
+      let saved = statisticsBlock(batch, head, four);
+      let a = weigh(scoresOf(p.a0, batch, head, four, key), saved.lse);
+      let b = weigh(scoresOf(p.b0, batch, head, four, key + 4u), saved.lse);
+      let factorsA = dropoutFactors(batch, head, four, key);
+      let factorsB = dropoutFactors(batch, head, four, key + 4u);
+      p = turned(p, times(a, factorsA), times(b, factorsB));
+      d = turned(d, slopesOf(a, d.a0, factorsA, saved.delta), slopesOf(b, d.b0, factorsB, saved.delta));
     }
     for (var column = 0u; column < params.columns; column++) {
-      var dK = mat4x4<f32>(); // columns = keys
-      var dV = mat4x4<f32>();
-      for (var block = 0u; block < blocks; block++) {
-        let row = first + 4u * block;
-        dK += queryBlock(places(qBase, row, params.qRow, params.L), column) * dS[block];
-        dV += gradientBlock(places(dOBase, row, params.dORow, params.L), column) * kept[block];
-      }
-      for (var r = 0u; r < live; r++) {
-        let initial = first == start;
-        store(resultsK[r], column, select(loadResult(resultsK[r], column), vec4<f32>(), initial) + dK[r]);
-        store(resultsV[r], column, select(loadResult(resultsV[r], column), vec4<f32>(), initial) + dV[r]);
-      }
+      let q0 = otherQ(queries.at0, column);
+      var a = q0 * d.a0;
+      var b = q0 * d.b0;
+      let q1 = otherQ(queries.at1, column);
+      a += q1 * d.a1;
+      b += q1 * d.b1;
+      let q2 = otherQ(queries.at2, column);
+      a += q2 * d.a2;
+      b += q2 * d.b2;
+      let q3 = otherQ(queries.at3, column);
+      a += q3 * d.a3;
+      b += q3 * d.b3;
+      storeSum(dKA, dKB, column, Sum(a * params.scale, b * params.scale, ones, ones, row == start), live);
+    }
+    for (var column = 0u; column < params.columns; column++) {
+      let g0 = otherDO(gradients.at0, column);
+      var a = g0 * p.a0;
+      var b = g0 * p.b0;
+      let g1 = otherDO(gradients.at1, column);
+      a += g1 * p.a1;
+      b += g1 * p.b1;
+      let g2 = otherDO(gradients.at2, column);
+      a += g2 * p.a2;
+      b += g2 * p.b2;
+      let g3 = otherDO(gradients.at3, column);
+      a += g3 * p.a3;
+      b += g3 * p.b3;
+      storeSum(dVA, dVB, column, Sum(a, b, ones, ones, row == start), live);
     }
   }
 }

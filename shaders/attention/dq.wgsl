@@ -8,7 +8,7 @@
 // delta.wgsl, or written here.
 
 struct Params {
-  H: u32, L: u32, S: u32,
+  H: u32, L: u32, S: u32, D: u32,
   columns: u32,
   scale: f32,
   qOffset: u32, qBatch: u32, qHead: u32, qRow: u32,
@@ -103,10 +103,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     }
     let factors = dropoutFactors(batch, head, row, key);
     let slot = team * STRIDE + member * 4u;
-    for (var c = 0u; c < 4u; c++) {
-      let weight = weigh(finishScores(products[c], batch, head, row, key + c), saved.lse);
-      weights[slot + c] = weight * (slopes[c] * factors[c] - saved.delta);
-    }
+    let dS = slopesOf(weigh(scoresOf(products, batch, head, row, key), saved.lse), slopes, factors, saved.delta);
+    for (var c = 0u; c < 4u; c++) { weights[slot + c] = dS[c]; }
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
       if (CHUNKS > 1u) {
         workgroupBarrier();

@@ -1,15 +1,12 @@
-// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionRows.wgsl, attentionGradients.wgsl
+// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionRows.wgsl, attentionQueries.wgsl, attentionGradients.wgsl
 // Attention, backward, gradient of the queries, without workgroup memory: dQ = scale Σ_keys dS K with dS = P ∘ (dropout(dO Vᵀ) - δ).
 //
-// A lane takes four query rows and walks over the keys by eight blocks of four, scored one after another (a 4×4 block: column
-// = key, component = row). What it sums up lies in its own rows of the result: arrays in registers of the size of a head
-// cost seconds of compilation on some adapters, and workgroup memory and barriers are slow on others.
-// Grid: [tiles of 32 rows, H, B].
+// As forwardRows.wgsl: a lane takes eight query rows and walks over the keys by sixteen. Grid: [tiles of 8 SIZE rows, H, B].
 // Bindings as in dq.wgsl.
 
 struct Params {
-  H: u32, L: u32, S: u32,
-  columns: u32, // vec4 columns of a head; a uniform, since compilers unroll loops of constant length
+  H: u32, L: u32, S: u32, D: u32,
+  columns: u32, blocks: u32, // vec4 columns of a head, and four: uniforms, since compilers unroll loops of constant length
   scale: f32,
   qOffset: u32, qBatch: u32, qHead: u32, qRow: u32,
   kOffset: u32, kBatch: u32, kHead: u32, kRow: u32,
@@ -20,16 +17,37 @@ struct Params {
   maskOffset: u32, maskBatch: u32, maskHead: u32, maskRow: u32, maskKey: u32,
   dropout: f32, keepScale: f32, stream: u32,
 }
-
-fn gradientBlock(at: vec4<u32>, column: u32) -> mat4x4<f32> {
-  return mat4x4<f32>(loadDO(at.x, column), loadDO(at.y, column), loadDO(at.z, column), loadDO(at.w, column));
-}
-fn times(a: mat4x4<f32>, b: mat4x4<f32>) -> mat4x4<f32> { return mat4x4<f32>(a[0] * b[0], a[1] * b[1], a[2] * b[2], a[3] * b[3]); }
-
 @group(0) @binding(5) var<storage, read_write> statistics: array<vec2<f32>>;
 
-// Hook: (lse, δ) of four rows; where δ is computed here, it is left for dkdv.wgsl.
+// Hook: (lse, δ) of four rows; where δ is computed here, it is left for dkdvRows.wgsl.
 fn savedRows(batch: u32, head: u32, row: u32, leave: bool) -> Saved { return statisticsBlock(batch, head, row); }
+
+// dO Vᵀ of eight queries and sixteen keys.
+fn gradientValues(gradientsA: vec4<u32>, gradientsB: vec4<u32>, values: Others) -> Blocks {
+  var s: Blocks;
+  for (var column = 0u; column < params.columns; column++) {
+    let a = transpose(blockDO(gradientsA, column));
+    let b = transpose(blockDO(gradientsB, column));
+    let v0 = otherV(values.at0, column);
+    s.a0 += a * v0;
+    s.b0 += b * v0;
+    let v1 = otherV(values.at1, column);
+    s.a1 += a * v1;
+    s.b1 += b * v1;
+    let v2 = otherV(values.at2, column);
+    s.a2 += a * v2;
+    s.b2 += b * v2;
+    let v3 = otherV(values.at3, column);
+    s.a3 += a * v3;
+    s.b3 += b * v3;
+  }
+  return s;
+}
+// scale dS of four queries (columns) and four keys (components).
+fn slopes(products: mat4x4<f32>, gradients: mat4x4<f32>, saved: Saved, batch: u32, head: u32, row: u32, key: u32) -> mat4x4<f32> {
+  let p = weigh(scoresOf(products, batch, head, row, key), saved.lse);
+  return transpose(slopesOf(p, gradients, dropoutFactors(batch, head, row, key), saved.delta)) * params.scale;
+}
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
@@ -41,47 +59,48 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let kBase = params.kOffset + batch * params.kBatch + head * params.kHead;
   let vBase = params.vOffset + batch * params.vBatch + head * params.vHead;
   let dOBase = params.dOOffset + batch * params.dOBatch + head * params.dOHead;
-  let row = (group.x * SIZE + lane) * 4u;
-  if (row >= params.L) { return; }
-  let end = select(params.S, min(params.S, row + 4u), CAUSAL);
-  let live = min(4u, params.L - row);
-  let queries = places(qBase, row, params.qRow, params.L);
-  let gradients = places(dOBase, row, params.dORow, params.L);
-  let results = params.dQOffset + batch * params.dQBatch + head * params.dQHead + (row + vec4<u32>(0u, 1u, 2u, 3u)) * params.dQRow;
-  let saved = savedRows(batch, head, row, true);
-  let delta = mat4x4<f32>(saved.delta, saved.delta, saved.delta, saved.delta);
+  let dQBase = params.dQOffset + batch * params.dQBatch + head * params.dQHead;
+  let row = (group.x * SIZE + lane) * 8u;
+  let live = liveOf(row, params.L);
+  let queriesA = places(qBase, row, params.qRow, params.L);
+  let queriesB = places(qBase, row + 4u, params.qRow, params.L);
+  let gradientsA = places(dOBase, row, params.dORow, params.L);
+  let gradientsB = places(dOBase, row + 4u, params.dORow, params.L);
+  let resultsA = places(dQBase, row, params.dQRow, params.L);
+  let resultsB = places(dQBase, row + 4u, params.dQRow, params.L);
+  var savedA: Saved;
+  var savedB: Saved;
+  for (var i = 0u; i < params.blocks / 2u; i++) {
+    savedA = savedB;
+    savedB = savedRows(batch, head, row + 4u * i, true);
+  }
+  let ones = vec4<f32>(1.0);
+  let end = select(params.S, min(params.S, (group.x + 1u) * SIZE * 8u), CAUSAL);
 
-  var dS: array<mat4x4<f32>, BLOCKS>; // of queries (columns) and keys (components)
-  for (var first = 0u; first < end; first += 4u * BLOCKS) {
-    let blocks = min(BLOCKS, (end - first + 3u) / 4u);
-    for (var block = 0u; block < blocks; block++) {
-      let key = first + 4u * block;
-      let keys = places(kBase, key, params.kRow, params.S);
-      let values = places(vBase, key, params.vRow, params.S);
-      var products = mat4x4<f32>(); // Q Kᵀ
-      var slopes = mat4x4<f32>(); // dO Vᵀ
-      for (var column = 0u; column < params.columns; column++) {
-        products += transpose(queryBlock(queries, column)) * keyBlock(keys, column);
-        slopes += transpose(gradientBlock(gradients, column)) * valueBlock(values, column);
-      }
-      let p = mat4x4<f32>(
-        weigh(finishScores(products[0], batch, head, row, key), saved.lse),
-        weigh(finishScores(products[1], batch, head, row, key + 1u), saved.lse),
-        weigh(finishScores(products[2], batch, head, row, key + 2u), saved.lse),
-        weigh(finishScores(products[3], batch, head, row, key + 3u), saved.lse),
-      );
-      let factors = dropoutFactors(batch, head, row, key);
-      dS[block] = transpose(times(p, times(slopes, factors) - delta)) * params.scale;
+  for (var key = 0u; key < end; key += 16u) {
+    let keys = others(kBase, key, params.kRow, params.S, lane);
+    var s = queryKeys(queriesA, queriesB, keys);
+    var d = gradientValues(gradientsA, gradientsB, others(vBase, key, params.vRow, params.S, lane));
+    for (var i = 0u; i < params.blocks; i++) {
+      let a = slopes(s.a0, d.a0, savedA, batch, head, row, key + 4u * i);
+      let b = slopes(s.b0, d.b0, savedB, batch, head, row + 4u, key + 4u * i);
+      s = turned(s, a, b);
+      d = turned(d, a, b);
     }
     for (var column = 0u; column < params.columns; column++) {
-      var added = mat4x4<f32>();
-      for (var block = 0u; block < blocks; block++) {
-        added += keyBlock(places(kBase, first + 4u * block, params.kRow, params.S), column) * dS[block];
-      }
-      for (var r = 0u; r < live; r++) {
-        let old = select(loadResult(results[r], column), vec4<f32>(), first == 0u);
-        store(results[r], column, old + added[r]);
-      }
+      let k0 = otherK(keys.at0, column);
+      var a = k0 * s.a0;
+      var b = k0 * s.b0;
+      let k1 = otherK(keys.at1, column);
+      a += k1 * s.a1;
+      b += k1 * s.b1;
+      let k2 = otherK(keys.at2, column);
+      a += k2 * s.a2;
+      b += k2 * s.b2;
+      let k3 = otherK(keys.at3, column);
+      a += k3 * s.a3;
+      b += k3 * s.b3;
+      storeSum(resultsA, resultsB, column, Sum(a, b, ones, ones, key == 0u), live);
     }
   }
 }

@@ -9,7 +9,7 @@
 // q and result [B, H, L, D], k and v [B, H, S, D], strided; lse: dense [B, H, L], max + log of the sum of exponentials. A row whose keys are all hidden gives 0, and an lse of +1e30.
 
 struct Params {
-  H: u32, L: u32, S: u32,
+  H: u32, L: u32, S: u32, D: u32,
   scale: f32,
   qOffset: u32, qBatch: u32, qHead: u32, qRow: u32,
   kOffset: u32, kBatch: u32, kHead: u32, kRow: u32,
@@ -64,7 +64,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let end = select(params.S, min(params.S, group.x * 32u + 32u), CAUSAL);
 
   var output: array<mat4x4<f32>, CHUNKS * PARTS>;
-  var peak = vec4<f32>(HIDDEN);
+  var peak = vec4<f32>(FLOOR);
   var total = vec4<f32>(); // over this member's keys
   for (var first = 0u; first < end; first += 32u) {
     let key = first + member * 4u;
@@ -79,29 +79,21 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
         products += transpose(queryBlock(qBase, row, chunk * WIDTH + column)) * tileBlock(member * 4u, column);
       }
     }
-    let scores = mat4x4<f32>(
-      finishScores(products[0], batch, head, row, key),
-      finishScores(products[1], batch, head, row, key + 1u),
-      finishScores(products[2], batch, head, row, key + 2u),
-      finishScores(products[3], batch, head, row, key + 3u),
-    );
-    exchange[lane] = max(max(scores[0], scores[1]), max(scores[2], scores[3]));
+    let scores = scoresOf(products, batch, head, row, key);
+    exchange[lane] = largest(scores);
     workgroupBarrier();
 
     let before = peak;
     for (var other = 0u; other < 8u; other++) { peak = max(peak, exchange[team * 8u + other]); }
-    let shrink = exp(max(before - peak, vec4<f32>(-100.0)));
+    let shrink = shrinkOf(before, peak);
     let factors = dropoutFactors(batch, head, row, key);
     let slot = team * STRIDE + member * 4u;
-    total *= shrink;
-    for (var c = 0u; c < 4u; c++) {
-      let weight = weigh(scores[c], peak);
-      total += weight;
-      weights[slot + c] = weight * factors[c];
-    }
+    let p = weigh(scores, peak);
+    let kept = times(p, factors);
+    total = total * shrink + sum(p);
+    for (var c = 0u; c < 4u; c++) { weights[slot + c] = kept[c]; }
     for (var part = 0u; part < CHUNKS * PARTS; part++) {
-      let old = output[part];
-      output[part] = mat4x4<f32>(old[0] * shrink.x, old[1] * shrink.y, old[2] * shrink.z, old[3] * shrink.w);
+      output[part] = scaled(output[part], shrink);
     }
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
       stageV(vBase, first, chunk, lane);
@@ -119,11 +111,10 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
 
   exchange[lane] = total;
   workgroupBarrier();
-  var sum = vec4<f32>();
-  for (var other = 0u; other < 8u; other++) { sum += exchange[team * 8u + other]; }
-  let empty = sum <= vec4<f32>();
-  let inverse = select(1.0 / max(sum, vec4<f32>(1e-30)), vec4<f32>(), empty);
-  let logSum = select(peak + log(max(sum, vec4<f32>(1e-30))), vec4<f32>(-HIDDEN), empty);
+  total = vec4<f32>();
+  for (var other = 0u; other < 8u; other++) { total += exchange[team * 8u + other]; }
+  let inverse = inverseOf(total);
+  let logSum = logSumOf(peak, total);
   for (var r = 0u; r < 4u; r++) {
     if (row + r < params.L) {
       let base = params.OOffset + batch * params.OBatch + head * params.OHead + (row + r) * params.ORow;

@@ -1,15 +1,13 @@
-// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionRows.wgsl
+// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionRows.wgsl, attentionQueries.wgsl
 // Attention, forward, without workgroup memory: softmax(scale Q Kᵀ + mask) V with a running maximum and sum (FlashAttention-2).
 //
-// A lane takes four query rows and walks over the keys by eight blocks of four, scored one after another (a 4×4 block: column
-// = key, component = row). What it sums up lies in its own rows of the result: arrays in registers of the size of a head
-// cost seconds of compilation on some adapters, and workgroup memory and barriers are slow on others.
-// Grid: [tiles of 32 rows, H, B].
-// Bindings as in forward.wgsl.
+// A lane takes eight query rows and walks over the keys by sixteen, whose scores all lie in registers. O is summed up in the
+// rows of the result: arrays in registers of the size of a head cost seconds of compilation on some adapters, and workgroup
+// memory and barriers are slow on others. Grid: [tiles of 8 SIZE rows, H, B]. Bindings as in forward.wgsl.
 
 struct Params {
-  H: u32, L: u32, S: u32,
-  columns: u32, // vec4 columns of a head; a uniform, since compilers unroll loops of constant length
+  H: u32, L: u32, S: u32, D: u32,
+  columns: u32, blocks: u32, // vec4 columns of a head, and four: uniforms, since compilers unroll loops of constant length
   scale: f32,
   qOffset: u32, qBatch: u32, qHead: u32, qRow: u32,
   kOffset: u32, kBatch: u32, kHead: u32, kRow: u32,
@@ -21,6 +19,11 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> result: array<Element>;
 @group(0) @binding(5) var<storage, read_write> lse: array<f32>;
 
+// Weights after dropout: column = query, component = key.
+fn kept(weights: mat4x4<f32>, batch: u32, head: u32, row: u32, key: u32) -> mat4x4<f32> {
+  return transpose(times(weights, dropoutFactors(batch, head, row, key)));
+}
+
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);
@@ -30,64 +33,67 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let qBase = params.qOffset + batch * params.qBatch + head * params.qHead;
   let kBase = params.kOffset + batch * params.kBatch + head * params.kHead;
   let vBase = params.vOffset + batch * params.vBatch + head * params.vHead;
-  let row = (group.x * SIZE + lane) * 4u;
-  if (row >= params.L) { return; }
-  let end = select(params.S, min(params.S, row + 4u), CAUSAL);
+  let OBase = params.OOffset + batch * params.OBatch + head * params.OHead;
+  let row = (group.x * SIZE + lane) * 8u;
+  let live = liveOf(row, params.L);
+  let queriesA = places(qBase, row, params.qRow, params.L);
+  let queriesB = places(qBase, row + 4u, params.qRow, params.L);
+  let resultsA = places(OBase, row, params.ORow, params.L);
+  let resultsB = places(OBase, row + 4u, params.ORow, params.L);
+  let end = select(params.S, min(params.S, (group.x + 1u) * SIZE * 8u), CAUSAL);
 
-  let live = min(4u, params.L - row);
-  let queries = places(qBase, row, params.qRow, params.L);
-  let results = params.OOffset + batch * params.OBatch + head * params.OHead + (row + vec4<u32>(0u, 1u, 2u, 3u)) * params.ORow;
-
-  var weights: array<mat4x4<f32>, BLOCKS>; // scores, then weights
-  var peak = vec4<f32>(HIDDEN);
-  var total = vec4<f32>();
-  for (var first = 0u; first < end; first += 4u * BLOCKS) {
-    let blocks = min(BLOCKS, (end - first + 3u) / 4u);
-    let before = peak;
-    for (var block = 0u; block < blocks; block++) {
-      let key = first + 4u * block;
-      let keys = places(kBase, key, params.kRow, params.S);
-      var products = mat4x4<f32>();
-      for (var column = 0u; column < params.columns; column++) {
-        products += transpose(queryBlock(queries, column)) * keyBlock(keys, column);
-      }
-      let scores = mat4x4<f32>(
-        finishScores(products[0], batch, head, row, key),
-        finishScores(products[1], batch, head, row, key + 1u),
-        finishScores(products[2], batch, head, row, key + 2u),
-        finishScores(products[3], batch, head, row, key + 3u),
-      );
-      peak = max(peak, max(max(scores[0], scores[1]), max(scores[2], scores[3])));
-      weights[block] = scores;
+  var peakA = vec4<f32>(FLOOR);
+  var peakB = vec4<f32>(FLOOR);
+  var totalA = vec4<f32>();
+  var totalB = vec4<f32>();
+  for (var key = 0u; key < end; key += 16u) {
+    // Products, then scores, then weights.
+    var s = queryKeys(queriesA, queriesB, others(kBase, key, params.kRow, params.S, lane));
+    let beforeA = peakA;
+    let beforeB = peakB;
+    for (var i = 0u; i < params.blocks; i++) {
+      let a = scoresOf(s.a0, batch, head, row, key + 4u * i);
+      let b = scoresOf(s.b0, batch, head, row + 4u, key + 4u * i);
+      peakA = max(peakA, largest(a));
+      peakB = max(peakB, largest(b));
+      s = turned(s, a, b);
     }
-    let shrink = exp(max(before - peak, vec4<f32>(-100.0)));
-    total *= shrink;
-    for (var block = 0u; block < blocks; block++) {
-      let scores = weights[block];
-      let p = mat4x4<f32>(weigh(scores[0], peak), weigh(scores[1], peak), weigh(scores[2], peak), weigh(scores[3], peak));
-      let factors = dropoutFactors(batch, head, row, first + 4u * block);
-      total += p[0] + p[1] + p[2] + p[3];
-      weights[block] = transpose(mat4x4<f32>(p[0] * factors[0], p[1] * factors[1], p[2] * factors[2], p[3] * factors[3]));
+    let shrinkA = shrinkOf(beforeA, peakA);
+    let shrinkB = shrinkOf(beforeB, peakB);
+    totalA *= shrinkA;
+    totalB *= shrinkB;
+    for (var i = 0u; i < params.blocks; i++) {
+      let a = weigh(s.a0, peakA);
+      let b = weigh(s.b0, peakB);
+      totalA += sum(a);
+      totalB += sum(b);
+      s = turned(s, kept(a, batch, head, row, key + 4u * i), kept(b, batch, head, row + 4u, key + 4u * i));
     }
+    // With the last keys, rows are divided by the sum of all weights.
+    let isLast = vec4<bool>(key + 16u >= end);
+    let factorA = select(vec4<f32>(1.0), inverseOf(totalA), isLast);
+    let factorB = select(vec4<f32>(1.0), inverseOf(totalB), isLast);
+    let values = others(vBase, key, params.vRow, params.S, lane);
     for (var column = 0u; column < params.columns; column++) {
-      var added = mat4x4<f32>();
-      for (var block = 0u; block < blocks; block++) {
-        added += valueBlock(places(vBase, first + 4u * block, params.vRow, params.S), column) * weights[block];
-      }
-      for (var r = 0u; r < live; r++) {
-        let old = select(loadResult(results[r], column), vec4<f32>(), first == 0u);
-        store(results[r], column, old * shrink[r] + added[r]);
-      }
+      let v0 = otherV(values.at0, column);
+      var a = v0 * s.a0;
+      var b = v0 * s.b0;
+      let v1 = otherV(values.at1, column);
+      a += v1 * s.a1;
+      b += v1 * s.b1;
+      let v2 = otherV(values.at2, column);
+      a += v2 * s.a2;
+      b += v2 * s.b2;
+      let v3 = otherV(values.at3, column);
+      a += v3 * s.a3;
+      b += v3 * s.b3;
+      let sum = Sum(scaled(a, factorA), scaled(b, factorB), shrinkA * factorA, shrinkB * factorB, key == 0u);
+      storeSum(resultsA, resultsB, column, sum, live);
     }
   }
 
-  let empty = total <= vec4<f32>();
-  let inverse = select(1.0 / max(total, vec4<f32>(1e-30)), vec4<f32>(), empty);
-  let logSum = select(peak + log(max(total, vec4<f32>(1e-30))), vec4<f32>(-HIDDEN), empty);
-  for (var r = 0u; r < live; r++) {
-    for (var column = 0u; column < params.columns; column++) {
-      store(results[r], column, loadResult(results[r], column) * inverse[r]);
-    }
-    lse[(batch * params.H + head) * params.L + row + r] = logSum[r];
-  }
+  let logSumA = logSumOf(peakA, totalA);
+  let logSumB = logSumOf(peakB, totalB);
+  let statistic = (batch * params.H + head) * params.L + row;
+  for (var r = 0u; r < live; r++) { lse[statistic + r] = select(logSumB[r % 4u], logSumA[r % 4u], r < 4u); }
 }

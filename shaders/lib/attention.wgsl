@@ -1,24 +1,24 @@
 // What all attention kernels share: operands, hooks, scores. A kernel declares Params and `result` (the rows it writes).
 //
-// The head size, whether keys after the query are hidden, and the element type of the buffers of rows: f32, or
-// vec4<f32> (with the load and store hooks replaced) where D, strides and offsets are multiples of four.
-const D: u32 = 64u;
+// Whether keys after the query are hidden, and the element type of the buffers of rows: f32, or vec4<f32> (with the load and
+// store hooks replaced) where head size, strides and offsets are multiples of four.
 const CAUSAL: bool = false;
 alias Element = f32;
 const HIDDEN: f32 = -1e30; // the score of a key that does not count
-const MASKED: f32 = -1e8; // scores below this are hidden: additive masks use -1e9 and lower
+const FLOOR: f32 = -1e20; // what the largest score of a row starts from: far above HIDDEN, so that hidden keys weigh nothing
+const NOTHING: f32 = 1e-30; // a row whose weights add up to less has no key to see
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<Element>;
 @group(0) @binding(2) var<storage, read> k: array<Element>;
 @group(0) @binding(3) var<storage, read> v: array<Element>;
 
-// Hook: scores of four query rows and one key, plus the additive mask.
+// Hook: adds the mask to the scores of four query rows and one key; HIDDEN where it hides the key.
 fn addMask(scores: vec4<f32>, batch: u32, head: u32, row: u32, key: u32) -> vec4<f32> { return scores; }
 // Hook: what dropout multiplies the weights of four query rows and four keys by.
 fn dropoutFactors(batch: u32, head: u32, row: u32, key: u32) -> mat4x4<f32> {
   return mat4x4<f32>(vec4<f32>(1.0), vec4<f32>(1.0), vec4<f32>(1.0), vec4<f32>(1.0));
 }
-fn inside(column: u32) -> vec4<bool> { return 4u * column + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(D); }
+fn inside(column: u32) -> vec4<bool> { return 4u * column + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(params.D); }
 fn loadQ(base: u32, column: u32) -> vec4<f32> {
   let i = base + 4u * column;
   return select(vec4<f32>(), vec4<f32>(q[i], q[i + 1u], q[i + 2u], q[i + 3u]), inside(column));
@@ -32,16 +32,47 @@ fn loadV(base: u32, column: u32) -> vec4<f32> {
   return select(vec4<f32>(), vec4<f32>(v[i], v[i + 1u], v[i + 2u], v[i + 3u]), inside(column));
 }
 fn store(base: u32, column: u32, value: vec4<f32>) {
-  for (var x = 0u; x < min(4u, D - 4u * column); x++) { result[base + 4u * column + x] = value[x]; }
+  for (var x = 0u; x < min(4u, params.D - 4u * column); x++) { result[base + 4u * column + x] = value[x]; }
 }
-// Scores of four query rows and one key; HIDDEN where the key is masked, or row or key lie outside.
-fn finishScores(products: vec4<f32>, batch: u32, head: u32, row: u32, key: u32) -> vec4<f32> {
+// Each of four query rows sees the keys before this one.
+fn limits(row: u32) -> vec4<u32> {
   let rows = row + vec4<u32>(0u, 1u, 2u, 3u);
-  let scores = addMask(products * params.scale, batch, head, row, key);
-  let outside = (rows >= vec4<u32>(params.L)) | vec4<bool>(key >= params.S) | (vec4<bool>(CAUSAL) & (rows < vec4<u32>(key)));
-  return select(scores, vec4<f32>(HIDDEN), outside | (scores < vec4<f32>(MASKED)));
+  let seen = min(select(vec4<u32>(params.S), rows + 1u, vec4<bool>(CAUSAL)), vec4<u32>(params.S));
+  return select(vec4<u32>(), seen, rows < vec4<u32>(params.L));
 }
-// exp(score - reference), exactly 0 for hidden keys.
-fn weigh(scores: vec4<f32>, reference: vec4<f32>) -> vec4<f32> {
-  return select(exp(max(scores - reference, vec4<f32>(-100.0))), vec4<f32>(), scores <= vec4<f32>(HIDDEN));
+// Scores from products q·k of four query rows (components) and four keys (columns); HIDDEN where a row does not see a key.
+fn scoresOf(products: mat4x4<f32>, batch: u32, head: u32, row: u32, key: u32) -> mat4x4<f32> {
+  let end = limits(row);
+  let hidden = vec4<f32>(HIDDEN);
+  return mat4x4<f32>(
+    select(hidden, addMask(products[0] * params.scale, batch, head, row, key), end > vec4<u32>(key)),
+    select(hidden, addMask(products[1] * params.scale, batch, head, row, key + 1u), end > vec4<u32>(key + 1u)),
+    select(hidden, addMask(products[2] * params.scale, batch, head, row, key + 2u), end > vec4<u32>(key + 2u)),
+    select(hidden, addMask(products[3] * params.scale, batch, head, row, key + 3u), end > vec4<u32>(key + 3u)),
+  );
+}
+// exp(score - reference of the row): nothing for hidden keys, as long as the reference is FLOOR or more.
+fn weigh(scores: mat4x4<f32>, reference: vec4<f32>) -> mat4x4<f32> {
+  let least = vec4<f32>(-104.0);
+  return mat4x4<f32>(
+    exp(max(scores[0] - reference, least)),
+    exp(max(scores[1] - reference, least)),
+    exp(max(scores[2] - reference, least)),
+    exp(max(scores[3] - reference, least)),
+  );
+}
+// What the weights of a row are multiplied by and the log of what they add up to, given their sum: none for empty rows.
+fn inverseOf(total: vec4<f32>) -> vec4<f32> {
+  return select(1.0 / max(total, vec4<f32>(NOTHING)), vec4<f32>(), total < vec4<f32>(NOTHING));
+}
+fn logSumOf(peak: vec4<f32>, total: vec4<f32>) -> vec4<f32> {
+  return select(peak + log(max(total, vec4<f32>(NOTHING))), vec4<f32>(-HIDDEN), total < vec4<f32>(NOTHING));
+}
+// exp(before - after), by which sums shrink when the largest score grows.
+fn shrinkOf(before: vec4<f32>, after: vec4<f32>) -> vec4<f32> { return exp(max(before - after, vec4<f32>(-104.0))); }
+fn largest(x: mat4x4<f32>) -> vec4<f32> { return max(max(x[0], x[1]), max(x[2], x[3])); }
+fn sum(x: mat4x4<f32>) -> vec4<f32> { return x[0] + x[1] + x[2] + x[3]; }
+fn times(a: mat4x4<f32>, b: mat4x4<f32>) -> mat4x4<f32> { return mat4x4<f32>(a[0] * b[0], a[1] * b[1], a[2] * b[2], a[3] * b[3]); }
+fn scaled(x: mat4x4<f32>, factors: vec4<f32>) -> mat4x4<f32> {
+  return mat4x4<f32>(x[0] * factors.x, x[1] * factors.y, x[2] * factors.z, x[3] * factors.w);
 }

@@ -7,6 +7,14 @@ fn loadDO(base: u32, column: u32) -> vec4<f32> {
   let i = base + 4u * column;
   return select(vec4<f32>(), vec4<f32>(dO[i], dO[i + 1u], dO[i + 2u], dO[i + 3u]), inside(column));
 }
+fn blockDO(at: vec4<u32>, column: u32) -> mat4x4<f32> {
+  return mat4x4<f32>(loadDO(at.x, column), loadDO(at.y, column), loadDO(at.z, column), loadDO(at.w, column));
+}
+// dS = P ∘ (dropout(dO Vᵀ) - δ)
+fn slopesOf(p: mat4x4<f32>, products: mat4x4<f32>, factors: mat4x4<f32>, delta: vec4<f32>) -> mat4x4<f32> {
+  return times(p, times(products, factors) - mat4x4<f32>(delta, delta, delta, delta));
+}
+// (lse, δ) of four rows; for those past the end, of the last one.
 fn statisticsBlock(batch: u32, head: u32, row: u32) -> Saved {
   let base = (batch * params.H + head) * params.L;
   let last = params.L - 1u;

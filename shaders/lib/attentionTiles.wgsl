@@ -1,4 +1,5 @@
 // What the attention kernels with tiles in workgroup memory share. A kernel declares `tile`.
+const D: u32 = 64u; // the head size
 const COLUMNS: u32 = (D + 3u) / 4u; // vec4 columns of a head
 const CHUNKS: u32 = (COLUMNS + 15u) / 16u; // a tile holds at most 16 columns at once
 const WIDTH: u32 = (COLUMNS + CHUNKS - 1u) / CHUNKS; // columns in a tile

@@ -1,5 +1,6 @@
 import attention from './attention.wgsl' with { type: 'text' };
 import attentionGradients from './attentionGradients.wgsl' with { type: 'text' };
+import attentionQueries from './attentionQueries.wgsl' with { type: 'text' };
 import attentionRows from './attentionRows.wgsl' with { type: 'text' };
 import attentionTiles from './attentionTiles.wgsl' with { type: 'text' };
 import elementwise from './elementwise.wgsl' with { type: 'text' };
@@ -18,6 +19,7 @@ import sideSum from './sideSum.wgsl' with { type: 'text' };
 export const library: Readonly<Record<string, string>> = {
   'attention.wgsl': attention,
   'attentionGradients.wgsl': attentionGradients,
+  'attentionQueries.wgsl': attentionQueries,
   'attentionRows.wgsl': attentionRows,
   'attentionTiles.wgsl': attentionTiles,
   'elementwise.wgsl': elementwise,

@@ -5,15 +5,17 @@ import dq from '../../shaders/attention/dq.wgsl' with { type: 'text' };
 import dqRows from '../../shaders/attention/dqRows.wgsl' with { type: 'text' };
 import forward from '../../shaders/attention/forward.wgsl' with { type: 'text' };
 import forwardRows from '../../shaders/attention/forwardRows.wgsl' with { type: 'text' };
+import { elements, type Hooked, hooks, operands, rowLoads, shared, uniforms, withDelta } from './attentionHooks.ts';
 import {
-  type BindingSource,
   type DeviceProfile,
   type Dispatch,
   type Family,
   input,
+  type KernelCall,
   type Operand,
   output,
   scratch,
+  type Variant,
 } from './kernel.ts';
 
 /**
@@ -62,238 +64,104 @@ export interface AttentionBackwardProblem extends AttentionProblem {
   readonly dV: Operand;
 }
 
-/** Rows that one workgroup takes, in every stage but delta. */
-const tile = 32;
+/** One way to do all stages. */
+interface Form {
+  readonly sources: { readonly forward: string; readonly dq: string; readonly dkdv: string };
+  constants(problem: AttentionProblem): Readonly<Record<string, number>>;
+  /** Rows that a workgroup takes, of queries or of keys. */
+  readonly tile: number;
+  /** Whether sums lie in the result, which is then read too. */
+  readonly inPlace: boolean;
+  /** Whether four lanes make a workgroup and load together. */
+  readonly quads: boolean;
+}
+const rows = { forward: forwardRows, dq: dqRows, dkdv: dkdvRows };
+const forms = {
+  flash: { sources: { forward, dq, dkdv }, constants: ({ D }) => ({ D }), tile: 32, inPlace: false, quads: false },
+  rows: { sources: rows, constants: () => ({ SIZE: 8 }), tile: 64, inPlace: true, quads: false },
+  quads: { sources: rows, constants: () => ({ SIZE: 4 }), tile: 32, inPlace: true, quads: true },
+} satisfies Record<string, Form>;
+type Name = keyof typeof forms;
+
+/** The variants of a family, one for each form. */
+function variants<Problem extends AttentionProblem>(
+  call: (problem: Problem, name: Name) => KernelCall,
+): Record<Name, Variant<Problem>> {
+  const variant = (name: Name): Variant<Problem> => ({
+    unsupported: (problem, profile) => unsupported(problem, forms[name], profile),
+    call: (problem) => call(problem, name),
+  });
+  return { flash: variant('flash'), rows: variant('rows'), quads: variant('quads') };
+}
+
+/** Tiles in workgroup memory on GPUs; none where barriers and workgroup memory are emulated. */
+function select(_problem: AttentionProblem, { selection, subgroups }: DeviceProfile): Name {
+  if (selection === 'gpu') return 'flash';
+  return subgroups ? 'quads' : 'rows';
+}
 
 export const attentionForward: Family<AttentionProblem> = {
   name: 'attentionForward',
-  variants: {
-    flash: { unsupported, call: (problem) => forwardCall('flash', forward, problem) },
-    rows: { unsupported, call: (problem) => forwardCall('rows', forwardRows, problem) },
-  },
+  variants: variants(forwardCall),
   select,
 };
 
 export const attentionBackward: Family<AttentionBackwardProblem> = {
   name: 'attentionBackward',
-  variants: {
-    flash: { unsupported, call: (problem) => backwardCall('flash', { dkdv, dq }, problem) },
-    rows: { unsupported, call: (problem) => backwardCall('rows', { dkdv: dkdvRows, dq: dqRows }, problem) },
-  },
+  variants: variants(backwardCall),
   select,
 };
 
-/** Tiles in workgroup memory on GPUs; none where barriers and workgroup memory are emulated. */
-function select(_problem: AttentionProblem, profile: DeviceProfile): string {
-  return profile.selection === 'software' ? 'rows' : 'flash';
-}
-
-function unsupported(problem: AttentionProblem): string | null {
+function unsupported(problem: AttentionProblem, { tile, quads }: Form, { subgroups }: DeviceProfile): string | null {
   const { B, H, L, S, D } = problem;
+  if (quads && !subgroups) return 'the device has no subgroups';
   if (D > 128) return `heads of ${D} elements: at most 128`;
   if (Math.max(B, H, Math.ceil(Math.max(L, S) / tile)) > 65535) return `[${B}, ${H}, ${L}, ${S}] exceeds the grid`;
   const loose = operands(problem).find(({ operand }) => D > 1 && operand.strides[3] !== 1);
   return loose ? `${loose.name} has stride ${loose.operand.strides[3]} in its last dimension: must be 1` : null;
 }
 
-function forwardCall(variant: string, source: string, problem: AttentionProblem) {
-  const { B, H, L } = problem;
-  const dispatch: Dispatch = {
-    kernel: `attentionForward/${variant}`,
-    source,
-    constants: { ...elements(problem), CAUSAL: problem.causal },
-    workgroups: [Math.ceil(L / tile), H, B],
-    uniforms: uniforms(problem),
-    ...hooks(problem, loads(variant, 'Q', 'K', 'V'), [input(0), input(1), input(2), output(0), output(1)], 3),
-  };
-  return { dispatches: [dispatch] };
+function forwardCall(problem: AttentionProblem, name: Name): KernelCall {
+  const fixed = [input(0), input(1), input(2), output(0), output(1)];
+  const hooked = hooks(problem, forms[name], ['Q', 'K', 'V'], fixed, 3);
+  return { dispatches: [stage(problem, name, 'forward', problem.L, shared(hooked, forms[name], ['K', 'V']))] };
 }
 
-function backwardCall(variant: string, sources: { dkdv: string; dq: string }, problem: AttentionBackwardProblem) {
+function backwardCall(problem: AttentionBackwardProblem, name: Name): KernelCall {
   const { B, H, L, S } = problem;
+  const form = forms[name];
+  const fixed = [input(0), input(1), input(2), input(5), scratch(0), output(0)];
+  const hooked = hooks(problem, form, ['Q', 'K', 'V', 'DO'], fixed, 6);
   const folded = foldsDelta(problem);
-  const bindings = [input(0), input(1), input(2), input(5), scratch(0), output(0)];
-  const common = { constants: { ...elements(problem), CAUSAL: problem.causal }, uniforms: uniforms(problem) };
-  const hooked = hooks(problem, loads(variant, 'Q', 'K', 'V', 'DO'), bindings, 6);
   const first: Dispatch = {
-    kernel: `attentionBackward/${variant}/delta`,
+    kernel: `attentionBackward/${name}/delta`,
     source: delta,
     constants: elements(problem),
-    functions: vectors(problem) ? vectorLoads(['O', 'DO']) : {},
+    functions: rowLoads(problem, ['O', 'DO']),
     bindings: [input(3), input(4), input(5), scratch(0)],
     workgroups: [Math.ceil(L / 64), H, B],
     uniforms: uniforms(problem),
   };
-  const ofQueries: Dispatch = {
-    kernel: `attentionBackward/${variant}/dq`,
-    source: sources.dq,
-    workgroups: [Math.ceil(L / tile), H, B],
-    ...common,
-    ...(folded ? withDelta(problem, hooked) : hooked),
-  };
-  const ofKeys: Dispatch = {
-    kernel: `attentionBackward/${variant}/dkdv`,
-    source: sources.dkdv,
-    workgroups: [Math.ceil(S / tile), H, B],
-    ...common,
+  const ofQueries = shared(folded ? withDelta(problem, hooked) : hooked, form, ['K', 'V']);
+  const ofKeys = shared(hooked, form, ['Q', 'DO']);
+  const stages = [stage(problem, name, 'dq', L, ofQueries), stage(problem, name, 'dkdv', S, ofKeys)];
+  return { dispatches: folded ? stages : [first, ...stages], scratch: [B * H * L * 8] };
+}
+
+function stage(problem: AttentionProblem, name: Name, part: keyof Form['sources'], extent: number, hooked: Hooked) {
+  const { sources, constants, tile } = forms[name];
+  const dispatch: Dispatch = {
+    kernel: part === 'forward' ? `attentionForward/${name}` : `attentionBackward/${name}/${part}`,
+    source: sources[part],
+    workgroups: [Math.ceil(extent / tile), problem.H, problem.B],
+    uniforms: uniforms(problem),
     ...hooked,
+    constants: { ...elements(problem), CAUSAL: problem.causal, ...constants(problem) },
   };
-  return { dispatches: [...(folded ? [] : [first]), ofQueries, ofKeys], scratch: [B * H * L * 8] };
+  return dispatch;
 }
 
 /** Whether dq computes δ itself, and leaves it for dkdv: with a mask or a random key it has no bindings left for O and lse. */
 function foldsDelta({ mask, dropout }: AttentionProblem): boolean {
   return !mask && dropout === 0;
 }
-
-function withDelta(problem: AttentionProblem, { functions, bindings }: Hooked): Hooked {
-  return {
-    functions: { ...functions, savedRows },
-    bindings: [...bindings, input(3), input(4)],
-    declarations: [
-      '@group(0) @binding(7) var<storage, read> o: array<Element>;',
-      '@group(0) @binding(8) var<storage, read> lse: array<f32>;',
-      vectors(problem) ? vectorLoads(['O']).loadO : loadO,
-    ].join('\n'),
-  };
-}
-
-/** Buffers that a shader loads from; the variant without workgroup memory adds to its result in place. */
-function loads(variant: string, ...inputs: readonly string[]): readonly string[] {
-  return variant === 'rows' ? [...inputs, 'Result'] : inputs;
-}
-
-interface NamedOperand {
-  readonly name: (typeof names)[number];
-  readonly operand: Operand;
-}
-const names = ['q', 'k', 'v', 'O', 'dO', 'dQ', 'dK', 'dV'] as const;
-
-function operands(problem: AttentionProblem & Partial<AttentionBackwardProblem>): NamedOperand[] {
-  return names.flatMap((name) => {
-    const operand = problem[name];
-    return operand ? [{ name, operand }] : [];
-  });
-}
-
-/** Whether every row begins at a multiple of four elements, so that buffers can be read as vec4. */
-function vectors(problem: AttentionProblem): boolean {
-  const aligned = ({ shape, strides, offset }: Operand) =>
-    offset % 4 === 0 && strides.slice(0, 3).every((stride, axis) => shape[axis] === 1 || stride % 4 === 0);
-  return problem.D % 4 === 0 && operands(problem).every(({ operand }) => aligned(operand));
-}
-
-function elements(problem: AttentionProblem) {
-  return { D: problem.D, Element: vectors(problem) ? 'vec4<f32>' : 'f32' };
-}
-
-function uniforms(problem: AttentionProblem): Record<string, number> {
-  const { H, L, S, D, scale, dropout, stream, mask } = problem;
-  const result: Record<string, number> = { H, L, S, scale, dropout, stream };
-  result.columns = Math.ceil(D / 4);
-  result.keepScale = dropout < 1 ? 1 / (1 - dropout) : 0;
-  for (const { name, operand } of operands(problem)) {
-    result[`${name}Offset`] = operand.offset;
-    // A stride along one element is never used; 0 keeps rows aligned whatever it was.
-    const [batch, head, row] = operand.strides.map((stride, axis) => (operand.shape[axis] === 1 ? 0 : stride));
-    Object.assign(result, { [`${name}Batch`]: batch, [`${name}Head`]: head, [`${name}Row`]: row });
-  }
-  const [maskBatch = 0, maskHead = 0, maskRow = 0, maskKey = 0] = mask?.strides ?? [];
-  return { ...result, maskOffset: mask?.offset ?? 0, maskBatch, maskHead, maskRow, maskKey };
-}
-
-interface Hooked {
-  readonly functions: Readonly<Record<string, string>>;
-  readonly bindings: readonly BindingSource[];
-  readonly declarations: string;
-}
-
-/** Bindings and hooks of a stage: vec4 access, and after `fixed` bindings those of the mask and of the random key. */
-function hooks(
-  problem: AttentionProblem,
-  loads: readonly string[],
-  fixed: readonly BindingSource[],
-  firstInput: number,
-): Hooked {
-  const functions: Record<string, string> = vectors(problem) ? { ...vectorLoads(loads), store: vectorStore } : {};
-  const bindings = [...fixed];
-  const declarations: string[] = [];
-  const bind = (name: string, type: string) => {
-    bindings.push(input(firstInput + bindings.length - fixed.length));
-    declarations.push(`@group(0) @binding(${bindings.length}) var<storage, read> ${name}: array<${type}>;`);
-  };
-  if (problem.mask) {
-    bind('mask', 'f32');
-    functions.addMask = addMask;
-  }
-  if (problem.dropout > 0) {
-    bind('randomKey', 'vec4<u32>');
-    declarations.push(problem.S % 4 === 0 ? keepBlock : keepEach);
-    functions.dropoutFactors = dropoutFactors;
-  }
-  return { functions, bindings, declarations: declarations.join('\n') };
-}
-
-function vectorLoads(names: readonly string[]): Record<string, string> {
-  const text = (name: string) =>
-    `fn load${name}(base: u32, column: u32) -> vec4<f32> { return ${name === 'DO' ? 'dO' : name.toLowerCase()}[base / 4u + column]; }`;
-  return Object.fromEntries(names.map((name) => [`load${name}`, text(name)]));
-}
-
-const vectorStore = 'fn store(base: u32, column: u32, value: vec4<f32>) { result[base / 4u + column] = value; }';
-
-const addMask = /* wgsl */ `fn addMask(scores: vec4<f32>, batch: u32, head: u32, row: u32, key: u32) -> vec4<f32> {
-  let base = params.maskOffset + batch * params.maskBatch + head * params.maskHead + key * params.maskKey;
-  let rows = base + (row + vec4<u32>(0u, 1u, 2u, 3u)) * params.maskRow;
-  return scores + vec4<f32>(mask[rows.x], mask[rows.y], mask[rows.z], mask[rows.w]);
-}`;
-
-const dropoutFactors = /* wgsl */ `fn dropoutFactors(batch: u32, head: u32, row: u32, key: u32) -> mat4x4<f32> {
-  let first = ((batch * params.H + head) * params.L + row) * params.S + key;
-  return transpose(mat4x4<f32>(keep(first), keep(first + params.S), keep(first + 2u * params.S), keep(first + 3u * params.S)));
-}`;
-
-/** Factors of four weights that follow one another: each drawn by itself, … */
-const keepEach = /* wgsl */ `fn keep(index: u32) -> vec4<f32> {
-  let key = randomKey[0];
-  let draws = vec4<f32>(
-    randomUniform(key, params.stream, index), randomUniform(key, params.stream, index + 1u),
-    randomUniform(key, params.stream, index + 2u), randomUniform(key, params.stream, index + 3u),
-  );
-  return select(vec4<f32>(), vec4<f32>(params.keepScale), draws >= vec4<f32>(params.dropout));
-}`;
-
-/** … or, where rows begin at a multiple of four, all from one block of the generator (see philox.wgsl). */
-const keepBlock = /* wgsl */ `fn keep(index: u32) -> vec4<f32> {
-  let key = randomKey[0];
-  let low = key.z + params.stream;
-  let words = philox(vec4<u32>(index / 4u, 0u, low, key.w + select(0u, 1u, low < key.z)), key.xy);
-  return select(vec4<f32>(), vec4<f32>(params.keepScale), vec4<f32>(words >> vec4<u32>(8u)) * 5.9604644775390625e-8 >= vec4<f32>(params.dropout));
-}`;
-
-const loadO = /* wgsl */ `fn loadO(base: u32, column: u32) -> vec4<f32> {
-  let i = base + 4u * column;
-  return select(vec4<f32>(), vec4<f32>(o[i], o[i + 1u], o[i + 2u], o[i + 3u]), inside(column));
-}`;
-
-/** δ from dO and O, in place of what delta.wgsl left. */
-const savedRows = /* wgsl */ `fn savedRows(batch: u32, head: u32, row: u32, leave: bool) -> Saved {
-  let base = (batch * params.H + head) * params.L;
-  let rows = min(row + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(params.L - 1u));
-  let results = params.OOffset + batch * params.OBatch + head * params.OHead + rows * params.ORow;
-  let gradients = params.dOOffset + batch * params.dOBatch + head * params.dOHead + rows * params.dORow;
-  var delta = vec4<f32>();
-  for (var column = 0u; column < params.columns; column++) {
-    delta += vec4<f32>(
-      dot(loadO(results.x, column), loadDO(gradients.x, column)),
-      dot(loadO(results.y, column), loadDO(gradients.y, column)),
-      dot(loadO(results.z, column), loadDO(gradients.z, column)),
-      dot(loadO(results.w, column), loadDO(gradients.w, column)),
-    );
-  }
-  let saved = Saved(vec4<f32>(lse[base + rows.x], lse[base + rows.y], lse[base + rows.z], lse[base + rows.w]), delta);
-  for (var r = 0u; leave && r < min(4u, params.L - min(row, params.L)); r++) {
-    statistics[base + row + r] = vec2<f32>(saved.lse[r], saved.delta[r]);
-  }
-  return saved;
-}`;

@@ -29,7 +29,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
 
   let column = index % E;
   var sum = Vector();
-  for (var position = first; position < params.count; position = links[position] & ~HEAD) {
+  // Links lead onwards; should they be garbage (a profiler runs kernels again when their inputs are gone), the loop still ends.
+  for (var position = first; position < params.count; position = max(position + 1u, links[position] & ~HEAD)) {
     sum += dOut[position * E + column];
   }
   store(u32(ids[first]) * E + column, sum);

@@ -1,11 +1,7 @@
+import { deno } from './runtime.ts';
+
 /** Steps that may be under way at once. */
 const stepsInFlight = 2;
-
-/**
- * Deno's `onSubmittedWorkDone` waits, before it returns, until the queue is empty, and then sleeps for 10 ms before it
- * resolves: asking after each submit would let host and device take turns, and waiting for the answer would cost 10 ms.
- */
-const deno = 'Deno' in globalThis;
 
 /** Deno's, which the types of a page don't know. */
 const { setImmediate } = globalThis as { setImmediate?: (callback: (value?: unknown) => void) => unknown };
@@ -21,7 +17,10 @@ export class BackPressure {
   /** Steps submitted since the queue was last known to be empty. */
   #submitted = 0;
 
-  /** `asksLate`: the queue is asked only when a step has to wait, and is empty once the call returns. */
+  /**
+   * `asksLate`: the queue is asked only when a step has to wait, and is empty once the call returns. Asking Deno after each
+   * submit would let host and device take turns, and waiting for its answer would cost 10 ms.
+   */
   constructor(queue: Pick<GPUQueue, 'onSubmittedWorkDone'>, asksLate = deno) {
     this.#queue = queue;
     this.#asksLate = asksLate;

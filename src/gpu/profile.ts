@@ -4,6 +4,7 @@ import { type DispatchTime, ProfileReport } from './profileReport.ts';
 import { Recorder } from './recorder.ts';
 import { timesByRepetition } from './repetition.ts';
 import { materialise } from './run.ts';
+import { isCoarse } from './stopwatch.ts';
 
 export interface ProfileOptions {
   /**
@@ -12,9 +13,6 @@ export interface ProfileOptions {
    */
   method?: 'timestamps' | 'repetition';
 }
-
-/** Clocks that tick more slowly than this, in nanoseconds, tell little about a kernel: some browsers round to 65,536 or 100,000. */
-const coarseTick = 4096n;
 
 /**
  * Runs `fn` once and says where its time on the GPU goes, kernel by kernel:
@@ -54,7 +52,7 @@ export async function profile(fn: () => unknown, { method }: ProfileOptions = {}
 
   const stamps = await recorder.times();
   const times = stamps.flat();
-  const coarse = times.every((time) => time % coarseTick === 0n);
+  const coarse = times.every(isCoarse);
   if (stamps.length > 0 && (method === 'timestamps' || !coarse)) {
     const origin = times.reduce((first, time) => (time < first ? time : first));
     const at = (time: bigint) => Number(time - origin) / 1e6;

@@ -1,15 +1,12 @@
 import type { Device } from './device.ts';
 import type { RecordedDispatch } from './recorder.ts';
+import { sampler, stopwatchOf } from './stopwatch.ts';
 
-/** A sample is at least this long, in milliseconds, or holds `mostRepeats` dispatches. */
-const shortestSample = 25;
-const mostRepeats = 2048;
 const rounds = 3;
 
 /**
- * Milliseconds of each dispatch, found by running it many times: the slope between n and 2n of them, so that submitting and
- * waiting cancel. What a dispatch writes is replaced by a copy, so that no state of the program changes. Dispatches of one
- * pipeline and grid are measured once.
+ * Milliseconds of each dispatch, found by running it many times. What a dispatch writes is replaced by a copy, so that no
+ * state of the program changes. Dispatches of one pipeline and grid are measured once.
  */
 export async function timesByRepetition(device: Device, dispatches: readonly RecordedDispatch[]): Promise<number[]> {
   const known = new Map<string, Promise<number>>();
@@ -18,7 +15,7 @@ export async function timesByRepetition(device: Device, dispatches: readonly Rec
   for (const each of dispatches) {
     const sizes = each.bindings.map(({ size }) => size);
     const key = [pipelines.indexOf(each.pipeline), ...each.workgroups, ...sizes].join();
-    const time = known.get(key) ?? slope(device.gpu, each);
+    const time = known.get(key) ?? timeOf(device, each);
     known.set(key, time);
     times.push(await time);
   }
@@ -26,27 +23,17 @@ export async function timesByRepetition(device: Device, dispatches: readonly Rec
   return times;
 }
 
-async function slope(gpu: GPUDevice, dispatch: RecordedDispatch): Promise<number> {
-  const { group, release } = onCopies(gpu, dispatch);
-  const run = async (count: number) => {
-    const encoder = gpu.createCommandEncoder({ label: 'weft profile' });
-    const pass = encoder.beginComputePass({ label: dispatch.label });
-    pass.setPipeline(dispatch.pipeline);
-    pass.setBindGroup(0, group);
-    for (let i = 0; i < count; i++) pass.dispatchWorkgroups(...dispatch.workgroups);
-    pass.end();
-    const start = performance.now();
-    gpu.queue.submit([encoder.finish()]);
-    await gpu.queue.onSubmittedWorkDone();
-    return performance.now() - start;
-  };
+async function timeOf(device: Device, dispatch: RecordedDispatch): Promise<number> {
+  const { group, release } = onCopies(device.gpu, dispatch);
   try {
-    await run(1);
-    let count = 1;
-    while (count < mostRepeats && (await run(count)) < shortestSample) count *= 2;
-    const slopes: number[] = [];
-    for (let i = 0; i < rounds; i++) slopes.push((await run(2 * count)) - (await run(count)));
-    return Math.max(0, slopes.sort((a, b) => a - b)[rounds >> 1] as number) / count;
+    const sample = await sampler(await stopwatchOf(device), (pass) => {
+      pass.setPipeline(dispatch.pipeline);
+      pass.setBindGroup(0, group);
+      pass.dispatchWorkgroups(...dispatch.workgroups);
+    });
+    const samples: number[] = [];
+    for (let i = 0; i < rounds; i++) samples.push(await sample());
+    return samples.sort((a, b) => a - b)[rounds >> 1] as number;
   } finally {
     release();
   }

@@ -5,6 +5,7 @@
 
 export type { PlanSummary } from './compile/explain.ts';
 export * from './errors.ts';
+export { type ChoiceStore, storedChoices } from './gpu/choiceStore.ts';
 export { currentDevice, type Device, type InitOptions, init, type MemoryReport } from './gpu/device.ts';
 export { explain } from './gpu/explain.ts';
 export type { Plan } from './gpu/plan.ts';
@@ -12,12 +13,15 @@ export { type ProfileOptions, profile } from './gpu/profile.ts';
 export type { DispatchTime, KernelTime, ProfileReport, TraceFile } from './gpu/profileReport.ts';
 export { readAll } from './gpu/run.ts';
 export { type Compiled, type CompileOptions, compile } from './gpu/step.ts';
+export { type TuneOptions, type TuneProgress, tune } from './gpu/tune.ts';
+export type { Tuned, TuneReport } from './gpu/tuneReport.ts';
 export type { DType, HostArray } from './graph/dtype.ts';
 export type { Attributes, Node, TensorType } from './graph/node.ts';
 export { noGrad } from './graph/record.ts';
 export * as io from './io/index.ts';
 export {
   type BindingSource,
+  type Choices,
   type DeviceProfile,
   grid,
   inout,
@@ -53,3 +57,4 @@ export * as optim from './optim/index.ts';
 export { manualSeed } from './random.ts';
 export { arange, type NestedArray, Parameter, parameter, Tensor, tensor } from './tensor.ts';
 export * as text from './text/index.ts';
+export { version } from './version.ts';

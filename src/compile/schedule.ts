@@ -1,7 +1,9 @@
 import { UnsupportedError } from '../errors.ts';
+import type { TensorType } from '../graph/node.ts';
 import type { KernelLowering, SumHook } from '../graph/op.ts';
 import { denseLayout, formatShape, type Shape, sizeOf } from '../graph/shape.ts';
 import { elementwiseKernel, loadHook, storeHook } from '../kernels/elementwise.ts';
+import type { FamilyCall } from '../kernels/family.ts';
 import type { BindingSource, DeviceProfile, Dispatch, KernelCall } from '../kernels/kernel.ts';
 import { type SpecialisedShader, specialise } from '../kernels/specialise.ts';
 import { chainInputs, chainOf, countConsumers, fuse, type Group, storedValues } from './fusion.ts';
@@ -24,6 +26,15 @@ export interface DispatchCommand {
   readonly fused: readonly string[];
   /** The sentence to throw when the kernel sets the status word. */
   readonly badData?: string | undefined;
+  /** What the kernel was selected for; none for generated kernels. */
+  readonly use?: KernelUse | undefined;
+}
+
+/** A problem of a family of kernels, with the values that go in and come out. */
+export interface KernelUse {
+  readonly problem: FamilyCall;
+  readonly inputs: readonly TensorType[];
+  readonly outputs: readonly TensorType[];
 }
 
 export interface CopyCommand {
@@ -109,21 +120,22 @@ function groupCommands(group: Group, consumers: ReadonlyMap<Value, number>, prof
     hooks.sum = { input: group.sum.input, output: outputs.length };
     outputs.push(group.sum.operation.outputs[0] as Value);
   }
-  const call = lowering
-    .problem(head.node, head.inputs.map(operandOf), hooks, head.results.map(operandOf))
-    .call(profile);
+  const problem = lowering.problem(head.node, head.inputs.map(operandOf), hooks, head.results.map(operandOf));
+  const use = { problem, inputs: inputs.map(({ type }) => type), outputs: outputs.map(({ type }) => type) };
   const own = outputs[0] === head.outputs[0] && head.results[0];
   const shape = (own ? own.layout : (outputs[0] as Value).type).shape;
-  return emit(call, inputs, outputs, fused, shape, lowering.badData?.(head.node));
+  const badData = lowering.badData?.(head.node);
+  return emit(problem.call(profile), inputs, outputs, fused, shape).map((command) =>
+    command.kind === 'copy' ? command : { ...command, use, badData },
+  );
 }
 
-function emit(
+export function emit(
   call: KernelCall,
   inputs: readonly Value[],
   outputs: readonly Value[],
   fused: readonly string[],
   shape: Shape,
-  badData?: string,
 ): Command[] {
   const scratch = (call.scratch ?? []).map((bytes): Value => {
     const shape = [Math.ceil(bytes / 4)];
@@ -146,7 +158,7 @@ function emit(
     const resolve = (source: BindingSource) => bound(source, inputs, outputs, scratch);
     const { sideSum } = dispatch;
     const side = sideSum && { source: resolve(sideSum.source), outputs: sideSum.outputs.map(resolve) };
-    commands.push({ kind: 'dispatch', label, dispatch, shader, bindings, side, fused, badData });
+    commands.push({ kind: 'dispatch', label, dispatch, shader, bindings, side, fused });
   }
   return commands;
 }

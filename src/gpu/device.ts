@@ -1,6 +1,8 @@
 import { DeviceLostError, OutOfMemoryError, UnsupportedError, WeftError } from '../errors.ts';
+import { checkChoices } from '../kernels/families.ts';
 import { type Choices, type DeviceProfile, defaultProfile, type SelectionProfile } from '../kernels/kernel.ts';
 import { BufferPool } from './buffers.ts';
+import { type ChoiceStore, storedChoices } from './choiceStore.ts';
 import { PipelineCache } from './pipelines.ts';
 import { Readback } from './readback.ts';
 import type { Recorder } from './recorder.ts';
@@ -12,8 +14,13 @@ export interface InitOptions {
   powerPreference?: GPUPowerPreference;
   /** Pins the kernel selection; by default it follows the adapter. */
   profile?: SelectionProfile;
-  /** Pins kernel variants by family, or by family and class of shapes; see `Device.choose`. */
-  choices?: Choices;
+  /**
+   * Pins kernel variants by family, or by family and class of shapes; see `Device.choose`. `tuned`: what `tune` has stored
+   * for this adapter and this version of weft, if it has.
+   */
+  choices?: Choices | 'tuned';
+  /** Where tuned choices are kept; by default localStorage in a page and a file in Deno. */
+  store?: ChoiceStore;
   /** `default` keeps to the limits that every WebGPU device has; by default weft asks for what the adapter offers. */
   limits?: 'default' | 'adapter';
 }
@@ -66,7 +73,7 @@ export class Device {
     const { limits } = gpu;
     this.#profile = {
       selection,
-      choices,
+      choices: checkChoices({ ...choices }),
       storageBuffers: Math.max(defaultProfile.storageBuffers, limits.maxStorageBuffersPerShaderStage),
       workgroupMemory: limits.maxComputeWorkgroupStorageSize,
       invocations: limits.maxComputeInvocationsPerWorkgroup,
@@ -102,10 +109,16 @@ export class Device {
 
   /**
    * Pins kernel variants from now on: names of variants by family (`{ matmul: 'tiled64' }`), or by family and class of
-   * shapes. Plans that were made under other choices are made anew at their next use.
+   * shapes. A variant that can't do a problem is passed over. Plans that were made under other choices are made anew at
+   * their next use. Throws UnsupportedError where a family or a variant is not there.
    */
   choose(choices: Choices): void {
-    this.#profile = { ...this.#profile, choices };
+    this.#profile = { ...this.#profile, choices: checkChoices({ ...choices }) };
+  }
+
+  /** The kernel variants that are pinned: with them and a seed, a run can be repeated on this device. */
+  get choices(): Choices {
+    return this.#profile.choices ?? {};
   }
 
   /** Throws the first error since the last call, or the loss of the device. */
@@ -154,10 +167,10 @@ export function currentDevice(): Device {
  * Throws UnsupportedError where there is no WebGPU, saying what to do in this browser or runtime.
  */
 export async function init(options: InitOptions = {}): Promise<Device> {
+  if (options.choices !== undefined && options.choices !== 'tuned') checkChoices(options.choices);
   if (options.device) {
-    const selection = options.profile ?? (isSoftware(describe(options.device.adapterInfo)) ? 'software' : 'gpu');
-    defaultDevice = new Device(options.device, describe(options.device.adapterInfo), selection, options.choices);
-    return defaultDevice;
+    const description = describe(options.device.adapterInfo);
+    return adopt(options.device, description, isSoftware(description), options);
   }
   const api = (globalThis.navigator as Navigator | undefined)?.gpu;
   if (!api) throw new UnsupportedError(`[init] this runtime has no WebGPU: ${advice()}`);
@@ -174,9 +187,15 @@ export async function init(options: InitOptions = {}): Promise<Device> {
     requiredFeatures: options.limits === 'default' ? [] : features,
   });
   const description = describe(adapter.info);
-  const software = adapter.info.isFallbackAdapter || isSoftware(description);
-  defaultDevice = new Device(gpu, description, options.profile ?? (software ? 'software' : 'gpu'), options.choices);
-  return defaultDevice;
+  return adopt(gpu, description, adapter.info.isFallbackAdapter || isSoftware(description), options);
+}
+
+async function adopt(gpu: GPUDevice, adapter: string, software: boolean, options: InitOptions): Promise<Device> {
+  const { profile = software ? 'software' : 'gpu', choices, store } = options;
+  const device = new Device(gpu, adapter, profile, choices === 'tuned' ? {} : choices);
+  if (choices === 'tuned') device.choose((await storedChoices(device, store)) ?? {});
+  defaultDevice = device;
+  return device;
 }
 
 function describe(info: GPUAdapterInfo | undefined): string {

@@ -1,6 +1,7 @@
 import { rootOf, type Value } from '../compile/ir.ts';
 import type { Program } from '../compile/program.ts';
 import { type DispatchCommand, statusValue } from '../compile/schedule.ts';
+import type { Runnable } from '../compile/trial.ts';
 import { OutOfMemoryError, UnsupportedError } from '../errors.ts';
 import { dtypes, hostArray } from '../graph/dtype.ts';
 import { formatShape, sizeOf } from '../graph/shape.ts';
@@ -54,7 +55,7 @@ export class Executable {
   #encoded: readonly Encoded[] | null = null;
   readonly #leafIndex: ReadonlyMap<Value, number>;
 
-  private constructor(device: Device, program: Program, pipelines: readonly (GPUComputePipeline | null)[]) {
+  private constructor(device: Device, program: Runnable, pipelines: readonly (GPUComputePipeline | null)[]) {
     this.#device = device;
     const { commands, results, updates, memory } = program;
     this.program = { commands, results, updates, memory };
@@ -68,7 +69,7 @@ export class Executable {
   }
 
   /** Compiles what is not compiled yet, all pipelines at once. */
-  static async create(device: Device, program: Program): Promise<Executable> {
+  static async create(device: Device, program: Runnable): Promise<Executable> {
     const pipelines = await Promise.all(
       program.commands.map((command) =>
         command.kind === 'dispatch' ? device.pipelines.get(command.shader, command.label) : null,
@@ -110,11 +111,22 @@ export class Executable {
       return;
     }
     for (const each of this.#encoded ?? []) {
-      if (each.kind === 'pass') encodePass(encoder, each.dispatches);
-      else {
+      if (each.kind === 'pass') {
+        const pass = encoder.beginComputePass({ label: 'weft' });
+        recordDispatches(pass, each.dispatches);
+        pass.end();
+      } else {
         const { from, to, bytes } = each;
         encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, bytes);
       }
+    }
+  }
+
+  /** Puts all dispatches in a pass, for timing them. Throws where there are copies between them. */
+  record(pass: GPUComputePassEncoder): void {
+    for (const each of this.#encoded ?? []) {
+      if (each.kind === 'copy') throw new UnsupportedError('[plan] a copy between kernels does not fit in a pass');
+      recordDispatches(pass, each.dispatches);
     }
   }
 
@@ -225,8 +237,7 @@ export class Executable {
 }
 
 /** The hot path of a training loop: nothing is looked up, nothing is set twice. */
-function encodePass(encoder: GPUCommandEncoder, dispatches: readonly EncodedDispatch[]): void {
-  const pass = encoder.beginComputePass({ label: 'weft' });
+function recordDispatches(pass: GPUComputePassEncoder, dispatches: readonly EncodedDispatch[]): void {
   let current: GPUComputePipeline | null = null;
   for (let i = 0; i < dispatches.length; i++) {
     const { pipeline, group, x, y, z } = dispatches[i] as EncodedDispatch;
@@ -235,7 +246,6 @@ function encodePass(encoder: GPUCommandEncoder, dispatches: readonly EncodedDisp
     pass.setBindGroup(0, group);
     pass.dispatchWorkgroups(x, y, z);
   }
-  pass.end();
 }
 
 function sameRange(a: Range, b: Range | undefined): boolean {

@@ -6,6 +6,7 @@ interface FileSystem {
   writeFile(path: string, bytes: Uint8Array, options: { readonly flush: boolean }): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   rm(path: string, options: { readonly force: boolean }): Promise<void>;
+  mkdir(path: string, options: { readonly recursive: boolean }): Promise<unknown>;
 }
 
 /**
@@ -22,6 +23,11 @@ export async function saveFile(path: string, bytes: Uint8Array): Promise<void> {
     await files.rm(fresh, { force: true });
     throw error;
   }
+}
+
+/** Makes a folder, and those that it lies in, where they are not there yet. Throws UnsupportedError in a browser. */
+export async function makeFolder(path: string): Promise<void> {
+  await fileSystem('makeFolder', 'there are none').mkdir(path, { recursive: true });
 }
 
 /** Loads a file, in Deno and Node. Throws UnsupportedError in a browser. */

@@ -17,6 +17,7 @@ import {
   scratch,
   type Variant,
 } from './kernel.ts';
+import { roughly } from './rows.ts';
 
 /**
  * softmax(scale Q Kᵀ + mask) V, with dropout on the weights.
@@ -104,13 +105,19 @@ export const attentionForward: Family<AttentionProblem> = {
   name: 'attentionForward',
   variants: variants(forwardCall),
   select,
+  shapeClass,
 };
 
 export const attentionBackward: Family<AttentionBackwardProblem> = {
   name: 'attentionBackward',
   variants: variants(backwardCall),
   select,
+  shapeClass,
 };
+
+function shapeClass({ B, H, L, S, D, causal }: AttentionProblem): string {
+  return `${causal ? 'causal' : 'full'} ${roughly(B * H, L, S)} ${D}`;
+}
 
 function unsupported(problem: AttentionProblem, { tile, quads }: Form, { subgroups }: DeviceProfile): string | null {
   const { B, H, L, S, D } = problem;

@@ -3,6 +3,7 @@ import serial from '../../shaders/cumulative/serial.wgsl' with { type: 'text' };
 import type { Family, KernelCall } from './kernel.ts';
 import { grid, input, output } from './kernel.ts';
 import { loopLimit, tooManyIterations } from './loops.ts';
+import { roughly } from './rows.ts';
 
 /** Cumulative sums along the middle axis of [outer, n, inner], from the start or, with `reverse`, from the end. */
 export interface CumsumProblem {
@@ -29,6 +30,7 @@ export const cumsum: Family<CumsumProblem> = {
     if (selection === 'software') return n <= loopLimit ? 'serial' : 'scan';
     return n >= 256 && outer * inner < 4096 ? 'scan' : 'serial';
   },
+  shapeClass: ({ outer, n, inner }) => roughly(outer, n, inner),
 };
 
 function dispatch(problem: CumsumProblem, name: string, source: string, SIZE: number, lines: number): KernelCall {

@@ -5,6 +5,7 @@ import rows from '../../shaders/embedding/rows.wgsl' with { type: 'text' };
 import type { BindingSource, Family, KernelCall, StoreHook } from './kernel.ts';
 import { grid, input, output, scratch, status } from './kernel.ts';
 import { tooManyIterations } from './loops.ts';
+import { roughly } from './rows.ts';
 import { noSideSum } from './sideSum.ts';
 
 /** `count` ids into a table [V, E]. */
@@ -62,6 +63,7 @@ export const embeddingBackward: Family<EmbeddingProblem> = {
     chains: { unsupported: ({ count }, profile) => tooManyIterations(count, profile), call: byChains },
   },
   select: ({ V, count }, { selection }) => (selection === 'gpu' && V * count <= 2 ** 20 ? 'rows' : 'chains'),
+  shapeClass: ({ V, E, count }) => roughly(V, E, count),
 };
 
 function byRows(problem: EmbeddingProblem): KernelCall {

@@ -6,6 +6,7 @@ import { type DType, dtypes } from '../graph/dtype.ts';
 import type { Dispatch, Family } from './kernel.ts';
 import { grid, input, output, status } from './kernel.ts';
 import { tooManyIterations } from './loops.ts';
+import { roughly } from './rows.ts';
 
 /** Indices [outer, m, inner] along the middle axis of [outer, n, inner]. */
 export interface IndexProblem {
@@ -81,6 +82,7 @@ export const scatterAdd: Family<IndexProblem> = {
     },
   },
   select: ({ n, m }, { selection }) => (n <= 2 * m || (selection === 'gpu' && m <= 16) ? 'destinations' : 'sources'),
+  shapeClass: ({ outer, n, inner, m }) => roughly(outer, n, inner, m),
 };
 
 function scatter(problem: IndexProblem, name: string, source: string, extent: number): Dispatch {

@@ -17,6 +17,7 @@ import {
   type Variant,
 } from './kernel.ts';
 import { loopLimit } from './loops.ts';
+import { roughly } from './rows.ts';
 
 /** One direction of one LSTM layer: `T` time steps of `B` batch rows, hidden size `H`. */
 export interface LstmProblem {
@@ -48,6 +49,7 @@ export const lstmForward: Family<LstmProblem> = {
   name: 'lstmForward',
   variants: { sequence: sequence('forward', forwardSequence), steps: { call: forwardSteps } },
   select,
+  shapeClass: ({ T, B, H }) => roughly(T, B, H),
 };
 
 /**
@@ -63,6 +65,7 @@ export const lstmBackward: Family<LstmBackwardProblem> = {
     steps: withOutputGradient({ call: backwardSteps }),
   },
   select,
+  shapeClass: ({ T, B, H }) => roughly(T, B, H),
 };
 
 /** Inputs: gates before activation [B, 4H], c [B, H]. Outputs: h' [B, H], c' [B, H], activated gates [B, 4H]. */

@@ -7,6 +7,7 @@ import { UnsupportedError } from '../errors.ts';
 import type { DeviceProfile, Dispatch, Family, Operand, StoreHook, Variant } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
 import { tooManyIterations } from './loops.ts';
+import { roughly } from './rows.ts';
 import { noSideSum } from './sideSum.ts';
 
 /** Σₖ of one operand, a further output: [M] of `a`, [N] of `b`. The operand is contiguous across K, and there is no batch. */
@@ -461,9 +462,7 @@ function select(problem: MatmulProblem, profile: DeviceProfile): string {
 function shapeClass(problem: MatmulProblem): string {
   const { a, b, M, N, K, batches } = simplify(problem);
   const letter = ({ transposed }: Matrix) => (transposed ? 'T' : 'N');
-  const nearest = (extent: number) => 2 ** Math.round(Math.log2(extent));
-  const several = batches > 1 ? ` × ${nearest(batches)}` : '';
-  return `${letter(a)}${letter(b)} ${[M, N, K].map(nearest).join(' ')}${several}`;
+  return `${letter(a)}${letter(b)} ${roughly(M, N, K)}${batches > 1 ? ` × ${roughly(batches)}` : ''}`;
 }
 
 export const matmul: Family<MatmulProblem> = {

@@ -4,6 +4,7 @@ import sort from '../../shaders/select/sort.wgsl' with { type: 'text' };
 import type { Dispatch, Family, KernelCall } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
 import { loopLimit } from './loops.ts';
+import { roughly } from './rows.ts';
 
 /** The k ≤ 1024 largest or smallest of each row of [rows, n]. */
 export interface TopKProblem {
@@ -51,6 +52,7 @@ export const topK: Family<TopKProblem> = {
     },
   },
   select: ({ n, k }, { selection }) => (k <= 128 && (selection === 'software' || n * k <= 512) ? 'insertion' : 'sort'),
+  shapeClass: ({ rows, n, k }) => roughly(rows, n, k),
 };
 
 /** What picks the best k of each chunk of candidates. */

@@ -34,6 +34,7 @@ export function defineOp(
       problem: ({ attributes }, operands) => ({
         family: name,
         variants: ['own'],
+        choice: name,
         call: (profile) => ({ ...kernel(operands, attributes, profile), variant: 'own' }),
       }),
     },

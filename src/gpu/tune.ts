@@ -1,0 +1,174 @@
+import type { KernelUse } from '../compile/schedule.ts';
+import { trial, usesOf } from '../compile/trial.ts';
+import { UnsupportedError, ValueError, WeftError } from '../errors.ts';
+import type { TensorType } from '../graph/node.ts';
+import { sizeOf } from '../graph/shape.ts';
+import type { DeviceProfile } from '../kernels/kernel.ts';
+import { type ChoiceStore, defaultStore, storeChoices } from './choiceStore.ts';
+import { type Contender, contest } from './contest.ts';
+import { currentDevice, type Device } from './device.ts';
+import { Executable } from './executable.ts';
+import { inOrder } from './run.ts';
+import type { Compiled } from './step.ts';
+import { sampler, stopwatchOf } from './stopwatch.ts';
+import { type Tuned, TuneReport } from './tuneReport.ts';
+
+/** Where tuning is. */
+export interface TuneProgress {
+  /** Choices made so far, and in all. */
+  readonly done: number;
+  readonly all: number;
+  /** The choice under way: a family of kernels and a class of shapes, as in `Choices`. */
+  readonly choice: string;
+}
+
+export interface TuneOptions {
+  /** Where the choices are kept; by default localStorage in a page and a file in Deno. Null: nowhere. */
+  store?: ChoiceStore | null;
+  /** Samples of each variant, the median of which counts; default 7. One takes 25 ms or a little more, less with timestamps. */
+  rounds?: number;
+  onProgress?: (progress: TuneProgress) => void;
+  /** Ends tuning: it rejects with the signal's reason, and no choice has changed. */
+  signal?: AbortSignal;
+}
+
+/**
+ * Measures the variants of the kernels that a compiled step uses for arguments like these, on this device and at these
+ * shapes, and uses the fastest from then on:
+ *
+ *     const report = await tune(step, [x, y]);
+ *     console.log(`${report}`);                // a table
+ *     await init({ choices: 'tuned' });        // in a later run
+ *     await init({ choices: report.choices }); // or pinned, anywhere
+ *
+ * The step itself does not run. Another variant adds in another order, so that the last bits of results change: tuning is
+ * never done unasked, and who wants to repeat a run keeps its choices, `currentDevice().choices`.
+ *
+ * Throws UnsupportedError where no store is at hand, FormatError where it holds something else (before anything is
+ * measured), WeftError where it can't be written to: the choices are in use by then, and lost with the device.
+ */
+export async function tune<Args extends readonly unknown[]>(
+  step: Compiled<Args, unknown>,
+  args: Args,
+  { store = defaultStore(), rounds = 7, onProgress, signal }: TuneOptions = {},
+): Promise<TuneReport> {
+  if (typeof step !== 'function' || typeof step.prepare !== 'function')
+    throw new WeftError('[tune] needs a compiled function and its arguments: tune(compile(fn), [x, y])');
+  if (!Number.isInteger(rounds) || rounds < 1) throw new ValueError(`[tune] rounds must be 1 or more, got ${rounds}`);
+  const device = currentDevice();
+  signal?.throwIfAborted();
+  // Better found now than after minutes of measuring.
+  await store?.read('');
+  const uses = usesOf((await step.prepare(...args)).program);
+  const results: Tuned[] = [];
+  const measuring = inOrder(() =>
+    keepingStatus(device, async () => {
+      for (const [done, { use, count }] of uses.entries()) {
+        signal?.throwIfAborted();
+        onProgress?.({ done, all: uses.length, choice: use.problem.choice });
+        results.push({ ...(await measure(device, use, { rounds, signal })), count });
+      }
+    }),
+  );
+  await Promise.race([measuring, device.lost]);
+  const report = new TuneReport(device.adapter, results);
+  device.choose({ ...device.choices, ...report.choices });
+  try {
+    if (store) await storeChoices(device, report.choices, store);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : cause;
+    throw new WeftError(
+      `[tune] the choices are in use, but ${store?.name} can't keep them: ${reason}; keep device.choices yourself`,
+      { cause },
+    );
+  }
+  return report;
+}
+
+/** Has all variants of a kernel do its problem. */
+async function measure(
+  device: Device,
+  use: KernelUse,
+  options: { rounds: number; signal?: AbortSignal | undefined },
+): Promise<Omit<Tuned, 'count'>> {
+  const { choice, variants } = use.problem;
+  const profile: DeviceProfile = { ...device.profile, choices: {} };
+  const favourite = use.problem.call(profile).variant;
+  const inputs = use.inputs.map((type) => inputBuffer(device, type));
+  const outputs = use.outputs.map((type) => device.buffers.create(bytesOf(type), 'weft tune output'));
+  const leaves = [...inputs, ...outputs].map((buffer) => ({ buffer, offset: 0 }));
+  const failed: Record<string, string> = {};
+  const executables: Executable[] = [];
+  const prepare = async (name: string): Promise<Contender[]> => {
+    try {
+      const executable = await Executable.create(device, trial(use, name, profile));
+      executables.push(executable);
+      executable.bind(leaves);
+      return [contender(device, name, executable)];
+    } catch (error) {
+      if (!(error instanceof WeftError) || device.isLost) throw error;
+      failed[name] = error.message;
+      return [];
+    }
+  };
+  try {
+    const contenders = (await Promise.all(variants.map(prepare))).flat();
+    if (contenders.length === 0)
+      throw new UnsupportedError(`[tune] no variant can do ${choice}: ${Object.values(failed)[0]}`);
+    const { winner, times } = await contest(contenders, favourite, options);
+    device.check();
+    return { choice, favourite, winner, times, failed };
+  } finally {
+    for (const each of executables) each.destroy();
+    for (const each of [...inputs, ...outputs]) device.buffers.destroy(each);
+  }
+}
+
+function contender(device: Device, name: string, executable: Executable): Contender {
+  let sample: (() => Promise<number>) | null = null;
+  return {
+    name,
+    async sample() {
+      sample ??= await sampler(await stopwatchOf(device), (pass) => executable.record(pass));
+      return sample();
+    },
+  };
+}
+
+/** Trials run on made-up data, which may set the status word. */
+async function keepingStatus<T>(device: Device, work: () => Promise<T>): Promise<T> {
+  const { gpu, status, buffers } = device;
+  const kept = buffers.create(4, 'weft kept status');
+  const copy = (from: GPUBuffer, to: GPUBuffer) => {
+    const encoder = gpu.createCommandEncoder({ label: 'weft tune' });
+    encoder.copyBufferToBuffer(from, 0, to, 0, 4);
+    gpu.queue.submit([encoder.finish()]);
+  };
+  copy(status, kept);
+  try {
+    return await work();
+  } finally {
+    copy(kept, status);
+    buffers.destroy(kept);
+  }
+}
+
+/** Elements that are made on the host; a larger input repeats them. */
+const patternSize = 2 ** 16;
+
+/** Numbers between -0.5 and 0.5, or small indices. Zeros would be unfair: some processors are slow at denormals, some fast. */
+function inputBuffer(device: Device, type: TensorType): GPUBuffer {
+  const size = sizeOf(type.shape);
+  const buffer = device.buffers.create(bytesOf(type), 'weft tune input');
+  const length = Math.min(size, patternSize);
+  const data =
+    type.dtype === 'f32'
+      ? Float32Array.from({ length }, (_, i) => (Math.imul(i + 1, 0x9e3779b1) >>> 8) / 2 ** 24 - 0.5)
+      : Uint32Array.from({ length }, (_, i) => (7 * i) % (type.dtype === 'bool' ? 2 : 61));
+  for (let at = 0; at < size; at += length)
+    device.gpu.queue.writeBuffer(buffer, 4 * at, data, 0, Math.min(length, size - at));
+  return buffer;
+}
+
+/** Kernels that read four elements at once read whole ones. */
+const bytesOf = ({ shape }: TensorType) => 16 * Math.ceil(sizeOf(shape) / 4);

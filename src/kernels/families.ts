@@ -1,0 +1,39 @@
+import { UnsupportedError } from '../errors.ts';
+import { attentionBackward, attentionForward } from './attention.ts';
+import { copyFamily } from './copy.ts';
+import { crossEntropy, crossEntropyBackward } from './crossEntropy.ts';
+import { cumsum } from './cumulative.ts';
+import { embedding, embeddingBackward } from './embedding.ts';
+import { gather, scatterAdd } from './index.ts';
+import type { Choices, Family } from './kernel.ts';
+import { lstmBackward, lstmCell, lstmCellBackward, lstmForward } from './lstm.ts';
+import { matmul } from './matmul.ts';
+import { norm, normBackward } from './norm.ts';
+import { adamw, clipNorm, clipScale, sgd } from './optimizer.ts';
+import { reduce } from './reduce.ts';
+import { categorical, topK } from './select.ts';
+import { softmax, softmaxBackward } from './softmax.ts';
+
+const families: readonly Pick<Family<never>, 'name' | 'variants'>[] = [
+  ...[matmul, attentionForward, attentionBackward, lstmForward, lstmBackward, lstmCell, lstmCellBackward],
+  ...[norm, normBackward, softmax, softmaxBackward, crossEntropy, crossEntropyBackward, reduce, cumsum],
+  ...[embedding, embeddingBackward, gather, scatterAdd, topK, categorical, copyFamily],
+  ...[adamw, sgd, clipNorm, clipScale],
+];
+
+/** Throws UnsupportedError where a choice names a family that is not there, or a variant that its family has not. */
+export function checkChoices(choices: Choices): Choices {
+  for (const [key, variant] of Object.entries(choices)) {
+    const name = key.split(' ', 1)[0];
+    const family = families.find((each) => each.name === name);
+    if (!family)
+      throw new UnsupportedError(
+        `[choose] there is no family of kernels ${JSON.stringify(name)}; there are ${families.map((each) => each.name).join(', ')}`,
+      );
+    if (!Object.hasOwn(family.variants, variant))
+      throw new UnsupportedError(
+        `[choose] ${name} has no variant ${JSON.stringify(variant)}; it has ${Object.keys(family.variants).join(', ')}`,
+      );
+  }
+  return choices;
+}

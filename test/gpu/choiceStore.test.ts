@@ -1,0 +1,123 @@
+import { describe, expect, test } from 'vitest';
+import packageJson from '../../package.json' with { type: 'json' };
+import { type ChoiceStore, defaultStore, inFile, storeChoices, storedChoices } from '../../src/gpu/choiceStore.ts';
+import { FormatError, UnsupportedError, version } from '../../src/index.ts';
+import { loadFile, saveFile } from '../../src/io/index.ts';
+import { checkChoices } from '../../src/kernels/families.ts';
+import { defaultProfile, type Family } from '../../src/kernels/kernel.ts';
+import { runtime } from '../support/environment.ts';
+
+const device = { adapter: 'a test', profile: defaultProfile };
+const key = `weft ${version}, a test, gpu`;
+
+function inMemory(entries: Record<string, string> = {}): ChoiceStore & { entries: Record<string, string> } {
+  return {
+    name: 'memory',
+    entries,
+    read: async (name) => entries[name] ?? null,
+    async write(name, text) {
+      entries[name] = text;
+    },
+  };
+}
+
+describe('stored choices', () => {
+  test('come back, and later ones are added to them', async () => {
+    const store = inMemory();
+    expect(await storedChoices(device, store)).toBeNull();
+    await storeChoices(device, { softmax: 'rows', 'matmul NN 64 64 64': 'tiled32' }, store);
+    await storeChoices(device, { softmax: 'thread' }, store);
+    expect(await storedChoices(device, store)).toEqual({ softmax: 'thread', 'matmul NN 64 64 64': 'tiled32' });
+  });
+
+  test('are those of an adapter, a version and a profile', async () => {
+    const store = inMemory();
+    await storeChoices(device, { softmax: 'rows' }, store);
+    expect(Object.keys(store.entries)).toEqual([key]);
+    expect(version).toBe(packageJson.version);
+    expect(await storedChoices({ ...device, adapter: 'another' }, store)).toBeNull();
+    expect(await storedChoices({ ...device, profile: { ...defaultProfile, selection: 'software' } }, store)).toBeNull();
+  });
+
+  test.each([
+    ['{', 'JSON'],
+    ['3', 'it is no object of strings'],
+    ['{"softmax":1}', 'it is no object of strings'],
+    ['{"softmax":"quick"}', 'softmax has no variant "quick"'],
+  ])('that are broken are refused, and the next ones take their place: %s', async (text, reason) => {
+    const store = inMemory({ [key]: text });
+    const broken = storedChoices(device, store);
+    await expect(broken).rejects.toThrow(FormatError);
+    await expect(broken).rejects.toThrow(`[choices] what memory holds under "${key}" can't be used: `);
+    await expect(broken).rejects.toThrow(reason);
+    await storeChoices(device, { softmax: 'rows' }, store);
+    expect(await storedChoices(device, store)).toEqual({ softmax: 'rows' });
+  });
+
+  test('lie where the runtime keeps things', async () => {
+    const store = defaultStore();
+    expect(store.name).toMatch(runtime === 'deno' ? /weft\/choices\.json$/ : /^localStorage$/);
+    if (runtime === 'chromium') {
+      await store.write('weft test', 'text');
+      expect(await store.read('weft test')).toBe('text');
+      localStorage.removeItem('weft test');
+      expect(await store.read('weft test')).toBeNull();
+    } else {
+      const path = `${await temporaryFolder()}/a/b/choices.json`;
+      const file = inFile(path);
+      expect(await file.read('one')).toBeNull();
+      await file.write('one', 'text');
+      await file.write('two', 'more');
+      expect([await file.read('one'), await file.read('two'), await file.read('three')]).toEqual([
+        'text',
+        'more',
+        null,
+      ]);
+    }
+  });
+
+  test.runIf(runtime === 'deno')('leave a file alone that is not theirs', async () => {
+    for (const text of ['{"a": 1}', '[1]', 'PK']) {
+      const path = `${await temporaryFolder()}/choices.json`;
+      await saveFile(path, new TextEncoder().encode(text));
+      const file = inFile(path);
+      await expect(file.read('one')).rejects.toThrow(FormatError);
+      await expect(storeChoices(device, { softmax: 'rows' }, file)).rejects.toThrow(
+        `[choices] ${path} is no file of tuned choices: `,
+      );
+      expect(new TextDecoder().decode(await loadFile(path))).toBe(text);
+    }
+  });
+});
+
+const temporaryFolder = () =>
+  (globalThis as unknown as { Deno: { makeTempDir(): Promise<string> } }).Deno.makeTempDir();
+
+describe('choices', () => {
+  test('name a family and one of its variants', () => {
+    expect(checkChoices({ matmul: 'tiled64', 'matmul NN 8 8 8': 'gemv' })).toEqual({
+      matmul: 'tiled64',
+      'matmul NN 8 8 8': 'gemv',
+    });
+    expect(() => checkChoices({ matmull: 'tiled64' })).toThrow(UnsupportedError);
+    expect(() => checkChoices({ matmull: 'tiled64' })).toThrow(
+      /^\[choose\] there is no family of kernels "matmull"; there are matmul, attentionForward/,
+    );
+    expect(() => checkChoices({ matmul: 'toString' })).toThrow(
+      /^\[choose\] matmul has no variant "toString"; it has tiled32, /,
+    );
+  });
+
+  test('can be made for every family that there is', () => {
+    const modules = import.meta.glob<Record<string, unknown>>('../../src/kernels/*.ts', { eager: true });
+    const found = Object.values(modules).flatMap((module) => Object.values(module).filter(isFamily));
+    expect(found.length).toBeGreaterThan(20);
+    for (const { name, variants } of found) {
+      for (const variant of Object.keys(variants)) expect(() => checkChoices({ [name]: variant })).not.toThrow();
+    }
+  });
+});
+
+function isFamily(value: unknown): value is Family<never> {
+  return typeof value === 'object' && value !== null && 'variants' in value && 'select' in value;
+}

@@ -1,4 +1,4 @@
-import { io, readAll, type Tensor, tensor, text } from '../src/index.ts';
+import { type Choices, io, readAll, type Tensor, tensor, text } from '../src/index.ts';
 import { type Config, modelNames } from './configs.ts';
 import { JobError } from './host.ts';
 import type { LanguageModel } from './models.ts';
@@ -17,6 +17,8 @@ export interface RunInfo {
   readonly config: Config;
   /** Which kernels were used: others would give other last bits. */
   readonly profile: 'gpu' | 'software';
+  /** Those of them that were pinned, or measured with `--tune`. */
+  readonly choices: Choices;
   readonly seed: number;
   /** Fingerprint of the text. */
   readonly text: string;
@@ -56,7 +58,7 @@ export function readCheckpoint(bytes: Uint8Array<ArrayBuffer>, path: string): Ch
     const file = io.readSafetensors(bytes);
     const json = file.metadata[metadataName];
     if (json === undefined) throw new Error('it is a safetensors file, but not one that `npm start` wrote');
-    const { version, vocabulary, loader, random, ...info } = JSON.parse(json);
+    const { version, vocabulary, loader, random, choices = {}, ...info } = JSON.parse(json);
     if (version !== 1) throw new Error(`it is of version ${version}, and this program reads version 1`);
     if (!modelNames.includes(info.config?.model)) throw new Error('its model is none that this program knows');
     const tensors = Object.entries(file.tensors).map(([name, { data, ...type }]): [string, Tensor] => [
@@ -64,7 +66,7 @@ export function readCheckpoint(bytes: Uint8Array<ArrayBuffer>, path: string): Ch
       tensor(data, type),
     ]);
     return {
-      info: { ...info, vocabulary: text.CharVocabulary.fromJSON(vocabulary) },
+      info: { ...info, choices, vocabulary: text.CharVocabulary.fromJSON(vocabulary) },
       positions: { loader, random },
       tensors: new Map(tensors),
     };

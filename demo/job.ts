@@ -1,4 +1,4 @@
-import { type Device, init } from '../src/index.ts';
+import { type Device, init, type TuneProgress, UnsupportedError } from '../src/index.ts';
 import { meanOf } from './chart.ts';
 import { type Checkpoint, readCheckpoint, restoreModel, restoreTraining, writeCheckpoint } from './checkpoint.ts';
 import { type Config, configOf, withSteps } from './configs.ts';
@@ -27,6 +27,7 @@ export async function runJob(options: Options, host: Host): Promise<Summary | Sa
   const checkpoint = path === null ? null : readCheckpoint(await host.readFile(path), path);
   // The choice of kernels is part of a run that goes on to the bit.
   const device = await init(checkpoint ? { profile: checkpoint.info.profile } : {});
+  if (checkpoint) pinKernels(device, checkpoint, host);
   if (checkpoint && options.sample.prompt !== null) return writeOnly(checkpoint, options.sample.prompt, options, host);
 
   const configs = checkpoint
@@ -47,6 +48,30 @@ export async function runJob(options: Options, host: Host): Promise<Summary | Sa
   return { adapter, runtime: host.runtime, vocabulary: data.vocabulary.size, bigramLoss: data.bigram, models };
 }
 
+/** Kernels that this version of weft has not don't keep a run from going on. */
+function pinKernels(device: Device, { info }: Checkpoint, host: Host): void {
+  try {
+    device.choose(info.choices);
+  } catch (error) {
+    if (!(error instanceof UnsupportedError)) throw error;
+    host.print(`Note        kernels of the checkpoint are gone, so that last bits will differ: ${error.message}`);
+  }
+}
+
+/** Measures the kernels of the training step, until the user ends the run. */
+async function tuneKernels(training: Training, host: Host): Promise<void> {
+  const stop = new AbortController();
+  const onProgress = ({ done, all, choice }: TuneProgress) => {
+    host.print(`  tuning    ${done + 1} of ${all}: ${choice}`);
+    if (host.interrupted) stop.abort();
+  };
+  try {
+    host.print(`\n${await training.tune({ onProgress, signal: stop.signal })}\n`);
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+  }
+}
+
 async function trainModel(
   config: Config,
   data: Data,
@@ -63,7 +88,9 @@ async function trainModel(
   const parameters = parameterCount(model);
   host.print(`\n${headline(config, parameters)}`);
 
-  const info = { config, profile: device.profile.selection, seed, text: data.fingerprint, vocabulary };
+  if (options.tune) await tuneKernels(training, host);
+  const { choices } = device;
+  const info = { config, profile: device.profile.selection, choices, seed, text: data.fingerprint, vocabulary };
   const save = async () =>
     host.writeFile(options.out, `${config.model}.safetensors`, await writeCheckpoint(training, info));
   const { speed, counts, finished } = await trainSteps(training, { host, stopAfter: options.stopAfter, save });

@@ -16,6 +16,7 @@ export interface Options {
   readonly resume: string | null;
   readonly sample: SampleSettings & { readonly prompt: string | null };
   readonly checkpoint: string | null;
+  readonly tune: boolean;
   readonly json: boolean;
   readonly browser: boolean;
 }
@@ -58,6 +59,8 @@ Write text with a trained model
   --top-k N            draws among the N likeliest only
 
 How it runs
+  --tune               measures first which kernels are the fastest on this device, and trains with them; the
+                       checkpoint records them, so that --resume goes on with the same
   --browser            in headless Chrome; without it in Deno
   --json               the last line of standard output is a JSON object with all results; all else goes to
                        standard error
@@ -83,6 +86,7 @@ export const syntax = {
   tokens: { type: 'string' },
   temperature: { type: 'string' },
   'top-k': { type: 'string' },
+  tune: { type: 'boolean' },
   json: { type: 'boolean' },
   browser: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
@@ -114,6 +118,7 @@ export function optionsFrom(values: Values): Options {
       topK: integer('--top-k', values['top-k'], 1),
     },
     checkpoint: values.checkpoint ?? null,
+    tune: values.tune ?? false,
     json: values.json ?? false,
     browser: values.browser ?? false,
   };
@@ -135,10 +140,15 @@ function checkTogether(options: Options, values: Values): void {
       '--checkpoint names the model that writes for --sample "PROMPT"; to train on, use --resume FILE',
     );
   }
+  if (options.tune && options.sample.prompt !== null) {
+    throw new UsageError('--tune measures the kernels of training, and --sample trains nothing: leave one of them out');
+  }
   if (options.resume !== null) {
-    const fixed = (['model', 'config', 'seed', 'sample'] as const).find((name) => values[name] !== undefined);
+    const fixed = (['model', 'config', 'seed', 'tune', 'sample'] as const).find((name) => values[name] !== undefined);
     if (fixed)
-      throw new UsageError(`--resume takes model, configuration and seed from the checkpoint: leave out --${fixed}`);
+      throw new UsageError(
+        `--resume takes model, configuration, seed and kernels from the checkpoint: leave out --${fixed}`,
+      );
   }
 }
 

@@ -1,4 +1,15 @@
-import { compile, manualSeed, optim, type Tensor, tensor, text } from '../src/index.ts';
+import {
+  type Compiled,
+  compile,
+  manualSeed,
+  optim,
+  type Tensor,
+  type TuneOptions,
+  type TuneReport,
+  tensor,
+  text,
+  tune,
+} from '../src/index.ts';
 import type { Config } from './configs.ts';
 import { createModel, type LanguageModel } from './models.ts';
 
@@ -13,7 +24,7 @@ export class Training {
   readonly generator: ReturnType<typeof manualSeed>;
   /** The training loss of each step so far, as far as it has been read. */
   losses: number[] = [];
-  readonly #step: (ids: Tensor, targets: Tensor) => Promise<Tensor>;
+  readonly #step: Compiled<[ids: Tensor, targets: Tensor], Tensor>;
 
   constructor(config: Config, vocabularySize: number, trainIds: Int32Array, seed: number) {
     this.config = config;
@@ -36,6 +47,13 @@ export class Training {
     const [ids, targets] = this.loader.next().value;
     const shape = this.loader.shape;
     return this.#step(tensor(ids, { shape }), tensor(targets, { shape }));
+  }
+
+  /** Measures which kernels are the fastest for the step, and uses them from then on. Nothing is trained. */
+  async tune(options: TuneOptions): Promise<TuneReport> {
+    const { shape } = this.loader;
+    const ids = () => tensor(new Int32Array(this.config.batch * this.config.context), { shape });
+    return tune(this.#step, [ids(), ids()], options);
   }
 }
 

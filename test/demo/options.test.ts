@@ -14,6 +14,7 @@ describe('options of npm start', () => {
       resume: null,
       sample: { prompt: null, tokens: 400, temperature: 0.8, topK: null },
       checkpoint: null,
+      tune: false,
       json: false,
       browser: false,
     });
@@ -51,6 +52,8 @@ describe('options of npm start', () => {
     [{ checkpoint: 'x' }, 'to train on, use --resume FILE'],
     [{ resume: 'x', model: ['gpt'] }, 'leave out --model'],
     [{ resume: 'x', seed: '1' }, 'leave out --seed'],
+    [{ resume: 'x', tune: true }, 'leave out --tune'],
+    [{ sample: 'x', checkpoint: 'y', tune: true }, '--sample trains nothing: leave one of them out'],
   ])('that make no sense are refused: %o', (values, message) => {
     expect(() => optionsFrom(values)).toThrow(UsageError);
     expect(() => optionsFrom(values)).toThrow(message);

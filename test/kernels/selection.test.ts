@@ -75,7 +75,7 @@ const examples = [
   example(matmul, product(128, 128, 300_000), 'splitK', 'splitK'),
   example(matmul, product(1024, 2048, 256), 'tiled64x128', 'registers16', 'quads'),
   example(matmul, product(4096, 4096, 256), 'tiled128', 'registers16', 'quads'),
-  example(attentionForward, queries, 'flash', 'rows'),
+  example(attentionForward, queries, 'flash', 'rows', 'quads'),
   example(softmax, { log: false, outer: 64, n: 256, inner: 1 }, 'rows', 'thread'),
   example(softmax, { log: false, outer: 64, n: 8, inner: 1 }, 'rows', 'thread'),
   example(softmax, { log: false, outer: 8, n: 256, inner: 8 }, 'rows', 'thread'),

@@ -49,9 +49,12 @@ export async function runBench(options: Options, host: Host): Promise<Row[]> {
   const weft = await openWeft();
   const libraries = await openPeers(host, (name) => chosen.some((each) => wanted.contender(each, name)));
   host.progress({ done: 0, all: chosen.length, now: 'the device’s limits' });
-  const limits = await measureLimits(weft.gpu);
+  const limits = await measureLimits(
+    weft.gpu,
+    options.quick ? { repeats: 3, leastMs: 15 } : { repeats: 9, leastMs: 60 },
+  );
   const common = { dtype: 'f32', runtime: host.runtime, adapter: weft.adapter } as const;
-  const all: Row[] = limitRows(limits).map((row) => ({ ...common, ...row }));
+  const all: Row[] = (await limitRows(limits)).map((row) => ({ ...common, ...row }));
   host.rows(all);
   for (const [done, each] of chosen.entries()) {
     if (host.stopped) break;
@@ -175,7 +178,9 @@ async function runCase(
     const timing = timings[i];
     if (timing) {
       const { planBytes = null } = work;
-      const note = [work.note, made(calls), planBytes && `${bytes(planBytes)} planned`].filter(Boolean).join('; ');
+      const fewer = timing.samples.length < settings.rounds && `${timing.samples.length} rounds, being slow`;
+      const planned = planBytes && `${bytes(planBytes)} planned`;
+      const note = [fewer, work.note, made(calls), planned].filter(Boolean).join('; ');
       rows.push({
         ...figures(each, timing, limits, bandwidth),
         contender: name,
@@ -232,10 +237,16 @@ function figures(each: Case, timing: Timing, limits: Limits, bandwidth: number) 
   };
 }
 
-function limitRows(limits: Limits): Measured[] {
+async function limitRows(limits: Limits): Promise<Measured[]> {
   const row = { ...blank, suite: 'limits', contender: 'device' } as const;
+  const copies: Measured[] = [];
+  for (const mebibytes of [4, 16]) {
+    const gbps = await limits.bandwidth(2 * mebibytes * 2 ** 20);
+    copies.push({ ...row, name: 'copy', shape: `of ${mebibytes} MiB, reading and writing counted`, gbps });
+  }
   return [
     { ...row, name: 'peak arithmetic', shape: 'multiply-adds in registers', gflops: limits.gflops },
+    ...copies,
     { ...row, name: 'empty dispatch', shape: 'slope in one pass', medianMs: limits.dispatchMicroseconds / 1000 },
     { ...row, name: 'empty submit', shape: 'slope over submits', medianMs: limits.submitMicroseconds / 1000 },
   ];

@@ -3,7 +3,7 @@
  * vec4s, and empty dispatches. Fractions of the limit in the tables refer to these.
  */
 
-import { idle, idleCost, quantile } from './measure.ts';
+import { idle, idleCost } from './measure.ts';
 
 export interface Limits {
   /** Largest rate of multiply-adds, two operations each. */
@@ -16,9 +16,14 @@ export interface Limits {
   readonly submitMicroseconds: number;
 }
 
-const repeats = 7;
-/** A measurement lasts at least this long, so that the noise of waiting for it doesn't count. */
-const leastMs = 60;
+/** How carefully limits are measured. */
+export interface Care {
+  /** The best of so many measurements counts. */
+  readonly repeats: number;
+  /** A measurement lasts at least this long, so that the noise of waiting for it doesn't count. */
+  readonly leastMs: number;
+}
+
 const mostRepeats = 4096;
 
 const arithmetic = (form: 'fma' | 'mul') => `
@@ -34,20 +39,22 @@ const arithmetic = (form: 'fma' | 'mul') => `
 }`;
 const operations = 256 * 8 * 4 * 2;
 
-const copy = `
+/** Copies `each` vec4s per invocation, neighbours side by side: where an invocation itself costs time, more of them are faster. */
+const copy = (each: number) => `
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec4f>;
 @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * 64u;
-  if (i < arrayLength(&y)) { y[i] = x[i]; }
+  let i = (id.x + id.y * groups.x * 64u) * ${each}u;
+  if (i < arrayLength(&y)) { ${Array.from({ length: each }, (_, k) => `y[i + ${k}u] = x[i + ${k}u];`).join(' ')} }
 }`;
+const copyForms = [1, 4, 8];
 
 const empty = '@compute @workgroup_size(1) fn main() {}';
 
 /** Measures a device. Bandwidths are measured when they are asked for, and kept. */
-export async function measureLimits(gpu: GPUDevice): Promise<Limits> {
-  const gflops = Math.max(await arithmeticRate(gpu, 'fma'), await arithmeticRate(gpu, 'mul'));
-  const [dispatchMicroseconds, submitMicroseconds] = await emptyCosts(gpu);
+export async function measureLimits(gpu: GPUDevice, care: Care): Promise<Limits> {
+  const gflops = Math.max(await arithmeticRate(gpu, 'fma', care), await arithmeticRate(gpu, 'mul', care));
+  const [dispatchMicroseconds, submitMicroseconds] = await emptyCosts(gpu, care);
   const bandwidths = new Map<number, Promise<number>>();
   return {
     gflops,
@@ -56,41 +63,45 @@ export async function measureLimits(gpu: GPUDevice): Promise<Limits> {
     bandwidth(bytes) {
       // To the next power of two, within what default limits allow.
       const size = 2 ** Math.min(28, Math.max(16, Math.round(Math.log2(bytes))));
-      const known = bandwidths.get(size) ?? copyRate(gpu, size);
+      const known = bandwidths.get(size) ?? copyRate(gpu, size, care);
       bandwidths.set(size, known);
       return known;
     },
   };
 }
 
-async function arithmeticRate(gpu: GPUDevice, form: 'fma' | 'mul'): Promise<number> {
+async function arithmeticRate(gpu: GPUDevice, form: 'fma' | 'mul', care: Care): Promise<number> {
   const pipeline = await pipelineOf(gpu, arithmetic(form));
   const groups = 1024;
   const y = gpu.createBuffer({ size: groups * 64 * 16, usage: GPUBufferUsage.STORAGE });
   const group = bind(gpu, pipeline, [y]);
-  const ms = await fastest(gpu, (pass) => dispatch(pass, pipeline, group, groups));
+  const ms = await fastest(gpu, (pass) => dispatch(pass, pipeline, group, groups), care);
   y.destroy();
   return (groups * 64 * operations) / ms / 1e6;
 }
 
-/** Gigabytes per second, reading and writing together. */
-async function copyRate(gpu: GPUDevice, bytes: number): Promise<number> {
-  const pipeline = await pipelineOf(gpu, copy);
+/** Gigabytes per second, reading and writing together, of the fastest form. */
+async function copyRate(gpu: GPUDevice, bytes: number, care: Care): Promise<number> {
   const [x, y] = [0, 1].map(() => gpu.createBuffer({ size: bytes / 2, usage: GPUBufferUsage.STORAGE })) as [
     GPUBuffer,
     GPUBuffer,
   ];
-  const group = bind(gpu, pipeline, [x, y]);
-  const groups = bytes / 2 / 16 / 64;
-  const rows = Math.ceil(groups / 65535);
-  const ms = await fastest(gpu, (pass) => dispatch(pass, pipeline, group, Math.ceil(groups / rows), rows));
+  let best = Infinity;
+  for (const each of copyForms) {
+    const pipeline = await pipelineOf(gpu, copy(each));
+    const group = bind(gpu, pipeline, [x, y]);
+    const groups = bytes / 2 / 16 / 64 / each;
+    const rows = Math.ceil(groups / 65535);
+    const work = (pass: GPUComputePassEncoder) => dispatch(pass, pipeline, group, Math.ceil(groups / rows), rows);
+    best = Math.min(best, await fastest(gpu, work, care));
+  }
   x.destroy();
   y.destroy();
-  return bytes / ms / 1e6;
+  return bytes / best / 1e6;
 }
 
 /** Slopes over many dispatches: in one pass, and one to a submit. */
-async function emptyCosts(gpu: GPUDevice): Promise<[dispatch: number, submit: number]> {
+async function emptyCosts(gpu: GPUDevice, { repeats }: Care): Promise<[dispatch: number, submit: number]> {
   const pipeline = await pipelineOf(gpu, empty);
   const submits = async (count: number) => {
     const start = performance.now();
@@ -98,15 +109,17 @@ async function emptyCosts(gpu: GPUDevice): Promise<[dispatch: number, submit: nu
     await idle(gpu);
     return performance.now() - start;
   };
+  // The shortest of several: whatever else the machine does only adds to them.
   const slope = async (sample: (count: number) => Promise<number>, few: number, many: number) => {
-    await sample(few);
-    const differences: number[] = [];
-    for (let i = 0; i < repeats; i++) differences.push((await sample(many)) - (await sample(few)));
-    const sorted = differences.sort((a, b) => a - b);
-    return (quantile(sorted, 0.5) / (many - few)) * 1000;
+    let [short, long] = [Infinity, Infinity];
+    for (let i = 0; i < repeats; i++) {
+      short = Math.min(short, await sample(few));
+      long = Math.min(long, await sample(many));
+    }
+    return (1000 * (long - short)) / (many - few);
   };
   const dispatches = (count: number) => time(gpu, (pass) => dispatch(pass, pipeline, null, 1), count);
-  return [await slope(dispatches, 100, 4100), await slope(submits, 10, 210)];
+  return [await slope(dispatches, 500, 4500), await slope(submits, 20, 220)];
 }
 
 async function pipelineOf(gpu: GPUDevice, code: string): Promise<GPUComputePipeline> {
@@ -150,7 +163,11 @@ async function time(gpu: GPUDevice, work: (pass: GPUComputePassEncoder) => void,
  * Milliseconds of one `work`, by the shortest of several runs that last long enough for the wait not to matter: a limit is
  * what was reached once.
  */
-async function fastest(gpu: GPUDevice, work: (pass: GPUComputePassEncoder) => void): Promise<number> {
+async function fastest(
+  gpu: GPUDevice,
+  work: (pass: GPUComputePassEncoder) => void,
+  { repeats, leastMs }: Care,
+): Promise<number> {
   await time(gpu, work, 1);
   const wait = await idleCost(gpu);
   let count = 1;

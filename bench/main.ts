@@ -13,7 +13,7 @@ const usage = `npm run bench -- [options]
 
 Compares weft's kernels and training steps with those of other libraries, in headless Chrome. Every result is checked
 against a float64 reference; contenders take turns, and the median of at least 15 rounds counts (fewer for a contender
-that is more than twice as slow as the fastest).
+that is more than twice as slow as the fastest and beaten by another peer too).
 
   --deno           in Deno: weft and jax-js
   --only PATTERN   only rows where the regular expression matches "name shape contender"; can be repeated

@@ -37,7 +37,7 @@ export interface Settings {
   readonly rounds: number;
   /** A sample lasts about this long at least: short work is repeated. */
   readonly sampleMs: number;
-  /** A contender that is no match for the fastest gets fewer rounds, as many as fit into this time. */
+  /** A contender that is no match gets fewer rounds, as many as fit into this time. */
   readonly slowMs: number;
 }
 
@@ -48,10 +48,12 @@ export interface Timing {
   readonly repeats: number;
 }
 
-/** Slower than the fastest by more than this: no match. */
+/** Slower than the fastest by more than this, and not the best of another library: no match. */
 const noMatch = 2;
 const fewestRounds = 3;
 const mostRepeats = 500;
+
+const libraryOf = (contender?: Prepared) => contender?.name.split(':', 1)[0];
 
 /** The largest difference from the reference, as a part of the largest magnitude in it. */
 export async function check(work: Work, expected: readonly Expected[]): Promise<number> {
@@ -98,10 +100,15 @@ export async function measure(
     const ms = once > sampleMs ? once : await sample(contender, 10, wait);
     plans.push({ repeats: Math.min(mostRepeats, Math.max(1, Math.ceil(sampleMs / ms))), rounds, ms, wait });
   }
-  const fastest = Math.min(...plans.map(({ ms }) => ms));
-  for (const plan of plans) {
+  const order = plans
+    .map((plan, i) => ({ plan, library: libraryOf(contenders[i]) }))
+    .sort((a, b) => a.plan.ms - b.plan.ms);
+  const [first] = order;
+  const second = order.find(({ library }) => library !== first?.library);
+  for (const { plan } of order) {
     const affordable = Math.max(fewestRounds, Math.floor(slowMs / (plan.ms * plan.repeats)));
-    if (plan.ms > noMatch * fastest) plan.rounds = Math.min(rounds, affordable);
+    const match = plan === second?.plan || plan.ms <= noMatch * (first?.plan.ms ?? 0);
+    if (!match) plan.rounds = Math.min(rounds, affordable);
   }
   const all = plans.reduce((sum, plan) => sum + plan.rounds, 0);
   const samples: number[][] = contenders.map(() => []);

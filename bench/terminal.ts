@@ -56,10 +56,11 @@ export class TerminalHost implements Host {
   }
 }
 
-function oneLine({ suite, name, gflops, medianMs, shape, note }: Row): string | null {
+function oneLine({ suite, name, gflops, gbps, medianMs, shape, note }: Row): string | null {
   if (suite === 'memory') return `${name} ${shape}: ${note}`;
   if (suite !== 'limits') return null;
-  const value = gflops === null ? `${digits((medianMs ?? 0) * 1000)} µs` : `${digits(gflops)} GFLOP/s`;
+  const rate = gflops !== null ? `${digits(gflops)} GFLOP/s` : gbps !== null ? `${digits(gbps)} GB/s` : null;
+  const value = rate ?? `${digits((medianMs ?? 0) * 1000)} µs`;
   return `${name}: ${value} (${shape})`;
 }
 

@@ -1,0 +1,75 @@
+import { describe, expect, it } from 'vitest';
+import { type Host, runBench } from '../../bench/bench.ts';
+import type { PeerModule } from '../../bench/peers/library.ts';
+import type { Row } from '../../bench/rows.ts';
+
+/** A host that keeps what it is told, with peers that are made up here. */
+function host(peers: Host['peers'] = {}) {
+  const rows: Row[] = [];
+  const messages: string[] = [];
+  const made: Host = {
+    runtime: 'a test',
+    peers,
+    stopped: false,
+    progress: () => {},
+    rows: (more) => rows.push(...more),
+    message: (text) => messages.push(text),
+  };
+  return { made, rows, messages };
+}
+
+/** A small case: the others take long on a software adapter. */
+const only = (contenders: string) => ({ only: [`^lstm cell B16.* (${contenders})$`], quick: true, variants: false });
+
+/** A peer on a device of its own whose runs do nothing, and whose results are given. */
+const peer = (results: () => Promise<Record<string, ArrayLike<number>>>): PeerModule => ({
+  open: async () => {
+    const adapter = (await navigator.gpu.requestAdapter()) as GPUAdapter;
+    const gpu = await adapter.requestDevice();
+    return { gpu, prepare: async () => ({ run: () => {}, results, dispose: () => gpu.destroy() }) };
+  },
+});
+
+describe('a run', () => {
+  it('measures the device, then weft and the variants that a pattern names, and checks the results', async () => {
+    const { made, rows } = host();
+    expect(await runBench(only('weft|weft:\\w+'), made)).toEqual(rows);
+    expect(rows.filter(({ suite }) => suite === 'limits').map(({ name }) => name)).toEqual([
+      'peak arithmetic',
+      'copy',
+      'copy',
+      'empty dispatch',
+      'empty submit',
+    ]);
+    const measured = rows.filter(({ suite }) => suite === 'kernels');
+    expect(measured.map(({ contender }) => contender)).toContain('weft:sequence');
+    const [row] = measured as [Row];
+    expect(row).toMatchObject({ name: 'lstm cell', contender: 'weft', dispatches: 2, submits: 1, rounds: 5 });
+    expect(row.medianMs).toBeGreaterThan(0);
+    expect(row.p10Ms).toBeLessThanOrEqual(row.medianMs as number);
+    expect(row.p90Ms).toBeGreaterThanOrEqual(row.medianMs as number);
+    expect(row.maxError).toBeGreaterThan(0);
+    expect(row.maxError).toBeLessThan(1e-5);
+    expect(row.gflops).toBeCloseTo((row.fractionOfLimit as number) * (rows[0]?.gflops as number));
+  });
+
+  it('goes on where a contender fails, and its row says why', async () => {
+    const { made, rows, messages } = host({
+      tfjs: () => Promise.reject(new Error('not installed')),
+      'jax-js': async () => peer(() => Promise.reject(new Error('no such op\n  at somewhere'))),
+      'onnxruntime-web': async () =>
+        peer(async () => ({ h: new Float32Array(16 * 128), c: new Float32Array(16 * 128) })),
+    });
+    await runBench(only('weft|tfjs|jax-js|onnxruntime-web'), made);
+    expect(messages).toEqual(["tfjs can't be measured: not installed"]);
+    const notes = new Map(rows.map(({ contender, note, medianMs }) => [contender, { note, medianMs }]));
+    expect(notes.get('tfjs')).toEqual({ note: 'not installed', medianMs: null });
+    expect(notes.get('jax-js')).toEqual({ note: 'no such op', medianMs: null });
+    expect(notes.get('onnxruntime-web')).toEqual({ note: expect.stringMatching(/^wrong by 1\.0e\+0/), medianMs: null });
+    expect(notes.get('weft')?.medianMs).toBeGreaterThan(0);
+  });
+
+  it('says so where nothing matches', async () => {
+    await expect(runBench(only('pytorch'), host().made)).rejects.toThrow('nothing matches');
+  });
+});

@@ -37,6 +37,7 @@ export { type AttentionOptions, scaledDotProductAttention } from './ops/attentio
 export { checkpoint } from './ops/checkpoint.ts';
 export { defineOp, type OpDefinition } from './ops/define.ts';
 export { dynamic } from './ops/dynamic.ts';
+export { einsum } from './ops/einsum.ts';
 export * from './ops/elementwise.ts';
 export { embedding } from './ops/embedding.ts';
 export { grad, valueAndGrad } from './ops/gradient.ts';

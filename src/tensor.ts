@@ -3,6 +3,7 @@ import { provideTensorTools } from './gpu/arguments.ts';
 import type { Storage } from './gpu/buffers.ts';
 import type { Device } from './gpu/device.ts';
 import { flushIfLong, readAll } from './gpu/run.ts';
+import { noteSettled } from './gpu/scope.ts';
 import { type DType, dtypes, type HostArray, hostArray } from './graph/dtype.ts';
 import { leaf, versionOp } from './graph/leaf.ts';
 import type { Node, TensorType } from './graph/node.ts';
@@ -105,9 +106,22 @@ export class Tensor implements TensorType {
     forgotten.register(this, storage, this);
     this.device = device;
     this.#storage = storage;
-    // A version of a state is a leaf: without this, each step's state would keep the graph of all steps before.
-    if (stateOf(this) && this.node.op.lowering.kind !== 'leaf')
-      this.node = withTrace(null, () => leaf('constant', this)).node;
+    noteSettled(this);
+    // What no gradient goes through is a leaf from now on: else the values of a loop would keep the graph of all of it.
+    const final = stateOf(this) !== undefined || !this.node.differentiable;
+    if (final && this.node.op.lowering.kind !== 'leaf') this.node = withTrace(null, () => leaf('constant', this)).node;
+  }
+
+  /** Frees the memory of a value that can be had again, from the host or from the graph; disposes of any other. */
+  forget(): void {
+    if (this.host === null && this.node.op.lowering.kind === 'leaf') {
+      this.dispose();
+      return;
+    }
+    forgotten.unregister(this);
+    this.#storage?.release();
+    this.#storage = null;
+    this.device = null;
   }
 
   /** Puts other memory with the same value in place of the tensor's; the old memory is the caller's. */
@@ -393,10 +407,7 @@ export class Tensor implements TensorType {
   }
 }
 
-provideTensor((node, index, shape, dtype) => {
-  flushIfLong();
-  return new Tensor(node, index, shape, dtype);
-});
+provideTensor((node, index, shape, dtype) => new Tensor(node, index, shape, dtype), flushIfLong);
 
 /** A trained leaf: a tensor whose value has versions. `grad` accumulates until `zeroGrad()`. */
 export class Parameter extends Tensor {

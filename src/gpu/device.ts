@@ -156,6 +156,9 @@ function uncaptured(error: GPUError): Error {
 
 let defaultDevice: Device | null = null;
 
+/** Whether there has been an `init()`. */
+export const hasDevice = (): boolean => defaultDevice !== null;
+
 /** The device of the last `init()`. */
 export function currentDevice(): Device {
   if (!defaultDevice) throw new UnsupportedError('[device] there is no device yet: call `await init()` first');

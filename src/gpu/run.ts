@@ -1,14 +1,14 @@
 import { buildProgram } from '../compile/program.ts';
 import { UnsupportedError, WeftError } from '../errors.ts';
 import { dtypes, type HostArray } from '../graph/dtype.ts';
-import { reachable } from '../graph/node.ts';
+import { type Node, reachable } from '../graph/node.ts';
 import { currentTrace, eagerNodeCount, takeEagerNodes } from '../graph/record.ts';
 import { sizeOf } from '../graph/shape.ts';
 import { pendingStates } from '../graph/state.ts';
 import { structure } from '../graph/structure.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor.ts';
-import { currentDevice, type Device } from './device.ts';
+import { currentDevice, type Device, hasDevice } from './device.ts';
 import { Executable, type Range } from './executable.ts';
 
 /**
@@ -18,7 +18,7 @@ import { Executable, type Range } from './executable.ts';
 
 /** Eager plans that a device keeps. */
 const keptPlans = 256;
-/** Nodes after which pending states are computed even though nobody has asked. */
+/** Pending nodes, or ops under `noGrad` one after another, that are computed even though nobody has asked. */
 const longestChain = 1000;
 
 /** Work on the queue goes in program order, though compiling makes it asynchronous. */
@@ -37,10 +37,10 @@ export function keepAtFlush(tensor: Tensor): void {
 
 let flushError: unknown = null;
 
-/** Computes pending assignments in the background; errors show at the next await. Called by optimizers. */
-export function flush(): void {
+/** Computes pending assignments, and further values, in the background; errors show at the next await. */
+export function flush(further: readonly Tensor[] = []): void {
   if (currentTrace()) return;
-  const roots = takePending();
+  const roots = [...takePending(), ...further];
   if (roots.length > 0) {
     inOrder(() => compute(roots)).catch((error: unknown) => {
       flushError ??= error;
@@ -48,9 +48,16 @@ export function flush(): void {
   }
 }
 
-/** Called for every op: a long chain of eager ops is computed before it grows without bound. */
-export function flushIfLong(): void {
+/**
+ * Called for every eager op: pending states, and long chains of ops that no read or step interrupts, are computed before
+ * they grow without bound. Chains that gradients may go through stay: backward wants what lies in the middle of them.
+ */
+export function flushIfLong(node: Node): void {
   if (eagerNodeCount() > longestChain && pendingStates.size > 0) flush();
+  if (node.depth > longestChain && hasDevice()) {
+    node.depth = 0;
+    flush(node.outputs);
+  }
 }
 
 function takePending(): Tensor[] {

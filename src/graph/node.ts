@@ -24,6 +24,8 @@ export interface Node {
   readonly differentiable: boolean;
   /** The trace that recorded the node; null for eager calls. Traced values have no life outside their trace. */
   readonly trace: object | null;
+  /** Eager ops under `noGrad` on the longest path to the node from values that are there, or have been asked for. */
+  depth: number;
 }
 
 /** Every node reachable from `roots`, in program order. `stop` cuts the walk at values that are already there. */

@@ -39,8 +39,11 @@ let eagerNodes = 0;
 /** Made by tensor.ts, which this layer must not import. */
 type TensorFactory = (node: Node, index: number, shape: Shape, dtype: DType) => Tensor;
 let makeTensor: TensorFactory;
-export function provideTensor(factory: TensorFactory): void {
+/** Told of each eager call, once it is recorded. */
+let noticeEager: (node: Node) => void;
+export function provideTensor(factory: TensorFactory, notice: (node: Node) => void): void {
   makeTensor = factory;
+  noticeEager = notice;
 }
 
 let changes = 0;
@@ -111,10 +114,20 @@ export function apply(op: OpDef, inputs: readonly Tensor[], attributes: Attribut
   const types = op.infer(values, attributes);
   const outputs: Tensor[] = [];
   const { trace, differentiable } = recording;
-  const node: Node = { id: nextId++, op, inputs: values, attributes, types, outputs, differentiable, trace };
+  const depth = trace === null && !differentiable ? 1 + deepest(values) : 0;
+  const node: Node = { id: nextId++, op, inputs: values, attributes, types, outputs, differentiable, trace, depth };
   for (const [index, type] of types.entries()) outputs.push(makeTensor(node, index, type.shape, type.dtype));
-  if (trace === null) eagerNodes++;
+  if (trace === null) {
+    eagerNodes++;
+    noticeEager(node);
+  }
   return outputs;
+}
+
+function deepest(values: readonly Tensor[]): number {
+  let depth = 0;
+  for (const value of values) if (!value.isComputed && value.node.depth > depth) depth = value.node.depth;
+  return depth;
 }
 
 /** Records a call of an op with one output. */

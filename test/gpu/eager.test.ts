@@ -1,14 +1,19 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { countCalls } from '../../demo/counts.ts';
+import { reachable } from '../../src/graph/node.ts';
 import {
+  compile,
   currentDevice,
   explain,
+  grad,
   type HostArray,
+  noGrad,
   ones,
   pad,
   parameter,
   randn,
   readAll,
+  scope,
   type Tensor,
   tensor,
 } from '../../src/index.ts';
@@ -104,6 +109,110 @@ describe('state outside of steps', () => {
     }
     expect(w.version.node.inputs.length).toBe(0);
     expect((await w.data())[0]).toBeCloseTo(1.01 ** 50, 4);
+  });
+});
+
+describe('long chains', () => {
+  test('are computed on their way, and then forgotten', async () => {
+    let x = tensor([0.3]);
+    const { counts } = await countCalls(async () => {
+      noGrad(() => {
+        for (let i = 0; i < 1400; i++) x = x.mul(0.99).add(0.01); // 2,800 ops
+      });
+      await x.data();
+    });
+    expect(counts.submits).toBe(3 + 1); // two on the way, one for the rest, and one to read
+    expect(reachable([x]).length).toBe(1);
+    expect(await x.item()).toBeCloseTo(1 - 0.7 * 0.99 ** 1400, 5);
+  });
+
+  test('may be several that cross', async () => {
+    let [a, b] = [tensor([1]), tensor([0])];
+    noGrad(() => {
+      for (let i = 0; i < 800; i++) [a, b] = [b, a.add(b).mul(0.5)];
+    });
+    expect(await a.item()).toBeCloseTo(1 / 3, 5);
+    expect(await b.item()).toBeCloseTo(1 / 3, 5);
+  });
+
+  test('keep what gradients need', async () => {
+    const x = tensor([0.5]);
+    let y: Tensor = x;
+    for (let i = 0; i < 1500; i++) y = y.mul(1.001);
+    const [gradient] = grad(y.sum(), [x]);
+    expect(await gradient?.item()).toBeCloseTo(1.001 ** 1500, 3);
+    expect(await y.item()).toBeCloseTo(0.5 * 1.001 ** 1500, 3);
+  });
+});
+
+describe('scope', () => {
+  const bytes = 4 * 256 * 256;
+  const large = () => randn([256, 256]);
+  const live = () => currentDevice().memory().liveBytes;
+
+  test('frees what was made meanwhile, held or not, but for what it returns', async () => {
+    const held: Tensor[] = [];
+    const work = async () => {
+      const x = large();
+      const y = x.exp();
+      const z = y.mul(2);
+      await readAll([y, z]);
+      held.push(x, y, z);
+      return { z, sums: [y.sum()] };
+    };
+    await scope(work); // plans are there
+    const before = live();
+    const { z, sums } = await scope(work);
+    expect(live() - before).toBeLessThan(1.5 * bytes);
+    expect(held.slice(3).map(({ device: on }) => on !== null)).toEqual([false, false, true]);
+    expect(sums[0]?.isComputed).toBe(true);
+    expect((await z.data()).length).toBe(256 * 256);
+  });
+
+  test('leaves states, what was there before, and what can be computed again', async () => {
+    const outside = randn([4]);
+    const later = outside.exp();
+    let inside = outside;
+    const w = parameter(ones([4]));
+    await scope(async () => {
+      w.assign(w.add(outside));
+      inside = outside.mul(3);
+      await readAll([w, later, inside]);
+    });
+    const [x, sum, exp, tripled] = await readAll([outside, w, later, inside]);
+    for (let i = 0; i < 4; i++) {
+      expect(sum?.[i]).toBeCloseTo(1 + (x?.[i] as number), 5);
+      expect(exp?.[i]).toBeCloseTo(Math.exp(x?.[i] as number), 4);
+      expect(tripled?.[i]).toBeCloseTo(3 * (x?.[i] as number), 5);
+    }
+  });
+
+  test('hands on to the scope around it, and frees after an error, too', async () => {
+    const held: Tensor[] = [];
+    const inner = async () => {
+      const y = large().exp();
+      await y.data();
+      held.push(y);
+      return y;
+    };
+    await scope(async () => {
+      const y = await scope(inner);
+      expect(y.isComputed).toBe(true);
+    });
+    const failing = scope(async () => {
+      await inner();
+      throw new Error('no more');
+    });
+    await expect(failing).rejects.toThrow('no more');
+    expect(held.map(({ isComputed }) => isComputed)).toEqual([false, false]);
+  });
+
+  test('disposes of what nothing can bring back', async () => {
+    let result = tensor([0]);
+    await scope(async () => {
+      result = await compile(() => ones([4]).mul(2))();
+    });
+    expect(() => result.add(1)).toThrow(/was disposed/);
   });
 });
 

@@ -17,13 +17,13 @@ that is more than twice as slow as the fastest and beaten by another peer too).
 
   --deno           in Deno: weft and jax-js
   --only PATTERN   only rows where the regular expression matches "name shape contender"; can be repeated
-  --variants       every variant of weft's kernels; so does a pattern with weft: in it
+  --variants       every variant of weft's kernels, and what tune() finds; so does a pattern with weft: in it
   --quick          fewer rounds, and, without --only, fewer sizes
   --json FILE      writes the rows to FILE
   --help           this text
 
 Names:      ${rowNames.join(', ')}
-Contenders: weft, weft:VARIANT, tfjs, jax-js, onnxruntime-web
+Contenders: weft, weft:VARIANT, weft:tuned, tfjs, jax-js, onnxruntime-web
 
 Examples
   npm run bench -- --quick

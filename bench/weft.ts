@@ -12,6 +12,7 @@ import {
   softmax,
   type Tensor,
   tensor,
+  tune,
   zeros,
 } from '../src/index.ts';
 import { attentionBackward, attentionForward } from '../src/kernels/attention.ts';
@@ -45,14 +46,18 @@ const families: { readonly [Kind in Problem['kind']]?: readonly { name: string; 
   adamw: [adamw],
 };
 
+/** What `tune` finds stands beside the variants: for a whole step it is a mixture of them. */
+const tuned = 'tuned';
+
 /** Names of the variants of the kernels that a kind of problem is about. */
 export function variantsOf(kind: Problem['kind']): string[] {
-  return [...new Set((families[kind] ?? []).flatMap(({ variants }) => Object.keys(variants)))];
+  const names = new Set((families[kind] ?? []).flatMap(({ variants }) => Object.keys(variants)));
+  return [...names, ...(names.size > 1 || kind in steps ? [tuned] : [])];
 }
 
 export interface Weft extends Library {
   readonly adapter: string;
-  /** The same work with a variant pinned; null where the variant can't do it. */
+  /** The same work with a variant pinned, or with what `tune` finds; null where the variant can't do it. */
   prepareVariant(problem: Problem, variant: string): Promise<Work | null>;
 }
 
@@ -69,6 +74,16 @@ export async function openWeft(): Promise<Weft> {
     adapter,
     prepare: (problem) => prepare(problem) as Promise<Work>,
     async prepareVariant(problem, variant) {
+      if (variant === tuned) {
+        const work = await prepare(problem);
+        const report = await work?.tune?.();
+        await work?.dispose();
+        const found = await prepare(problem, report?.choices);
+        const others = report?.results.filter(({ winner, favourite }) => winner !== favourite) ?? [];
+        const note =
+          others.length === 0 ? 'as by rule' : others.map((each) => `${each.choice}: ${each.winner}`).join(', ');
+        return found && { ...found, note: [found.note, note].filter(Boolean).join('; ') };
+      }
       const pinned = (families[problem.kind] ?? []).filter(({ variants }) => variant in variants);
       const work = await prepare(problem, Object.fromEntries(pinned.map(({ name }) => [name, variant])));
       // Selection passes over a variant that can't do the problem.
@@ -107,6 +122,7 @@ async function compiled(fn: () => Results, states = new Map<string, Buffer>()): 
     run: async () => {
       await step();
     },
+    tune: () => tune(step, [], { store: null }),
     async results() {
       const all: Record<string, ArrayLike<number>> = {};
       for (const [name, state] of states) {

@@ -1,6 +1,6 @@
 /** Training steps in weft, as in the README: a model, an optimizer, one compiled function. */
 
-import { compile, models, mseLoss, nn, optim, type Tensor, tensor } from '../src/index.ts';
+import { compile, models, mseLoss, nn, optim, type Tensor, tensor, tune } from '../src/index.ts';
 import type { Builders, Work } from './peers/library.ts';
 import type { GptStepProblem, LstmStepProblem } from './suites/steps.ts';
 
@@ -72,6 +72,7 @@ async function training(
     async run() {
       loss = await (await step(...batch())).item();
     },
+    tune: () => tune(step, batch(), { store: null }),
     results: async () => ({ loss: [loss] }),
     dispose: () => plan.destroy(),
   };

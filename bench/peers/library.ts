@@ -1,3 +1,4 @@
+import type { TuneReport } from '../../src/index.ts';
 import type { Problem, ProblemOf } from '../suites/index.ts';
 
 export const peerNames = ['tfjs', 'jax-js', 'onnxruntime-web'] as const;
@@ -12,6 +13,8 @@ export interface Work {
   /** The results of the last run, by the names that the reference uses, dense. */
   results(): Promise<Readonly<Record<string, ArrayLike<number>>>>;
   dispose(): void | Promise<void>;
+  /** Finds the fastest kernels for the work on this device; only weft has that. */
+  tune?(): Promise<TuneReport>;
   /** Something worth knowing, for the row: the kernels that were chosen. */
   note?: string;
   /** Bytes of the buffers for intermediate values, where the library plans them. */

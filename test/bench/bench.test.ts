@@ -31,7 +31,7 @@ const peer = (results: () => Promise<Record<string, ArrayLike<number>>>): PeerMo
 });
 
 describe('a run', () => {
-  it('measures the device, then weft and the variants that a pattern names, and checks the results', async () => {
+  it('measures the device, then weft, the variants that a pattern names, and what tuning finds, and checks the results', async () => {
     const { made, rows } = host();
     expect(await runBench(only('weft|weft:\\w+'), made)).toEqual(rows);
     expect(rows.filter(({ suite }) => suite === 'limits').map(({ name }) => name)).toEqual([
@@ -42,7 +42,11 @@ describe('a run', () => {
       'empty submit',
     ]);
     const measured = rows.filter(({ suite }) => suite === 'kernels');
-    expect(measured.map(({ contender }) => contender)).toContain('weft:sequence');
+    const contenders = measured.map(({ contender }) => contender);
+    expect(contenders).toEqual(expect.arrayContaining(['weft', 'weft:sequence', 'weft:tuned']));
+    expect(measured.find(({ contender }) => contender === 'weft:tuned')?.note).toMatch(
+      /; (as by rule|lstmForward [\d ]+: \w+)/,
+    );
     const [row] = measured as [Row];
     expect(row).toMatchObject({ name: 'lstm cell', contender: 'weft', dispatches: 2, submits: 1, rounds: 5 });
     expect(row.medianMs).toBeGreaterThan(0);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { type Choices, io } from '../../src/index.ts';
 import { runtime } from '../support/environment.ts';
 
 /** A page starts no processes. */
@@ -18,6 +19,27 @@ describe.skipIf(runtime === 'chromium')('npm start', () => {
     expect(resumed.summary.models[0].sample).toBe(whole.summary.models[0].sample);
     expect(await read('parts/rnn.safetensors')).toEqual(await read('whole/rnn.safetensors'));
     expect(new TextDecoder().decode(await read('parts/rnn.svg'))).toContain('</svg>');
+  });
+
+  it('goes on with the kernels that the checkpoint names, and says where they are gone', async () => {
+    const { start, folder, read, write } = await shell();
+    const common = ['--text', `${folder}/text.txt`, '--json'];
+    await start(...common, '--model', 'rnn', '--steps', '2', '--stop-after', '1', '--out', folder);
+    const { tensors, metadata } = io.readSafetensors(await read('rnn.safetensors'));
+    const goOn = async (choices: Choices) => {
+      const weft = JSON.stringify({ ...JSON.parse(metadata.weft as string), choices });
+      await write(`${choices.matmul}.safetensors`, io.writeSafetensors(tensors, { weft }));
+      const out = ['--out', `${folder}/${choices.matmul}`];
+      const { errors } = await start(...common, '--resume', `${folder}/${choices.matmul}.safetensors`, ...out);
+      const after = io.readSafetensors(await read(`${choices.matmul}/rnn.safetensors`));
+      return { errors, choices: JSON.parse(after.metadata.weft as string).choices };
+    };
+    const [there, gone] = await Promise.all([goOn({ matmul: 'tiled64' }), goOn({ matmul: 'none' })]);
+    expect(there.choices).toEqual({ matmul: 'tiled64' });
+    expect(there.errors).not.toContain('Note');
+    expect(gone.choices).toEqual({});
+    expect(gone.errors).toContain('kernels of the checkpoint are gone');
+    expect(gone.errors).toContain('[choose] matmul has no variant "none"');
   });
 
   it('says in one line what is wrong and what to do', async () => {
@@ -66,5 +88,10 @@ async function shell() {
         resolve({ code, errors, summary: last.startsWith('{') ? JSON.parse(last) : null });
       });
     });
-  return { start, folder, read: async (name: string) => new Uint8Array(await readFile(join(folder, name))) };
+  return {
+    start,
+    folder,
+    read: async (name: string) => new Uint8Array(await readFile(join(folder, name))),
+    write: (name: string, bytes: Uint8Array) => writeFile(join(folder, name), bytes),
+  };
 }

@@ -203,8 +203,14 @@ export function loadHook(chain: Chain, firstInput: number): LoadHook {
     library: ['elementwise.wgsl', ...libraryOf(chain)],
     declarations: (firstBinding) => readDeclarations(chain, firstBinding, 'source').join('\n'),
     bindings: chain.buffers.map((_, i) => input(firstInput + i)),
+    windowed: chain.steps.some((step) => step.arguments.some(isWindowed)),
   };
 }
+
+/** Whether an argument counts only where the index lies inside of a window. */
+const isWindowed = (argument: Argument): boolean =>
+  ('load' in argument && argument.load.window !== undefined) ||
+  ('constant' in argument && argument.window !== undefined);
 
 /** Reads of a hook, an element at a time. */
 const reader = (prefix: Prefix) => (load: Load, dtype: DType) =>

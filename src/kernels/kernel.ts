@@ -125,7 +125,10 @@ export interface StoreHook {
 }
 
 /** An elementwise producer fused into a kernel that declares `fn load(index: u32) -> f32` as a hook; it replaces the binding of the input. */
-export type LoadHook = StoreHook;
+export interface LoadHook extends StoreHook {
+  /** Whether a value is chosen by where its index lies, as that of a concatenation is: many of them take long to compile. */
+  readonly windowed?: boolean;
+}
 
 /** Workgroups for `count` units of work, folded into two dimensions where they exceed the limit of 65,535 for one. */
 export function grid(count: number): [number, number, number] {

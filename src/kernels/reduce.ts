@@ -152,9 +152,13 @@ const fourHooks = {
 
 const withoutSource = (text: string) => text.replace(/^@group.*\bsource: .*\n/m, '');
 
-/** Whether a lane takes four columns at once. A GPU needs many lanes more than it needs that. */
-function fourColumns({ kind, dtype, outer, inner }: ReduceProblem, { selection }: DeviceProfile): boolean {
+/**
+ * Whether a lane takes four columns at once. A GPU needs many lanes more than it needs that, and SwiftShader's compiler does
+ * not come to an end with sixteen loads of a concatenation.
+ */
+function fourColumns({ kind, dtype, outer, inner, load }: ReduceProblem, { selection }: DeviceProfile): boolean {
   const { accumulator, output } = reductions[kind](dtype);
+  if (load?.windowed) return false;
   return inner % 4 === 0 && !accumulator && !output && (selection === 'software' || outer * inner >= 2 ** 15);
 }
 

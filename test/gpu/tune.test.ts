@@ -96,7 +96,8 @@ describe('tune', () => {
     try {
       await tune(step, [], { rounds: 1, store: null });
       expect((await read(scale.version))[0]).toEqual(before);
-      expect(device.memory().liveBytes).toBe(bytes);
+      // Less where what earlier tests have left was collected meanwhile.
+      expect(device.memory().liveBytes).toBeLessThanOrEqual(bytes);
       expect(Object.keys(device.choices)).not.toHaveLength(0);
     } finally {
       device.choose({});

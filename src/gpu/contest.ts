@@ -1,3 +1,5 @@
+import { median } from './median.ts';
+
 /** One of several ways to do the same work. */
 export interface Contender {
   readonly name: string;
@@ -49,12 +51,4 @@ export async function contest(
   const winner = better.length > 0 || !expected ? leader(better) : expected;
   const measured = contenders.filter((each) => of(each).length > 0);
   return { winner: winner.name, times: Object.fromEntries(measured.map((each) => [each.name, median(of(each))])) };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2
-    ? (sorted[middle] as number)
-    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }

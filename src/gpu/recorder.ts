@@ -1,14 +1,10 @@
 import type { Range } from './executable.ts';
+import type { DispatchTime } from './profileReport.ts';
+import { readTimestamps } from './timestamps.ts';
 
 /** A dispatch as the profiler sees it. */
-export interface RecordedDispatch {
+export interface RecordedDispatch extends Pick<DispatchTime, 'label' | 'kernel' | 'fused' | 'workgroups'> {
   readonly kind: 'dispatch';
-  /** Kernel and shape of the result. */
-  readonly label: string;
-  readonly kernel: string;
-  /** Ops that were fused into it. */
-  readonly fused: readonly string[];
-  readonly workgroups: readonly [number, number, number];
   /** A letter for each storage binding: `r` read, `w` read and write. */
   readonly access: string;
   readonly pipeline: GPUComputePipeline;
@@ -66,18 +62,9 @@ export class Recorder {
     const found: [bigint, bigint][] = [];
     for (const [i, querySet] of this.#querySets.entries()) {
       const count = Math.min(perQuerySet, this.dispatches.length - i * perQuerySet);
-      const size = 16 * count;
-      const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
-      const resolved = this.#gpu.createBuffer({ label: 'weft profile', size, usage: QUERY_RESOLVE | COPY_SRC });
-      const staging = this.#gpu.createBuffer({ label: 'weft profile', size, usage: COPY_DST | MAP_READ });
-      const encoder = this.#gpu.createCommandEncoder({ label: 'weft profile' });
-      encoder.resolveQuerySet(querySet, 0, 2 * count, resolved, 0);
-      encoder.copyBufferToBuffer(resolved, 0, staging, 0, size);
-      this.#gpu.queue.submit([encoder.finish()]);
-      await staging.mapAsync(GPUMapMode.READ);
-      const values = new BigUint64Array(staging.getMappedRange().slice(0));
+      const values = await readTimestamps(this.#gpu, querySet, 2 * count);
       for (let j = 0; j < count; j++) found.push([values[2 * j] as bigint, values[2 * j + 1] as bigint]);
-      for (const each of [querySet, resolved, staging]) each.destroy();
+      querySet.destroy();
     }
     return found;
   }

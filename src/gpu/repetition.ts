@@ -1,4 +1,5 @@
 import type { Device } from './device.ts';
+import { median } from './median.ts';
 import type { RecordedDispatch } from './recorder.ts';
 import { sampler, stopwatchOf } from './stopwatch.ts';
 
@@ -33,7 +34,7 @@ async function timeOf(device: Device, dispatch: RecordedDispatch): Promise<numbe
     });
     const samples: number[] = [];
     for (let i = 0; i < rounds; i++) samples.push(await sample());
-    return samples.sort((a, b) => a - b)[rounds >> 1] as number;
+    return median(samples);
   } finally {
     release();
   }

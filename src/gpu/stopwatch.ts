@@ -1,5 +1,7 @@
 import type { Device } from './device.ts';
+import { median } from './median.ts';
 import { deno } from './runtime.ts';
+import { readTimestamps } from './timestamps.ts';
 
 /** What is timed: dispatches of one pass. */
 export type Work = (pass: GPUComputePassEncoder) => void;
@@ -49,23 +51,16 @@ async function open(device: Device): Promise<Stopwatch> {
 
 /** Runs a pass and gives the nanoseconds at which it began and ended. */
 function timestamps(gpu: GPUDevice): (work: Work) => Promise<readonly [begin: bigint, end: bigint]> {
-  const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
   const querySet = gpu.createQuerySet({ label: 'weft stopwatch', type: 'timestamp', count: 2 });
-  const resolved = gpu.createBuffer({ label: 'weft stopwatch', size: 256, usage: QUERY_RESOLVE | COPY_SRC });
-  const staging = gpu.createBuffer({ label: 'weft stopwatch', size: 16, usage: COPY_DST | MAP_READ });
   return async (work) => {
     const encoder = gpu.createCommandEncoder({ label: 'weft stopwatch' });
     const timestampWrites = { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 };
     const pass = encoder.beginComputePass({ label: 'weft stopwatch', timestampWrites });
     work(pass);
     pass.end();
-    encoder.resolveQuerySet(querySet, 0, 2, resolved, 0);
-    encoder.copyBufferToBuffer(resolved, 0, staging, 0, 16);
     gpu.queue.submit([encoder.finish()]);
-    await staging.mapAsync(GPUMapMode.READ);
-    const [begin, end] = new BigUint64Array(staging.getMappedRange().slice(0)) as unknown as [bigint, bigint];
-    staging.unmap();
-    return [begin, end];
+    const [begin, end] = await readTimestamps(gpu, querySet, 2);
+    return [begin as bigint, end as bigint];
   };
 }
 
@@ -85,7 +80,7 @@ async function byWallClock(gpu: GPUDevice): Promise<Stopwatch> {
   };
   const empty: number[] = [];
   for (let i = 0; i < 5; i++) empty.push(await run(() => {}));
-  const overhead = empty.sort((a, b) => a - b)[2] as number;
+  const overhead = median(empty);
   return {
     method: 'wall clock',
     shortest: 25,

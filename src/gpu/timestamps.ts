@@ -1,0 +1,19 @@
+/** Nanoseconds that the first `count` queries of a set hold, once all that is submitted has run. */
+export async function readTimestamps(gpu: GPUDevice, querySet: GPUQuerySet, count: number): Promise<BigUint64Array> {
+  const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
+  const label = 'weft timestamps';
+  const size = 8 * count;
+  const resolved = gpu.createBuffer({ label, size, usage: QUERY_RESOLVE | COPY_SRC });
+  const staging = gpu.createBuffer({ label, size, usage: COPY_DST | MAP_READ });
+  try {
+    const encoder = gpu.createCommandEncoder({ label });
+    encoder.resolveQuerySet(querySet, 0, count, resolved, 0);
+    encoder.copyBufferToBuffer(resolved, 0, staging, 0, size);
+    gpu.queue.submit([encoder.finish()]);
+    await staging.mapAsync(GPUMapMode.READ);
+    return new BigUint64Array(staging.getMappedRange().slice(0));
+  } finally {
+    resolved.destroy();
+    staging.destroy();
+  }
+}

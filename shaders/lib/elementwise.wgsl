@@ -48,8 +48,12 @@ fn pow_(x: V, y: V) -> V {
 }
 fn gelu_(x: V) -> V { return V(0.5) * x * (V(1.0) + erf_(x * V(0.70710678119))); }
 fn geluGradient_(x: V) -> V { return V(0.5) * (V(1.0) + erf_(x * V(0.70710678119))) + x * V(0.39894228040) * exp(-min(V(0.5) * x * x, V(87.0))); }
-fn geluTanh_(x: V) -> V { return V(0.5) * x * (V(1.0) + tanh_(V(0.79788456080) * (x + V(0.044715) * x * x * x))); }
+// With (1 + tanh z) / 2 = 1 / (1 + e^(−2z)): one exponential, and no cancellation where x is far below zero.
+fn geluTanhWeight(x: V) -> V {
+  return V(1.0) / (V(1.0) + exp(clamp(x * (V(-1.5957691216) + x * x * V(-7.1354816282e-2)), V(-87.0), V(88.7))));
+}
+fn geluTanh_(x: V) -> V { return x * geluTanhWeight(x); }
 fn geluTanhGradient_(x: V) -> V {
-  let t = tanh_(V(0.79788456080) * (x + V(0.044715) * x * x * x));
-  return V(0.5) * (V(1.0) + t) + V(0.5) * x * (V(1.0) - t * t) * V(0.79788456080) * (V(1.0) + V(0.134145) * x * x);
+  let weight = geluTanhWeight(x);
+  return weight * (V(1.0) + x * (V(1.0) - weight) * (V(1.5957691216) + V(2.1406444885e-1) * x * x));
 }

@@ -1,10 +1,10 @@
 import type { Counts } from '../demo/counts.ts';
 import { type Limits, measureLimits } from './limits.ts';
 import { check, count, idle, measure, type Prepared, quantile, type Settings, type Timing } from './measure.ts';
-import type { Library, PeerModule, PeerName, Work } from './peers/library.ts';
+import { type Library, type PeerModule, type PeerName, peerNames, type Work } from './peers/library.ts';
 import { bytes, type Row } from './rows.ts';
 import { type Case, cases } from './suites/index.ts';
-import { openWeft, variantsOf, type Weft } from './weft.ts';
+import { counted, openWeft, variantsOf, type Weft } from './weft.ts';
 
 /** What is to be measured. */
 export interface Options {
@@ -41,13 +41,9 @@ const quickSettings: Settings = { rounds: 5, sampleMs: 30, slowMs: 500 };
 
 /** Measures everything that the options ask for, case by case, and gives all rows. */
 export async function runBench(options: Options, host: Host): Promise<Row[]> {
-  const wanted = selection(options);
-  // Patterns say which sizes; without them, a quick run takes a few.
-  const few = options.quick && options.only.length === 0;
-  const chosen = cases.filter((each) => (each.quick || !few) && wanted.case(each));
-  if (chosen.length === 0) throw new Error('nothing matches: --help lists names and examples');
+  const { wanted, chosen } = select(options);
   const weft = await openWeft();
-  const libraries = await openPeers(host, (name) => chosen.some((each) => wanted.contender(each, name)));
+  const libraries = await openPeers(host, (name) => chosen.some((each) => wanted(each, name)));
   host.progress({ done: 0, all: chosen.length, now: 'the device’s limits' });
   const limits = await measureLimits(
     weft.gpu,
@@ -60,7 +56,7 @@ export async function runBench(options: Options, host: Host): Promise<Row[]> {
     if (host.stopped) break;
     const label = `${each.name} ${each.shape}`;
     const say = (now: string) => host.progress({ done, all: chosen.length, now: `${label}: ${now}` });
-    const contenders = { weft, libraries, wanted: (name: string) => wanted.contender(each, name) };
+    const contenders = { weft, libraries, wanted: (name: string) => wanted(each, name) };
     const measured =
       each.suite === 'memory'
         ? await planCase(each, weft)
@@ -76,19 +72,34 @@ export async function runBench(options: Options, host: Host): Promise<Row[]> {
 type Measured = Omit<Row, 'dtype' | 'runtime' | 'adapter'>;
 type Libraries = ReadonlyMap<PeerName, Library | string>;
 
-/** What the patterns mean. */
-function selection({ only, variants }: Options) {
-  const patterns = only.map((pattern) => new RegExp(pattern, 'i'));
+/** What the options ask for: which cases, and which contenders of each. Throws where that is nothing. */
+export function select({ only, quick, variants }: Options) {
+  const patterns = only.map(patternOf);
   const named = only.some((pattern) => pattern.includes('weft:'));
-  const contender = (each: Case, name: string): boolean => {
-    if (name.startsWith('weft:') && !variants && !named) return false;
+  const wanted = (each: Case, name: string): boolean => {
+    if (name.startsWith('weft:') && name !== counted && !variants && !named) return false;
     return patterns.length === 0 || patterns.some((pattern) => pattern.test(`${each.name} ${each.shape} ${name}`));
   };
-  const names = (each: Case) =>
-    each.suite === 'memory'
-      ? ['weft']
-      : ['weft', 'tfjs', 'jax-js', 'onnxruntime-web', ...variantsOf(each.name).map((v) => `weft:${v}`)];
-  return { contender, case: (each: Case) => names(each).some((name) => contender(each, name)) };
+  const names = (each: Case) => (each.suite === 'memory' ? ['weft'] : ['weft', ...peerNames, ...variantsOf(each.name)]);
+  // Patterns say which sizes; without them, a quick run takes a few.
+  const few = quick && only.length === 0;
+  const chosen = cases.filter((each) => (each.quick || !few) && names(each).some((name) => wanted(each, name)));
+  if (chosen.length === 0)
+    throw new Error(
+      `--only: nothing matches ${only.map((pattern) => `'${pattern}'`).join(' or ')}; a pattern is looked for in ` +
+        "'name shape contender', such as 'matmul 512x512x512 NN weft': --help lists names and contenders",
+    );
+  return { wanted, chosen };
+}
+
+function patternOf(text: string): RegExp {
+  try {
+    return new RegExp(text, 'i');
+  } catch (error) {
+    throw new Error(
+      `--only: ${reason(error)}; write a backslash before ( ) [ ] + * . where the character itself is meant`,
+    );
+  }
 }
 
 /** Opens the peers that are wanted. What can't be opened becomes the reason, for its rows. */
@@ -127,9 +138,8 @@ async function runCase(
   const problem = each.problem();
   const makers: { name: string; gpu: GPUDevice; make: () => Promise<Work | null> | null }[] = [];
   if (wanted('weft')) makers.push({ name: 'weft', gpu: weft.gpu, make: () => weft.prepare(problem) });
-  for (const variant of variantsOf(problem.kind)) {
-    const name = `weft:${variant}`;
-    if (wanted(name)) makers.push({ name, gpu: weft.gpu, make: () => weft.prepareVariant(problem, variant) });
+  for (const name of variantsOf(problem.kind)) {
+    if (wanted(name)) makers.push({ name, gpu: weft.gpu, make: () => weft.prepareVariant(problem, name) });
   }
   const rows: Measured[] = [];
   const fail = (contender: string, note: string) => rows.push({ ...blank, ...identity(each), contender, note });

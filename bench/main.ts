@@ -1,11 +1,11 @@
 /** `npm run bench`: the benchmark on the command line, in headless Chrome or in Deno. */
 
-import { writeFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { open, writeFile } from 'node:fs/promises';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { type Options, runBench } from './bench.ts';
+import { type Options, runBench, select } from './bench.ts';
 import { runInChrome } from './chrome.ts';
+import { peerNames } from './peers/library.ts';
 import { rowNames } from './suites/index.ts';
 import { TerminalHost } from './terminal.ts';
 
@@ -23,7 +23,8 @@ that is more than twice as slow as the fastest and beaten by another peer too).
   --help           this text
 
 Names:      ${rowNames.join(', ')}
-Contenders: weft, weft:VARIANT, weft:tuned, tfjs, jax-js, onnxruntime-web
+Contenders: weft, ${peerNames.join(', ')};
+            weft:counted (software adapters: the kernels of a GPU, which \`npm run counts\` counts), weft:VARIANT, weft:tuned
 
 Examples
   npm run bench -- --quick
@@ -47,16 +48,35 @@ try {
     await main({ only, quick, variants }, values.deno ?? false, values.json);
   }
 } catch (error) {
-  console.error(`weft: ${error instanceof Error ? error.message : error}`);
+  const { message, code = '' } = error as Error & { code?: string };
+  console.error(
+    `weft: ${message}${code.startsWith('ERR_PARSE_ARGS') ? '; `npm run bench -- --help` lists the options' : ''}`,
+  );
   process.exitCode = 1;
 }
 // Chrome's pipes or a pending GPU callback must not keep the process.
 process.exit();
 
 async function main(options: Options, inDeno: boolean, json: string | undefined): Promise<void> {
+  // What is wrong with the options is said before minutes are spent on them.
+  select(options);
+  if (json !== undefined) await writable(json);
   const host = new TerminalHost();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => host.interrupt());
-  await (inDeno ? runBench(options, host) : runInChrome(options, host));
-  host.end();
-  if (json !== undefined) await writeFile(resolve(json), `${JSON.stringify(host.all, null, 1)}\n`);
+  try {
+    await (inDeno ? runBench(options, host) : runInChrome(options, host));
+  } finally {
+    host.end();
+    // A crash, too, leaves what was measured before it.
+    if (json !== undefined && host.all.length > 0) await writeFile(json, `${JSON.stringify(host.all, null, 1)}\n`);
+  }
+}
+
+/** Throws where no file can be written. What is in it stays until there are results. */
+async function writable(file: string): Promise<void> {
+  try {
+    await (await open(file, 'a')).close();
+  } catch (error) {
+    throw new Error(`--json: ${(error as Error).message}; name a file in a folder that exists and can be written to`);
+  }
 }

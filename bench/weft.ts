@@ -47,34 +47,43 @@ const families: { readonly [Kind in Problem['kind']]?: readonly { name: string; 
 };
 
 /** What `tune` finds stands beside the variants: for a whole step it is a mixture of them. */
-const tuned = 'tuned';
+const tuned = 'weft:tuned';
+/** The kernels that a GPU gets, on any adapter: those whose dispatches `npm run counts` counts. */
+export const counted = 'weft:counted';
+const isCounted = (kind: Problem['kind']) => kind in steps || /^(attention|lstm)/.test(kind);
 
-/** Names of the variants of the kernels that a kind of problem is about. */
+/** Contenders besides `weft` itself: the variants of the kernels that a kind of problem is about, and mixtures of them. */
 export function variantsOf(kind: Problem['kind']): string[] {
   const names = new Set((families[kind] ?? []).flatMap(({ variants }) => Object.keys(variants)));
-  return [...names, ...(names.size > 1 || kind in steps ? [tuned] : [])];
+  return [
+    ...(isCounted(kind) ? [counted] : []),
+    ...[...names].map((name) => `weft:${name}`),
+    ...(names.size > 1 || kind in steps ? [tuned] : []),
+  ];
 }
 
 export interface Weft extends Library {
   readonly adapter: string;
-  /** The same work with a variant pinned, or with what `tune` finds; null where the variant can't do it. */
-  prepareVariant(problem: Problem, variant: string): Promise<Work | null>;
+  /** The same work as one of `variantsOf`; null where the variant can't do it, or is what this adapter gets anyway. */
+  prepareVariant(problem: Problem, contender: string): Promise<Work | null>;
 }
 
 export async function openWeft(): Promise<Weft> {
   const device = await init();
-  const { gpu, adapter, profile } = device;
+  const { gpu, adapter } = device;
+  const own = device.profile.selection;
   /** A device of weft's around the same GPU device: plans stay valid though the next one has other choices. */
-  const prepare = async (problem: Problem, choices: Choices = {}): Promise<Work | null> => {
-    await init({ device: gpu, profile: profile.selection, choices });
+  const prepare = async (problem: Problem, choices: Choices = {}, profile = own): Promise<Work | null> => {
+    await init({ device: gpu, profile, choices });
     return build({ ...builders, ...steps }, problem);
   };
   return {
     gpu,
     adapter,
     prepare: (problem) => prepare(problem) as Promise<Work>,
-    async prepareVariant(problem, variant) {
-      if (variant === tuned) {
+    async prepareVariant(problem, contender) {
+      if (contender === counted) return own === 'gpu' ? null : prepare(problem, {}, 'gpu');
+      if (contender === tuned) {
         const work = await prepare(problem);
         const report = await work?.tune?.();
         await work?.dispose();
@@ -84,6 +93,7 @@ export async function openWeft(): Promise<Weft> {
           others.length === 0 ? 'as by rule' : others.map((each) => `${each.choice}: ${each.winner}`).join(', ');
         return found && { ...found, note: [found.note, note].filter(Boolean).join('; ') };
       }
+      const variant = contender.slice('weft:'.length);
       const pinned = (families[problem.kind] ?? []).filter(({ variants }) => variant in variants);
       const work = await prepare(problem, Object.fromEntries(pinned.map(({ name }) => [name, variant])));
       // Selection passes over a variant that can't do the problem.

@@ -51,7 +51,8 @@ export function families(suite: Case['suite']): Map<RowName, Case[]> {
 /** The patterns that the core understands: each matches one case, with the contenders that were picked. */
 export function patterns({ chosen, contenders, variants }: State): string[] {
   const names = [...contenders].map(escaped);
-  const who = contenders.has('weft') && variants ? [...names, 'weft:\\w+'] : names;
+  const own = variants ? 'weft:\\w+' : 'weft:counted';
+  const who = contenders.has('weft') ? [...names, own] : names;
   return [...chosen].map((id) => `^${escaped(id)} (${who.join('|')})$`);
 }
 

@@ -117,12 +117,26 @@ async function openPeers(host: Host, wanted: (name: PeerName) => boolean): Promi
   return libraries;
 }
 
-/** Only how much memory a plan of weft's takes. */
+/** Only how much memory a plan of weft's takes, beside what one without fusion would have to take. */
 async function planCase(each: Case, weft: Weft): Promise<Measured[]> {
   const work = await weft.prepare(each.problem());
-  const { planBytes = null } = work ?? {};
+  const { planBytes = 0 } = work ?? {};
   await work?.dispose();
-  return [{ ...blank, ...identity(each), contender: 'weft', planBytes, note: `${bytes(planBytes ?? 0)} planned` }];
+  const row = { ...blank, ...identity(each) };
+  return [
+    {
+      ...row,
+      contender: 'weft',
+      planBytes,
+      note: `planned; ${bytes(planBytes + (each.bytes ?? 0))} with inputs and results`,
+    },
+    {
+      ...row,
+      contender: 'unfused',
+      planBytes: each.unfusedBytes ?? null,
+      note: `computed: ${each.name === 'attention forward' ? 'T×T weights' : 'T×T weights and their gradient'}`,
+    },
+  ];
 }
 
 const identity = ({ suite, name, shape }: Case) => ({ suite, name, shape });
@@ -189,8 +203,9 @@ async function runCase(
     if (timing) {
       const { planBytes = null } = work;
       const fewer = timing.samples.length < settings.rounds && `${timing.samples.length} rounds, being slow`;
-      const planned = planBytes && `${bytes(planBytes)} planned`;
-      const note = [fewer, work.note, made(calls), planned].filter(Boolean).join('; ');
+      // Of whole steps, columns say it.
+      const memory = each.suite === 'kernels' && [made(calls), planBytes && `${bytes(planBytes)} planned`];
+      const note = [fewer, work.note, ...(memory || [])].filter(Boolean).join('; ');
       rows.push({
         ...figures(each, timing, limits, bandwidth),
         contender: name,

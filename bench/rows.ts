@@ -42,36 +42,51 @@ export function tables(rows: readonly Row[]): Row[][] {
   return [...groups.values()];
 }
 
-export const columns = [
-  'contender',
-  'median',
-  'p10 – p90',
-  '× weft',
-  'GFLOP/s',
-  'GB/s',
-  'of limit',
-  'dispatches',
-  'submits',
-  'max error',
-  'note',
-] as const;
+/** A column of a table, and what a row says in it; `weftMs` is weft's time in the same table. */
+interface Column {
+  readonly title: string;
+  readonly cell: (row: Row, weftMs: number | null) => string;
+}
 
-/** The cells of a row in the order of `columns`; `group` is the table that it stands in. */
-export function cells(row: Row, group: readonly Row[]): string[] {
-  const weft = group.find(({ contender }) => contender === 'weft')?.medianMs;
-  return [
-    row.contender,
-    row.medianMs === null ? '–' : milliseconds(row.medianMs),
-    row.p10Ms === null || row.p90Ms === null ? '' : `${digits(row.p10Ms)} – ${digits(row.p90Ms)}`,
-    row.medianMs === null || !weft ? '' : (row.medianMs / weft).toFixed(2),
-    row.gflops === null ? '' : digits(row.gflops),
-    row.gbps === null ? '' : digits(row.gbps),
-    row.fractionOfLimit === null ? '' : `${(100 * row.fractionOfLimit).toFixed(0)} %`,
-    row.dispatches === null ? '' : String(row.dispatches),
-    row.submits === null ? '' : String(row.submits),
-    row.maxError === null ? '' : row.maxError.toExponential(1),
-    row.note,
-  ];
+const said = (value: number | null, text: (value: number) => string) => (value === null ? '' : text(value));
+const ofStep = ({ suite }: Row, text: string) => (suite === 'training steps' ? text : '');
+
+const columns: readonly Column[] = [
+  { title: 'contender', cell: ({ contender }) => contender },
+  { title: 'median', cell: ({ medianMs }) => (medianMs === null ? '–' : milliseconds(medianMs)) },
+  {
+    title: 'p10 – p90',
+    cell: ({ p10Ms, p90Ms }) => (p10Ms === null || p90Ms === null ? '' : `${digits(p10Ms)} – ${digits(p90Ms)}`),
+  },
+  { title: '× weft', cell: ({ medianMs }, weftMs) => (medianMs && weftMs ? (medianMs / weftMs).toFixed(2) : '') },
+  { title: 'GFLOP/s', cell: ({ gflops }) => said(gflops, digits) },
+  { title: 'GB/s', cell: ({ gbps }) => said(gbps, digits) },
+  { title: 'of limit', cell: ({ fractionOfLimit }) => said(fractionOfLimit, (part) => `${(100 * part).toFixed(0)} %`) },
+  { title: 'dispatches', cell: ({ dispatches }) => said(dispatches, String) },
+  { title: 'submits', cell: ({ submits }) => said(submits, String) },
+  { title: 'buffers made', cell: (row) => ofStep(row, said(row.buffers, String)) },
+  { title: 'their bytes', cell: (row) => ofStep(row, said(row.bufferBytes, bytes)) },
+  { title: 'planned', cell: (row) => (row.suite === 'kernels' ? '' : said(row.planBytes, bytes)) },
+  { title: 'max error', cell: ({ maxError }) => said(maxError, (error) => error.toExponential(1)) },
+  { title: 'note', cell: ({ note }) => note },
+];
+
+/** A table of rows as text: titles, then a line of cells for each row, in the order given; without empty columns. */
+export interface Table {
+  readonly titles: readonly string[];
+  readonly lines: readonly (readonly string[])[];
+}
+
+/** `groups` are tables of the same columns, one below the other. */
+export function asText(groups: readonly (readonly Row[])[]): Table[] {
+  const all = groups.map((group) => {
+    const weftMs = group.find(({ contender }) => contender === 'weft')?.medianMs ?? null;
+    return group.map((row) => columns.map(({ cell }) => cell(row, weftMs)));
+  });
+  const used = columns.map((_, i) => all.some((lines) => lines.some((line) => line[i] !== '')));
+  const kept = <Each>(list: readonly Each[]) => list.filter((_, i) => used[i]);
+  const titles = kept(columns.map(({ title }) => title));
+  return all.map((lines) => ({ titles, lines: lines.map(kept) }));
 }
 
 /** All rows as Markdown: a table for each size, fastest first. */
@@ -79,10 +94,14 @@ export function markdown(rows: readonly Row[]): string {
   return tables(rows)
     .map((group) => {
       const [first] = group as [Row];
-      const lines = fastestFirst(group).map((row) => line(cells(row, group)));
-      return [`#### ${first.name} ${first.shape}`, '', line(columns), line(columns.map(() => '---')), ...lines].join(
-        '\n',
-      );
+      const { titles, lines } = asText([fastestFirst(group)])[0] as Table;
+      return [
+        `#### ${first.name} ${first.shape}`,
+        '',
+        line(titles),
+        line(titles.map(() => '---')),
+        ...lines.map(line),
+      ].join('\n');
     })
     .join('\n\n');
 }

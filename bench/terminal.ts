@@ -1,7 +1,7 @@
 import process from 'node:process';
 import cliProgress from 'cli-progress';
 import type { Host, Progress } from './bench.ts';
-import { cells, columns, digits, fastestFirst, type Row, tables } from './rows.ts';
+import { asText, bytes, digits, fastestFirst, type Row, type Table, tables } from './rows.ts';
 
 /** Prints tables as they come, and progress as a bar on a terminal. */
 export class TerminalHost implements Host {
@@ -41,7 +41,7 @@ export class TerminalHost implements Host {
     this.end();
     if (this.all.length === 0 && rows[0]) console.log(`${rows[0].runtime}, ${rows[0].adapter}\n`);
     this.all.push(...rows);
-    for (const group of tables(rows)) console.log(oneLine(group[0] as Row) ?? `${text(group)}\n`);
+    for (const group of tables(rows)) console.log(oneLine(group) ?? `${text(group)}\n`);
     if (rows[0]?.suite === 'limits') console.log();
   }
 
@@ -56,8 +56,12 @@ export class TerminalHost implements Host {
   }
 }
 
-function oneLine({ suite, name, gflops, gbps, medianMs, shape, note }: Row): string | null {
-  if (suite === 'memory') return `${name} ${shape}: ${note}`;
+function oneLine(group: readonly Row[]): string | null {
+  const [{ suite, name, gflops, gbps, medianMs, shape }] = group as [Row];
+  if (suite === 'memory') {
+    const each = group.map(({ contender, planBytes, note }) => `${contender} ${bytes(planBytes ?? 0)} (${note})`);
+    return `${name} ${shape}: ${each.join('; ')}`;
+  }
   if (suite !== 'limits') return null;
   const rate = gflops !== null ? `${digits(gflops)} GFLOP/s` : gbps !== null ? `${digits(gbps)} GB/s` : null;
   const value = rate ?? `${digits((medianMs ?? 0) * 1000)} µs`;
@@ -67,13 +71,11 @@ function oneLine({ suite, name, gflops, gbps, medianMs, shape, note }: Row): str
 /** A table in columns of equal width. */
 function text(group: readonly Row[]): string {
   const [first] = group as [Row];
-  const lines = [[...columns], ...fastestFirst(group).map((row) => cells(row, group))];
-  const widths = columns.map((_, i) => Math.max(...lines.map((line) => (line[i] as string).length)));
-  const last = columns.length - 1;
-  const padded = lines.map((line) =>
-    line.map((cell, i) =>
-      i === 0 || i === last ? cell.padEnd(widths[i] as number) : cell.padStart(widths[i] as number),
-    ),
+  const { titles, lines } = asText([fastestFirst(group)])[0] as Table;
+  const widths = titles.map((title, i) => Math.max(title.length, ...lines.map((line) => (line[i] as string).length)));
+  const isText = (i: number) => i === 0 || titles[i] === 'note';
+  const padded = [titles, ...lines].map((line) =>
+    line.map((cell, i) => (isText(i) ? cell.padEnd(widths[i] as number) : cell.padStart(widths[i] as number))),
   );
   return [`${first.name} ${first.shape}`, ...padded.map((line) => `  ${line.join('  ').trimEnd()}`)].join('\n');
 }

@@ -1,6 +1,6 @@
 /** The benchmark page, opened by a visitor or by bench/chrome.ts. */
 
-import { html, nothing, render } from 'lit';
+import { html, nothing, render, type TemplateResult } from 'lit';
 import { type Host, type Options, type Progress, runBench } from '../bench.ts';
 import type { PeerModule, PeerName } from '../peers/library.ts';
 import { markdown, type Row } from '../rows.ts';
@@ -19,6 +19,9 @@ const files: Readonly<Record<PeerName, string>> = {
 const peers: Host['peers'] = Object.fromEntries(
   Object.entries(files).flatMap(([name, file]) => (modules[file] ? [[name, modules[file]]] : [])),
 );
+
+/** Results worth keeping, by the name of their file: a page without any of its own shows what there is. */
+const kept = import.meta.glob<readonly Row[]>(['../results/*.json', '!../results/scaling-*'], { import: 'default' });
 
 const runtime =
   navigator.userAgent
@@ -65,13 +68,13 @@ let host = new PageHost();
 
 async function run(options: Options): Promise<{ error?: string }> {
   host = new PageHost();
-  actions.change({ running: true, rows: [], messages: [], progress: null, shared: false, notice: '' });
+  actions.change({ running: true, rows: [], messages: [], progress: null, shared: '', notice: '', folded: true });
   try {
     await runBench(options, host);
     return {};
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    host.message(message);
+    actions.change({ messages: [...state.messages, message], folded: false });
     return { error: message };
   } finally {
     actions.change({ running: false, progress: null });
@@ -95,9 +98,9 @@ const actions: Actions = {
 };
 
 /** Copies, and says so where the user looks. */
-async function copy(text: string, what: string): Promise<void> {
+async function copy(text: string | Promise<string>, what: string): Promise<void> {
   try {
-    await navigator.clipboard.writeText(text);
+    await navigator.clipboard.writeText(await text);
     actions.change({ notice: `${what} copied` });
   } catch (error) {
     actions.change({ notice: `The browser did not let ${what} be copied: ${(error as Error).message}` });
@@ -110,6 +113,19 @@ async function link(): Promise<string> {
   const hash = await pack({ chosen: [...chosen], contenders: [...contenders], variants, quick, rows });
   history.replaceState(null, '', `#${hash}`);
   return location.href;
+}
+
+/** `swiftshader-2026-11-21`, from the path of a file. */
+const nameOf = (file: string) => file.replace(/.*\/|\.json$/g, '');
+
+async function show(file: string): Promise<void> {
+  const rows = await (kept[file] as () => Promise<readonly Row[]>)();
+  actions.change({
+    rows,
+    messages: [],
+    folded: true,
+    shared: `Recorded with \`npm run bench\`: ${nameOf(file)}. Run to measure this device.`,
+  });
 }
 
 function draw(): void {
@@ -126,45 +142,76 @@ function draw(): void {
         <aside>${picker(state, actions)}</aside>
         <div class="results">
           ${state.messages.length > 0 ? html`<pre role="alert">${state.messages.join('\n')}</pre>` : nothing}
-          ${
-            state.rows.length > 0
-              ? html`
-                  <nav>
-                    <button @click=${() => copy(JSON.stringify(state.rows, null, 1), 'JSON')}>Copy JSON</button>
-                    <button @click=${() => copy(markdown(state.rows), 'Markdown')}>Copy Markdown</button>
-                    <button @click=${async () => copy(await link(), 'Link')}>Copy link</button>
-                    <output aria-live="polite">${state.notice}</output>
-                    ${state.shared ? html`<p class="shared">These results came with the link. Run to measure this device.</p>` : nothing}
-                  </nav>
-                  <div class="cards">${results(state.rows)}</div>`
-              : html`<p class="empty">
-                  ${state.running ? 'Getting ready …' : 'Pick kernels and sizes, then run. A quick run of the kernels picked here takes a few minutes without a GPU, and less than one with it.'}
-                </p>`
-          }
+          ${state.rows.length > 0 ? shown(state) : empty(state)}
         </div>
       </main>
       <footer>
-        Median of at least 15 rounds, with the 10th and the 90th percentile; a quick run has 5. The limits are measured by
-        two kernels on this page: chains of multiply-adds in registers, and a copy.
+        Median of at least 15 rounds, with the 10th and the 90th percentile; a quick run has 5, and a contender that is no
+        match fewer. The limits are measured by two kernels on this page: chains of multiply-adds in registers, and a copy.
       </footer>`,
     document.body,
   );
 }
 
-if (location.hash.length > 1) {
-  const shared = await unpack(location.hash.slice(1));
-  if (shared) {
-    const { chosen, contenders, variants, quick, rows } = shared;
-    state = {
-      ...state,
-      chosen: new Set(chosen),
-      contenders: new Set(contenders),
-      variants,
-      quick,
-      rows,
-      shared: rows.length > 0,
-    };
-  } else state = { ...state, messages: ['The link holds no results that can be read: was it cut off?'] };
+function shown({ rows, notice, shared }: State): TemplateResult {
+  return html`
+    <nav aria-label="Results">
+      <button @click=${() => copy(JSON.stringify(rows, null, 1), 'JSON')}>Copy JSON</button>
+      <button @click=${() => copy(markdown(rows), 'Markdown')}>Copy Markdown</button>
+      <button @click=${() => copy(link(), 'Link')}>Copy link</button>
+      <output aria-live="polite">${notice}</output>
+      ${shared ? html`<p class="shared">${shared}</p>` : nothing}
+    </nav>
+    <div class="cards">${results(rows)}</div>`;
 }
+
+function empty({ running }: State): TemplateResult {
+  if (running) return html`<p class="empty">Getting ready: libraries are loaded and the device’s limits measured …</p>`;
+  const files = Object.keys(kept);
+  return html`
+    <div class="empty">
+      <p>
+        Pick kernels and sizes, then run. A quick run of the kernels picked here takes a few minutes without a GPU, and less
+        than one with it.
+      </p>
+      ${
+        files.length > 0
+          ? html`<p>Or see what was measured before:</p>
+              <p class="kept">${files.map((file) => html`<button @click=${() => show(file)}>${nameOf(file)}</button>`)}</p>`
+          : nothing
+      }
+    </div>`;
+}
+
+/** What came with the address. */
+async function open(): Promise<void> {
+  if (!('gpu' in navigator)) {
+    const what = isSecureContext
+      ? 'This browser has no WebGPU. Use Chrome or Edge 113, Safari 26, Firefox 141, or newer'
+      : 'Browsers have WebGPU only in pages that come over https, or from this computer as localhost';
+    state = { ...state, messages: [`${what}. Results that others have measured can be seen all the same.`] };
+  }
+  if (location.hash.length <= 1) return;
+  const shared = await unpack(location.hash.slice(1));
+  if (!shared) {
+    state = { ...state, messages: ['The link holds no results that can be read: was it cut off?'] };
+    return;
+  }
+  const { chosen, contenders, variants, quick, rows } = shared;
+  const picked = { chosen: new Set(chosen), contenders: new Set(contenders), variants, quick };
+  const measured = rows.length > 0;
+  const says = measured ? 'These results came with the link. Run to measure this device.' : '';
+  state = { ...state, ...picked, rows, shared: says, folded: measured };
+}
+
+await open();
 draw();
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => draw());
+for (const query of ['(prefers-color-scheme: dark)', '(max-width: 600px)']) {
+  matchMedia(query).addEventListener('change', () => draw());
+}
+// Another link in the same tab.
+addEventListener('hashchange', async () => {
+  if (state.running) return;
+  await open();
+  draw();
+});

@@ -17,22 +17,23 @@ export function picker(state: State, actions: Actions): TemplateResult {
       <input type="checkbox" .checked=${state[key]} @change=${() => actions.change({ [key]: !state[key] })} />
       <span>${label}</span>
     </label>`;
+  const suite = (title: string, name: Case['suite']) => html`
+    <fieldset ?disabled=${running}>
+      <legend>${title}</legend>
+      ${[...families(name)].map(([family, list]) => familyOf(family, list, state, actions))}
+    </fieldset>`;
   return html`
     <form
-      class="picker"
+      class=${`picker ${state.folded ? 'folded' : ''}`}
       @submit=${(event: Event) => {
         event.preventDefault();
         actions.run();
       }}
     >
-      <fieldset ?disabled=${running}>
-        <legend>Kernels</legend>
-        ${[...families('kernels')].map(([name, list]) => family(name, list, state, actions))}
-      </fieldset>
-      <fieldset ?disabled=${running} ?hidden=${families('training steps').size === 0}>
-        <legend>Training steps</legend>
-        ${[...families('training steps')].map(([name, list]) => family(name, list, state, actions))}
-      </fieldset>
+      <button type="button" class="unfold" ?hidden=${running} @click=${() => actions.change({ folded: false })}>
+        Choose what is measured
+      </button>
+      ${suite('Kernels', 'kernels')} ${suite('Training steps', 'training steps')} ${suite('Memory of a plan', 'memory')}
       <fieldset ?disabled=${running}>
         <legend>Contenders</legend>
         <div class="chips">
@@ -59,14 +60,19 @@ export function picker(state: State, actions: Actions): TemplateResult {
                 Run ${chosen.size} ${chosen.size === 1 ? 'case' : 'cases'}
               </button>`
         }
-        <progress ?hidden=${!running} max=${progress?.all ?? 1} value=${progress?.done ?? 0}></progress>
+        <progress
+          aria-label="Cases measured"
+          ?hidden=${!running}
+          max=${progress?.all ?? 1}
+          value=${progress?.done ?? 0}
+        ></progress>
         <output aria-live="polite">${running && progress ? `${progress.done} of ${progress.all} · ${progress.now}` : ''}</output>
       </div>
     </form>`;
 }
 
 /** A family: a switch for all of it, and one for each size. */
-function family(name: string, list: readonly Case[], { chosen }: State, { change }: Actions): TemplateResult {
+function familyOf(name: string, list: readonly Case[], { chosen }: State, { change }: Actions): TemplateResult {
   const ids = list.map(idOf);
   const count = ids.filter((id) => chosen.has(id)).length;
   return html`
@@ -92,7 +98,7 @@ function family(name: string, list: readonly Case[], { chosen }: State, { change
                 .checked=${chosen.has(idOf(each))}
                 @change=${() => change({ chosen: toggled(chosen, [idOf(each)]) })}
               />
-              <span>${each.shape}</span>
+              <span>${each.shape.replace(/ memory$/, '')}</span>
             </label>`,
         )}
       </div>

@@ -1,18 +1,20 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { guard } from 'lit/directives/guard.js';
 import { ref } from 'lit/directives/ref.js';
-import { cells, columns, digits, fastestFirst, type Row, tables } from '../rows.ts';
-import { drawChart, familyChart, standingsChart } from './charts.ts';
+import { asText, digits, fastestFirst, type Row, type Table, tables } from '../rows.ts';
+import { type Drawing, drawChart, familyChart, memoryChart, standingsChart } from './charts.ts';
 import { geometricMean, standings } from './summary.ts';
 
-/** All that was measured: the device, how weft stands, then a card for each family. */
+/** All that was measured: how weft stands, the device, then a card for each family, and what attention keeps in memory. */
 export function results(rows: readonly Row[]): TemplateResult {
   const limits = rows.filter(({ suite }) => suite === 'limits');
-  const measured = rows.filter(({ suite }) => suite !== 'limits');
-  const names = [...new Set(measured.map(({ name }) => name))];
+  const measured = rows.filter(({ suite }) => suite === 'kernels' || suite === 'training steps');
+  const memory = rows.filter(({ suite }) => suite === 'memory');
+  const byName = (list: readonly Row[]) => [...Map.groupBy(list, ({ name }) => name).values()];
   return html`
-    ${limits.length > 0 ? device(limits) : nothing} ${standing(measured)}
-    ${names.map((name) => family(measured.filter((row) => row.name === name)))}`;
+    ${standing(measured)} ${limits.length > 0 ? device(limits) : nothing}
+    ${byName(measured).map((list) => card(list, familyChart(list)))}
+    ${byName(memory).map((list) => card(list, memoryChart(list)))}`;
 }
 
 function device(limits: readonly Row[]): TemplateResult {
@@ -45,62 +47,71 @@ function device(limits: readonly Row[]): TemplateResult {
 function standing(rows: readonly Row[]): TemplateResult | typeof nothing {
   const list = standings(rows);
   if (list.length === 0) return nothing;
+  const [{ adapter, runtime }] = rows as [Row];
   const ahead = list.filter(({ ratio }) => ratio >= 1).length;
   return html`
     <section class="card standing">
-      <h2>weft against the best of the others</h2>
-      <p>
+      <p class="headline">
         <b class="figure">${digits(geometricMean(list.map(({ ratio }) => ratio)))} ×</b>
-        as fast, as the geometric mean over ${list.length} ${list.length === 1 ? 'case' : 'cases'}; ahead in ${ahead}.
+        <span>
+          <strong>as fast as the best of the others</strong>
+          geometric mean over ${list.length} ${list.length === 1 ? 'case' : 'cases'}, ahead in
+          ${ahead === list.length ? 'all' : ahead} · ${adapter}, ${runtime}
+        </span>
       </p>
-      ${chart(rows, standingsChart(list), 70 + 30 * list.length)}
+      ${chart(rows, standingsChart(list))}
     </section>`;
 }
 
-function family(rows: readonly Row[]): TemplateResult {
-  const [{ name }] = rows as [Row];
+function card(rows: readonly Row[], drawing: Drawing | null): TemplateResult {
+  const [{ name, suite }] = rows as [Row];
+  const groups = tables(rows).map(fastestFirst);
   return html`
     <section class="card">
-      <h2>${name}</h2>
-      ${rows.some(({ medianMs }) => medianMs !== null) ? chart(rows, familyChart(rows), 300) : nothing}
-      ${tables(rows).map(table)}
+      <h2>${name}${suite === 'memory' ? ': memory' : ''}</h2>
+      ${drawing ? chart(rows, drawing) : nothing}
+      <div class="scroll" tabindex="0" role="region" aria-label=${`Figures of ${name}`}>
+        ${table(groups, asText(groups))}
+      </div>
     </section>`;
 }
 
 const dark = matchMedia('(prefers-color-scheme: dark)');
+const narrow = matchMedia('(max-width: 600px)');
 
-/** Drawn anew when there are other rows or colours. */
-function chart(rows: readonly Row[], configuration: Parameters<typeof drawChart>[1], height: number): TemplateResult {
+/** Drawn anew when there are other rows or colours, or the page turns narrow. */
+function chart(rows: readonly Row[], { label, height, configuration }: Drawing): TemplateResult {
+  const key = [rows.length, rows[0], dark.matches, narrow.matches];
   return html`
     <div class="chart" style=${`height: ${height}px`}>
-      ${guard([rows.length, dark.matches], () => html`<canvas ${ref((canvas) => canvas && drawChart(canvas as HTMLCanvasElement, configuration))}></canvas>`)}
+      ${guard(key, () => html`<canvas role="img" aria-label=${label} ${ref((canvas) => canvas && drawChart(canvas as HTMLCanvasElement, configuration))}></canvas>`)}
     </div>`;
 }
 
-/** The note, the last of the columns, stands under the contender: it is longer than all others. */
-function table(group: Row[]): TemplateResult {
-  const [{ shape }] = group as [Row];
+/** One table for all sizes, so that its columns are aligned. The note stands under the contender: it is longer than all others. */
+function table(groups: readonly (readonly Row[])[], texts: readonly Table[]): TemplateResult {
+  const titles = texts[0]?.titles.filter((title) => title !== 'note') ?? [];
   return html`
-    <div class="scroll" tabindex="0" role="region" aria-label=${shape}>
-      <table>
-        <caption>${shape}</caption>
-        <thead>
-          <tr>${columns.slice(0, -1).map((column) => html`<th scope="col">${column}</th>`)}</tr>
-        </thead>
-        <tbody>
-          ${fastestFirst(group).map(
-            (row) => html`
-              <tr class=${row.contender === 'weft' ? 'own' : ''}>
-                ${cells(row, group)
-                  .slice(0, -1)
-                  .map((cell, i) =>
-                    i === 0
+    <table>
+      <thead>
+        <tr>${titles.map((title) => html`<th scope="col">${title}</th>`)}</tr>
+      </thead>
+      ${groups.map(
+        (group, n) => html`
+          <tbody>
+            <tr class="size"><th scope="rowgroup">${group[0]?.shape}</th><td colspan=${titles.length - 1}></td></tr>
+            ${group.map(
+              (row, r) => html`
+                <tr class=${row.contender === 'weft' ? 'own' : ''}>
+                  ${titles.map((_, i) => {
+                    const cell = texts[n]?.lines[r]?.[i];
+                    return i === 0
                       ? html`<th scope="row">${cell}<small class="note">${row.note}</small></th>`
-                      : html`<td>${cell}</td>`,
-                  )}
-              </tr>`,
-          )}
-        </tbody>
-      </table>
-    </div>`;
+                      : html`<td>${cell}</td>`;
+                  })}
+                </tr>`,
+            )}
+          </tbody>`,
+      )}
+    </table>`;
 }

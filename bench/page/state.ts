@@ -15,8 +15,10 @@ export interface State {
   progress: Progress | null;
   rows: readonly Row[];
   messages: readonly string[];
-  /** The rows came with the link. */
-  shared: boolean;
+  /** Where the rows come from, if they were not measured here. */
+  shared: string;
+  /** Where there is little room, the picker shows its button only. */
+  folded: boolean;
   /** Said beside the buttons, until something else is done. */
   notice: string;
 }
@@ -35,7 +37,8 @@ export const initial = (): State => ({
   progress: null,
   rows: [],
   messages: [],
-  shared: false,
+  shared: '',
+  folded: false,
   notice: '',
 });
 

@@ -19,10 +19,17 @@ export const attentionCases: readonly Case[] = (['attention forward', 'attention
 );
 
 /** How much memory a longer sequence takes. */
-export const attentionMemoryCases: readonly Case[] = [256, 512, 1024, 2048, 4096].map((T) => {
-  const each = attentionCase('attention forward+backward', 1, 4, T, 64);
-  return { ...each, suite: 'memory', shape: `${each.shape} memory`, quick: false };
-});
+export const attentionMemoryCases: readonly Case[] = (
+  ['attention forward', 'attention forward+backward'] as const
+).flatMap((kind) =>
+  [256, 512, 1024, 2048, 4096].map((T) => {
+    const [B, H, D] = [1, 4, 64];
+    const each = attentionCase(kind, B, H, T, D);
+    // Without fusion the weights of all queries over all keys stand in memory; backward also has their gradient.
+    const unfusedBytes = 4 * B * H * T * T * (kind === 'attention forward' ? 1 : 2);
+    return { ...each, suite: 'memory', shape: `${each.shape} memory`, quick: false, unfusedBytes };
+  }),
+);
 
 function attentionCase(kind: AttentionProblem['kind'], B: number, H: number, T: number, D: number): Case {
   const backward = kind === 'attention forward+backward';

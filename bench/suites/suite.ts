@@ -38,6 +38,8 @@ export interface Case {
   readonly tolerance: number;
   /** Runs before the results are compared: those of a training step show what the steps before it have done. Default 1. */
   readonly runsToCheck?: number;
+  /** Of `memory`: what intermediate values take where the weights of attention are kept, by computation. */
+  readonly unfusedBytes?: number;
   /** Draws the inputs, the same ones in every run. */
   problem(): Problem;
   /** Some of the results, in float64. */

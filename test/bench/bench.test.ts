@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type Host, runBench } from '../../bench/bench.ts';
 import type { PeerModule } from '../../bench/peers/library.ts';
 import type { Row } from '../../bench/rows.ts';
+import { init } from '../../src/index.ts';
 
 /** A host that keeps what it is told, with peers that are made up here. */
 function host(peers: Host['peers'] = {}) {
@@ -73,7 +74,36 @@ describe('a run', () => {
     expect(notes.get('weft')?.medianMs).toBeGreaterThan(0);
   });
 
-  it('says so where nothing matches', async () => {
-    await expect(runBench(only('pytorch'), host().made)).rejects.toThrow('nothing matches');
+  it('says so where nothing matches, or a pattern is none', async () => {
+    await expect(runBench(only('pytorch'), host().made)).rejects.toThrow(
+      "--only: nothing matches '^lstm cell B16.* (pytorch)$'; a pattern is looked for in 'name shape contender'",
+    );
+    await expect(runBench({ ...only(''), only: ['matmul ('] }, host().made)).rejects.toThrow(
+      /--only: Invalid regular expression.*; write a backslash before/,
+    );
+  });
+
+  it('shows that what attention keeps grows as T does, forward and with its gradient', async () => {
+    const { made, rows } = host();
+    await runBench({ only: ['memory'], quick: true, variants: false }, made);
+    for (const name of ['attention forward', 'attention forward+backward']) {
+      const planned = (contender: string) =>
+        rows
+          .filter((row) => row.suite === 'memory' && row.name === name && row.contender === contender)
+          .map(({ shape, planBytes }) => [Number(/T(\d+)/.exec(shape)?.[1]), planBytes as number] as const);
+      const [first, ...longer] = planned('weft') as [readonly [number, number], ...(readonly [number, number])[]];
+      expect(longer.map(([T]) => T)).toEqual([512, 1024, 2048, 4096]);
+      expect(first[1]).toBeGreaterThan(0);
+      for (const [T, bytes] of longer) expect(bytes).toBe((first[1] * T) / first[0]);
+      for (const [T, bytes] of planned('unfused')) expect(bytes % (4 * 4 * T * T)).toBe(0);
+    }
+  });
+
+  it('measures the kernels of a GPU beside those of a software adapter', async () => {
+    const { made, rows } = host();
+    await runBench(only('weft|weft:counted'), made);
+    const contenders = rows.filter(({ suite }) => suite === 'kernels').map(({ contender }) => contender);
+    const software = (await init()).profile.selection === 'software';
+    expect(contenders).toEqual(software ? ['weft', 'weft:counted'] : ['weft']);
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { pack, unpack } from '../../bench/page/share.ts';
 import { geometricMean, standings } from '../../bench/page/summary.ts';
-import { markdown, type Row } from '../../bench/rows.ts';
+import { asText, markdown, type Row } from '../../bench/rows.ts';
 
 const row = (contender: string, medianMs: number | null, shape = '8x8'): Row => ({
   suite: 'kernels',
@@ -72,4 +72,13 @@ test('Markdown keeps its columns, whatever a note says', () => {
   const cells = (line = '') => line.split(/(?<!\\)\|/).length;
   expect([rule, ...lines].map(cells)).toEqual([rule, ...lines].map(() => cells(columns)));
   expect(lines.map((line) => line.split(' ')[1])).toEqual(['weft', 'tfjs']);
+});
+
+test('a table has the columns in which a row of it says something', () => {
+  const titles = (rows: Row[]) => asText([rows])[0]?.titles;
+  const kernel = titles([row('weft', 2), { ...row('tfjs', 8), submits: 3 }]);
+  expect(kernel).toEqual(expect.arrayContaining(['contender', 'median', 'submits']));
+  expect(kernel).not.toContain('buffers made');
+  const step = { ...row('weft', 2), suite: 'training steps', buffers: 0, bufferBytes: 0 } as const;
+  expect(titles([step])).toEqual(expect.arrayContaining(['buffers made', 'their bytes']));
 });

@@ -46,7 +46,8 @@ describe('a run', () => {
     const contenders = measured.map(({ contender }) => contender);
     expect(contenders).toEqual(expect.arrayContaining(['weft', 'weft:sequence', 'weft:tuned']));
     expect(measured.find(({ contender }) => contender === 'weft:tuned')?.note).toMatch(
-      /; (as by rule|lstmForward [\d ]+: \w+)/,
+      // What wins a race of 100 ms differs from run to run.
+      /; (as by rule|[A-Za-z]+ [A-Z\d ]+: \w+)/,
     );
     const [row] = measured as [Row];
     expect(row).toMatchObject({ name: 'lstm cell', contender: 'weft', dispatches: 2, submits: 1, rounds: 5 });

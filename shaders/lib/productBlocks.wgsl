@@ -4,18 +4,20 @@
 fn blockA(start: u32, m: u32, k: u32) -> mat4x4<f32> {
   let lead = params.aLead;
   let first = start + select(m * lead + k, k * lead + m, A_TRANSPOSED);
-  var block = mat4x4<f32>(readA(first), readA(first + lead), readA(first + 2u * lead), readA(first + 3u * lead));
-  if (!A_TRANSPOSED) { block = transpose(block); }
-  return transpose(clip(block, k));
+  let block = mat4x4<f32>(readA(first), readA(first + lead), readA(first + 2u * lead), readA(first + 3u * lead));
+  if (A_TRANSPOSED) { return transpose(block); }
+  return block;
 }
 fn blockB(start: u32, k: u32, n: u32) -> mat4x4<f32> {
   let lead = params.bLead;
   let first = start + select(k * lead + n, n * lead + k, B_TRANSPOSED);
-  var block = mat4x4<f32>(readB(first), readB(first + lead), readB(first + 2u * lead), readB(first + 3u * lead));
-  if (B_TRANSPOSED) { block = transpose(block); }
-  return clip(block, k);
+  let block = mat4x4<f32>(readB(first), readB(first + lead), readB(first + 2u * lead), readB(first + 3u * lead));
+  if (B_TRANSPOSED) { return transpose(block); }
+  return block;
 }
-// Zeros from step K on, in both operands: what is read there may be infinite.
+// The same at the end of K: zeros from there on, in both operands, since what is read there may be infinite.
+fn lastA(start: u32, m: u32, k: u32) -> mat4x4<f32> { return transpose(clip(transpose(blockA(start, m, k)), k)); }
+fn lastB(start: u32, k: u32, n: u32) -> mat4x4<f32> { return clip(blockB(start, k, n), k); }
 fn clip(block: mat4x4<f32>, k: u32) -> mat4x4<f32> {
   if (K_WHOLE) { return block; }
   let zero = vec4<f32>();
@@ -46,6 +48,6 @@ fn sumLines(index: u32) {
 }
 // Column i is step k+i of four lines of the summed operand.
 fn linesAt(line: u32, k: u32) -> mat4x4<f32> {
-  if (SUMMED == 1u) { return transpose(blockA(params.aOffset, line, k)); }
-  return blockB(params.bOffset, k, line);
+  if (SUMMED == 1u) { return transpose(lastA(params.aOffset, line, k)); }
+  return lastB(params.bOffset, k, line);
 }

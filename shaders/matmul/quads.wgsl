@@ -17,6 +17,11 @@ fn swapY(block: mat4x4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(quadSwapY(block[0]), quadSwapY(block[1]), quadSwapY(block[2]), quadSwapY(block[3]));
 }
 
+// c += b * a, a column at a time: 5 to 8 % faster on SwiftShader than as a product of whole matrices.
+fn addProduct(c: mat4x4<f32>, a: mat4x4<f32>, b: mat4x4<f32>) -> mat4x4<f32> {
+  return mat4x4<f32>(c[0] + b * a[0], c[1] + b * a[1], c[2] + b * a[2], c[3] + b * a[3]);
+}
+
 @compute @workgroup_size(4)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let q = laneOrder(lane & 3u, 4u);
@@ -51,21 +56,39 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(subgroup_invoca
   var c11 = mat4x4<f32>();
   var c12 = mat4x4<f32>();
   var c13 = mat4x4<f32>();
-  for (var k = begin; k < end; k += 4u) {
+  let whole = begin + ((end - begin) & ~3u);
+  for (var k = begin; k < whole; k += 4u) {
     let a0 = blockA(startOfA, m, k);
     let a1 = blockA(startOfA, m + 4u, k);
     let b0 = blockB(startOfB, k, n + q * 4u);
-    c00 += b0 * a0;
-    c10 += b0 * a1;
+    c00 = addProduct(c00, a0, b0);
+    c10 = addProduct(c10, a1, b0);
     let b1 = swapX(b0);
-    c01 += b1 * a0;
-    c11 += b1 * a1;
+    c01 = addProduct(c01, a0, b1);
+    c11 = addProduct(c11, a1, b1);
     let b3 = swapY(b1);
-    c03 += b3 * a0;
-    c13 += b3 * a1;
+    c03 = addProduct(c03, a0, b3);
+    c13 = addProduct(c13, a1, b3);
     let b2 = swapX(b3);
-    c02 += b2 * a0;
-    c12 += b2 * a1;
+    c02 = addProduct(c02, a0, b2);
+    c12 = addProduct(c12, a1, b2);
+  }
+  // What is left of K, spelled out: going through a pointer to the blocks costs a quarter of the time or more.
+  if (!K_WHOLE && whole < end) {
+    let a0 = lastA(startOfA, m, whole);
+    let a1 = lastA(startOfA, m + 4u, whole);
+    let b0 = lastB(startOfB, whole, n + q * 4u);
+    c00 = addProduct(c00, a0, b0);
+    c10 = addProduct(c10, a1, b0);
+    let b1 = swapX(b0);
+    c01 = addProduct(c01, a0, b1);
+    c11 = addProduct(c11, a1, b1);
+    let b3 = swapY(b1);
+    c03 = addProduct(c03, a0, b3);
+    c13 = addProduct(c13, a1, b3);
+    let b2 = swapX(b3);
+    c02 = addProduct(c02, a0, b2);
+    c12 = addProduct(c12, a1, b2);
   }
 
   // A loop, so that a long epilogue is compiled once and not for each block.

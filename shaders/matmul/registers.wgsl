@@ -58,28 +58,28 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   var c32 = mat4x4<f32>();
   var c33 = mat4x4<f32>();
   for (var k = begin; k < end; k += 4u) {
-    let a0 = blockA(startOfA, m, k);
-    let b0 = blockB(startOfB, k, n);
+    let a0 = lastA(startOfA, m, k);
+    let b0 = lastB(startOfB, k, n);
     c00 += b0 * a0;
     if (BLOCKS > 1u) {
-      let a1 = blockA(startOfA, m + 4u, k);
-      let b1 = blockB(startOfB, k, n + 4u);
+      let a1 = lastA(startOfA, m + 4u, k);
+      let b1 = lastB(startOfB, k, n + 4u);
       c01 += b1 * a0;
       c10 += b0 * a1;
       c11 += b1 * a1;
       if (BLOCKS > 2u) {
-        let b2 = blockB(startOfB, k, n + 8u);
-        let b3 = blockB(startOfB, k, n + 12u);
+        let b2 = lastB(startOfB, k, n + 8u);
+        let b3 = lastB(startOfB, k, n + 12u);
         c02 += b2 * a0;
         c03 += b3 * a0;
         c12 += b2 * a1;
         c13 += b3 * a1;
-        let a2 = blockA(startOfA, m + 8u, k);
+        let a2 = lastA(startOfA, m + 8u, k);
         c20 += b0 * a2;
         c21 += b1 * a2;
         c22 += b2 * a2;
         c23 += b3 * a2;
-        let a3 = blockA(startOfA, m + 12u, k);
+        let a3 = lastA(startOfA, m + 12u, k);
         c30 += b0 * a3;
         c31 += b1 * a3;
         c32 += b2 * a3;

@@ -48,12 +48,14 @@ interface Column {
   readonly cell: (row: Row, weftMs: number | null) => string;
 }
 
+/** Stands where there is no time, so that a reader sees that it is missing. */
+const nothing = '–';
 const said = (value: number | null, text: (value: number) => string) => (value === null ? '' : text(value));
 const ofStep = ({ suite }: Row, text: string) => (suite === 'training steps' ? text : '');
 
 const columns: readonly Column[] = [
   { title: 'contender', cell: ({ contender }) => contender },
-  { title: 'median', cell: ({ medianMs }) => (medianMs === null ? '–' : milliseconds(medianMs)) },
+  { title: 'median', cell: ({ medianMs }) => (medianMs === null ? nothing : milliseconds(medianMs)) },
   {
     title: 'p10 – p90',
     cell: ({ p10Ms, p90Ms }) => (p10Ms === null || p90Ms === null ? '' : `${digits(p10Ms)} – ${digits(p90Ms)}`),
@@ -83,27 +85,41 @@ export function asText(groups: readonly (readonly Row[])[]): Table[] {
     const weftMs = group.find(({ contender }) => contender === 'weft')?.medianMs ?? null;
     return group.map((row) => columns.map(({ cell }) => cell(row, weftMs)));
   });
-  const used = columns.map((_, i) => all.some((lines) => lines.some((line) => line[i] !== '')));
+  const used = columns.map((_, i) => all.some((lines) => lines.some((line) => line[i] !== '' && line[i] !== nothing)));
   const kept = <Each>(list: readonly Each[]) => list.filter((_, i) => used[i]);
   const titles = kept(columns.map(({ title }) => title));
   return all.map((lines) => ({ titles, lines: lines.map(kept) }));
 }
 
-/** All rows as Markdown: a table for each size, fastest first. */
+/** What was measured of a device: `16.5 GFLOP/s`. */
+export function limitOf({ gflops, gbps, medianMs }: Row): readonly [figure: string, unit: string] {
+  if (gflops !== null) return [digits(gflops), 'GFLOP/s'];
+  return gbps !== null ? [digits(gbps), 'GB/s'] : [digits(1000 * (medianMs ?? 0)), 'µs'];
+}
+
+/** All rows as Markdown: the device, then a table for each size, fastest first. */
 export function markdown(rows: readonly Row[]): string {
-  return tables(rows)
-    .map((group) => {
-      const [first] = group as [Row];
-      const { titles, lines } = asText([fastestFirst(group)])[0] as Table;
-      return [
-        `#### ${first.name} ${first.shape}`,
-        '',
-        line(titles),
-        line(titles.map(() => '---')),
-        ...lines.map(line),
-      ].join('\n');
-    })
-    .join('\n\n');
+  const limits = rows.filter(({ suite }) => suite === 'limits');
+  const [first] = rows as [Row];
+  const device = [
+    `**${first.adapter}, ${first.runtime}**`,
+    '',
+    ...limits.map((row) => `- ${row.name}: ${limitOf(row).join(' ')} (${row.shape})`),
+  ];
+  const measured = tables(rows.filter(({ suite }) => suite !== 'limits')).map(markdownTable);
+  return [device.join('\n').trim(), ...measured].join('\n\n');
+}
+
+function markdownTable(group: readonly Row[]): string {
+  const [first] = group as [Row];
+  const { titles, lines } = asText([fastestFirst(group)])[0] as Table;
+  return [
+    `#### ${first.name} ${first.shape}`,
+    '',
+    line(titles),
+    line(titles.map(() => '---')),
+    ...lines.map(line),
+  ].join('\n');
 }
 
 export function fastestFirst(rows: readonly Row[]): Row[] {

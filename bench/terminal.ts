@@ -1,7 +1,7 @@
 import process from 'node:process';
 import cliProgress from 'cli-progress';
 import type { Host, Progress } from './bench.ts';
-import { asText, bytes, digits, fastestFirst, type Row, type Table, tables } from './rows.ts';
+import { asText, bytes, fastestFirst, limitOf, type Row, type Table, tables } from './rows.ts';
 
 /** Prints tables as they come, and progress as a bar on a terminal. */
 export class TerminalHost implements Host {
@@ -57,15 +57,14 @@ export class TerminalHost implements Host {
 }
 
 function oneLine(group: readonly Row[]): string | null {
-  const [{ suite, name, gflops, gbps, medianMs, shape }] = group as [Row];
+  const [first] = group as [Row];
+  const { suite, name, shape } = first;
   if (suite === 'memory') {
     const each = group.map(({ contender, planBytes, note }) => `${contender} ${bytes(planBytes ?? 0)} (${note})`);
     return `${name} ${shape}: ${each.join('; ')}`;
   }
   if (suite !== 'limits') return null;
-  const rate = gflops !== null ? `${digits(gflops)} GFLOP/s` : gbps !== null ? `${digits(gbps)} GB/s` : null;
-  const value = rate ?? `${digits((medianMs ?? 0) * 1000)} µs`;
-  return `${name}: ${value} (${shape})`;
+  return `${name}: ${limitOf(first).join(' ')} (${shape})`;
 }
 
 /** A table in columns of equal width. */

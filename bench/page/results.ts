@@ -1,7 +1,7 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { guard } from 'lit/directives/guard.js';
 import { ref } from 'lit/directives/ref.js';
-import { asText, digits, fastestFirst, type Row, type Table, tables } from '../rows.ts';
+import { asText, digits, fastestFirst, limitOf, type Row, type Table, tables } from '../rows.ts';
 import { type Drawing, drawChart, familyChart, memoryChart, standingsChart } from './charts.ts';
 import { geometricMean, standings } from './summary.ts';
 
@@ -24,22 +24,15 @@ function device(limits: readonly Row[]): TemplateResult {
       <h2>${adapter}</h2>
       <p>${runtime}</p>
       <dl>
-        ${limits.map(
-          ({ name, shape, gflops, gbps, medianMs }) => html`
+        ${limits.map((row) => {
+          const [figure, unit] = limitOf(row);
+          return html`
             <div>
-              <dt>${name}</dt>
-              <dd>
-                ${
-                  gflops !== null
-                    ? html`<b>${digits(gflops)}</b> GFLOP/s`
-                    : gbps !== null
-                      ? html`<b>${digits(gbps)}</b> GB/s`
-                      : html`<b>${digits(1000 * (medianMs ?? 0))}</b> µs`
-                }
-              </dd>
-              <span class="what">${shape}</span>
-            </div>`,
-        )}
+              <dt>${row.name}</dt>
+              <dd><b>${figure}</b> ${unit}</dd>
+              <span class="what">${row.shape}</span>
+            </div>`;
+        })}
       </dl>
     </section>`;
 }

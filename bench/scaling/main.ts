@@ -7,14 +7,18 @@ import { parseArgs } from 'node:util';
 import cliProgress from 'cli-progress';
 import { currentDevice, init } from '../../src/index.ts';
 import { quantile } from '../measure.ts';
+import { fit, pointsOf } from './fit.ts';
 import { plots } from './plot.ts';
 import { base, flops, type Sizes, type Sweep, sweeps, trainingStep } from './sweeps.ts';
 
-const usage = `npm run scaling -- [--out DIR]
+const usage = `npm run scaling -- [--only PATTERN] [--out DIR]
 
 Trains a small GPT and a small LSTM in Deno while one of T, B, layers and width grows, and writes the time of a step to
-scaling-DEVICE-DATE.json and .svg in DIR (default bench/results), beside the line on which it would lie if time grew
-with the number of operations.`;
+scaling-DEVICE-DATE.json and .svg in DIR (default bench/results), beside the line that a fixed cost and the number of
+operations give. About four minutes on two cores without a GPU.
+
+  --only PATTERN  only sweeps whose name ('gpt T', 'lstm width', …) the regular expression matches
+  --out DIR       where the two files go`;
 
 /** One size of a sweep. */
 export interface Point extends Sizes {
@@ -33,23 +37,29 @@ export interface Point extends Sizes {
 const secondsPerPoint = 1.5;
 
 try {
-  const { values } = parseArgs({ options: { out: { type: 'string' }, help: { type: 'boolean', short: 'h' } } });
+  const { values } = parseArgs({
+    options: { only: { type: 'string' }, out: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+  });
+  const { only = '', out = join(import.meta.dirname, '../results') } = values;
   if (values.help) console.log(usage);
-  else await main(resolve(values.out ?? join(import.meta.dirname, '../results')));
+  else await main(new RegExp(only, 'i'), resolve(out));
 } catch (error) {
   console.error(`weft: ${error instanceof Error ? error.message : error}`);
   process.exitCode = 1;
 }
 process.exit();
 
-async function main(folder: string): Promise<void> {
+async function main(pattern: RegExp, folder: string): Promise<void> {
+  const chosen = sweeps.filter(({ model, of }) => pattern.test(`${model} ${of}`));
+  if (chosen.length === 0)
+    throw new Error("--only: no sweep matches; there are 'gpt' and 'lstm', each by T, B, layers, width");
   const { adapter } = await init();
   console.log(`Adapter: ${adapter}\n`);
-  const count = sweeps.reduce((sum, { values }) => sum + values.length, 0);
+  const count = chosen.reduce((sum, { values }) => sum + values.length, 0);
   const bar = new cliProgress.SingleBar({ format: '{bar} {value}/{total}  {now}', clearOnComplete: true });
   bar.start(count, 0, { now: '' });
   const points: Point[] = [];
-  for (const sweep of sweeps) {
+  for (const sweep of chosen) {
     for (const value of sweep.values) {
       bar.update(points.length, { now: `${sweep.model} ${sweep.of} ${value}` });
       points.push(await measure(sweep, value));
@@ -63,11 +73,19 @@ async function main(folder: string): Promise<void> {
         `${String(dispatches).padStart(6)} dispatches${(peakBytes / 2 ** 20).toFixed(2).padStart(9)} MiB`,
     );
   }
+  console.log();
+  const fits = chosen.map((sweep) => ({ ...fit(sweep, pointsOf(sweep, points)) }));
+  for (const { model, of, fixedMs, gflops, worst } of fits) {
+    console.log(
+      `${`${model} ${of}`.padEnd(18)}${fixedMs.toFixed(2).padStart(10)} ms + operations at${gflops.toFixed(2).padStart(6)} GFLOP/s; ` +
+        `${worst.ratio.toFixed(2)} × that at ${of} ${worst.value}`,
+    );
+  }
   const day = new Date().toISOString().slice(0, 10);
   const name = `scaling-${/\w+/.exec(adapter)?.[0] ?? 'device'}-${day}`;
   await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, `${name}.json`), `${JSON.stringify({ adapter, points }, null, 1)}\n`);
-  await writeFile(join(folder, `${name}.svg`), plots(points, `${adapter}, ${day}`));
+  await writeFile(join(folder, `${name}.json`), `${JSON.stringify({ adapter, points, fits }, null, 1)}\n`);
+  await writeFile(join(folder, `${name}.svg`), plots(chosen, points, `${adapter}, ${day}`));
   console.log(`\nWritten: ${join(folder, name)}.json and .svg`);
 }
 

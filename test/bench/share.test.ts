@@ -67,7 +67,8 @@ describe('standings', () => {
 });
 
 test('Markdown keeps its columns, whatever a note says', () => {
-  const [heading, , columns, rule, ...lines] = markdown([row('tfjs', null), row('weft', 2)]).split('\n');
+  const [device, , heading, , columns, rule, ...lines] = markdown([row('tfjs', null), row('weft', 2)]).split('\n');
+  expect(device).toBe('**an adapter, a browser**');
   expect(heading).toBe('#### softmax 8x8');
   const cells = (line = '') => line.split(/(?<!\\)\|/).length;
   expect([rule, ...lines].map(cells)).toEqual([rule, ...lines].map(() => cells(columns)));
@@ -79,6 +80,7 @@ test('a table has the columns in which a row of it says something', () => {
   const kernel = titles([row('weft', 2), { ...row('tfjs', 8), submits: 3 }]);
   expect(kernel).toEqual(expect.arrayContaining(['contender', 'median', 'submits']));
   expect(kernel).not.toContain('buffers made');
+  expect(titles([{ ...row('weft', null), planBytes: 8, suite: 'memory' }])).not.toContain('median');
   const step = { ...row('weft', 2), suite: 'training steps', buffers: 0, bufferBytes: 0 } as const;
   expect(titles([step])).toEqual(expect.arrayContaining(['buffers made', 'their bytes']));
 });

@@ -197,6 +197,7 @@ async function runCase(
     : await measure(ready, settings, async (done, all) => {
         say(`sample ${done} of ${all}`);
         await breathe();
+        return !host.stopped;
       });
   for (const [i, { name, work, error, calls }] of ready.entries()) {
     const timing = timings[i];

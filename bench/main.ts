@@ -1,6 +1,6 @@
 /** `npm run bench`: the benchmark on the command line, in headless Chrome or in Deno. */
 
-import { open, writeFile } from 'node:fs/promises';
+import { closeSync, existsSync, openSync, unlinkSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { type Options, runBench, select } from './bench.ts';
@@ -60,22 +60,45 @@ process.exit();
 async function main(options: Options, inDeno: boolean, json: string | undefined): Promise<void> {
   // What is wrong with the options is said before minutes are spent on them.
   select(options);
-  if (json !== undefined) await writable(json);
+  if (json !== undefined) checkWritable(json);
   const host = new TerminalHost();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => host.interrupt());
+  const save = () => {
+    host.end();
+    if (json !== undefined && host.all.length > 0) writeFileSync(json, `${JSON.stringify(host.all, null, 1)}\n`);
+  };
+  listenForInterrupts(host, save);
   try {
     await (inDeno ? runBench(options, host) : runInChrome(options, host));
   } finally {
-    host.end();
     // A crash, too, leaves what was measured before it.
-    if (json !== undefined && host.all.length > 0) await writeFile(json, `${JSON.stringify(host.all, null, 1)}\n`);
+    save();
+  }
+}
+
+/** The first Ctrl-C ends the run after the current sample; a later one ends it at once. Whole cases are saved by both. */
+function listenForInterrupts(host: TerminalHost, save: () => void): void {
+  let first = 0;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      // One Ctrl-C can arrive twice: from the terminal, and passed on by npm.
+      if (host.stopped && performance.now() - first < 1000) return;
+      if (host.stopped) {
+        save();
+        process.exit(130);
+      }
+      first = performance.now();
+      host.stopped = true;
+      host.message('Stopping; Ctrl-C again ends at once.');
+    });
   }
 }
 
 /** Throws where no file can be written. What is in it stays until there are results. */
-async function writable(file: string): Promise<void> {
+function checkWritable(file: string): void {
+  const isNew = !existsSync(file);
   try {
-    await (await open(file, 'a')).close();
+    closeSync(openSync(file, 'a'));
+    if (isNew) unlinkSync(file);
   } catch (error) {
     throw new Error(`--json: ${(error as Error).message}; name a file in a folder that exists and can be written to`);
   }

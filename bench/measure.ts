@@ -85,11 +85,14 @@ export async function count({ work, gpu }: Prepared): Promise<Counts> {
   return counts;
 }
 
-/** Times contenders in turns: in every round each gives one sample, and the order moves on by one. */
+/**
+ * Times contenders in turns: in every round each gives one sample, and the order moves on by one. There are no timings
+ * where `progress` says not to go on: what was begun would have fewer rounds.
+ */
 export async function measure(
   contenders: readonly Prepared[],
   { rounds, sampleMs, slowMs }: Settings,
-  progress: (done: number, all: number) => Promise<void> | void = () => {},
+  progress: (done: number, all: number) => Promise<boolean> | boolean = () => true,
 ): Promise<Timing[]> {
   const plans: { repeats: number; rounds: number; ms: number; wait: number }[] = [];
   for (const contender of contenders) {
@@ -121,7 +124,7 @@ export async function measure(
       // Fewer rounds are spread evenly over all of them.
       if (Math.floor(((round + 1) * plan.rounds) / rounds) === Math.floor((round * plan.rounds) / rounds)) continue;
       samples[which]?.push(await sample(contenders[which] as Prepared, plan.repeats, plan.wait));
-      await progress(++done, all);
+      if (!(await progress(++done, all))) return [];
     }
   }
   return samples.map((list, i) => ({ samples: list.sort((a, b) => a - b), repeats: plans[i]?.repeats ?? 1 }));

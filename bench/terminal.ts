@@ -11,12 +11,6 @@ export class TerminalHost implements Host {
   readonly all: Row[] = [];
   #bar: cliProgress.SingleBar | null = null;
 
-  interrupt(): void {
-    // The second one doesn't wait for the row that is under way.
-    if (this.stopped) process.exit(130);
-    this.stopped = true;
-  }
-
   progress({ done, all, now }: Progress): void {
     if (!process.stderr.isTTY) return;
     const details = now.slice(0, Math.max(20, (process.stderr.columns || 80) - 40));

@@ -1,4 +1,4 @@
-// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionRows.wgsl, attentionGradients.wgsl
+// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionRows.wgsl, attentionWide.wgsl, attentionGradients.wgsl
 // Attention, backward, gradients of keys and values, without workgroup memory: dV = Pᵀ dO, dK = scale dSᵀ Q.
 //
 // The mirror of dqRows.wgsl: a lane takes eight keys and walks over the query rows by sixteen. Grid: [tiles of 8 SIZE keys, H, B].
@@ -18,9 +18,6 @@ struct Params {
   dropout: f32, keepScale: f32, stream: u32,
 }
 @group(0) @binding(5) var<storage, read> statistics: array<vec2<f32>>;
-
-fn otherQ(at: vec4<u32>, column: u32) -> mat4x4<f32> { return blockQ(at, column); }
-fn otherDO(at: vec4<u32>, column: u32) -> mat4x4<f32> { return blockDO(at, column); }
 
 // Q Kᵀ of sixteen queries and eight keys.
 fn queryKeys(queries: Others, keysA: vec4<u32>, keysB: vec4<u32>) -> Blocks {
@@ -78,7 +75,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let dKBase = params.dKOffset + batch * params.dKBatch + head * params.dKHead;
   let dVBase = params.dVOffset + batch * params.dVBatch + head * params.dVHead;
   let key = (group.x * SIZE + lane) * 8u;
-  let live = liveOf(key, params.S);
+  let live = liveOf(key, 8u, params.S);
   let keysA = places(kBase, key, params.kRow, params.S);
   let keysB = places(kBase, key + 4u, params.kRow, params.S);
   let valuesA = places(vBase, key, params.vRow, params.S);

@@ -1,4 +1,4 @@
-// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionRows.wgsl, attentionQueries.wgsl, attentionGradients.wgsl
+// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionRows.wgsl, attentionWide.wgsl, attentionQueries.wgsl, attentionGradients.wgsl
 // Attention, backward, gradient of the queries, without workgroup memory: dQ = scale Σ_keys dS K with dS = P ∘ (dropout(dO Vᵀ) - δ).
 //
 // As forwardRows.wgsl: a lane takes eight query rows and walks over the keys by sixteen. Grid: [tiles of 8 SIZE rows, H, B].
@@ -61,7 +61,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let dOBase = params.dOOffset + batch * params.dOBatch + head * params.dOHead;
   let dQBase = params.dQOffset + batch * params.dQBatch + head * params.dQHead;
   let row = (group.x * SIZE + lane) * 8u;
-  let live = liveOf(row, params.L);
+  let live = liveOf(row, 8u, params.L);
   let queriesA = places(qBase, row, params.qRow, params.L);
   let queriesB = places(qBase, row + 4u, params.qRow, params.L);
   let gradientsA = places(dOBase, row, params.dORow, params.L);

@@ -1,4 +1,4 @@
-// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionRows.wgsl, attentionQueries.wgsl
+// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionRows.wgsl, attentionWide.wgsl, attentionQueries.wgsl
 // Attention, forward, without workgroup memory: softmax(scale Q Kᵀ + mask) V with a running maximum and sum (FlashAttention-2).
 //
 // A lane takes eight query rows and walks over the keys by sixteen, whose scores all lie in registers. O is summed up in the
@@ -35,7 +35,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let vBase = params.vOffset + batch * params.vBatch + head * params.vHead;
   let OBase = params.OOffset + batch * params.OBatch + head * params.OHead;
   let row = (group.x * SIZE + lane) * 8u;
-  let live = liveOf(row, params.L);
+  let live = liveOf(row, 8u, params.L);
   let queriesA = places(qBase, row, params.qRow, params.L);
   let queriesB = places(qBase, row + 4u, params.qRow, params.L);
   let resultsA = places(OBase, row, params.ORow, params.L);

@@ -10,6 +10,7 @@ fn loadDO(base: u32, column: u32) -> vec4<f32> {
 fn blockDO(at: vec4<u32>, column: u32) -> mat4x4<f32> {
   return mat4x4<f32>(loadDO(at.x, column), loadDO(at.y, column), loadDO(at.z, column), loadDO(at.w, column));
 }
+fn otherDO(at: vec4<u32>, column: u32) -> mat4x4<f32> { return blockDO(at, column); } // hook: see attentionRows.wgsl
 // dS = P ∘ (dropout(dO Vᵀ) - δ)
 fn slopesOf(p: mat4x4<f32>, products: mat4x4<f32>, factors: mat4x4<f32>, delta: vec4<f32>) -> mat4x4<f32> {
   return times(p, times(products, factors) - mat4x4<f32>(delta, delta, delta, delta));

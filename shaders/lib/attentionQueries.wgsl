@@ -1,7 +1,4 @@
 // What forwardRows.wgsl and dqRows.wgsl share: a lane owns queries, and the others are keys.
-fn otherK(at: vec4<u32>, column: u32) -> mat4x4<f32> { return blockK(at, column); }
-fn otherV(at: vec4<u32>, column: u32) -> mat4x4<f32> { return blockV(at, column); }
-
 // Q Kᵀ of eight queries and sixteen keys.
 fn queryKeys(queriesA: vec4<u32>, queriesB: vec4<u32>, keys: Others) -> Blocks {
   var s: Blocks;

@@ -3,6 +3,7 @@ import attentionGradients from './attentionGradients.wgsl' with { type: 'text' }
 import attentionQueries from './attentionQueries.wgsl' with { type: 'text' };
 import attentionRows from './attentionRows.wgsl' with { type: 'text' };
 import attentionTiles from './attentionTiles.wgsl' with { type: 'text' };
+import attentionWide from './attentionWide.wgsl' with { type: 'text' };
 import elementwise from './elementwise.wgsl' with { type: 'text' };
 import math from './math.wgsl' with { type: 'text' };
 import norm from './norm.wgsl' with { type: 'text' };
@@ -22,6 +23,7 @@ export const library: Readonly<Record<string, string>> = {
   'attentionQueries.wgsl': attentionQueries,
   'attentionRows.wgsl': attentionRows,
   'attentionTiles.wgsl': attentionTiles,
+  'attentionWide.wgsl': attentionWide,
   'elementwise.wgsl': elementwise,
   'math.wgsl': math,
   'norm.wgsl': norm,

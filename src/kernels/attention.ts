@@ -1,9 +1,12 @@
 import delta from '../../shaders/attention/delta.wgsl' with { type: 'text' };
 import dkdv from '../../shaders/attention/dkdv.wgsl' with { type: 'text' };
+import dkdvBlock from '../../shaders/attention/dkdvBlock.wgsl' with { type: 'text' };
 import dkdvRows from '../../shaders/attention/dkdvRows.wgsl' with { type: 'text' };
 import dq from '../../shaders/attention/dq.wgsl' with { type: 'text' };
+import dqBlock from '../../shaders/attention/dqBlock.wgsl' with { type: 'text' };
 import dqRows from '../../shaders/attention/dqRows.wgsl' with { type: 'text' };
 import forward from '../../shaders/attention/forward.wgsl' with { type: 'text' };
+import forwardBlock from '../../shaders/attention/forwardBlock.wgsl' with { type: 'text' };
 import forwardRows from '../../shaders/attention/forwardRows.wgsl' with { type: 'text' };
 import { elements, type Hooked, hooks, operands, rowLoads, shared, uniforms, withDelta } from './attentionHooks.ts';
 import {
@@ -73,14 +76,21 @@ interface Form {
   readonly tile: number;
   /** Whether sums lie in the result, which is then read too. */
   readonly inPlace: boolean;
+  /** Whether a lane works on many 4×4 blocks at once, or on one. */
+  readonly wide: boolean;
   /** Whether four lanes make a workgroup and load together. */
   readonly quads: boolean;
 }
+const tiles = { forward, dq, dkdv };
 const rows = { forward: forwardRows, dq: dqRows, dkdv: dkdvRows };
+const block = { forward: forwardBlock, dq: dqBlock, dkdv: dkdvBlock };
+const lanes = (SIZE: number) => () => ({ SIZE });
 const forms = {
-  flash: { sources: { forward, dq, dkdv }, constants: ({ D }) => ({ D }), tile: 32, inPlace: false, quads: false },
-  rows: { sources: rows, constants: () => ({ SIZE: 8 }), tile: 64, inPlace: true, quads: false },
-  quads: { sources: rows, constants: () => ({ SIZE: 4 }), tile: 32, inPlace: true, quads: true },
+  flash: { sources: tiles, constants: ({ D }) => ({ D }), tile: 32, inPlace: false, wide: false, quads: false },
+  rows: { sources: rows, constants: lanes(8), tile: 64, inPlace: true, wide: true, quads: false },
+  quads: { sources: rows, constants: lanes(4), tile: 32, inPlace: true, wide: true, quads: true },
+  block: { sources: block, constants: lanes(8), tile: 32, inPlace: true, wide: false, quads: false },
+  quadBlock: { sources: block, constants: lanes(4), tile: 16, inPlace: true, wide: false, quads: true },
 } satisfies Record<string, Form>;
 type Name = keyof typeof forms;
 
@@ -92,12 +102,22 @@ function variants<Problem extends AttentionProblem>(
     unsupported: (problem, profile) => unsupported(problem, forms[name], profile),
     call: (problem) => call(problem, name),
   });
-  return { flash: variant('flash'), rows: variant('rows'), quads: variant('quads') };
+  return {
+    flash: variant('flash'),
+    rows: variant('rows'),
+    quads: variant('quads'),
+    block: variant('block'),
+    quadBlock: variant('quadBlock'),
+  };
 }
 
+/** Products of this many scalars or more are worth the compilation of many blocks: up to a second, and a quarter for one. */
+const wideFrom = 2 ** 20;
+
 /** Tiles in workgroup memory on GPUs; none where barriers and workgroup memory are emulated. */
-function select(_problem: AttentionProblem, { selection, subgroups }: DeviceProfile): Name {
+function select({ B, H, L, S, D }: AttentionProblem, { selection, subgroups }: DeviceProfile): Name {
   if (selection === 'gpu') return 'flash';
+  if (B * H * L * S * D < wideFrom) return subgroups ? 'quadBlock' : 'block';
   return subgroups ? 'quads' : 'rows';
 }
 

@@ -89,7 +89,11 @@ export function withDelta(problem: AttentionProblem, { functions, bindings }: Ho
 }
 
 /** Where four lanes make a workgroup, each loads one row of four of what all of them read, and shows it to the others. */
-export function shared(hooked: Hooked, { quads }: { readonly quads: boolean }, names: readonly string[]): Hooked {
+export function shared(
+  hooked: Hooked,
+  { quads, wide }: { readonly quads: boolean; readonly wide: boolean },
+  names: readonly string[],
+): Hooked {
   if (!quads) return hooked;
   const loads = names.map((name) => [
     `other${name}`,
@@ -100,7 +104,7 @@ export function shared(hooked: Hooked, { quads }: { readonly quads: boolean }, n
   ]);
   return {
     ...hooked,
-    functions: { ...hooked.functions, otherPlaces, storeSum, ...Object.fromEntries(loads) },
+    functions: { ...hooked.functions, otherPlaces, ...(wide && { storeSum }), ...Object.fromEntries(loads) },
     declarations: `enable subgroups;\n${hooked.declarations}\n${quadMember}`,
   };
 }

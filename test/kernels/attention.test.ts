@@ -182,7 +182,7 @@ conformance(
     (each): Case<AttentionProblem> => ({
       name: nameOf(each),
       problem: problemOf(each),
-      ...(each.tilesOnly && { spares: ['rows', 'quads'] }),
+      ...(each.tilesOnly && { spares: ['rows', 'quads', 'block', 'quadBlock'] }),
       prepare(draw) {
         const drawn = drawInputs(each, draw);
         const { O, lse } = attention(drawn);
@@ -201,7 +201,7 @@ conformance(
     (each): Case<AttentionBackwardProblem> => ({
       name: nameOf(each),
       problem: problemOf(each),
-      ...(each.tilesOnly && { spares: ['rows', 'quads'] }),
+      ...(each.tilesOnly && { spares: ['rows', 'quads', 'block', 'quadBlock'] }),
       prepare(draw) {
         const drawn = drawInputs(each, draw);
         const { problem, q, k, v, dO, more } = drawn;
@@ -248,8 +248,9 @@ describe('attention', () => {
       const loose = { ...problem.k, strides: [64, 64, 16, 2] };
       expect(variant.unsupported?.({ ...problem, k: loose }, profile)).toMatch(/^k has stride 2/);
     }
-    expect(attentionForward.variants.quads?.unsupported?.(problem, { ...profile, subgroups: false })).toMatch(
-      /no subgroups/,
-    );
+    for (const name of ['quads', 'quadBlock']) {
+      const variant = attentionForward.variants[name];
+      expect(variant?.unsupported?.(problem, { ...profile, subgroups: false })).toMatch(/no subgroups/);
+    }
   });
 });

@@ -79,7 +79,9 @@ function* matmuls() {
 }
 
 function* attentions() {
-  for (const { D, causal, masked, dropout, aligned, S } of product({
+  // The batch decides on a software adapter whether lanes work on one block or on many.
+  for (const { B, D, causal, masked, dropout, aligned, S } of product({
+    B: [1, 4096],
     D: [1, 6, 8, 33, 64, 66, 128],
     causal: flags,
     masked: flags,
@@ -89,11 +91,11 @@ function* attentions() {
   })) {
     // Options meet each other at two head sizes; what is left depends on the head size alone.
     if (![6, 8].includes(D) && (causal || masked || dropout > 0 || S !== 16)) continue;
-    const [q, k] = [place([1, 2, 16, D], { offset: aligned ? 0 : 1 }), place([1, 2, S, D])];
-    const mask = masked ? { mask: place([1, 2, 16, S], { broadcast: [0] }) } : {};
+    const [q, k] = [place([B, 2, 16, D], { offset: aligned ? 0 : 1 }), place([B, 2, S, D])];
+    const mask = masked ? { mask: place([B, 2, 16, S], { broadcast: [0] }) } : {};
     const gradients = { dQ: q, dK: k, dV: k };
     yield {
-      B: 1,
+      B,
       H: 2,
       L: 16,
       S,

@@ -28,10 +28,12 @@ const sum = (outer: number, n: number, inner: number) => ({
   dtype: 'f32' as const,
 });
 const lstm = (H: number) => ({ T: 4, B: 4, H, reverse: false });
-const heads = place([2, 4, 64, 32]);
-const queries = {
-  ...{ B: 2, H: 4, L: 64, S: 64, D: 32, causal: true, scale: 1, dropout: 0, stream: 0 },
-  ...{ q: heads, k: heads, v: heads },
+const queries = (B: number, H: number, L: number, D: number) => {
+  const heads = place([B, H, L, D]);
+  return {
+    ...{ B, H, L, S: L, D, causal: true, scale: 1, dropout: 0, stream: 0 },
+    ...{ q: heads, k: heads, v: heads, O: heads },
+  };
 };
 
 /** A family, a problem, and what is chosen for it on a GPU and on a software adapter, without subgroups and with them. */
@@ -48,7 +50,7 @@ function example<Problem>(
     reason: () => family.variants[family.select(problem, profile)]?.unsupported?.(problem, profile) ?? null,
     call: () => family.variants[family.select(problem, profile)]?.call(problem, profile),
   })) as [Choice, Choice, Choice];
-  const { q, k, v, a, b, ...plain } = problem as Record<string, unknown>;
+  const { q, k, v, O, a, b, ...plain } = problem as Record<string, unknown>;
   return {
     name: `${family.name} ${JSON.stringify(plain)}`,
     choices: [
@@ -75,7 +77,8 @@ const examples = [
   example(matmul, product(128, 128, 300_000), 'splitK', 'splitK'),
   example(matmul, product(1024, 2048, 256), 'tiled64x128', 'registers16', 'quads'),
   example(matmul, product(4096, 4096, 256), 'tiled128', 'registers16', 'quads'),
-  example(attentionForward, queries, 'flash', 'rows', 'quads'),
+  example(attentionForward, queries(4, 4, 32, 16), 'flash', 'block', 'quadBlock'),
+  example(attentionForward, queries(4, 4, 64, 16), 'flash', 'rows', 'quads'),
   example(softmax, { log: false, outer: 64, n: 256, inner: 1 }, 'rows', 'thread'),
   example(softmax, { log: false, outer: 64, n: 8, inner: 1 }, 'rows', 'thread'),
   example(softmax, { log: false, outer: 8, n: 256, inner: 8 }, 'rows', 'thread'),

@@ -1,0 +1,56 @@
+// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionRows.wgsl, attentionGradients.wgsl
+// Attention, backward, gradients of keys and values, with little text: the mirror of dqBlock.wgsl. A lane takes four keys and walks
+// over the query rows by four. Grid: [tiles of 4 SIZE keys, H, B]. Bindings as in dkdv.wgsl.
+
+struct Params {
+  H: u32, L: u32, S: u32, D: u32,
+  columns: u32, // vec4 columns of a head
+  scale: f32,
+  qOffset: u32, qBatch: u32, qHead: u32, qRow: u32,
+  kOffset: u32, kBatch: u32, kHead: u32, kRow: u32,
+  vOffset: u32, vBatch: u32, vHead: u32, vRow: u32,
+  dOOffset: u32, dOBatch: u32, dOHead: u32, dORow: u32,
+  dKOffset: u32, dKBatch: u32, dKHead: u32, dKRow: u32,
+  dVOffset: u32, dVBatch: u32, dVHead: u32, dVRow: u32,
+  maskOffset: u32, maskBatch: u32, maskHead: u32, maskRow: u32, maskKey: u32,
+  dropout: f32, keepScale: f32, stream: u32,
+}
+@group(0) @binding(5) var<storage, read> statistics: array<vec2<f32>>;
+
+@compute @workgroup_size(SIZE)
+fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
+  let lane = laneOrder(local_index, SIZE);
+  let group = groupOrder(workgroup_id, num_workgroups);
+  let batch = group.z;
+  let head = group.y;
+  let qBase = params.qOffset + batch * params.qBatch + head * params.qHead;
+  let dOBase = params.dOOffset + batch * params.dOBatch + head * params.dOHead;
+  let key = (group.x * SIZE + lane) * 4u;
+  let live = liveOf(key, 4u, params.S);
+  let keys = places(params.kOffset + batch * params.kBatch + head * params.kHead, key, params.kRow, params.S);
+  let values = places(params.vOffset + batch * params.vBatch + head * params.vHead, key, params.vRow, params.S);
+  let dKeys = places(params.dKOffset + batch * params.dKBatch + head * params.dKHead, key, params.dKRow, params.S);
+  let dValues = places(params.dVOffset + batch * params.dVBatch + head * params.dVHead, key, params.dVRow, params.S);
+
+  // The first step sets what the others add to; keys that no query sees need it too, and find all of their queries hidden.
+  let start = select(0u, min(group.x * SIZE * 4u, params.L - 1u), CAUSAL);
+  for (var row = start; row < params.L; row += 4u) {
+    let queries = otherPlaces(qBase, row, params.qRow, params.L, lane);
+    let gradients = otherPlaces(dOBase, row, params.dORow, params.L, lane);
+    var p = mat4x4<f32>(); // Q Kᵀ, then weights
+    var d = mat4x4<f32>(); // dO Vᵀ, then dS
+    for (var column = 0u; column < params.columns; column++) {
+      p += transpose(otherQ(queries, column)) * blockK(keys, column);
+      d += transpose(otherDO(gradients, column)) * blockV(values, column);
+    }
+    let saved = statisticsBlock(batch, head, row);
+    let factors = dropoutFactors(batch, head, row, key);
+    p = weigh(scoresOf(p, batch, head, row, key), saved.lse);
+    d = slopesOf(p, d, factors, saved.delta) * params.scale;
+    p = times(p, factors);
+    for (var column = 0u; column < params.columns; column++) {
+      storeFour(dKeys, column, otherQ(queries, column) * d, vec4<f32>(1.0), row == start, live);
+      storeFour(dValues, column, otherDO(gradients, column) * p, vec4<f32>(1.0), row == start, live);
+    }
+  }
+}

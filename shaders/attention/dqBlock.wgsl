@@ -1,0 +1,54 @@
+// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionRows.wgsl, attentionGradients.wgsl
+// Attention, backward, gradient of the queries, with little text: dqRows.wgsl as forwardBlock.wgsl is to forwardRows.wgsl.
+// Grid: [tiles of 4 SIZE rows, H, B]. Bindings as in dq.wgsl.
+
+struct Params {
+  H: u32, L: u32, S: u32, D: u32,
+  columns: u32, // vec4 columns of a head
+  scale: f32,
+  qOffset: u32, qBatch: u32, qHead: u32, qRow: u32,
+  kOffset: u32, kBatch: u32, kHead: u32, kRow: u32,
+  vOffset: u32, vBatch: u32, vHead: u32, vRow: u32,
+  dOOffset: u32, dOBatch: u32, dOHead: u32, dORow: u32,
+  OOffset: u32, OBatch: u32, OHead: u32, ORow: u32,
+  dQOffset: u32, dQBatch: u32, dQHead: u32, dQRow: u32,
+  maskOffset: u32, maskBatch: u32, maskHead: u32, maskRow: u32, maskKey: u32,
+  dropout: f32, keepScale: f32, stream: u32,
+}
+@group(0) @binding(5) var<storage, read_write> statistics: array<vec2<f32>>;
+
+// Hook: (lse, δ) of four rows; where δ is computed here, it is left for dkdvBlock.wgsl.
+fn savedRows(batch: u32, head: u32, row: u32, leave: bool) -> Saved { return statisticsBlock(batch, head, row); }
+
+@compute @workgroup_size(SIZE)
+fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
+  let lane = laneOrder(local_index, SIZE);
+  let group = groupOrder(workgroup_id, num_workgroups);
+  let batch = group.z;
+  let head = group.y;
+  let kBase = params.kOffset + batch * params.kBatch + head * params.kHead;
+  let vBase = params.vOffset + batch * params.vBatch + head * params.vHead;
+  let row = (group.x * SIZE + lane) * 4u;
+  let live = liveOf(row, 4u, params.L);
+  let queries = places(params.qOffset + batch * params.qBatch + head * params.qHead, row, params.qRow, params.L);
+  let gradients = places(params.dOOffset + batch * params.dOBatch + head * params.dOHead, row, params.dORow, params.L);
+  let results = places(params.dQOffset + batch * params.dQBatch + head * params.dQHead, row, params.dQRow, params.L);
+  let saved = savedRows(batch, head, row, true);
+  let end = select(params.S, min(params.S, (group.x + 1u) * SIZE * 4u), CAUSAL);
+
+  for (var key = 0u; key < end; key += 4u) {
+    let keys = otherPlaces(kBase, key, params.kRow, params.S, lane);
+    let values = otherPlaces(vBase, key, params.vRow, params.S, lane);
+    var p = mat4x4<f32>(); // Q Kᵀ, then weights
+    var d = mat4x4<f32>(); // dO Vᵀ, then scale dS
+    for (var column = 0u; column < params.columns; column++) {
+      p += transpose(blockQ(queries, column)) * otherK(keys, column);
+      d += transpose(blockDO(gradients, column)) * otherV(values, column);
+    }
+    p = weigh(scoresOf(p, batch, head, row, key), saved.lse);
+    d = transpose(slopesOf(p, d, dropoutFactors(batch, head, row, key), saved.delta)) * params.scale;
+    for (var column = 0u; column < params.columns; column++) {
+      storeFour(results, column, otherK(keys, column) * d, vec4<f32>(1.0), key == 0u, live);
+    }
+  }
+}

@@ -1,0 +1,58 @@
+// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionRows.wgsl
+// Attention, forward, as in forwardRows.wgsl but with so little text that it compiles in a fraction of the time: for small problems,
+// whose first step is what one waits for. A lane takes four query rows and walks over the keys by four.
+// Grid: [tiles of 4 SIZE rows, H, B]. Bindings as in forward.wgsl.
+
+struct Params {
+  H: u32, L: u32, S: u32, D: u32,
+  columns: u32, // vec4 columns of a head
+  scale: f32,
+  qOffset: u32, qBatch: u32, qHead: u32, qRow: u32,
+  kOffset: u32, kBatch: u32, kHead: u32, kRow: u32,
+  vOffset: u32, vBatch: u32, vHead: u32, vRow: u32,
+  OOffset: u32, OBatch: u32, OHead: u32, ORow: u32,
+  maskOffset: u32, maskBatch: u32, maskHead: u32, maskRow: u32, maskKey: u32,
+  dropout: f32, keepScale: f32, stream: u32,
+}
+@group(0) @binding(4) var<storage, read_write> result: array<Element>;
+@group(0) @binding(5) var<storage, read_write> lse: array<f32>;
+
+@compute @workgroup_size(SIZE)
+fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
+  let lane = laneOrder(local_index, SIZE);
+  let group = groupOrder(workgroup_id, num_workgroups);
+  let batch = group.z;
+  let head = group.y;
+  let kBase = params.kOffset + batch * params.kBatch + head * params.kHead;
+  let vBase = params.vOffset + batch * params.vBatch + head * params.vHead;
+  let row = (group.x * SIZE + lane) * 4u;
+  let live = liveOf(row, 4u, params.L);
+  let queries = places(params.qOffset + batch * params.qBatch + head * params.qHead, row, params.qRow, params.L);
+  let results = places(params.OOffset + batch * params.OBatch + head * params.OHead, row, params.ORow, params.L);
+  let end = select(params.S, min(params.S, (group.x + 1u) * SIZE * 4u), CAUSAL);
+
+  var peak = vec4<f32>(FLOOR);
+  var total = vec4<f32>();
+  for (var key = 0u; key < end; key += 4u) {
+    let keys = otherPlaces(kBase, key, params.kRow, params.S, lane);
+    var s = mat4x4<f32>(); // products, then scores, then weights
+    for (var column = 0u; column < params.columns; column++) { s += transpose(blockQ(queries, column)) * otherK(keys, column); }
+    s = scoresOf(s, batch, head, row, key);
+    let before = peak;
+    peak = max(peak, largest(s));
+    let shrink = shrinkOf(before, peak);
+    s = weigh(s, peak);
+    total = total * shrink + sum(s);
+    s = transpose(times(s, dropoutFactors(batch, head, row, key)));
+    // With the last keys, rows are divided by the sum of all weights.
+    let factor = select(vec4<f32>(1.0), inverseOf(total), vec4<bool>(key + 4u >= end));
+    let values = otherPlaces(vBase, key, params.vRow, params.S, lane);
+    for (var column = 0u; column < params.columns; column++) {
+      storeFour(results, column, scaled(otherV(values, column) * s, factor), shrink * factor, key == 0u, live);
+    }
+  }
+
+  let logSum = logSumOf(peak, total);
+  let statistic = (batch * params.H + head) * params.L + row;
+  for (var r = 0u; r < live; r++) { lse[statistic + r] = logSum[r]; }
+}

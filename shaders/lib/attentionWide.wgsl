@@ -1,0 +1,26 @@
+// Beside attentionRows.wgsl, for lanes that own eight rows and walk over the others by sixteen: a value that is loaded is used
+// eight or sixteen times, which is what counts where a load costs many times as much as a product.
+
+// Blocks of the own rows a (four) and b (four more), and of the others 0 to 3 (four each).
+struct Blocks {
+  a0: mat4x4<f32>, a1: mat4x4<f32>, a2: mat4x4<f32>, a3: mat4x4<f32>,
+  b0: mat4x4<f32>, b1: mat4x4<f32>, b2: mat4x4<f32>, b3: mat4x4<f32>,
+}
+// Two blocks put at the end in place of the first two. A loop of four turns then stands once in compiled code for what is done to
+// all of them; over an array it would too, but arrays that are indexed by a variable leave the registers.
+fn turned(x: Blocks, a: mat4x4<f32>, b: mat4x4<f32>) -> Blocks { return Blocks(x.a1, x.a2, x.a3, a, x.b1, x.b2, x.b3, b); }
+
+// Where the others begin, four at a time.
+struct Others { at0: vec4<u32>, at1: vec4<u32>, at2: vec4<u32>, at3: vec4<u32> }
+fn others(base: u32, row: u32, stride: u32, rows: u32, lane: u32) -> Others {
+  return Others(
+    otherPlaces(base, row, stride, rows, lane), otherPlaces(base, row + 4u, stride, rows, lane),
+    otherPlaces(base, row + 8u, stride, rows, lane), otherPlaces(base, row + 12u, stride, rows, lane),
+  );
+}
+// What the rows of the result become: keep times what they are, plus this; on the first step, just this.
+struct Sum { a: mat4x4<f32>, b: mat4x4<f32>, keepA: vec4<f32>, keepB: vec4<f32>, isFirst: bool }
+fn storeSum(atA: vec4<u32>, atB: vec4<u32>, column: u32, sum: Sum, live: u32) {
+  storeFour(atA, column, sum.a, sum.keepA, sum.isFirst, live);
+  storeFour(atB, column, sum.b, sum.keepB, sum.isFirst, max(live, 4u) - 4u);
+}

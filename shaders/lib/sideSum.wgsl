@@ -6,21 +6,20 @@ fn sideStore(column: u32, value: f32) {}
 fn sideSum(column: u32) {
   let width = params.sideColumns;
   if (column >= width) { return; }
+  // Loops end at places, not after numbers of rows: Mesa's software driver puts a uniform that alone decides how long a loop
+  // is into the code, and would compile again in each dispatch.
+  let end = column + params.sideRows * width;
+  let wholeEnd = column + params.sideRows / 8u * 8u * width;
   var low = vec4<f32>();
   var high = vec4<f32>();
   var index = column;
-  let whole = params.sideRows / 8u;
-  for (var i = 0u; i < whole; i++) {
+  for (; index < wholeEnd; index += 8u * width) {
     let next = index + 4u * width;
     low += vec4<f32>(sideSource(index), sideSource(index + width), sideSource(index + 2u * width), sideSource(index + 3u * width));
     high += vec4<f32>(sideSource(next), sideSource(next + width), sideSource(next + 2u * width), sideSource(next + 3u * width));
-    index += 8u * width;
   }
   low += high;
   var sum = (low.x + low.y) + (low.z + low.w);
-  for (var i = 8u * whole; i < params.sideRows; i++) {
-    sum += sideSource(index);
-    index += width;
-  }
+  for (; index < end; index += width) { sum += sideSource(index); }
   sideStore(column, sum);
 }

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { check, measure, quantile } from '../../bench/measure.ts';
 import type { Work } from '../../bench/peers/library.ts';
 
@@ -34,12 +34,19 @@ it('quantile lies between neighbours in proportion', () => {
 });
 
 describe('measure', () => {
+  let clock = 0;
+  beforeEach(() => {
+    vi.spyOn(performance, 'now').mockImplementation(() => clock);
+  });
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
   /** A contender whose runs take `ms` of a clock that only they move. */
   const contender = (name: string, ms: number, log: string[]) => {
     const gpu = { queue: { onSubmittedWorkDone: async () => {} } } as unknown as GPUDevice;
     const run = () => {
-      const end = performance.now() + ms;
-      while (performance.now() < end);
+      clock += ms;
       log.push(name);
     };
     return { name, gpu, work: { ...work({}), run } };
@@ -65,11 +72,22 @@ describe('measure', () => {
     expect(timings.map(({ samples }) => samples.length)).toEqual([12, 12, 3, 3]);
   });
 
+  it('gives nothing where it is told not to go on', async () => {
+    const told: number[] = [];
+    const progress = (done: number) => {
+      told.push(done);
+      return done < 3;
+    };
+    const contenders = [contender('a', 2, []), contender('b', 2, [])];
+    expect(await measure(contenders, { rounds: 4, sampleMs: 1, slowMs: 1000 }, progress)).toEqual([]);
+    expect(told).toEqual([1, 2, 3]);
+  });
+
   it('repeats short work until a sample is long enough', async () => {
     const log: string[] = [];
     const [timing] = await measure([contender('a', 1, log)], { rounds: 3, sampleMs: 20, slowMs: 100 });
-    expect(timing?.repeats).toBeGreaterThan(1);
+    expect(timing?.repeats).toBe(20);
     // Warm-up and estimates: 1, 1 and 10.
-    expect(log.length).toBe(12 + 3 * (timing?.repeats as number));
+    expect(log.length).toBe(12 + 3 * 20);
   });
 });

@@ -5,7 +5,8 @@ import { applyOne } from '../graph/record.ts';
 import { broadcastShapes, expandLayout, formatShape, type Shape } from '../graph/shape.ts';
 import { familyCall } from '../kernels/family.ts';
 import type { Operand } from '../kernels/kernel.ts';
-import { matmul as family, isMatrix } from '../kernels/matmul.ts';
+import { matmul as family } from '../kernels/matmul.ts';
+import { isMatrix } from '../kernels/matmulProblem.ts';
 import type { Tensor } from '../tensor.ts';
 import { expand, reshape, transpose } from './view.ts';
 

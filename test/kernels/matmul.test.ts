@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { sizeOf } from '../../src/graph/shape.ts';
-import { isMatrix, type MatmulProblem, matmul } from '../../src/kernels/matmul.ts';
+import { matmul } from '../../src/kernels/matmul.ts';
+import { isMatrix, type MatmulProblem } from '../../src/kernels/matmulProblem.ts';
 import { evaluate, type Ref, ref } from '../reference/index.ts';
 import { runtime } from '../support/environment.ts';
 import { type Case, conformance, magnitudes, near, summed } from './conformance.ts';

@@ -15,6 +15,7 @@ import product from './product.wgsl' with { type: 'text' };
 import productBlocks from './productBlocks.wgsl' with { type: 'text' };
 import rows from './rows.wgsl' with { type: 'text' };
 import sideSum from './sideSum.wgsl' with { type: 'text' };
+import store from './store.wgsl' with { type: 'text' };
 
 /** The shared functions, by the name that a shader's first line uses for them. */
 export const library: Readonly<Record<string, string>> = {
@@ -35,4 +36,5 @@ export const library: Readonly<Record<string, string>> = {
   'productBlocks.wgsl': productBlocks,
   'rows.wgsl': rows,
   'sideSum.wgsl': sideSum,
+  'store.wgsl': store,
 };

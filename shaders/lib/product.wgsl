@@ -24,29 +24,14 @@ const B_VEC4: bool = false;
 // Transposed: contiguous along M (of A), along K (of B).
 const A_TRANSPOSED: bool = false;
 const B_TRANSPOSED: bool = false;
-// K is divisible by 4; N is, so that four columns are stored as one.
+// K is divisible by 4.
 const K_WHOLE: bool = false;
-const N_WHOLE: bool = false;
 // The operand whose sum along K rides along: 0 neither, 1 A, 2 B.
 const SUMMED: u32 = 0u;
 
-fn store(index: u32, value: f32) { output[index] = value; }
-fn store4(index: u32, value: vec4<f32>) {
-  store(index, value.x);
-  store(index + 1u, value.y);
-  store(index + 2u, value.z);
-  store(index + 3u, value.w);
-}
-fn storeSum(index: u32, value: f32) {}
-
 // Four columns of a row, or as many as there are.
 fn storeColumns(product: u32, row: u32, column: u32, value: vec4<f32>) {
-  let index = (product * params.M + row) * params.N + column;
-  if (N_WHOLE) {
-    store4(index, value);
-  } else {
-    for (var j = 0u; j < min(4u, params.N - column); j++) { store(index + j, value[j]); }
-  }
+  store4((product * params.M + row) * params.N + column, value, params.N - column);
 }
 
 // Where a batch begins.

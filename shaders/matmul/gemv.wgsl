@@ -1,4 +1,4 @@
-// uses: order.wgsl
+// uses: order.wgsl, store.wgsl
 // y = W·v: the product with M = 1 (W = Bᵀ, v = A) or N = 1 (W = A, v = B). It reads every weight once, so all threads of a
 // workgroup stand along what is contiguous: SLICES of them share four rows, each takes every SLICES-th 4×4 block of those
 // rows, and the partial sums meet in workgroup memory.
@@ -22,9 +22,8 @@ alias Element = f32;
 const VEC4: bool = false;
 // Whether w is contiguous along its rows instead of along K.
 const TRANSPOSED: bool = false;
-// K is divisible by 4; the number of rows is, so that four are stored as one.
+// K is divisible by 4.
 const K_WHOLE: bool = false;
-const ROWS_WHOLE: bool = false;
 const SIZE: u32 = 128u;
 const SLICES: u32 = 16u;
 const BLOCKS: u32 = SIZE / SLICES;
@@ -33,15 +32,6 @@ const SUMMED: u32 = 0u;
 
 var<workgroup> partial: array<vec4<f32>, SIZE>;
 var<workgroup> partialSums: array<vec4<f32>, select(1u, SIZE, SUMMED != 0u)>;
-
-fn store(index: u32, value: f32) { output[index] = value; }
-fn store4(index: u32, value: vec4<f32>) {
-  store(index, value.x);
-  store(index + 1u, value.y);
-  store(index + 2u, value.z);
-  store(index + 3u, value.w);
-}
-fn storeSum(index: u32, value: f32) {}
 
 // Four neighbours. The constructors make one text valid for both element types; only the branch that fits is compiled.
 fn read4(index: u32) -> vec4<f32> {
@@ -101,11 +91,6 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       for (var j = 0u; j < min(4u, params.rows - row); j++) { storeSum(row + j, sums[j]); }
     }
     if (SUMMED == 2u && row == 0u) { storeSum(0u, sums.x + sums.y + sums.z + sums.w); }
-    let index = batch * params.rows + row;
-    if (ROWS_WHOLE) {
-      store4(index, sum);
-    } else {
-      for (var j = 0u; j < min(4u, params.rows - row); j++) { store(index + j, sum[j]); }
-    }
+    store4(batch * params.rows + row, sum, params.rows - row);
   }
 }

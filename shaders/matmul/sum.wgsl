@@ -1,4 +1,4 @@
-// uses: order.wgsl
+// uses: order.wgsl, store.wgsl
 // The second pass of split K: output[i] = Σₛ partial[s, i] in the order of s, with the product's epilogue.
 // partial: [splits, count], output: [count]; a thread sums four neighbours. `sums` more threads do the same with what rode
 // along, one each, where `partialSum` reads it.
@@ -12,15 +12,7 @@ alias Element = f32;
 const VEC4: bool = false;
 const SIZE: u32 = 64u;
 
-fn store(index: u32, value: f32) { output[index] = value; }
-fn store4(index: u32, value: vec4<f32>) {
-  store(index, value.x);
-  store(index + 1u, value.y);
-  store(index + 2u, value.z);
-  store(index + 3u, value.w);
-}
 fn partialSum(index: u32) -> f32 { return 0.0; }
-fn storeSum(index: u32, value: f32) {}
 
 // Four neighbours. The constructors make one text valid for both element types; only the branch that fits is compiled.
 fn read4(index: u32) -> vec4<f32> {
@@ -45,9 +37,5 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   }
   var sum = vec4<f32>();
   for (var split = 0u; split < params.splits; split++) { sum += read4(split * params.count + index); }
-  if (VEC4) {
-    store4(index, sum);
-  } else {
-    for (var j = 0u; j < min(4u, params.count - index); j++) { store(index + j, sum[j]); }
-  }
+  store4(index, sum, params.count - index);
 }

@@ -115,7 +115,7 @@ export interface Family<Problem> {
  * `index` is the row-major index in the kernel's (logical) output.
  */
 export interface StoreHook {
-  /** Replacement of `store` and, where the kernel declares it, `store4`. */
+  /** Replacement of `store`. */
   readonly functions: Readonly<Record<string, string>>;
   /** Declarations of the further bindings; the first of them is `@binding(firstBinding)`. */
   declarations(firstBinding: number): string;

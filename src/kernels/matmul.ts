@@ -16,7 +16,7 @@ function constants({ N, K, a, b, sum }: Product): Record<string, number | boolea
     A_TRANSPOSED: a.transposed,
     B_TRANSPOSED: b.transposed,
     K_WHOLE: K % 4 === 0,
-    N_WHOLE: N % 4 === 0,
+    STORE_WHOLE: N % 4 === 0,
     SUMMED: sum ? { a: 1, b: 2 }[sum.of] : 0,
   };
 }
@@ -142,7 +142,7 @@ const splitK: Variant<MatmulProblem> = {
     const total: Dispatch = {
       kernel: 'matmul/splitK/sum',
       source: sumText,
-      constants: N % 4 === 0 ? { Element: 'vec4<f32>', VEC4: true } : {},
+      constants: N % 4 === 0 ? { Element: 'vec4<f32>', VEC4: true, STORE_WHOLE: true } : {},
       ...(sum && partialSums),
       bindings: [scratch(0), output(0), ...(sum ? [scratch(1)] : [])],
       uniforms: { count, splits, sums: lines },
@@ -183,7 +183,7 @@ const gemv: Variant<MatmulProblem> = {
         VEC4: w.vec4,
         TRANSPOSED: transposed,
         K_WHOLE: K % 4 === 0,
-        ROWS_WHOLE: N % 4 === 0,
+        STORE_WHOLE: N % 4 === 0,
         SLICES: slices,
         SUMMED: sum ? ((sum.of === 'b') === isRow ? 1 : 2) : 0,
       },

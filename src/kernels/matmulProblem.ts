@@ -18,7 +18,7 @@ export interface MatmulProblem {
   readonly a: Operand;
   /** `[...batch, K, N]`, likewise. */
   readonly b: Operand;
-  /** Elementwise tail in place of `store` (and `store4`, if it has one); its bindings follow a, b and output. */
+  /** Elementwise tail in place of `store`; its bindings follow a, b and output. */
   readonly epilogue?: StoreHook;
   /** A sum that rides along; its binding follows the output. */
   readonly sum?: OperandSum;

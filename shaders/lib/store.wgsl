@@ -1,0 +1,17 @@
+// How the kernels of a product store: an epilogue takes the place of `store`, a sum that rides along that of `storeSum`.
+fn store(index: u32, value: f32) { output[index] = value; }
+fn storeSum(index: u32, value: f32) {}
+
+// Whether the output comes in whole fours.
+const STORE_WHOLE: bool = false;
+// The first `count` of four neighbours, or all where there are more.
+fn store4(index: u32, value: vec4<f32>, count: u32) {
+  if (STORE_WHOLE) {
+    store(index, value.x);
+    store(index + 1u, value.y);
+    store(index + 2u, value.z);
+    store(index + 3u, value.w);
+  } else {
+    for (var j = 0u; j < min(4u, count); j++) { store(index + j, value[j]); }
+  }
+}

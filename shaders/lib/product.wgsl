@@ -42,6 +42,23 @@ fn startB(batch: u32) -> u32 {
   return params.bOffset + batch / params.batch1 * params.bBatch0 + batch % params.batch1 * params.bBatch1;
 }
 
+// A tile of the output: its slice of K and batch [splits, batches], first row and column, where those of its operands
+// begin, and the steps along K.
+struct Tile { product: u32, m: u32, n: u32, startOfA: u32, startOfB: u32, begin: u32, end: u32 }
+fn tileCount(height: u32, width: u32) -> u32 {
+  return (params.M + height - 1u) / height * ((params.N + width - 1u) / width) * params.splits * params.batches;
+}
+fn tileAt(index: u32, height: u32, width: u32) -> Tile {
+  let rows = (params.M + height - 1u) / height;
+  let columns = (params.N + width - 1u) / width;
+  let product = index / (columns * rows);
+  let batch = product % params.batches;
+  let begin = product / params.batches * params.slice;
+  return Tile(
+    product, index / columns % rows * height, index % columns * width,
+    startA(batch), startB(batch), begin, min(begin + params.slice, params.K));
+}
+
 // Four neighbours. The constructors make one text valid for both element types; only the branch that fits is compiled.
 // Shifts, since SwiftShader divides vectors lane by lane.
 fn readA(index: u32) -> vec4<f32> {

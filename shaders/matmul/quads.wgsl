@@ -31,21 +31,15 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(subgroup_invoca
     sideSum(place * 4u + q);
     return;
   }
-  let columns = (params.N + TILE_N - 1u) / TILE_N;
-  let rows = (params.M + TILE_M - 1u) / TILE_M;
-  let tiles = columns * rows * params.splits * params.batches;
-  let tile = place - params.sides;
-  if (tile >= tiles) {
-    if (SUMMED != 0u) { sumLines((tile - tiles) * 4u + q); }
+  let tiles = tileCount(TILE_M, TILE_N);
+  let index = place - params.sides;
+  if (index >= tiles) {
+    if (SUMMED != 0u) { sumLines((index - tiles) * 4u + q); }
     return;
   }
-  let product = tile / (columns * rows); // [splits, batches]
-  let m = (tile / columns % rows) * TILE_M + q * 8u;
-  let n = (tile % columns) * TILE_N;
-  let startOfA = startA(product % params.batches);
-  let startOfB = startB(product % params.batches);
-  let begin = product / params.batches * params.slice;
-  let end = min(begin + params.slice, params.K);
+  let tile = tileAt(index, TILE_M, TILE_N);
+  let m = tile.m + q * 8u;
+  let n = tile.n;
 
   // Two blocks of rows, times the columns of lanes q, q ^ 1, q ^ 2 and q ^ 3.
   var c00 = mat4x4<f32>();
@@ -56,11 +50,11 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(subgroup_invoca
   var c11 = mat4x4<f32>();
   var c12 = mat4x4<f32>();
   var c13 = mat4x4<f32>();
-  let whole = begin + ((end - begin) & ~3u);
-  for (var k = begin; k < whole; k += 4u) {
-    let a0 = blockA(startOfA, m, k);
-    let a1 = blockA(startOfA, m + 4u, k);
-    let b0 = blockB(startOfB, k, n + q * 4u);
+  let whole = tile.begin + ((tile.end - tile.begin) & ~3u);
+  for (var k = tile.begin; k < whole; k += 4u) {
+    let a0 = blockA(tile.startOfA, m, k);
+    let a1 = blockA(tile.startOfA, m + 4u, k);
+    let b0 = blockB(tile.startOfB, k, n + q * 4u);
     c00 = addProduct(c00, a0, b0);
     c10 = addProduct(c10, a1, b0);
     let b1 = swapX(b0);
@@ -74,10 +68,10 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(subgroup_invoca
     c12 = addProduct(c12, a1, b2);
   }
   // What is left of K, spelled out: going through a pointer to the blocks costs a quarter of the time or more.
-  if (!K_WHOLE && whole < end) {
-    let a0 = lastA(startOfA, m, whole);
-    let a1 = lastA(startOfA, m + 4u, whole);
-    let b0 = lastB(startOfB, whole, n + q * 4u);
+  if (!K_WHOLE && whole < tile.end) {
+    let a0 = lastA(tile.startOfA, m, whole);
+    let a1 = lastA(tile.startOfA, m + 4u, whole);
+    let b0 = lastB(tile.startOfB, whole, n + q * 4u);
     c00 = addProduct(c00, a0, b0);
     c10 = addProduct(c10, a1, b0);
     let b1 = swapX(b0);
@@ -98,7 +92,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(subgroup_invoca
     let row = m + (block >> 2u) * 4u + (i & 3u);
     let column = n + (q ^ (block & 3u)) * 4u;
     if (row < params.M && column < params.N) {
-      storeColumns(product, row, column, c[block][i & 3u]);
+      storeColumns(tile.product, row, column, c[block][i & 3u]);
     }
   }
 }

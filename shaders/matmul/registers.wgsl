@@ -25,21 +25,15 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     sideSum(place * SIZE + lane);
     return;
   }
-  let columns = (params.N + SQUARE - 1u) / SQUARE;
-  let rows = (params.M + SQUARE - 1u) / SQUARE;
-  let squares = columns * rows * params.splits * params.batches;
-  let square = (place - params.sides) * SIZE + lane;
-  if (square >= squares) {
-    if (SUMMED != 0u) { sumLines(square - squares); }
+  let tiles = tileCount(SQUARE, SQUARE);
+  let index = (place - params.sides) * SIZE + lane;
+  if (index >= tiles) {
+    if (SUMMED != 0u) { sumLines(index - tiles); }
     return;
   }
-  let product = square / (columns * rows); // [splits, batches]
-  let m = (square / columns % rows) * SQUARE;
-  let n = (square % columns) * SQUARE;
-  let startOfA = startA(product % params.batches);
-  let startOfB = startB(product % params.batches);
-  let begin = product / params.batches * params.slice;
-  let end = min(begin + params.slice, params.K);
+  let tile = tileAt(index, SQUARE, SQUARE);
+  let m = tile.m;
+  let n = tile.n;
 
   var c00 = mat4x4<f32>();
   var c01 = mat4x4<f32>();
@@ -57,29 +51,29 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   var c31 = mat4x4<f32>();
   var c32 = mat4x4<f32>();
   var c33 = mat4x4<f32>();
-  for (var k = begin; k < end; k += 4u) {
-    let a0 = lastA(startOfA, m, k);
-    let b0 = lastB(startOfB, k, n);
+  for (var k = tile.begin; k < tile.end; k += 4u) {
+    let a0 = lastA(tile.startOfA, m, k);
+    let b0 = lastB(tile.startOfB, k, n);
     c00 += b0 * a0;
     if (BLOCKS > 1u) {
-      let a1 = lastA(startOfA, m + 4u, k);
-      let b1 = lastB(startOfB, k, n + 4u);
+      let a1 = lastA(tile.startOfA, m + 4u, k);
+      let b1 = lastB(tile.startOfB, k, n + 4u);
       c01 += b1 * a0;
       c10 += b0 * a1;
       c11 += b1 * a1;
       if (BLOCKS > 2u) {
-        let b2 = lastB(startOfB, k, n + 8u);
-        let b3 = lastB(startOfB, k, n + 12u);
+        let b2 = lastB(tile.startOfB, k, n + 8u);
+        let b3 = lastB(tile.startOfB, k, n + 12u);
         c02 += b2 * a0;
         c03 += b3 * a0;
         c12 += b2 * a1;
         c13 += b3 * a1;
-        let a2 = lastA(startOfA, m + 8u, k);
+        let a2 = lastA(tile.startOfA, m + 8u, k);
         c20 += b0 * a2;
         c21 += b1 * a2;
         c22 += b2 * a2;
         c23 += b3 * a2;
-        let a3 = lastA(startOfA, m + 12u, k);
+        let a3 = lastA(tile.startOfA, m + 12u, k);
         c30 += b0 * a3;
         c31 += b1 * a3;
         c32 += b2 * a3;
@@ -110,7 +104,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
           choose(rowOf(c20, r), rowOf(c21, r), rowOf(c22, r), rowOf(c23, r), x),
           choose(rowOf(c30, r), rowOf(c31, r), rowOf(c32, r), rowOf(c33, r), x), y);
       }
-      storeColumns(product, row, column, value);
+      storeColumns(tile.product, row, column, value);
     }
   }
 }

@@ -88,21 +88,14 @@ fn rowTimes(c: vec4<f32>, a: vec4<f32>, b: mat4x4<f32>) -> vec4<f32> {
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);
   let group = groupOrder(workgroup_id, num_workgroups);
-  let columns = (params.N + TILE_N - 1u) / TILE_N;
-  let rows = (params.M + TILE_M - 1u) / TILE_M;
   let place = linearGroup(group, num_workgroups);
   if (place < params.sides) {
     sideSum(place * SIZE + lane);
     return;
   }
-  let tile = place - params.sides;
-  let product = tile / (columns * rows); // [splits, batches]
-  let m = (tile / columns % rows) * TILE_M;
-  let n = (tile % columns) * TILE_N;
-  let startOfA = startA(product % params.batches);
-  let startOfB = startB(product % params.batches);
-  let begin = product / params.batches * params.slice;
-  let end = min(begin + params.slice, params.K);
+  let tile = tileAt(place - params.sides, TILE_M, TILE_N);
+  let m = tile.m;
+  let n = tile.n;
   let threadM = lane / THREADS_N;
   let threadN = lane % THREADS_N;
 
@@ -110,9 +103,9 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   var c01 = mat4x4<f32>();
   var c10 = mat4x4<f32>();
   var c11 = mat4x4<f32>();
-  for (var step = begin; step < end; step += TILE_K) {
-    fillA(lane, startOfA, m, step);
-    fillB(lane, startOfB, step, n);
+  for (var step = tile.begin; step < tile.end; step += TILE_K) {
+    fillA(lane, tile.startOfA, m, step);
+    fillB(lane, tile.startOfB, step, n);
     workgroupBarrier();
     for (var k = 0u; k < TILE_K; k += 4u) {
       let a0 = blockA(threadM, k);
@@ -132,7 +125,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     workgroupBarrier();
   }
 
-  let inside = product < params.splits * params.batches;
+  let inside = tile.product < params.splits * params.batches;
   // The first column (row) of tiles stores the sums. Threads that brought the same four lines stand `quads` apart.
   if ((SUMMED == 1u && n == 0u) || (SUMMED == 2u && m == 0u)) {
     let quads = select(TILE_N, TILE_M, SUMMED == 1u) / 4u;
@@ -143,7 +136,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       for (var i = lane + quads; i < SIZE; i += quads) { sum += tileA[i]; }
       for (var j = 0u; j < 4u; j++) {
         let line = max(m, n) + 4u * lane + j;
-        if (line < lines) { storeSum(product * lines + line, sum[j]); }
+        if (line < lines) { storeSum(tile.product * lines + line, sum[j]); }
       }
     }
   }
@@ -157,7 +150,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let column = n + (threadN + blockColumn * THREADS_N) * 4u;
     if (inside && row < params.M && column < params.N) {
       let value = c[blockRow * 2u + blockColumn][i % 4u];
-      storeColumns(product, row, column, value);
+      storeColumns(tile.product, row, column, value);
     }
   }
 }

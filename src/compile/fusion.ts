@@ -96,7 +96,8 @@ function canJoin(
   profile: DeviceProfile,
 ): boolean {
   if (group.members.length >= longestChain) return false;
-  if (group.head && !takesTail(group.head)) return false;
+  // A kernel hands its tail numbers of its own type, and the hooks know f32 alone.
+  if (group.head && (!takesTail(group.head) || group.head.outputs[0]?.type.dtype !== 'f32')) return false;
   if (sizeOf((operation.outputs[0] as Value).type.shape) !== group.size) return false;
   for (const [index, access] of operation.inputs.entries()) {
     if (groupOf.get(rootOf(access.value)) !== group) continue;

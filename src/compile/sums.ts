@@ -5,7 +5,7 @@ import { type Access, coversDensely, type Operation, operandOf, rootOf, type Val
 
 /**
  * Sums over rows ride along with kernels that read the same rows anyway: the gradient of a bias with the product that makes
- * the gradient of the weight. A sum that has a tail of its own, or is wanted before such a kernel runs, stays by itself.
+ * the gradient of the weight. A sum that has a tail of its own, or that such a kernel or an earlier one wants, stays by itself.
  */
 export function absorbSums(groups: Group[], consumers: ReadonlyMap<Value, number>, profile: DeviceProfile): Group[] {
   const absorbed = new Set<Group>();
@@ -17,7 +17,7 @@ export function absorbSums(groups: Group[], consumers: ReadonlyMap<Value, number
     for (const position of readers.get(rootOf((sum.inputs[0] as Access).value)) ?? []) {
       const host = groups[position] as Group;
       const input = summedInput(host, sum);
-      if (input < 0 || host.sum || wanted < position || bindingCount(host, consumers) >= profile.storageBuffers)
+      if (input < 0 || host.sum || wanted <= position || bindingCount(host, consumers) >= profile.storageBuffers)
         continue;
       host.sum = { input, operation: sum };
       absorbed.add(group);

@@ -121,6 +121,11 @@ describe('into hand-written kernels', () => {
     expect(kernels(weight, sum(y, 1))).toEqual(['matmul', 'reduce']);
     const early = sum(y, 0);
     expect(kernels(matmul(x.transpose().mul(sum(early)), y), early)).toContain('reduce');
+    expect(kernels(matmul(y.transpose(), x).add(early.reshape([3, 1])))).toEqual(['reduce', 'matmul add']);
+  });
+
+  test('an integer result is no head of a chain of numbers', () => {
+    expect(kernels(value(3, 4).argMax(1).cast('f32').mul(2))).toEqual(['reduce', 'elementwise cast mul']);
   });
 
   test('a head split out of a packed projection is not copied, nor merged heads', () => {

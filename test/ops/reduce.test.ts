@@ -48,6 +48,7 @@ describe('reductions agree with float64', () => {
   it('of integers', async () => {
     const x = drawIds([5, 70], 1000).sub(500);
     await check(sum(x, 1), max(x, 0), min(x), argMax(x, 1), argMin(x, 0), sum(drawIds([130], 9, 'u32')));
+    await check(argMax(x, 1).cast('f32').mul(2), sum(x.equal(7).cast('i32')).cast('f32').div(3), max(x, 1).cast('f32'));
   });
 
   it('names the first of equal elements', () =>

@@ -89,8 +89,13 @@ export function withTrace<T>(trace: Trace | null, body: () => T): T {
 
 /** Runs `body` without recording gradients: what it computes is constant to `backward`. */
 export function noGrad<T>(body: () => T): T {
+  return withGradient(false, body);
+}
+
+/** Runs `body` with gradients recorded, or not. */
+export function withGradient<T>(differentiable: boolean, body: () => T): T {
   const before = recording.differentiable;
-  recording.differentiable = false;
+  recording.differentiable = differentiable;
   try {
     return body();
   } finally {
@@ -108,7 +113,6 @@ export function apply(op: OpDef, inputs: readonly Tensor[], attributes: Attribut
         `[${op.name}] an input was made inside a traced function and has leaked out of it; return it from the function instead`,
       );
     }
-    if (recording.trace === null && value.isComputed) value.observed = true;
     return value;
   });
   const types = op.infer(values, attributes);

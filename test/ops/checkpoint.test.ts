@@ -126,6 +126,20 @@ describe('checkpoint', () => {
       { finite: false },
     ));
 
+  it('has the gradients where backward itself runs under noGrad', async () => {
+    const [inside, outside] = [parameter(tensor([2, 3])), parameter(tensor([4, 5]))];
+    const loss = checkpoint((x: Tensor) => x.mul(x))(inside)
+      .add(outside)
+      .sum();
+    noGrad(() => loss.backward());
+    expect(await read(inside.grad as Tensor, outside.grad as Tensor)).toEqual(
+      [
+        [4, 6],
+        [1, 1],
+      ].map((values) => new Float32Array(values)),
+    );
+  });
+
   it('has gradients of gradients', () =>
     checkGradients(
       (x, w) => {

@@ -42,7 +42,7 @@ export class Tensor implements TensorType {
   device: Device | null = null;
   /** Brings the bytes from the staging buffer of the step that made them; null once that has moved on. */
   staged: (() => Promise<ArrayBuffer | null>) | null = null;
-  /** True once an eager op reads this version of a state: the next step must not overwrite it. */
+  /** True once this version of a state was handed out: the next step must not overwrite it. */
   observed = false;
   #storage: Storage | null = null;
   #disposed = false;
@@ -419,10 +419,7 @@ export class Parameter extends Tensor {
   }
 
   override get version(): Tensor {
-    const value = this.state.value;
-    // Whoever asks may keep it: the next compiled step must then not write over it.
-    if (!currentTrace() && value.isComputed) value.observed = true;
-    return value;
+    return this.state.value;
   }
 
   /** The accumulated gradient, or null. */

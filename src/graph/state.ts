@@ -75,7 +75,10 @@ export class State {
       }
       return view;
     }
-    return trace?.read(this) ?? this.committed;
+    if (trace) return trace.read(this);
+    // Whoever asks may keep it, computed or not: the next compiled step must then not write over it.
+    this.committed.observed = true;
+    return this.committed;
   }
 
   /** The current version outside any trace: what plans read at replay. */

@@ -9,6 +9,7 @@ import {
   type HostArray,
   noGrad,
   ones,
+  optim,
   pad,
   parameter,
   randn,
@@ -99,6 +100,34 @@ describe('state outside of steps', () => {
     const after = w.mul(10);
     expect(await after.array()).toEqual([60, 70]);
     expect(await before.array()).toEqual([10, 20]);
+  });
+
+  test('a value recorded before a compiled step keeps the version that was current then, computed or not', async () => {
+    const w = parameter(ones([4]));
+    const step = compile(() => noGrad(() => w.assign(w.mul(10))));
+    await step();
+    w.assign(w.add(1));
+    const recorded = w.mul(3);
+    await step();
+    expect([await recorded.array(), await w.array()]).toEqual([Array(4).fill(33), Array(4).fill(110)]);
+  });
+
+  test('the same where an optimizer has packed the parameters', async () => {
+    const [w, other] = [parameter(ones([4])), parameter(ones([4]))];
+    const optimizer = new optim.SGD([w, other], { lr: 1 });
+    const plain = () => {
+      const loss = w.mul(2).add(other).sum();
+      loss.backward();
+      optimizer.step();
+      optimizer.zeroGrad();
+      return loss;
+    };
+    const step = compile(plain);
+    await step();
+    plain();
+    const recorded = w.mul(3);
+    await step();
+    expect([await recorded.array(), await w.array()]).toEqual([Array(4).fill(-9), Array(4).fill(-5)]);
   });
 
   test('a long loop of assignments does not keep its history', async () => {

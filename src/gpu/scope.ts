@@ -35,6 +35,10 @@ export async function scope<T>(body: () => T | Promise<T>): Promise<T> {
     mapTensors(result, (tensor) => returned.add(tensor.version));
     await materialise([...returned]);
     return result;
+  } catch (error) {
+    // What has been assigned until then may depend on what is freed now.
+    await materialise([]).catch(() => {});
+    throw error;
   } finally {
     scopes.splice(scopes.indexOf(own), 1);
     for (const tensor of own.settled) {

@@ -236,6 +236,20 @@ describe('scope', () => {
     expect(held.map(({ isComputed }) => isComputed)).toEqual([false, false]);
   });
 
+  test('computes what was assigned before an error', async () => {
+    const w = parameter(ones([4]));
+    const doubled = compile((x: Tensor) => x.mul(2));
+    const failing = scope(async () => {
+      const y = await doubled(ones([4]));
+      const z = noGrad(() => y.add(1));
+      await z.data();
+      w.assign(w.add(y).add(z));
+      throw new Error('no more');
+    });
+    await expect(failing).rejects.toThrow('no more');
+    expect(await w.array()).toEqual([6, 6, 6, 6]);
+  });
+
   test('disposes of what nothing can bring back', async () => {
     let result = tensor([0]);
     await scope(async () => {

@@ -86,7 +86,9 @@ export class Plan {
       throw new WeftError(
         '[compile] the function is async; a trace runs once and at once, so it must return tensors, not a promise',
       );
-    await materialise([...outside(outputs, trace), ...[...trace.reads.keys()].map((state) => state.committed)]);
+    const captured = outside(outputs, trace);
+    for (const tensor of captured) tensor.kept = true;
+    await materialise([...captured, ...[...trace.reads.keys()].map((state) => state.committed)]);
     return new Plan(device, trace, placeholders, outputs, gradients);
   }
 

@@ -19,8 +19,8 @@ export function noteSettled(tensor: Tensor): void {
 }
 
 /**
- * Runs `body`, then frees the memory of the tensors that were made meanwhile, but for states and for what it returns (alone,
- * or in arrays and plain objects), which is computed first. A freed tensor is computed again where its graph is there, and
+ * Runs `body`, then frees the memory of the tensors that were made meanwhile, but for states, for what compiled functions
+ * have captured, and for what it returns (alone, or in arrays and plain objects), which is computed first. A freed tensor is computed again where its graph is there, and
  * counts as disposed of where it is not: results of compiled functions, and of `noGrad`.
  *
  * Never needed: forgotten tensors are freed when the garbage collector gets to them. A scope for each turn keeps a long loop
@@ -43,7 +43,7 @@ export async function scope<T>(body: () => T | Promise<T>): Promise<T> {
     scopes.splice(scopes.indexOf(own), 1);
     for (const tensor of own.settled) {
       if (returned.has(tensor)) noteSettled(tensor);
-      else if (!stateOf(tensor)) tensor.forget();
+      else if (!tensor.kept && !stateOf(tensor)) tensor.forget();
     }
   }
 }

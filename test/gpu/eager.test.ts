@@ -236,6 +236,19 @@ describe('scope', () => {
     expect(held.map(({ isComputed }) => isComputed)).toEqual([false, false]);
   });
 
+  test('leaves what a compiled function has captured', async () => {
+    const x = tensor([1, 2]);
+    for (const mask of [() => ones([2]).mul(3), () => noGrad(() => ones([2]).mul(3)), () => tensor([3, 3])]) {
+      const masked = await scope(async () => {
+        const captured = mask();
+        const step = compile((x: Tensor) => x.mul(captured));
+        expect(await (await step(x)).array()).toEqual([3, 6]);
+        return step;
+      });
+      expect(await (await masked(x)).array()).toEqual([3, 6]);
+    }
+  });
+
   test('computes what was assigned before an error', async () => {
     const w = parameter(ones([4]));
     const doubled = compile((x: Tensor) => x.mul(2));

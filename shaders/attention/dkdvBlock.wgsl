@@ -49,8 +49,15 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     d = slopesOf(p, d, factors, saved.delta) * params.scale;
     p = times(p, factors);
     for (var column = 0u; column < params.columns; column++) {
-      storeFour(dKeys, column, otherQ(queries, column) * d, vec4<f32>(1.0), row == start, live);
-      storeFour(dValues, column, otherDO(gradients, column) * p, vec4<f32>(1.0), row == start, live);
+      // A loop, so that storing is compiled once.
+      var at = dKeys;
+      var sum = otherQ(queries, column) * d;
+      let ofValues = otherDO(gradients, column) * p;
+      for (var i = 0u; i < 2u; i++) {
+        storeFour(at, column, sum, vec4<f32>(1.0), row == start, live);
+        at = dValues;
+        sum = ofValues;
+      }
     }
   }
 }

@@ -13,7 +13,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let start = rows * params.n;
   let n = params.n;
 
-  let near = vec4<f32>(nearOf(start.x), nearOf(start.y), nearOf(start.z), nearOf(start.w));
+  var near = vec4<f32>();
+  for (var i = 0u; i < 4u; i++) { near[i] = nearOf(start[i]); } // a loop, so that it is compiled once
   var sum = vec4<f32>(0.0);
   var squares = vec4<f32>(0.0);
   var at = start;

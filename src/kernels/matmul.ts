@@ -85,7 +85,7 @@ function cannotSum({ sumsApart }: Tiling, { sum, ...product }: Product): string 
 function whole(name: TilingName): Variant<MatmulProblem> {
   return {
     unsupported(problem, profile) {
-      if (name === 'quads' && !profile.subgroups) return 'the device has no subgroups';
+      if (name.startsWith('quads') && !profile.subgroups) return 'the device has no subgroups';
       return cannotSum(tilings[name], simplify(problem)) ?? tooLong(problem.K, name, profile);
     },
     call(problem) {
@@ -236,6 +236,7 @@ export const matmul: Family<MatmulProblem> = {
     registers4: whole('registers4'),
     registers8: whole('registers8'),
     registers16: whole('registers16'),
+    quads16: whole('quads16'),
     quads: whole('quads'),
     gemv,
     splitK,

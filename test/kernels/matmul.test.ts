@@ -26,7 +26,7 @@ type Size = readonly [M: number, N: number, K: number];
  * The large tiles are the text of tiled32 with other constants, but take a software adapter a second to compile: they run
  * fewer combinations of layouts and alignments, and on SwiftShader fewer still.
  */
-const large = ['tiled64', 'tiled64x128', 'tiled128', 'registers8', 'registers16', 'quads'];
+const large = ['tiled64', 'tiled64x128', 'tiled128', 'registers8', 'registers16', 'quads16', 'quads'];
 const spares = (few: 'all' | 'deno' | 'none') =>
   few === 'all' || (few === 'deno' && runtime === 'deno') ? {} : { spares: large };
 

@@ -71,7 +71,7 @@ const examples = [
   example(matmul, product(256, 1, 256), 'gemv', 'gemv'),
   example(matmul, product(16, 16, 16), 'tiled32', 'registers8'),
   example(matmul, product(64, 8, 16), 'tiled32', 'registers8'),
-  example(matmul, product(64, 128, 64), 'tiled32', 'registers8', 'quads'),
+  example(matmul, product(64, 128, 64), 'tiled32', 'registers8', 'quads16'),
   example(matmul, product(512, 512, 256), 'tiled64', 'registers16', 'quads'),
   example(matmul, product(128, 128, 4096), 'splitK', 'registers16', 'quads'),
   example(matmul, product(128, 128, 300_000), 'splitK', 'splitK'),

@@ -1,6 +1,6 @@
 import type { Counts } from '../demo/counts.ts';
 import { type Limits, measureLimits } from './limits.ts';
-import { check, count, idle, measure, type Prepared, quantile, type Settings, type Timing } from './measure.ts';
+import { check, count, idle, measure, type Prepared, type Settings, spreadOf, type Timing } from './measure.ts';
 import { type Library, type PeerModule, type PeerName, peerNames, type Work } from './peers/library.ts';
 import { bytes, type Row } from './rows.ts';
 import { type Case, cases } from './suites/index.ts';
@@ -254,15 +254,14 @@ const blank = {
 
 function figures(each: Case, timing: Timing, limits: Limits, bandwidth: number) {
   const { flops, bytes: moved, bound } = each;
-  const medianMs = quantile(timing.samples, 0.5);
+  const spread = spreadOf(timing.samples);
+  const { medianMs } = spread;
   const gflops = flops === null ? null : flops / medianMs / 1e6;
   const gbps = moved === null ? null : moved / medianMs / 1e6;
   const fractionOfLimit = bound === 'arithmetic' ? gflops && gflops / limits.gflops : gbps && gbps / bandwidth;
   return {
     ...identity(each),
-    medianMs,
-    p10Ms: quantile(timing.samples, 0.1),
-    p90Ms: quantile(timing.samples, 0.9),
+    ...spread,
     gflops,
     gbps,
     fractionOfLimit,

@@ -20,10 +20,7 @@ export async function idleCost(gpu: GPUDevice): Promise<number> {
     await idle(gpu);
     waits.push(performance.now() - start);
   }
-  return quantile(
-    waits.sort((a, b) => a - b),
-    0.5,
-  );
+  return spreadOf(waits).medianMs;
 }
 
 /** A contender that is ready, on its device. */
@@ -41,7 +38,7 @@ export interface Settings {
   readonly slowMs: number;
 }
 
-/** Milliseconds of one run, in order of size. */
+/** Milliseconds of one run, round by round. */
 export interface Timing {
   readonly samples: readonly number[];
   /** Runs per sample. */
@@ -127,7 +124,7 @@ export async function measure(
       if (!(await progress(++done, all))) return [];
     }
   }
-  return samples.map((list, i) => ({ samples: list.sort((a, b) => a - b), repeats: plans[i]?.repeats ?? 1 }));
+  return samples.map((list, i) => ({ samples: list, repeats: plans[i]?.repeats ?? 1 }));
 }
 
 /** Milliseconds of one of `repeats` runs that follow each other; `wait` is what waiting for them adds. */
@@ -137,6 +134,12 @@ async function sample({ work, gpu }: Prepared, repeats: number, wait: number): P
   work.flush?.();
   await idle(gpu);
   return Math.max(1e-3, performance.now() - start - wait) / repeats;
+}
+
+/** The median of samples, and how far they spread: a tenth and nine tenths of the way. */
+export function spreadOf(samples: readonly number[]): { medianMs: number; p10Ms: number; p90Ms: number } {
+  const sorted = [...samples].sort((a, b) => a - b);
+  return { medianMs: quantile(sorted, 0.5), p10Ms: quantile(sorted, 0.1), p90Ms: quantile(sorted, 0.9) };
 }
 
 /** The value below which `fraction` of sorted samples lie, between neighbours in proportion. */

@@ -12,7 +12,7 @@ import {
   tensor,
 } from '../../src/index.ts';
 import { randomIntegers } from '../../src/random.ts';
-import { quantile } from '../measure.ts';
+import { spreadOf } from '../measure.ts';
 
 /** What weft costs the processor that it runs on, as a median of `rounds` and a tenth and nine tenths of the way. */
 export interface HostCost {
@@ -170,9 +170,7 @@ async function eager(): Promise<HostCost[]> {
 }
 
 function row(what: string, samples: readonly number[], note: string): HostCost {
-  const sorted = [...samples].sort((a, b) => a - b);
-  const [p10Ms, medianMs, p90Ms] = [0.1, 0.5, 0.9].map((q) => quantile(sorted, q)) as [number, number, number];
-  return { what, medianMs, p10Ms, p90Ms, note };
+  return { what, ...spreadOf(samples), note };
 }
 
 function single(what: string, ms: number, note: string): HostCost {

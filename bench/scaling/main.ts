@@ -6,7 +6,7 @@ import process from 'node:process';
 import { parseArgs } from 'node:util';
 import cliProgress from 'cli-progress';
 import { currentDevice, init } from '../../src/index.ts';
-import { quantile } from '../measure.ts';
+import { spreadOf } from '../measure.ts';
 import { fit, pointsOf } from './fit.ts';
 import { plots } from './plot.ts';
 import { base, flops, type Sizes, type Sweep, sweeps, trainingStep } from './sweeps.ts';
@@ -101,19 +101,16 @@ async function measure({ model, of }: Sweep, value: number): Promise<Point> {
     await run();
     times.push(performance.now() - before);
   }
-  times.sort((a, b) => a - b);
-  const medianMs = quantile(times, 0.5);
+  const spread = spreadOf(times);
   const { dispatches, peakBytes } = plan.summary();
   plan.destroy();
   return {
     model,
     of,
     ...sizes,
-    medianMs,
-    p10Ms: quantile(times, 0.1),
-    p90Ms: quantile(times, 0.9),
+    ...spread,
     rounds: times.length,
-    gflops: flops(model, sizes) / medianMs / 1e6,
+    gflops: flops(model, sizes) / spread.medianMs / 1e6,
     dispatches,
     peakBytes,
   };

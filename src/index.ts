@@ -12,7 +12,7 @@ export type { Plan } from './gpu/plan.ts';
 export { type ProfileOptions, profile } from './gpu/profile.ts';
 export type { DispatchTime, KernelTime, ProfileReport, TraceFile } from './gpu/profileReport.ts';
 export { readAll } from './gpu/run.ts';
-export { scope } from './gpu/scope.ts';
+export { type Scoped, scope } from './gpu/scope.ts';
 export { type Compiled, type CompileOptions, compile } from './gpu/step.ts';
 export { type TuneOptions, type TuneProgress, tune } from './gpu/tune.ts';
 export type { Tuned, TuneReport } from './gpu/tuneReport.ts';

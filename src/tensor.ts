@@ -44,7 +44,7 @@ export class Tensor implements TensorType {
   staged: (() => Promise<ArrayBuffer | null>) | null = null;
   /** True once this version of a state was handed out: the next step must not overwrite it. */
   observed = false;
-  /** True for what a compiled function has captured: no scope frees it. */
+  /** True for what a compiled function has captured, or a scope has returned: no scope frees it. */
   kept = false;
   #storage: Storage | null = null;
   #disposed = false;

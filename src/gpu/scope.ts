@@ -4,34 +4,47 @@ import type { Tensor } from '../tensor.ts';
 import { mapTensors } from './arguments.ts';
 import { materialise } from './run.ts';
 
+/** Runs a body in a scope, and gives it the `scope` for scopes within. */
+export type Scoped = <T>(body: (scope: Scoped) => T | Promise<T>) => Promise<T>;
+
 interface Scope {
+  readonly around: Scope | null;
   /** Tensors from this node on were made within. */
   readonly start: number;
   readonly settled: Set<Tensor>;
 }
-/** The innermost last. */
-const scopes: Scope[] = [];
+/** Those that have not ended, in the order of their beginning. */
+const open: Scope[] = [];
 
 /** Told of each tensor that gets memory on a device. */
 export function noteSettled(tensor: Tensor): void {
-  const scope = scopes.at(-1);
-  if (scope && tensor.node.id >= scope.start) scope.settled.add(tensor);
+  const scope = open.at(-1);
+  if (!scope || tensor.node.id < scope.start) return;
+  // Where scopes overlap, nothing tells whose it is.
+  const nested = open.every(({ around }, i) => i === 0 || around === open[i - 1]);
+  if (nested) scope.settled.add(tensor);
 }
 
 /**
  * Runs `body`, then frees the memory of the tensors that were made meanwhile, but for states, for what compiled functions
- * have captured, and for what it returns (alone, or in arrays and plain objects), which is computed first. A freed tensor is computed again where its graph is there, and
- * counts as disposed of where it is not: results of compiled functions, and of `noGrad`.
+ * have captured, and for what it returns (alone, or in arrays and plain objects), which is computed first. A freed tensor
+ * is computed again where its graph is there, and counts as disposed of where it is not: results of compiled functions, and
+ * of `noGrad`.
+ *
+ * The body is given a `scope` for scopes within: what they return is freed when the one around them ends. Any others that
+ * overlap leave what is made meanwhile to the garbage collector, since nothing tells whose it is.
  *
  * Never needed: forgotten tensors are freed when the garbage collector gets to them. A scope for each turn keeps a long loop
  * of eager ops small. One that awaits also takes hold of what other tasks make meanwhile. Rejects with what `body` throws.
  */
-export async function scope<T>(body: () => T | Promise<T>): Promise<T> {
-  const own: Scope = { start: nextNodeId(), settled: new Set() };
-  scopes.push(own);
+export const scope: Scoped = (body) => run(body, null);
+
+async function run<T>(body: (scope: Scoped) => T | Promise<T>, around: Scope | null): Promise<T> {
+  const own: Scope = { around, start: nextNodeId(), settled: new Set() };
+  open.push(own);
   const returned = new Set<Tensor>();
   try {
-    const result = await body();
+    const result = await body((inner) => run(inner, own));
     mapTensors(result, (tensor) => returned.add(tensor.version));
     await materialise([...returned]);
     return result;
@@ -40,10 +53,13 @@ export async function scope<T>(body: () => T | Promise<T>): Promise<T> {
     await materialise([]).catch(() => {});
     throw error;
   } finally {
-    scopes.splice(scopes.indexOf(own), 1);
+    open.splice(open.indexOf(own), 1);
+    for (const tensor of returned) {
+      if (!around) tensor.kept = true;
+      else if (own.settled.has(tensor)) around.settled.add(tensor);
+    }
     for (const tensor of own.settled) {
-      if (returned.has(tensor)) noteSettled(tensor);
-      else if (!tensor.kept && !stateOf(tensor)) tensor.forget();
+      if (!returned.has(tensor) && !tensor.kept && !stateOf(tensor)) tensor.forget();
     }
   }
 }

@@ -224,7 +224,7 @@ describe('scope', () => {
       held.push(y);
       return y;
     };
-    await scope(async () => {
+    await scope(async (scope) => {
       const y = await scope(inner);
       expect(y.isComputed).toBe(true);
     });
@@ -246,6 +246,28 @@ describe('scope', () => {
         return step;
       });
       expect(await (await masked(x)).array()).toEqual([3, 6]);
+    }
+  });
+
+  test('frees nothing of another that runs beside it', async () => {
+    const x = ones([4]);
+    await x.data();
+    const doubled = async (sign: Promise<void>) => {
+      const y = noGrad(() => x.mul(2));
+      await y.data();
+      await sign;
+      expect(await y.add(1).array()).toEqual([3, 3, 3, 3]);
+      return y;
+    };
+    for (const last of [0, 1]) {
+      const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const both = [scope(() => doubled(first.promise)), scope(() => doubled(second.promise))] as const;
+      (last ? first : second).resolve();
+      const one = (await both[1 - last]) as Tensor;
+      (last ? second : first).resolve();
+      const other = (await both[last]) as Tensor;
+      expect(await one.array()).toEqual([2, 2, 2, 2]);
+      expect(await other.array()).toEqual([2, 2, 2, 2]);
     }
   });
 

@@ -69,8 +69,16 @@ export class Tensor implements TensorType {
 
   /** The value itself; a parameter's current version. */
   get version(): Tensor {
-    if (this.#disposed) throw new UnsupportedError(`[tensor] this ${formatShape(this.shape)} tensor was disposed`);
+    this.expectHeld();
     return this;
+  }
+
+  /** Throws where the value is gone for good. */
+  expectHeld(): void {
+    if (this.#disposed)
+      throw new UnsupportedError(
+        `[tensor] this ${formatShape(this.shape)} tensor was disposed of, by dispose() or at the end of the scope that it was made in; keep it while it is needed, or return it from the scope`,
+      );
   }
 
   /** True where the value exists: on the host, or on a device. */
@@ -87,10 +95,12 @@ export class Tensor implements TensorType {
         );
       return this.#storage;
     }
-    if (!this.host)
+    if (!this.host) {
+      this.expectHeld();
       throw new UnsupportedError(
         `[tensor] ${this.node.op.name} ${formatShape(this.shape)} is used before it is computed`,
       );
+    }
     const storage = device.buffers.allocate(
       this.host.byteLength,
       `weft ${this.node.op.name} ${formatShape(this.shape)}`,

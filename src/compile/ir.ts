@@ -88,7 +88,10 @@ export function lower(
   const accessOf = (tensor: Tensor): Access => {
     const known = accesses.get(tensor);
     if (known) return known;
-    if (!isLeaf(tensor)) throw new UnsupportedError(`[compile] ${tensor.node.op.name} is used before it is recorded`);
+    if (!isLeaf(tensor)) {
+      tensor.expectHeld();
+      throw new UnsupportedError(`[compile] ${tensor.node.op.name} is used before it is recorded`);
+    }
     const value: Value = {
       type: typeOf(tensor),
       layout: denseLayout(tensor.shape),

@@ -21,9 +21,18 @@ interface Process {
 }
 const { process } = globalThis as { process?: Process };
 
-/** `localStorage` in a page; in Deno and Node a file in the user's folder of caches. Throws UnsupportedError elsewhere. */
+/**
+ * `localStorage` in a page; in Deno and Node a file in the user's folder of caches. Throws UnsupportedError elsewhere, and
+ * in Deno without the permissions for it.
+ */
 export function defaultStore(): ChoiceStore {
-  if (process?.getBuiltinModule) return inFile(`${cacheFolder(process)}/weft/choices.json`);
+  if (process?.getBuiltinModule) {
+    try {
+      return inFile(`${cacheFolder(process)}/weft/choices.json`);
+    } catch (error) {
+      throw unlessPermitted(error);
+    }
+  }
   const storage = pageStorage();
   if (!storage)
     throw new UnsupportedError(
@@ -45,6 +54,15 @@ function pageStorage(): Storage | undefined {
   }
 }
 
+/** Deno tells which permission is missing. */
+function unlessPermitted(error: unknown): unknown {
+  if ((error as Error).name !== 'NotCapable') return error;
+  return new UnsupportedError(
+    `[choices] nothing is kept here from one run to the next: ${messageOf(error)}, or pass a store of your own, { name, read, write }`,
+    { cause: error },
+  );
+}
+
 function cacheFolder({ env, platform }: Process): string {
   const home = env.HOME ?? env.USERPROFILE ?? '.';
   if (platform === 'win32') return env.LOCALAPPDATA ?? `${home}/AppData/Local`;
@@ -59,7 +77,7 @@ export function inFile(path: string): ChoiceStore {
       bytes = await loadFile(path);
     } catch (error) {
       if ((error as { code?: string }).code === 'ENOENT') return {};
-      throw error;
+      throw unlessPermitted(error);
     }
     try {
       return asEntries(JSON.parse(new TextDecoder().decode(bytes)));

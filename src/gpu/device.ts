@@ -73,7 +73,7 @@ export class Device {
     const { limits } = gpu;
     this.#profile = {
       selection,
-      choices: checkChoices({ ...choices }),
+      choices: { ...checkChoices(choices) },
       storageBuffers: Math.max(defaultProfile.storageBuffers, limits.maxStorageBuffersPerShaderStage),
       workgroupMemory: limits.maxComputeWorkgroupStorageSize,
       invocations: limits.maxComputeInvocationsPerWorkgroup,
@@ -110,10 +110,10 @@ export class Device {
   /**
    * Pins kernel variants from now on: names of variants by family (`{ matmul: 'tiled64' }`), or by family and class of
    * shapes. A variant that can't do a problem is passed over. Plans that were made under other choices are made anew at
-   * their next use. Throws UnsupportedError where a family or a variant is not there.
+   * their next use. Throws UnsupportedError where a family or a variant is not there, ValueError for anything but an object.
    */
   choose(choices: Choices): void {
-    this.#profile = { ...this.#profile, choices: checkChoices({ ...choices }) };
+    this.#profile = { ...this.#profile, choices: { ...checkChoices(choices) } };
   }
 
   /** The kernel variants that are pinned: with them and a seed, a run can be repeated on this device. */

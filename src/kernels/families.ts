@@ -1,4 +1,4 @@
-import { UnsupportedError } from '../errors.ts';
+import { UnsupportedError, ValueError } from '../errors.ts';
 import { attentionBackward, attentionForward } from './attention.ts';
 import { copyFamily } from './copy.ts';
 import { crossEntropy, crossEntropyBackward } from './crossEntropy.ts';
@@ -21,8 +21,15 @@ const families: readonly Pick<Family<never>, 'name' | 'variants'>[] = [
   ...[adamw, sgd, clipNorm, clipScale],
 ];
 
-/** Throws UnsupportedError where a choice names a family that is not there, or a variant that its family has not. */
+/**
+ * Throws UnsupportedError where a choice names a family that is not there, or a variant that its family has not;
+ * ValueError where there are no choices in it.
+ */
 export function checkChoices(choices: Choices): Choices {
+  if (typeof choices !== 'object' || choices === null || Array.isArray(choices))
+    throw new ValueError(
+      `[choose] choices must be an object of variants by family, like { matmul: 'tiled64' }, got ${JSON.stringify(choices)}`,
+    );
   for (const [key, variant] of Object.entries(choices)) {
     const name = key.split(' ', 1)[0];
     const family = families.find((each) => each.name === name);

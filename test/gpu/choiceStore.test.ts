@@ -88,10 +88,33 @@ describe('stored choices', () => {
       expect(new TextDecoder().decode(await loadFile(path))).toBe(text);
     }
   });
+
+  test.runIf(runtime === 'deno')('need permissions in Deno, and say which', async () => {
+    const script = `${await temporaryFolder()}/read.ts`;
+    const module = new URL('../../src/gpu/choiceStore.ts', import.meta.url).href;
+    const code = `import { defaultStore } from ${JSON.stringify(module)};
+      try { await defaultStore().read('') } catch (error) { console.log(error.name, error.message) }`;
+    await saveFile(script, new TextEncoder().encode(code));
+    for (const [permissions, missing] of [
+      [[], 'Requires env access to "HOME", run again with the --allow-env flag'],
+      [['--allow-env'], 'Requires read access to ".*weft/choices.json", run again with the --allow-read flag'],
+    ] as const) {
+      const args = ['run', '--no-prompt', ...permissions, script];
+      const { stdout } = await new Deno.Command(Deno.execPath(), { args }).output();
+      expect(new TextDecoder().decode(stdout)).toMatch(
+        new RegExp(`^UnsupportedError \\[choices\\] nothing is kept .*: ${missing}, or pass a store of your own`),
+      );
+    }
+  });
 });
 
-const temporaryFolder = () =>
-  (globalThis as unknown as { Deno: { makeTempDir(): Promise<string> } }).Deno.makeTempDir();
+interface DenoTools {
+  makeTempDir(): Promise<string>;
+  execPath(): string;
+  Command: new (program: string, options: { args: string[] }) => { output(): Promise<{ stdout: Uint8Array }> };
+}
+const { Deno } = globalThis as unknown as { Deno: DenoTools };
+const temporaryFolder = () => Deno.makeTempDir();
 
 describe('choices', () => {
   test('name a family and one of its variants', () => {
@@ -106,6 +129,10 @@ describe('choices', () => {
     expect(() => checkChoices({ matmul: 'toString' })).toThrow(
       /^\[choose\] matmul has no variant "toString"; it has tiled32, /,
     );
+    for (const none of [null, 'tiled64', ['tiled64']])
+      expect(() => checkChoices(none as never)).toThrow(
+        `[choose] choices must be an object of variants by family, like { matmul: 'tiled64' }, got ${JSON.stringify(none)}`,
+      );
   });
 
   test('can be made for every family that there is', () => {

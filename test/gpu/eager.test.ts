@@ -286,11 +286,14 @@ describe('scope', () => {
   });
 
   test('disposes of what nothing can bring back', async () => {
-    let result = tensor([0]);
+    let [result, later] = [tensor([0]), tensor([0])];
     await scope(async () => {
       result = await compile(() => ones([4]).mul(2))();
+      later = result.add(1);
     });
-    expect(() => result.add(1)).toThrow(/was disposed/);
+    const disposed = /^\[tensor\] this \[4\] tensor was disposed of, .* return it from the scope$/;
+    expect(() => result.add(1)).toThrow(disposed);
+    await expect(later.data()).rejects.toThrow(disposed);
   });
 });
 
@@ -307,6 +310,14 @@ describe('memory', () => {
     value.dispose();
     expect(device.memory().liveBytes).toBeLessThanOrEqual(held - 400_000);
     expect(() => value.add(1)).toThrow(/was disposed/);
+  });
+
+  test('a captured tensor that was disposed of is missed by name', async () => {
+    const mask = ones([4]).mul(3);
+    const step = compile((x: Tensor) => x.mul(mask));
+    await step(ones([4]));
+    mask.dispose();
+    await expect(step(ones([4]))).rejects.toThrow(/this \[4\] tensor was disposed of/);
   });
 });
 

@@ -271,6 +271,21 @@ describe('scope', () => {
     }
   });
 
+  test('what is computed again reads the versions that it read', async () => {
+    const w = parameter(ones([400]));
+    const step = compile(() => noGrad(() => w.assign(w.mul(10))));
+    await step();
+    let h: Tensor = w;
+    await scope(async () => {
+      w.assign(w.add(1));
+      h = w.mul(3); // of a version that is not there yet
+      expect((await h.data())[0]).toBe(33);
+    });
+    expect(h.isComputed).toBe(false);
+    await step();
+    expect([(await h.data())[0], (await w.data())[0]]).toEqual([33, 110]);
+  });
+
   test('computes what was assigned before an error', async () => {
     const w = parameter(ones([4]));
     const doubled = compile((x: Tensor) => x.mul(2));

@@ -2,6 +2,7 @@ import gemvText from '../../shaders/matmul/gemv.wgsl' with { type: 'text' };
 import sumText from '../../shaders/matmul/sum.wgsl' with { type: 'text' };
 import type { DeviceProfile, Dispatch, Family, Variant } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
+import { type Padded, padOperands } from './matmulPadding.ts';
 import { type MatmulProblem, type Matrix, type Product, simplify } from './matmulProblem.ts';
 import { sumLines, type Tiling, type TilingName, tilingOf, tilings, tooLong, workgroups } from './matmulTilings.ts';
 import { roughly } from './rows.ts';
@@ -64,12 +65,18 @@ function withExtras(dispatch: Dispatch, { epilogue, sum }: Extras, target = sum 
 }
 
 /** The product, or the `splits` partial products of slices of K, without an epilogue. */
-function multiply(product: Product, name: TilingName, splits: number, slice: number): Omit<Dispatch, 'kernel'> {
+function multiply(
+  product: Product,
+  name: TilingName,
+  splits: number,
+  slice: number,
+  [a, b]: Padded['operands'] = [input(0), input(1)],
+): Omit<Dispatch, 'kernel'> {
   const tiling: Tiling = tilings[name];
   return {
     source: tiling.source,
     constants: { ...constants(product), ...tiling.constants },
-    bindings: [input(0), input(1), splits === 1 ? output(0) : scratch(0)],
+    bindings: [a, b, splits === 1 ? output(0) : scratch(0)],
     uniforms: uniforms(product, splits, slice),
     workgroups: grid(workgroups(product, tiling, splits)),
     sideThreads: tiling.threads,
@@ -95,6 +102,24 @@ function whole(name: TilingName): Variant<MatmulProblem> {
     },
   };
 }
+
+/** The product after copies of the operands that can't be read in vec4s as they lie. */
+const padded: Variant<MatmulProblem> = {
+  unsupported(problem, profile) {
+    const { product, scratch } = padOperands(simplify(problem));
+    const name = tilingOf(product, profile);
+    const bytes = Math.max(0, ...scratch);
+    if (bytes > profile.bindingBytes)
+      return `a padded operand takes ${bytes} bytes, a binding has ${profile.bindingBytes}`;
+    return cannotSum(tilings[name], product) ?? tooLong(problem.K, name, profile);
+  },
+  call(problem, profile) {
+    const { product, operands, copies, scratch } = padOperands(simplify(problem));
+    const name = tilingOf(product, profile);
+    const dispatch = { kernel: `matmul/padded/${name}`, ...multiply(product, name, 1, product.K, operands) };
+    return { dispatches: [...copies, withExtras(dispatch, problem)], scratch };
+  },
+};
 
 /** No slice of K is longer, so that no driver stops a loop short. */
 const longest = 2 ** 15;
@@ -216,7 +241,15 @@ function select(problem: MatmulProblem, profile: DeviceProfile): string {
   if (N === 1 || (M === 1 && gpu)) return 'gemv';
   if (gpu && K >= 512 && workgroups(product, tilings[splitTiling(product, profile)]) < 128) return 'splitK';
   const name = tilingOf(product, profile);
-  return whole(name).unsupported?.(problem, profile) ? 'splitK' : name;
+  if (whole(name).unsupported?.(problem, profile)) return 'splitK';
+  if (name === 'registers16' && isWorthPadding(product) && !padded.unsupported?.(problem, profile)) return 'padded';
+  return name;
+}
+
+/** On Mesa a copy pays for itself where enough tiles read the operand again: a third of the time at 625³, a tenth at 257³. */
+function isWorthPadding({ M, N, K, a, b, batches }: Product): boolean {
+  if ((a.vec4 && b.vec4) || batches * M * N * K < 2 ** 24) return false;
+  return (a.vec4 || N >= 64) && (b.vec4 || M >= 64);
 }
 
 /** Layout and sizes to the nearest power of two, `NN 512 512 512`, and the number of products where there are several. */
@@ -240,6 +273,7 @@ export const matmul: Family<MatmulProblem> = {
     quads: whole('quads'),
     gemv,
     splitK,
+    padded,
   },
   select,
   shapeClass,

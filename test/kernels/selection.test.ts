@@ -73,6 +73,8 @@ const examples = [
   example(matmul, product(64, 8, 16), 'tiled32', 'registers8'),
   example(matmul, product(64, 128, 64), 'tiled32', 'registers8', 'quads16'),
   example(matmul, product(512, 512, 256), 'tiled64', 'registers16', 'quads'),
+  example(matmul, product(257, 255, 257), 'tiled32', 'padded', 'quads'),
+  example(matmul, product(1025, 63, 261), 'tiled32', 'registers16', 'quads'),
   example(matmul, product(128, 128, 4096), 'splitK', 'registers16', 'quads'),
   example(matmul, product(128, 128, 300_000), 'splitK', 'splitK'),
   example(matmul, product(1024, 2048, 256), 'tiled64x128', 'registers16', 'quads'),

@@ -63,7 +63,7 @@ export function familyChart(rows: readonly Row[]): Drawing | null {
   return {
     label: `${done[0]?.name}: ${label}, by size and contender`,
     height:
-      92 + 26 * Math.ceil(names.length / (isNarrow() ? 2 : 5)) + shapes.length * (16 + names.length * thickness * 1.25),
+      92 + 26 * Math.ceil(names.length / (isNarrow() ? 2 : 5)) + shapes.length * (14 + names.length * thickness * 1.12),
     configuration: {
       type: 'bar',
       data: {

@@ -60,7 +60,7 @@ function card(rows: readonly Row[], drawing: Drawing | null): TemplateResult {
   const [{ name, suite }] = rows as [Row];
   const groups = tables(rows).map(fastestFirst);
   return html`
-    <section class="card">
+    <section class="card family-card">
       <h2>${name}${suite === 'memory' ? ': memory' : ''}</h2>
       ${drawing ? chart(rows, drawing) : nothing}
       <div class="scroll" tabindex="0" role="region" aria-label=${`Figures of ${name}`}>

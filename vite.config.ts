@@ -27,6 +27,8 @@ export default defineConfig(async ({ mode }) => ({
   plugins: [wgsl()],
   cacheDir: `node_modules/.vite/${inDeno ? 'deno' : 'node'}`,
   build: mode === 'site' ? site : library,
+  // The benchmark page says itself which library it can't load.
+  server: { hmr: { overlay: false } },
   test: {
     include: ['test/**/*.test.ts'],
     env: {

@@ -20,6 +20,8 @@ import { Executable, type Range } from './executable.ts';
 const keptPlans = 256;
 /** Pending nodes, or ops under `noGrad` one after another, that are computed even though nobody has asked. */
 const longestChain = 1000;
+/** Eager ops after which such a chain is computed: those beside it, which it may cross, get as long meanwhile. */
+const grace = 250;
 
 /** Work on the queue goes in program order, though compiling makes it asynchronous. */
 let queue: Promise<unknown> = Promise.resolve();
@@ -37,10 +39,15 @@ export function keepAtFlush(tensor: Tensor): void {
 
 let flushError: unknown = null;
 
-/** Computes pending assignments, and further values, in the background; errors show at the next await. */
-export function flush(further: readonly Tensor[] = []): void {
+/** The ends of chains that the next flush computes. */
+let ends: Tensor[] = [];
+/** Eager ops since the first of them. */
+let opsSince = 0;
+
+/** Computes what is pending, in the background; errors show at the next await. */
+export function flush(): void {
   if (currentTrace()) return;
-  const roots = [...takePending(), ...further];
+  const roots = takePending();
   if (roots.length > 0) {
     inOrder(() => compute(roots)).catch((error: unknown) => {
       flushError ??= error;
@@ -56,8 +63,9 @@ export function flushIfLong(node: Node): void {
   if (eagerNodeCount() > longestChain && pendingStates.size > 0) flush();
   if (node.depth > longestChain && hasDevice()) {
     node.depth = 0;
-    flush(node.outputs);
+    ends.push(...node.outputs);
   }
+  if (ends.length > 0 && ++opsSince > grace) flush();
 }
 
 function takePending(): Tensor[] {
@@ -69,6 +77,9 @@ function takePending(): Tensor[] {
     if (tensor && !tensor.isComputed) roots.push(tensor);
   }
   kept.clear();
+  roots.push(...ends);
+  ends = [];
+  opsSince = 0;
   return roots;
 }
 

@@ -164,6 +164,19 @@ describe('long chains', () => {
     expect(await b.item()).toBeCloseTo(1 / 3, 5);
   });
 
+  test('may run side by side, and are computed together', async () => {
+    let chains = [1, 2, 3, 4].map((start) => tensor([start]));
+    const next = (x: Tensor, i: number) => x.add(chains[(i + 1) % 4] as Tensor).mul(0.5);
+    const { counts } = await countCalls(async () => {
+      noGrad(() => {
+        for (let i = 0; i < 1200; i++) chains = chains.map(next); // of 2,400 ops each
+      });
+      await readAll(chains);
+    });
+    expect(counts.submits).toBe(3 + 1); // as for a single one
+    for (const chain of chains) expect(await chain.item()).toBeCloseTo(2.5, 5);
+  });
+
   test('keep what gradients need', async () => {
     const x = tensor([0.5]);
     let y: Tensor = x;

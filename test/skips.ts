@@ -33,7 +33,7 @@ export const skips: readonly Skip[] = [
     reason: 'the variant is for devices with subgroups, which no device needs to have; Deno has none yet',
   },
   {
-    test: 'stored choices leave a file alone that is not theirs',
+    test: /^stored choices (leave a file alone that is not theirs|need permissions in Deno)/,
     runtime: 'chromium',
     reason: 'a page has no files; the Deno runs do',
   },

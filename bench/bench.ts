@@ -1,7 +1,7 @@
 import type { Counts } from '../demo/counts.ts';
 import { type Limits, measureLimits } from './limits.ts';
 import { check, count, idle, measure, type Prepared, type Settings, spreadOf, type Timing } from './measure.ts';
-import { type Library, type PeerModule, type PeerName, peerNames, type Work } from './peers/library.ts';
+import type { Library, PeerModule, PeerName, Work } from './peers/library.ts';
 import { bytes, type Row } from './rows.ts';
 import { type Case, cases } from './suites/index.ts';
 import { counted, openWeft, variantsOf, type Weft } from './weft.ts';
@@ -41,7 +41,7 @@ const quickSettings: Settings = { rounds: 5, sampleMs: 30, slowMs: 500 };
 
 /** Measures everything that the options ask for, case by case, and gives all rows. */
 export async function runBench(options: Options, host: Host): Promise<Row[]> {
-  const { wanted, chosen } = select(options);
+  const { wanted, chosen } = select(options, Object.keys(host.peers));
   const weft = await openWeft();
   const libraries = await openPeers(host, (name) => chosen.some((each) => wanted(each, name)));
   host.progress({ done: 0, all: chosen.length, now: 'the device’s limits' });
@@ -50,7 +50,15 @@ export async function runBench(options: Options, host: Host): Promise<Row[]> {
     options.quick ? { repeats: 3, leastMs: 15 } : { repeats: 9, leastMs: 60 },
   );
   const common = { dtype: 'f32', runtime: host.runtime, adapter: weft.adapter } as const;
-  const all: Row[] = (await limitRows(limits)).map((row) => ({ ...common, ...row }));
+  const complete = ({ suite, name, shape, contender, ...figures }: Measured): Row => ({
+    suite,
+    name,
+    shape,
+    ...common,
+    contender,
+    ...figures,
+  });
+  const all = (await limitRows(limits)).map(complete);
   host.rows(all);
   for (const [done, each] of chosen.entries()) {
     if (host.stopped) break;
@@ -61,7 +69,7 @@ export async function runBench(options: Options, host: Host): Promise<Row[]> {
       each.suite === 'memory'
         ? await planCase(each, weft)
         : await runCase(each, contenders, options.quick ? quickSettings : settings, limits, host, say);
-    const rows = measured.map((row) => ({ ...common, ...row }));
+    const rows = measured.map(complete);
     all.push(...rows);
     host.rows(rows);
     await breathe();
@@ -73,21 +81,21 @@ type Measured = Omit<Row, 'dtype' | 'runtime' | 'adapter'>;
 type Libraries = ReadonlyMap<PeerName, Library | string>;
 
 /** What the options ask for: which cases, and which contenders of each. Throws where that is nothing. */
-export function select({ only, quick, variants }: Options) {
+export function select({ only, quick, variants }: Options, peers: readonly string[]) {
   const patterns = only.map(patternOf);
   const named = only.some((pattern) => pattern.includes('weft:'));
   const wanted = (each: Case, name: string): boolean => {
     if (name.startsWith('weft:') && name !== counted && !variants && !named) return false;
     return patterns.length === 0 || patterns.some((pattern) => pattern.test(`${each.name} ${each.shape} ${name}`));
   };
-  const names = (each: Case) => (each.suite === 'memory' ? ['weft'] : ['weft', ...peerNames, ...variantsOf(each.name)]);
+  const names = (each: Case) => (each.suite === 'memory' ? ['weft'] : ['weft', ...peers, ...variantsOf(each.name)]);
   // Patterns say which sizes; without them, a quick run takes a few.
   const few = quick && only.length === 0;
   const chosen = cases.filter((each) => (each.quick || !few) && names(each).some((name) => wanted(each, name)));
   if (chosen.length === 0)
     throw new Error(
       `--only: nothing matches ${only.map((pattern) => `'${pattern}'`).join(' or ')}; a pattern is looked for in ` +
-        "'name shape contender', such as 'matmul 512x512x512 NN weft': --help lists names and contenders",
+        `'name shape contender', such as 'matmul 512x512x512 NN weft'; contenders here are ${['weft', ...peers].join(', ')} (--help lists all names)`,
     );
   return { wanted, chosen };
 }

@@ -59,9 +59,9 @@ process.exit();
 
 async function main(options: Options, inDeno: boolean, json: string | undefined): Promise<void> {
   // What is wrong with the options is said before minutes are spent on them.
-  select(options);
-  if (json !== undefined) checkWritable(json);
   const host = new TerminalHost();
+  select(options, inDeno ? Object.keys(host.peers) : peerNames);
+  if (json !== undefined) checkWritable(json);
   const save = () => {
     host.end();
     if (json !== undefined && host.all.length > 0) writeFileSync(json, `${JSON.stringify(host.all, null, 1)}\n`);

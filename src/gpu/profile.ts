@@ -1,5 +1,5 @@
 import { ValueError, WeftError } from '../errors.ts';
-import { currentDevice } from './device.ts';
+import { currentDevice, type Device } from './device.ts';
 import { type DispatchTime, ProfileReport } from './profileReport.ts';
 import { Recorder } from './recorder.ts';
 import { timesByRepetition } from './repetition.ts';
@@ -13,6 +13,9 @@ export interface ProfileOptions {
    */
   method?: 'timestamps' | 'repetition';
 }
+
+/** Devices on which a function is being profiled, until its report is there. */
+const busy = new WeakSet<Device>();
 
 /**
  * Runs `fn` once and says where its time on the GPU goes, kernel by kernel:
@@ -31,9 +34,18 @@ export async function profile(fn: () => unknown, { method }: ProfileOptions = {}
   const available = device.gpu.features.has('timestamp-query');
   if (method === 'timestamps' && !available)
     throw new ValueError("[profile] this device has no timestamp queries; leave the method out, or use 'repetition'");
-  if (device.recorder) throw new WeftError('[profile] a function is being profiled already; wait for its report');
+  if (busy.has(device)) throw new WeftError('[profile] a function is being profiled already; wait for its report');
+  busy.add(device);
+  try {
+    return await measured(device, fn, available ? method : 'repetition');
+  } finally {
+    busy.delete(device);
+  }
+}
+
+async function measured(device: Device, fn: () => unknown, method: ProfileOptions['method']): Promise<ProfileReport> {
   await materialise([]);
-  const recorder = new Recorder(device.gpu, available && method !== 'repetition');
+  const recorder = new Recorder(device.gpu, method !== 'repetition');
   const start = performance.now();
   device.recorder = recorder;
   try {

@@ -1,5 +1,17 @@
 import { describe, expect, test } from 'vitest';
-import { compile, grad, init, nn, optim, parameter, profile, randn, ValueError, WeftError } from '../../src/index.ts';
+import {
+  compile,
+  grad,
+  init,
+  nn,
+  optim,
+  parameter,
+  profile,
+  randn,
+  type Tensor,
+  ValueError,
+  WeftError,
+} from '../../src/index.ts';
 import { profile as selection } from '../support/environment.ts';
 import { announceReads, device, read, useGpu } from '../support/gpu.ts';
 
@@ -75,6 +87,18 @@ describe('profile', () => {
       expect(ts as number).toBeCloseTo(end, 6);
       end = (ts as number) + (dur as number);
     }
+  });
+
+  test('one function at a time', async () => {
+    const { step } = training();
+    const plan = await step.prepare();
+    const [first, second] = await Promise.allSettled([
+      profile(() => step(), { method: 'repetition' }),
+      profile(() => step(), { method: 'repetition' }),
+    ]);
+    expect(first.status === 'fulfilled' && first.value.dispatches.length).toBe(plan.summary().dispatches);
+    expect(second.status === 'rejected' && second.reason).toBeInstanceOf(WeftError);
+    await expect(profile(() => step(), { method: 'repetition' })).resolves.toBeDefined();
   });
 
   test('what can’t be profiled', async () => {

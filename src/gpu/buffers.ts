@@ -21,6 +21,8 @@ export class BufferPool {
   #tensors = 0;
   /** Slabs that all plans of the device share: plans run one after another, and nothing in a slab outlives its plan. */
   readonly #arena: GPUBuffer[] = [];
+  /** Buffers to destroy later: see `keepingAll`. */
+  #postponed: GPUBuffer[] | null = null;
 
   constructor(gpu: GPUDevice) {
     this.#gpu = gpu;
@@ -61,8 +63,19 @@ export class BufferPool {
 
   destroy(buffer: GPUBuffer): void {
     this.#liveBytes -= buffer.size;
-    this.#buffers--;
-    buffer.destroy();
+    this.#destroy(buffer);
+  }
+
+  /** Nothing is destroyed before `work` is over: for what runs again later, though its plan may have gone meanwhile. */
+  async keepingAll<T>(work: () => Promise<T>): Promise<T> {
+    const postponed: GPUBuffer[] = [];
+    this.#postponed = postponed;
+    try {
+      return await work();
+    } finally {
+      this.#postponed = null;
+      for (const buffer of postponed) this.#destroy(buffer);
+    }
   }
 
   /** One buffer for each slab, at least as large as asked; larger plans replace them, and older plans keep theirs. */
@@ -84,12 +97,7 @@ export class BufferPool {
 
   /** Drops pooled buffers. */
   trim(): void {
-    for (const list of this.#free.values()) {
-      for (const buffer of list) {
-        buffer.destroy();
-        this.#buffers--;
-      }
-    }
+    for (const list of this.#free.values()) for (const buffer of list) this.#destroy(buffer);
     this.#free.clear();
     this.#pooledBytes = 0;
   }
@@ -101,6 +109,15 @@ export class BufferPool {
       buffers: this.#buffers,
       tensors: this.#tensors,
     };
+  }
+
+  #destroy(buffer: GPUBuffer): void {
+    if (this.#postponed) {
+      this.#postponed.push(buffer);
+      return;
+    }
+    this.#buffers--;
+    buffer.destroy();
   }
 
   #create(size: number, label: string, extraUsage = 0): GPUBuffer {

@@ -37,7 +37,7 @@ export async function profile(fn: () => unknown, { method }: ProfileOptions = {}
   if (busy.has(device)) throw new WeftError('[profile] a function is being profiled already; wait for its report');
   busy.add(device);
   try {
-    return await measured(device, fn, available ? method : 'repetition');
+    return await device.buffers.keepingAll(() => measured(device, fn, available ? method : 'repetition'));
   } finally {
     busy.delete(device);
   }

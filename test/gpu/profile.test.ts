@@ -89,6 +89,22 @@ describe('profile', () => {
     }
   });
 
+  test('by repetition: what a plan that has gone meanwhile ran', async () => {
+    const double = compile((x: Tensor) => x.mul(2));
+    const x = randn([8]);
+    // A function keeps four plans of one signature; each choice makes another.
+    const steps = 6;
+    const run = async () => {
+      for (let i = 0; i < steps; i++) {
+        device.choose({});
+        await double(x);
+      }
+    };
+    const report = await profile(run, { method: 'repetition' });
+    expect(report.dispatches).toHaveLength(steps);
+    expect([...double.plans.values()].flat()).toHaveLength(4);
+  });
+
   test('one function at a time', async () => {
     const { step } = training();
     const plan = await step.prepare();

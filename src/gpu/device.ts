@@ -129,6 +129,12 @@ export class Device {
     if (error) throw error;
   }
 
+  /** Waits until all that was submitted has run, then checks: the news of an error comes a moment after what failed. */
+  async settled(): Promise<void> {
+    await Promise.race([this.gpu.queue.onSubmittedWorkDone(), this.lost]);
+    this.check();
+  }
+
   get isLost(): boolean {
     return this.#lost !== null;
   }

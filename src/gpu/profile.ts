@@ -54,9 +54,8 @@ async function measured(device: Device, fn: () => unknown, method: ProfileOption
   } finally {
     device.recorder = null;
   }
-  await device.gpu.queue.onSubmittedWorkDone();
+  await device.settled();
   const wallMs = performance.now() - start;
-  device.check();
   if (recorder.dispatches.length === 0)
     throw new WeftError(
       '[profile] the function ran nothing on the GPU: call a compiled step, or read what it computes',

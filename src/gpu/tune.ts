@@ -70,7 +70,7 @@ export async function tune<Args extends readonly unknown[]>(
       }
     }),
   );
-  await Promise.race([measuring, device.lost]);
+  await device.readback.guarded(Promise.race([measuring, device.lost]));
   const report = new TuneReport(device.adapter, results);
   device.choose({ ...device.choices, ...report.choices });
   try {
@@ -116,7 +116,8 @@ async function measure(
     if (contenders.length === 0)
       throw new UnsupportedError(`[tune] no variant can do ${choice}: ${Object.values(failed)[0]}`);
     const { winner, times } = await contest(contenders, favourite, options);
-    device.check();
+    // Where the device is lost, its variants fail first.
+    await device.settled();
     return { choice, favourite, winner, times, failed };
   } finally {
     for (const each of executables) each.destroy();

@@ -25,9 +25,10 @@ export class TuneReport {
     this.results = results;
   }
 
-  /** The winners, to be pinned: `init({ choices })`, `device.choose(choices)`. */
+  /** The winners, to be pinned: `init({ choices })`, `device.choose(choices)`. A favourite that none ran against is no finding. */
   get choices(): Choices {
-    return Object.fromEntries(this.results.map(({ choice, winner }) => [choice, winner]));
+    const found = this.results.filter(({ winner, favourite, times }) => winner !== favourite || winner in times);
+    return Object.fromEntries(found.map(({ choice, winner }) => [choice, winner]));
   }
 
   /** A line for each choice: its winner, what the rule would have taken, and the median times of all variants. */

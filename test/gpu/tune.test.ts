@@ -4,6 +4,7 @@ import {
   type Choices,
   compile,
   crossEntropy,
+  DeviceLostError,
   embedding,
   init,
   optim,
@@ -187,6 +188,17 @@ describe('choices', () => {
     await expect(init({ choices: { matmul: 'tiled65' } })).rejects.toThrow(UnsupportedError);
     await expect(init({ choices: { matmul: 'tiled65' } })).rejects.toThrow('[choose] matmul has no variant "tiled65"');
   });
+});
+
+test('tune keeps nothing of a device that is lost while it prepares', async () => {
+  const own = await init({ profile, limits: 'default' });
+  const store = memory();
+  const lose = () => own.destroy();
+  await expect(tune(columns(), [randn([5, 40])], { rounds: 1, store, onProgress: lose })).rejects.toThrow(
+    DeviceLostError,
+  );
+  expect(own.choices).toEqual({});
+  expect(store.texts).toEqual([]);
 });
 
 /** The tests' device keeps to the default limits, without the clock. */

@@ -43,6 +43,8 @@ export class Executable {
   /** Without the graph that it was built from: an executable is kept for the next time, the graph's tensors are not. */
   readonly program: Pick<Program, 'commands' | 'results' | 'updates' | 'memory'>;
   readonly #device: Device;
+  /** The word that kernels set when they meet bad data. */
+  readonly #status: GPUBuffer;
   readonly #slabs: readonly GPUBuffer[];
   readonly #dedicated: ReadonlyMap<Value, GPUBuffer>;
   readonly #constants = new Map<Value, GPUBuffer>();
@@ -55,8 +57,14 @@ export class Executable {
   #encoded: readonly Encoded[] | null = null;
   readonly #leafIndex: ReadonlyMap<Value, number>;
 
-  private constructor(device: Device, program: Runnable, pipelines: readonly (GPUComputePipeline | null)[]) {
+  private constructor(
+    device: Device,
+    program: Runnable,
+    pipelines: readonly (GPUComputePipeline | null)[],
+    status: GPUBuffer,
+  ) {
     this.#device = device;
+    this.#status = status;
     const { commands, results, updates, memory } = program;
     this.program = { commands, results, updates, memory };
     this.#slabs = device.buffers.arena(program.memory.slabs);
@@ -68,15 +76,20 @@ export class Executable {
     this.#leafIndex = new Map(program.leaves.map(({ value }, i) => [value, i]));
   }
 
-  /** Compiles what is not compiled yet, all pipelines at once. */
-  static async create(device: Device, program: Runnable): Promise<Executable> {
-    const pipelines = await Promise.all(
-      program.commands.map((command) =>
+  /** Compiles what is not compiled yet, all pipelines at once. Programs that run on made-up data get a `status` of their own. */
+  static async create(device: Device, program: Runnable, status = device.status): Promise<Executable> {
+    const pipelines = await Executable.compile(device, program);
+    device.check();
+    return new Executable(device, program, pipelines, status);
+  }
+
+  /** The pipelines of the commands; null where one is a copy. */
+  static compile(device: Device, { commands }: Pick<Runnable, 'commands'>): Promise<(GPUComputePipeline | null)[]> {
+    return Promise.all(
+      commands.map((command) =>
         command.kind === 'dispatch' ? device.pipelines.get(command.shader, command.label) : null,
       ),
     );
-    device.check();
-    return new Executable(device, program, pipelines);
   }
 
   /** Points the leaves at buffers. Only the bind groups of leaves that have moved are made anew. */
@@ -158,7 +171,7 @@ export class Executable {
 
   /** Where a value lies. */
   range(value: Value): Range {
-    if (value === statusValue) return { buffer: this.#device.status, offset: 0 };
+    if (value === statusValue) return { buffer: this.#status, offset: 0 };
     let offset = 0;
     for (let at = value; at.parent; at = at.parent.value) offset += at.parent.offset * 4;
     const root = rootOf(value);

@@ -61,15 +61,13 @@ export async function tune<Args extends readonly unknown[]>(
   await store?.read('');
   const uses = usesOf((await step.prepare(...args)).program);
   const results: Tuned[] = [];
-  const measuring = inOrder(() =>
-    keepingStatus(device, async () => {
-      for (const [done, { use, count }] of uses.entries()) {
-        signal?.throwIfAborted();
-        onProgress?.({ done, all: uses.length, choice: use.problem.choice });
-        results.push({ ...(await measure(device, use, { rounds, signal })), count });
-      }
-    }),
-  );
+  const measuring = inOrder(async () => {
+    for (const [done, { use, count }] of uses.entries()) {
+      signal?.throwIfAborted();
+      onProgress?.({ done, all: uses.length, choice: use.problem.choice });
+      results.push({ ...(await measure(device, use, { rounds, signal })), count });
+    }
+  });
   await device.readback.guarded(Promise.race([measuring, device.lost]));
   const report = new TuneReport(device.adapter, results);
   device.choose({ ...device.choices, ...report.choices });
@@ -96,12 +94,14 @@ async function measure(
   const favourite = use.problem.call(profile).variant;
   const inputs = use.inputs.map((type) => inputBuffer(device, type));
   const outputs = use.outputs.map((type) => device.buffers.create(bytesOf(type), 'weft tune output'));
+  // Made-up data may be bad.
+  const status = device.buffers.create(4, 'weft tune status');
   const leaves = [...inputs, ...outputs].map((buffer) => ({ buffer, offset: 0 }));
   const failed: Record<string, string> = {};
   const executables: Executable[] = [];
   const prepare = async (name: string): Promise<Contender[]> => {
     try {
-      const executable = await Executable.create(device, trial(use, name, profile));
+      const executable = await Executable.create(device, trial(use, name, profile), status);
       executables.push(executable);
       executable.bind(leaves);
       return [contender(device, name, executable)];
@@ -121,7 +121,7 @@ async function measure(
     return { choice, favourite, winner, times, failed };
   } finally {
     for (const each of executables) each.destroy();
-    for (const each of [...inputs, ...outputs]) device.buffers.destroy(each);
+    for (const each of [...inputs, ...outputs, status]) device.buffers.destroy(each);
   }
 }
 
@@ -134,24 +134,6 @@ function contender(device: Device, name: string, executable: Executable): Conten
       return sample();
     },
   };
-}
-
-/** Trials run on made-up data, which may set the status word. */
-async function keepingStatus<T>(device: Device, work: () => Promise<T>): Promise<T> {
-  const { gpu, status, buffers } = device;
-  const kept = buffers.create(4, 'weft kept status');
-  const copy = (from: GPUBuffer, to: GPUBuffer) => {
-    const encoder = gpu.createCommandEncoder({ label: 'weft tune' });
-    encoder.copyBufferToBuffer(from, 0, to, 0, 4);
-    gpu.queue.submit([encoder.finish()]);
-  };
-  copy(status, kept);
-  try {
-    return await work();
-  } finally {
-    copy(kept, status);
-    buffers.destroy(kept);
-  }
 }
 
 /** Elements that are made on the host; a larger input repeats them. */

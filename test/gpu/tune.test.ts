@@ -117,6 +117,16 @@ describe('tune', () => {
       const bad = await lookUp(tensor(new Int32Array([1, 9])));
       await tune(loss, [logits, targets], { rounds: 1, store: null });
       await expect(bad.data()).rejects.toThrow('[embedding]');
+
+      // Reported while tuning goes on: no step that follows reports it again.
+      const worse = await lookUp(tensor(new Int32Array([1, 9])));
+      let reading: Promise<unknown> | null = null;
+      const onProgress = () => {
+        reading ??= expect(worse.data()).rejects.toThrow('[embedding]');
+      };
+      await tune(loss, [logits, targets], { rounds: 1, store: null, onProgress });
+      await reading;
+      await expect((await lookUp(tensor(new Int32Array([1, 2])))).data()).resolves.toHaveLength(16);
     } finally {
       device.choose({});
     }
@@ -193,10 +203,9 @@ describe('choices', () => {
 test('tune keeps nothing of a device that is lost while it prepares', async () => {
   const own = await init({ profile, limits: 'default' });
   const store = memory();
-  const lose = () => own.destroy();
-  await expect(tune(columns(), [randn([5, 40])], { rounds: 1, store, onProgress: lose })).rejects.toThrow(
-    DeviceLostError,
-  );
+  const step = compile((x: Tensor) => softmax(x));
+  const tuning = tune(step, [randn([5, 40])], { rounds: 1, store, onProgress: () => own.destroy() });
+  await expect(tuning).rejects.toThrow(DeviceLostError);
   expect(own.choices).toEqual({});
   expect(store.texts).toEqual([]);
 });

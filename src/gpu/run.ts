@@ -141,8 +141,28 @@ interface CachedPlan {
   /** For each leaf of the program, its position in the canonical order of the graph. */
   readonly leafOrder: readonly number[];
 }
-/** By what the kernels were selected for, which is a device and its choices. */
-const plans = new WeakMap<DeviceProfile, Map<string, Promise<CachedPlan>>>();
+interface PlanCache {
+  /** What the kernels were selected for: each choice makes another. */
+  readonly profile: DeviceProfile;
+  readonly plans: Map<string, Promise<CachedPlan>>;
+}
+const caches = new WeakMap<Device, PlanCache>();
+
+function plansOf(device: Device): PlanCache['plans'] {
+  const known = caches.get(device);
+  if (known?.profile === device.profile) return known.plans;
+  for (const plan of known?.plans.values() ?? []) destroy(plan);
+  const made: PlanCache = { profile: device.profile, plans: new Map() };
+  caches.set(device, made);
+  return made.plans;
+}
+
+function destroy(plan: Promise<CachedPlan>): void {
+  plan.then(
+    ({ executable }) => executable.destroy(),
+    () => {},
+  );
+}
 
 async function compute(wanted: readonly Tensor[]): Promise<void> {
   const roots = [...new Set(wanted)].filter((tensor) => !tensor.isComputed);
@@ -173,8 +193,7 @@ function cachedPlan(
   roots: readonly Tensor[],
   leaves: readonly Tensor[],
 ): Promise<CachedPlan> {
-  const cache = plans.get(device.profile) ?? new Map<string, Promise<CachedPlan>>();
-  plans.set(device.profile, cache);
+  const cache = plansOf(device);
   const known = cache.get(key);
   if (known) {
     cache.delete(key);
@@ -191,10 +210,7 @@ function cachedPlan(
   for (const [oldest, plan] of cache) {
     if (cache.size <= keptPlans) break;
     cache.delete(oldest);
-    plan.then(
-      ({ executable }) => executable.destroy(),
-      () => {},
-    );
+    destroy(plan);
   }
   return made;
 }

@@ -18,7 +18,7 @@ import {
   type Tensor,
   tensor,
 } from '../../src/index.ts';
-import { announceReads, useGpu } from '../support/gpu.ts';
+import { announceReads, device, useGpu } from '../support/gpu.ts';
 
 /** Uncompiled use: nothing runs until a value is wanted, and graphs of one structure share a plan. */
 useGpu();
@@ -78,6 +78,21 @@ describe('the plan cache', () => {
     const { result, counts } = await countCalls(() => both(b));
     expect(counts).toMatchObject({ dispatches: 2, bindGroups: 1 });
     expect([...(result[0] as HostArray)]).toEqual([8, 10, 12]);
+  });
+
+  test('holds no plans of choices that were made before the last', async () => {
+    const x = ones([3]);
+    const chosen = async () => {
+      device.choose({});
+      using result = x.mul(2);
+      await result.data();
+      return device.memory().buffers;
+    };
+    await chosen();
+    const buffers = await chosen();
+    await chosen();
+    // Fewer where what earlier tests have left was collected meanwhile.
+    expect(await chosen()).toBeLessThanOrEqual(buffers);
   });
 
   test('tells graphs apart that differ in attributes or sharing', async () => {

@@ -135,6 +135,7 @@ export class Plan {
 
   destroy(): void {
     this.#executable?.destroy();
+    this.#ring?.destroy();
     this.#inputs.destroy();
   }
 

@@ -48,6 +48,14 @@ export class Staging {
     );
     return this.#reading;
   }
+
+  /** Gives the memory back, once a read that is under way has its bytes. Later ones find another generation. */
+  destroy(): void {
+    this.generation++;
+    const destroy = () => this.buffer.destroy();
+    if (this.#reading) this.#reading.then(destroy, destroy);
+    else destroy();
+  }
 }
 
 /** Brings values to the host through pooled staging buffers, together with the status word. */

@@ -21,7 +21,7 @@ export function smallResult(tensor: { readonly shape: readonly number[] }): bool
 export class ResultRing {
   readonly #device: Device;
   readonly #buffer: GPUBuffer;
-  readonly #owners = new Array<{ tensor: WeakRef<Tensor>; bytes: number } | undefined>(slotCount);
+  readonly #owners = new Array<{ tensor: WeakRef<Tensor>; storage: Storage } | undefined>(slotCount);
   readonly #staging: Staging[];
   #next = 0;
   #current: Staging | null = null;
@@ -55,7 +55,7 @@ export class ResultRing {
     encoder.copyBufferToBuffer(source.buffer, source.offset, this.#buffer, offset, source.bytes);
     const storage: Storage = { buffer: this.#buffer, offset, bytes: source.bytes, release: () => {} };
     tensor.settle(this.#device, storage);
-    this.#owners[slot] = { tensor: new WeakRef(tensor), bytes: source.bytes };
+    this.#owners[slot] = { tensor: new WeakRef(tensor), storage };
     const staging = this.#current;
     if (!staging) return;
     const at = statusBytes + this.#position++ * slotBytes;
@@ -69,12 +69,32 @@ export class ResultRing {
     };
   }
 
-  #moveOut(slot: number, encoder: GPUCommandEncoder): void {
+  /** Gives the memory back; results that are still held move out, and reads that are under way come to their end. */
+  destroy(): void {
+    const { gpu, buffers } = this.#device;
+    const held = [...this.#owners.keys()].filter((slot) => this.#tensorAt(slot));
+    if (held.length > 0) {
+      const encoder = gpu.createCommandEncoder({ label: 'weft kept results' });
+      for (const slot of held) this.#moveOut(slot, encoder);
+      gpu.queue.submit([encoder.finish()]);
+    }
+    buffers.destroy(this.#buffer);
+    for (const staging of this.#staging) staging.destroy();
+  }
+
+  /** The tensor in a slot, unless nobody holds it, it was disposed of, or lies elsewhere by now. */
+  #tensorAt(slot: number): Tensor | null {
     const owner = this.#owners[slot];
     const tensor = owner?.tensor.deref();
-    if (!owner || !tensor) return;
-    const own = this.#device.buffers.allocate(owner.bytes, 'weft kept result');
-    encoder.copyBufferToBuffer(this.#buffer, slot * slotBytes, own.buffer, 0, owner.bytes);
+    return tensor?.isComputed && tensor.storageOn(this.#device) === owner?.storage ? tensor : null;
+  }
+
+  #moveOut(slot: number, encoder: GPUCommandEncoder): void {
+    const tensor = this.#tensorAt(slot);
+    if (!tensor) return;
+    const { offset, bytes } = tensor.storageOn(this.#device);
+    const own = this.#device.buffers.allocate(bytes, 'weft kept result');
+    encoder.copyBufferToBuffer(this.#buffer, offset, own.buffer, 0, bytes);
     tensor.settle(this.#device, own);
   }
 }

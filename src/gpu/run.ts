@@ -23,11 +23,12 @@ const longestChain = 1000;
 /** Eager ops after which such a chain is computed: those beside it, which it may cross, get as long meanwhile. */
 const grace = 250;
 
-/** Work on the queue goes in program order, though compiling makes it asynchronous. */
-let queue: Promise<unknown> = Promise.resolve();
+/** Work on the queue goes in program order, though compiling makes it asynchronous. Holds no result of it. */
+let queue: Promise<void> = Promise.resolve();
 export function inOrder<T>(work: () => Promise<T>): Promise<T> {
   const result = queue.then(work);
-  queue = result.catch(() => {});
+  const over = () => {};
+  queue = result.then(over, over);
   return result;
 }
 

@@ -17,7 +17,7 @@ import {
   type Tensor,
   tensor,
 } from '../../src/index.ts';
-import { announceReads, useGpu } from '../support/gpu.ts';
+import { announceReads, device, useGpu } from '../support/gpu.ts';
 
 /** A compiled step is one submit, and after the first call it creates and traces nothing. */
 useGpu();
@@ -107,6 +107,24 @@ describe('a replayed step', () => {
     expect(await results[0]?.item()).toBe(4);
     expect(await results[500]?.item()).toBe(1004);
     expect(await results[1099]?.item()).toBe(2202);
+  });
+
+  test('leaves results to who holds them, and gives back the rest, when its plan goes', async () => {
+    const double = compile((x: Tensor) => x.mul(2));
+    // Four plans of a signature are kept; each choice makes another.
+    const result = async (value: number) => {
+      device.choose({});
+      return double(tensor([value, value]));
+    };
+    const results: Tensor[] = [];
+    for (let i = 0; i < 4; i++) results.push(await result(i));
+    const before = device.memory().liveBytes;
+    const reading = results.map((each) => each.data());
+    results.push(...(await Promise.all(results.map((_, i) => result(4 + i)))));
+    // The first four results have moved to memory of their own.
+    expect(device.memory().liveBytes).toBeLessThanOrEqual(before + 4 * 256);
+    for (const [i, values] of (await Promise.all(reading)).entries()) expect([...values]).toEqual([2 * i, 2 * i]);
+    for (const [i, each] of results.entries()) expect((await each.data())[1]).toBe(2 * i);
   });
 
   test('gives results larger than a slot of the ring as their own memory', async () => {

@@ -19,7 +19,10 @@ export class PipelineCache {
   get(shader: SpecialisedShader, label: string): Promise<GPUComputePipeline> {
     const known = this.#pipelines.get(shader.code);
     if (known) return known;
+    // What is wrong with a shader shows in its pipeline: the device needn't report it as well.
+    this.#gpu.pushErrorScope('validation');
     const module = this.#gpu.createShaderModule({ code: shader.code, label });
+    this.#gpu.popErrorScope().catch(() => {});
     const created = this.#gpu
       .createComputePipelineAsync({
         label,

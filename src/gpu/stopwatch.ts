@@ -26,6 +26,7 @@ const onDevice = new WeakMap<Device, Promise<Stopwatch>>();
 export function stopwatchOf(device: Device): Promise<Stopwatch> {
   const known = onDevice.get(device) ?? open(device);
   onDevice.set(device, known);
+  known.catch(() => onDevice.delete(device));
   return known;
 }
 

@@ -7,7 +7,7 @@ import type { DeviceProfile } from '../kernels/kernel.ts';
 import { type ChoiceStore, defaultStore, storeChoices } from './choiceStore.ts';
 import { type Contender, contest } from './contest.ts';
 import { currentDevice, type Device } from './device.ts';
-import { Executable } from './executable.ts';
+import { Executable, type Range } from './executable.ts';
 import { inOrder } from './run.ts';
 import type { Compiled } from './step.ts';
 import { sampler, stopwatchOf } from './stopwatch.ts';
@@ -92,18 +92,20 @@ async function measure(
   const { choice, variants } = use.problem;
   const profile: DeviceProfile = { ...device.profile, choices: {} };
   const favourite = use.problem.call(profile).variant;
-  const inputs = use.inputs.map((type) => inputBuffer(device, type));
-  const outputs = use.outputs.map((type) => device.buffers.create(bytesOf(type), 'weft tune output'));
-  // Made-up data may be bad.
-  const status = device.buffers.create(4, 'weft tune status');
-  const leaves = [...inputs, ...outputs].map((buffer) => ({ buffer, offset: 0 }));
   const failed: Record<string, string> = {};
   const executables: Executable[] = [];
-  const prepare = async (name: string): Promise<Contender[]> => {
+  const buffers: GPUBuffer[] = [];
+  const allocate = (bytes: number, label: string) => {
+    const buffer = device.buffers.create(bytes, `weft tune ${label}`);
+    buffers.push(buffer);
+    return buffer;
+  };
+  const prepare = async (name: string, leaves: readonly Range[], status: GPUBuffer): Promise<Contender[]> => {
     try {
       const executable = await Executable.create(device, trial(use, name, profile), status);
       executables.push(executable);
       executable.bind(leaves);
+      await device.settled();
       return [contender(device, name, executable)];
     } catch (error) {
       if (!(error instanceof WeftError) || device.isLost) throw error;
@@ -112,7 +114,16 @@ async function measure(
     }
   };
   try {
-    const contenders = (await Promise.all(variants.map(prepare))).flat();
+    const inputs = use.inputs.map((type) => fill(device, allocate(bytesOf(type), 'input'), type));
+    const outputs = use.outputs.map((type) => allocate(bytesOf(type), 'output'));
+    const leaves = [...inputs, ...outputs].map((buffer) => ({ buffer, offset: 0 }));
+    // Made-up data may be bad.
+    const status = allocate(4, 'status');
+    await device.settled();
+    await Promise.allSettled(variants.map(async (name) => Executable.compile(device, trial(use, name, profile))));
+    // Compiled all at once, but made one by one: the device does not say whose an error is.
+    const contenders: Contender[] = [];
+    for (const name of variants) contenders.push(...(await prepare(name, leaves, status)));
     if (contenders.length === 0)
       throw new UnsupportedError(`[tune] no variant can do ${choice}: ${Object.values(failed)[0]}`);
     const { winner, times } = await contest(contenders, favourite, options);
@@ -121,7 +132,7 @@ async function measure(
     return { choice, favourite, winner, times, failed };
   } finally {
     for (const each of executables) each.destroy();
-    for (const each of [...inputs, ...outputs, status]) device.buffers.destroy(each);
+    for (const each of buffers) device.buffers.destroy(each);
   }
 }
 
@@ -140,9 +151,8 @@ function contender(device: Device, name: string, executable: Executable): Conten
 const patternSize = 2 ** 16;
 
 /** Numbers between -0.5 and 0.5, or small indices. Zeros would be unfair: some processors are slow at denormals, some fast. */
-function inputBuffer(device: Device, type: TensorType): GPUBuffer {
+function fill(device: Device, buffer: GPUBuffer, type: TensorType): GPUBuffer {
   const size = sizeOf(type.shape);
-  const buffer = device.buffers.create(bytesOf(type), 'weft tune input');
   const length = Math.min(size, patternSize);
   const data =
     type.dtype === 'f32'

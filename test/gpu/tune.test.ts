@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   type ChoiceStore,
   type Choices,
@@ -128,6 +128,36 @@ describe('tune', () => {
       await reading;
       await expect((await lookUp(tensor(new Int32Array([1, 2])))).data()).resolves.toHaveLength(16);
     } finally {
+      device.choose({});
+    }
+  });
+
+  test('tells which variant does not compile, and keeps no memory where tuning fails', async () => {
+    const step = columns();
+    const x = randn([5, 40]);
+    await step.prepare(x);
+    const get = device.pipelines.get.bind(device.pipelines);
+    const pipelines = vi.spyOn(device.pipelines, 'get');
+    const isThread = (label: string) => label.includes('thread');
+    try {
+      pipelines.mockImplementation((shader, label) =>
+        get(isThread(label) ? { ...shader, code: `${shader.code} broken` } : shader, label),
+      );
+      const { results } = await tune(step, [x], { rounds: 1, store: null });
+      const { failed, winner } = results[0] as (typeof results)[number];
+      expect([Object.keys(failed), winner]).toEqual([['thread'], 'rows']);
+      expect(failed.thread).toContain('does not compile');
+
+      await step.prepare(x);
+      const { buffers } = device.memory();
+      pipelines.mockImplementation(async (shader, label) => {
+        if (isThread(label)) throw new TypeError('odd');
+        return get(shader, label);
+      });
+      await expect(tune(step, [x], { rounds: 1, store: null })).rejects.toThrow('odd');
+      expect(device.memory().buffers).toBeLessThanOrEqual(buffers);
+    } finally {
+      pipelines.mockRestore();
       device.choose({});
     }
   });

@@ -7,19 +7,6 @@
 //
 // q, dO [B, H, L, D], k, v, dK and dV (somewhere in result) [B, H, S, D], strided; statistics: dense [B, H, L] of (lse, δ).
 
-struct Params {
-  H: u32, L: u32, S: u32, D: u32,
-  scale: f32,
-  qOffset: u32, qBatch: u32, qHead: u32, qRow: u32,
-  kOffset: u32, kBatch: u32, kHead: u32, kRow: u32,
-  vOffset: u32, vBatch: u32, vHead: u32, vRow: u32,
-  dOOffset: u32, dOBatch: u32, dOHead: u32, dORow: u32,
-  dKOffset: u32, dKBatch: u32, dKHead: u32, dKRow: u32,
-  dVOffset: u32, dVBatch: u32, dVHead: u32, dVRow: u32,
-  maskOffset: u32, maskBatch: u32, maskHead: u32, maskRow: u32, maskKey: u32,
-  dropout: f32, keepScale: f32, stream: u32,
-}
-
 var<workgroup> tile: array<vec4<f32>, 32u * WIDTH + 8u>; // 32 rows of Q, of dO, of Q again
 var<workgroup> weights: array<vec4<f32>, 8u * STRIDE>; // for each team and row, P and then dS of four keys
 

@@ -2,19 +2,6 @@
 // Attention, backward, gradients of keys and values, with little text: the mirror of dqBlock.wgsl. A lane takes four keys and walks
 // over the query rows by four. Grid: [tiles of 4 SIZE keys, H, B]. Bindings as in dkdv.wgsl.
 
-struct Params {
-  H: u32, L: u32, S: u32, D: u32,
-  columns: u32, // vec4 columns of a head
-  scale: f32,
-  qOffset: u32, qBatch: u32, qHead: u32, qRow: u32,
-  kOffset: u32, kBatch: u32, kHead: u32, kRow: u32,
-  vOffset: u32, vBatch: u32, vHead: u32, vRow: u32,
-  dOOffset: u32, dOBatch: u32, dOHead: u32, dORow: u32,
-  dKOffset: u32, dKBatch: u32, dKHead: u32, dKRow: u32,
-  dVOffset: u32, dVBatch: u32, dVHead: u32, dVRow: u32,
-  maskOffset: u32, maskBatch: u32, maskHead: u32, maskRow: u32, maskKey: u32,
-  dropout: f32, keepScale: f32, stream: u32,
-}
 @group(0) @binding(5) var<storage, read> statistics: array<vec2<f32>>;
 
 @compute @workgroup_size(SIZE)

@@ -4,19 +4,6 @@
 // As forwardRows.wgsl: a lane takes eight query rows and walks over the keys by sixteen. Grid: [tiles of 8 SIZE rows, H, B].
 // Bindings as in dq.wgsl.
 
-struct Params {
-  H: u32, L: u32, S: u32, D: u32,
-  columns: u32, blocks: u32, // vec4 columns of a head, and four: uniforms, since compilers unroll loops of constant length
-  scale: f32,
-  qOffset: u32, qBatch: u32, qHead: u32, qRow: u32,
-  kOffset: u32, kBatch: u32, kHead: u32, kRow: u32,
-  vOffset: u32, vBatch: u32, vHead: u32, vRow: u32,
-  dOOffset: u32, dOBatch: u32, dOHead: u32, dORow: u32,
-  OOffset: u32, OBatch: u32, OHead: u32, ORow: u32,
-  dQOffset: u32, dQBatch: u32, dQHead: u32, dQRow: u32,
-  maskOffset: u32, maskBatch: u32, maskHead: u32, maskRow: u32, maskKey: u32,
-  dropout: f32, keepScale: f32, stream: u32,
-}
 @group(0) @binding(5) var<storage, read_write> statistics: array<vec2<f32>>;
 
 // Hook: (lse, δ) of four rows; where δ is computed here, it is left for dkdvRows.wgsl.

@@ -8,16 +8,6 @@
 //
 // q and result [B, H, L, D], k and v [B, H, S, D], strided; lse: dense [B, H, L], max + log of the sum of exponentials. A row whose keys are all hidden gives 0, and an lse of +1e30.
 
-struct Params {
-  H: u32, L: u32, S: u32, D: u32,
-  scale: f32,
-  qOffset: u32, qBatch: u32, qHead: u32, qRow: u32,
-  kOffset: u32, kBatch: u32, kHead: u32, kRow: u32,
-  vOffset: u32, vBatch: u32, vHead: u32, vRow: u32,
-  OOffset: u32, OBatch: u32, OHead: u32, ORow: u32,
-  maskOffset: u32, maskBatch: u32, maskHead: u32, maskRow: u32, maskKey: u32,
-  dropout: f32, keepScale: f32, stream: u32,
-}
 @group(0) @binding(4) var<storage, read_write> result: array<Element>;
 @group(0) @binding(5) var<storage, read_write> lse: array<f32>;
 

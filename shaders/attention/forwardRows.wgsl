@@ -5,17 +5,6 @@
 // rows of the result: arrays in registers of the size of a head cost seconds of compilation on some adapters, and workgroup
 // memory and barriers are slow on others. Grid: [tiles of 8 SIZE rows, H, B]. Bindings as in forward.wgsl.
 
-struct Params {
-  H: u32, L: u32, S: u32, D: u32,
-  columns: u32, blocks: u32, // vec4 columns of a head, and four: uniforms, since compilers unroll loops of constant length
-  scale: f32,
-  qOffset: u32, qBatch: u32, qHead: u32, qRow: u32,
-  kOffset: u32, kBatch: u32, kHead: u32, kRow: u32,
-  vOffset: u32, vBatch: u32, vHead: u32, vRow: u32,
-  OOffset: u32, OBatch: u32, OHead: u32, ORow: u32,
-  maskOffset: u32, maskBatch: u32, maskHead: u32, maskRow: u32, maskKey: u32,
-  dropout: f32, keepScale: f32, stream: u32,
-}
 @group(0) @binding(4) var<storage, read_write> result: array<Element>;
 @group(0) @binding(5) var<storage, read_write> lse: array<f32>;
 

@@ -1,4 +1,4 @@
-// What all attention kernels share: operands, hooks, scores. A kernel declares Params and `result` (the rows it writes).
+// What all attention kernels share: parameters, operands, hooks, scores. A kernel declares `result` (the rows it writes).
 //
 // Whether keys after the query are hidden, and the element type of the buffers of rows: f32, or vec4<f32> (with the load and
 // store hooks replaced) where head size, strides and offsets are multiples of four.
@@ -7,6 +7,22 @@ alias Element = f32;
 const HIDDEN: f32 = -1e30; // the score of a key that does not count
 const FLOOR: f32 = -1e20; // what the largest score of a row starts from: far above HIDDEN, so that hidden keys weigh nothing
 const NOTHING: f32 = 1e-30; // a row whose weights add up to less has no key to see
+struct Params {
+  H: u32, L: u32, S: u32, D: u32,
+  columns: u32, blocks: u32, // vec4 columns of a head, and four: uniforms, since compilers unroll loops of constant length
+  scale: f32,
+  // Strided operands, 0 where a kernel has none of that name.
+  qOffset: u32, qBatch: u32, qHead: u32, qRow: u32,
+  kOffset: u32, kBatch: u32, kHead: u32, kRow: u32,
+  vOffset: u32, vBatch: u32, vHead: u32, vRow: u32,
+  OOffset: u32, OBatch: u32, OHead: u32, ORow: u32,
+  dOOffset: u32, dOBatch: u32, dOHead: u32, dORow: u32,
+  dQOffset: u32, dQBatch: u32, dQHead: u32, dQRow: u32,
+  dKOffset: u32, dKBatch: u32, dKHead: u32, dKRow: u32,
+  dVOffset: u32, dVBatch: u32, dVHead: u32, dVRow: u32,
+  maskOffset: u32, maskBatch: u32, maskHead: u32, maskRow: u32, maskKey: u32,
+  dropout: f32, keepScale: f32, stream: u32,
+}
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<Element>;
 @group(0) @binding(2) var<storage, read> k: array<Element>;

@@ -31,10 +31,12 @@ export function uniforms(problem: AttentionProblem): Record<string, number> {
   result.columns = Math.ceil(D / 4);
   result.blocks = 4;
   result.keepScale = dropout < 1 ? 1 / (1 - dropout) : 0;
-  for (const { name, operand } of operands(problem)) {
-    result[`${name}Offset`] = operand.offset;
+  const present = new Map(operands(problem).map(({ name, operand }) => [name, operand]));
+  for (const name of names) {
+    const { offset, strides, shape } = present.get(name) ?? { offset: 0, strides: [0, 0, 0], shape: [] };
     // A stride along one element is never used; 0 keeps rows aligned whatever it was.
-    const [batch, head, row] = operand.strides.map((stride, axis) => (operand.shape[axis] === 1 ? 0 : stride));
+    const [batch, head, row] = strides.map((stride, axis) => (shape[axis] === 1 ? 0 : stride));
+    Object.assign(result, { [`${name}Offset`]: offset });
     Object.assign(result, { [`${name}Batch`]: batch, [`${name}Head`]: head, [`${name}Row`]: row });
   }
   const [maskBatch = 0, maskHead = 0, maskRow = 0, maskKey = 0] = mask?.strides ?? [];

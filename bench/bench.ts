@@ -240,7 +240,8 @@ async function runCase(
 
 type Calls = Pick<Counts, 'dispatches' | 'submits' | 'buffers' | 'bufferBytes'>;
 
-const made = ({ buffers, bufferBytes }: Calls) => (buffers > 0 ? `${buffers} buffers made, ${bytes(bufferBytes)}` : '');
+const made = ({ buffers, bufferBytes }: Calls) =>
+  buffers > 0 ? `${buffers} ${buffers === 1 ? 'buffer' : 'buffers'} made, ${bytes(bufferBytes)}` : '';
 
 const blank = {
   medianMs: null,

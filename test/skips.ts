@@ -18,11 +18,6 @@ export const skips: readonly Skip[] = [
     reason: 'what a missing barrier does is a matter of luck where lanes run side by side: only software adapters try',
   },
   {
-    test: /^a warm workload makes one submit, creates nothing, and dispatches /,
-    profile: 'software',
-    reason: 'the budget of dispatches is that of the gpu selection; the runs with that profile count',
-  },
-  {
     test: /^a sum in front of /,
     profile: 'software',
     reason: 'the test names the kernels that it is about itself: once, in the runs with the gpu profile, is enough',

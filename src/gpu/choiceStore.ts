@@ -103,7 +103,7 @@ function keyOf({ adapter, profile }: TunedDevice): string {
   return `weft ${version}, ${adapter}, ${profile.selection}`;
 }
 
-type TunedDevice = Pick<Device, 'adapter' | 'profile'>;
+type TunedDevice = Pick<Device, 'adapter'> & { readonly profile: Pick<Device['profile'], 'selection'> };
 
 /**
  * What `tune` has stored for this adapter and this version of weft; null where it has not. Throws FormatError where the

@@ -161,6 +161,9 @@ function uncaptured(error: GPUError): Error {
 }
 
 let defaultDevice: Device | null = null;
+/** Calls of `init`, and the one that the default device is from: of two at once, the later call counts. */
+let calls = 0;
+let latest = 0;
 
 /** Whether there has been an `init()`. */
 export const hasDevice = (): boolean => defaultDevice !== null;
@@ -173,14 +176,24 @@ export function currentDevice(): Device {
 
 /**
  * Finds an adapter, opens a device and makes it the default for tensors that follow.
- * Throws UnsupportedError where there is no WebGPU, saying what to do in this browser or runtime.
+ * Throws UnsupportedError where there is no WebGPU, saying what to do in this browser or runtime, or no such kernel as was
+ * chosen; FormatError where tuned choices are asked for and the store holds something else.
  */
 export async function init(options: InitOptions = {}): Promise<Device> {
+  const call = ++calls;
   if (options.choices !== undefined && options.choices !== 'tuned') checkChoices(options.choices);
-  if (options.device) {
-    const description = describe(options.device.adapterInfo);
-    return adopt(options.device, description, isSoftware(description), options);
-  }
+  const device = options.device ? await wrap(options.device, options) : await open(options);
+  if (call > latest) [defaultDevice, latest] = [device, call];
+  return device;
+}
+
+async function wrap(gpu: GPUDevice, options: InitOptions): Promise<Device> {
+  const adapter = describe(gpu.adapterInfo);
+  const { selection, choices } = await selectionOf(adapter, isSoftware(adapter), options);
+  return new Device(gpu, adapter, selection, choices);
+}
+
+async function open(options: InitOptions): Promise<Device> {
   const api = (globalThis.navigator as Navigator | undefined)?.gpu;
   if (!api) throw new UnsupportedError(`[init] this runtime has no WebGPU: ${advice()}`);
   const adapter = await api.requestAdapter({ powerPreference: options.powerPreference ?? 'high-performance' });
@@ -190,21 +203,25 @@ export async function init(options: InitOptions = {}): Promise<Device> {
   const features = (['shader-f16', 'subgroups', 'timestamp-query'] as GPUFeatureName[]).filter((feature) =>
     adapter.features.has(feature),
   );
+  const description = describe(adapter.info);
+  const software = adapter.info.isFallbackAdapter || isSoftware(description);
+  // Before the device is opened: a store may fail.
+  const { selection, choices } = await selectionOf(description, software, options);
   const gpu = await adapter.requestDevice({
     label: 'weft',
     requiredLimits,
     requiredFeatures: options.limits === 'default' ? [] : features,
   });
-  const description = describe(adapter.info);
-  return adopt(gpu, description, adapter.info.isFallbackAdapter || isSoftware(description), options);
+  return new Device(gpu, description, selection, choices);
 }
 
-async function adopt(gpu: GPUDevice, adapter: string, software: boolean, options: InitOptions): Promise<Device> {
-  const { profile = software ? 'software' : 'gpu', choices, store } = options;
-  const device = new Device(gpu, adapter, profile, choices === 'tuned' ? {} : choices);
-  if (choices === 'tuned') device.choose((await storedChoices(device, store)) ?? {});
-  defaultDevice = device;
-  return device;
+async function selectionOf(
+  adapter: string,
+  software: boolean,
+  { profile: selection = software ? 'software' : 'gpu', choices = {}, store }: InitOptions,
+): Promise<{ selection: SelectionProfile; choices: Choices }> {
+  if (choices !== 'tuned') return { selection, choices };
+  return { selection, choices: (await storedChoices({ adapter, profile: { selection } }, store)) ?? {} };
 }
 
 function describe(info: GPUAdapterInfo | undefined): string {

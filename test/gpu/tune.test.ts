@@ -4,8 +4,10 @@ import {
   type Choices,
   compile,
   crossEntropy,
+  currentDevice,
   DeviceLostError,
   embedding,
+  FormatError,
   init,
   optim,
   parameter,
@@ -222,6 +224,31 @@ describe('choices', () => {
     await store.write('', '{"softmax 4 32 1":"rows"}');
     expect(await choicesOf('tuned', store)).toEqual({ 'softmax 4 32 1': 'rows' });
     expect(await choicesOf({ softmax: 'thread' }, store)).toEqual({ softmax: 'thread' });
+  });
+
+  test('that can’t be used open no device', async () => {
+    const requestDevice = vi.spyOn(GPUAdapter.prototype, 'requestDevice');
+    try {
+      const wrong = { ...memory(), read: async () => '{"matmul":3}' };
+      await expect(init({ choices: 'tuned', store: wrong })).rejects.toThrow(FormatError);
+      expect(requestDevice).not.toHaveBeenCalled();
+    } finally {
+      requestDevice.mockRestore();
+    }
+  });
+
+  test('that take long to restore don’t make a later init an earlier one', async () => {
+    let answer = (_: null) => {};
+    const answered = new Promise<null>((resolve) => {
+      answer = resolve;
+    });
+    const slow = { ...memory(), read: () => answered };
+    const first = init({ profile, limits: 'default', choices: 'tuned', store: slow });
+    const second = await init({ profile, limits: 'default' });
+    answer(null);
+    (await first).destroy();
+    expect(currentDevice()).toBe(second);
+    second.destroy();
   });
 
   test('must name what is there', async () => {

@@ -4,6 +4,7 @@ import { checkChoices } from '../kernels/families.ts';
 import type { Choices } from '../kernels/kernel.ts';
 import { version } from '../version.ts';
 import type { Device } from './device.ts';
+import { oneByOne } from './oneByOne.ts';
 
 /** Keeps texts from one run to the next: where tuned choices go. */
 export interface ChoiceStore {
@@ -69,6 +70,9 @@ function cacheFolder({ env, platform }: Process): string {
   return platform === 'darwin' ? `${home}/Library/Caches` : env.XDG_CACHE_HOME || `${home}/.cache`;
 }
 
+/** Who adds to a file reads it first, and would lose what another adds meanwhile. */
+const writing = oneByOne();
+
 /** A JSON object with an entry for each key. A file that is none is left alone: FormatError. */
 export function inFile(path: string): ChoiceStore {
   const entries = async (): Promise<Record<string, string>> => {
@@ -90,11 +94,12 @@ export function inFile(path: string): ChoiceStore {
   return {
     name: path,
     read: async (key) => (await entries())[key] ?? null,
-    async write(key, text) {
-      const json = JSON.stringify({ ...(await entries()), [key]: text }, null, 1);
-      await makeFolder(path.replace(/[^/]*$/, '') || '.');
-      await saveFile(path, new TextEncoder().encode(`${json}\n`));
-    },
+    write: (key, text) =>
+      writing(async () => {
+        const json = JSON.stringify({ ...(await entries()), [key]: text }, null, 1);
+        await makeFolder(path.replace(/[^/]*$/, '') || '.');
+        await saveFile(path, new TextEncoder().encode(`${json}\n`));
+      }),
   };
 }
 
@@ -122,14 +127,19 @@ export async function storedChoices(device: TunedDevice, store: ChoiceStore = de
   }
 }
 
+/** The same for the choices of one adapter. */
+const storing = oneByOne();
+
 /** Adds to what is stored for this adapter and this version of weft, or replaces it where it can't be used. */
-export async function storeChoices(device: TunedDevice, choices: Choices, store: ChoiceStore): Promise<void> {
-  const before = await storedChoices(device, store).catch((error) => {
-    // A whole file that is broken may be somebody else's: writing to it fails.
-    if (error instanceof FormatError) return null;
-    throw error;
+export function storeChoices(device: TunedDevice, choices: Choices, store: ChoiceStore): Promise<void> {
+  return storing(async () => {
+    const before = await storedChoices(device, store).catch((error) => {
+      // A whole file that is broken may be somebody else's: writing to it fails.
+      if (error instanceof FormatError) return null;
+      throw error;
+    });
+    await store.write(keyOf(device), JSON.stringify({ ...before, ...choices }));
   });
-  await store.write(keyOf(device), JSON.stringify({ ...before, ...choices }));
 }
 
 function asEntries(value: unknown): Record<string, string> {

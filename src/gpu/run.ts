@@ -10,6 +10,7 @@ import type { DeviceProfile } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor.ts';
 import { currentDevice, type Device, hasDevice } from './device.ts';
 import { Executable, type Range } from './executable.ts';
+import { oneByOne } from './oneByOne.ts';
 
 /**
  * Uncompiled use: the graph behind a value is compiled when the value is wanted, and the plan is kept by the graph's
@@ -23,14 +24,8 @@ const longestChain = 1000;
 /** Eager ops after which such a chain is computed: those beside it, which it may cross, get as long meanwhile. */
 const grace = 250;
 
-/** Work on the queue goes in program order, though compiling makes it asynchronous. Holds no result of it. */
-let queue: Promise<void> = Promise.resolve();
-export function inOrder<T>(work: () => Promise<T>): Promise<T> {
-  const result = queue.then(work);
-  const over = () => {};
-  queue = result.then(over, over);
-  return result;
-}
+/** Work on the queue goes in program order, though compiling makes it asynchronous. */
+export const inOrder = oneByOne();
 
 /** Values that the next flush computes and keeps, besides states: the loss that was differentiated. */
 const kept = new Set<WeakRef<Tensor>>();

@@ -30,6 +30,15 @@ describe('stored choices', () => {
     expect(await storedChoices(device, store)).toEqual({ softmax: 'thread', 'matmul NN 64 64 64': 'tiled32' });
   });
 
+  test('that are added at once are all there', async () => {
+    const store = inMemory();
+    await Promise.all([
+      storeChoices(device, { softmax: 'rows' }, store),
+      storeChoices(device, { reduce: 'split' }, store),
+    ]);
+    expect(await storedChoices(device, store)).toEqual({ softmax: 'rows', reduce: 'split' });
+  });
+
   test('are those of an adapter, a version and a profile', async () => {
     const store = inMemory();
     await storeChoices(device, { softmax: 'rows' }, store);
@@ -66,8 +75,7 @@ describe('stored choices', () => {
       const path = `${await temporaryFolder()}/a/b/choices.json`;
       const file = inFile(path);
       expect(await file.read('one')).toBeNull();
-      await file.write('one', 'text');
-      await file.write('two', 'more');
+      await Promise.all([file.write('one', 'text'), file.write('two', 'more')]);
       expect([await file.read('one'), await file.read('two'), await file.read('three')]).toEqual([
         'text',
         'more',

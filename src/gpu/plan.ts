@@ -21,7 +21,7 @@ import { materialise } from './run.ts';
 
 /** One traced signature of a function, on a device. */
 export class Plan {
-  readonly #device: Device;
+  readonly device: Device;
   /** What the kernels were selected for. */
   readonly #profile: DeviceProfile;
   readonly #trace: StepTrace;
@@ -45,7 +45,7 @@ export class Plan {
     gradients: ReadonlyMap<State, boolean>,
   ) {
     this.#gradients = gradients;
-    this.#device = device;
+    this.device = device;
     this.#pressure = new BackPressure(device.gpu.queue);
     this.#profile = device.profile;
     this.#trace = trace;
@@ -99,14 +99,14 @@ export class Plan {
 
   /** True while everything the trace took for granted still holds. */
   get holds(): boolean {
-    if (this.#device.isLost || this.#profile !== this.#device.profile) return false;
+    if (this.device.isLost || this.#profile !== this.device.profile) return false;
     return this.#trace.holds;
   }
 
   /** Compiles pipelines and makes the bind groups. */
   async prepare(): Promise<void> {
-    this.#executable ??= await Executable.create(this.#device, this.program);
-    this.#ring ??= ringOf(this.#device, this.#results.filter(smallResult).length);
+    this.#executable ??= await Executable.create(this.device, this.program);
+    this.#ring ??= ringOf(this.device, this.#results.filter(smallResult).length);
   }
 
   /** Runs one step of a prepared plan on the tensors among its arguments; resolves when it is queued. */
@@ -117,7 +117,7 @@ export class Plan {
 
   /** What a step costs the host: one write, one pass, a few copies, one submit. */
   #submit(args: readonly Tensor[], executable: Executable): unknown {
-    const device = this.#device;
+    const device = this.device;
     device.check();
     const encoder = device.gpu.createCommandEncoder({ label: 'weft step' });
     this.#protectObserved(encoder);
@@ -145,11 +145,11 @@ export class Plan {
       const version = state.committed;
       if (!version.observed) continue;
       const bytes = sizeOf(version.shape) * 4;
-      const own = version.storageOn(this.#device);
-      const copy = this.#device.buffers.allocate(bytes, `weft old version of ${state.label}`);
+      const own = version.storageOn(this.device);
+      const copy = this.device.buffers.allocate(bytes, `weft old version of ${state.label}`);
       encoder.copyBufferToBuffer(own.buffer, own.offset, copy.buffer, 0, bytes);
       const next = tools.result(version);
-      next.settle(this.#device, version.exchangeStorage(copy));
+      next.settle(this.device, version.exchangeStorage(copy));
       state.commit(next);
     }
   }
@@ -157,7 +157,7 @@ export class Plan {
   #leafRanges(): Range[] {
     return this.program.leaves.map(({ tensor }) => {
       const owner = this.#states.get(tensor)?.committed ?? tensor;
-      return this.#inputs.range(tensor) ?? owner.storageOn(this.#device);
+      return this.#inputs.range(tensor) ?? owner.storageOn(this.device);
     });
   }
 
@@ -171,9 +171,9 @@ export class Plan {
       const bytes = sizeOf(traced.shape) * 4;
       if (smallResult(traced)) ring.take(tensor, { buffer, offset, bytes }, encoder);
       else {
-        const storage = this.#device.buffers.allocate(bytes, `weft result ${traced.node.op.name}`);
+        const storage = this.device.buffers.allocate(bytes, `weft result ${traced.node.op.name}`);
         encoder.copyBufferToBuffer(buffer, offset, storage.buffer, 0, bytes);
-        tensor.settle(this.#device, storage);
+        tensor.settle(this.device, storage);
       }
       return tensor;
     });

@@ -6,7 +6,7 @@ import { sizeOf } from '../graph/shape.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
 import { type ChoiceStore, defaultStore, storeChoices } from './choiceStore.ts';
 import { type Contender, contest } from './contest.ts';
-import { currentDevice, type Device } from './device.ts';
+import type { Device } from './device.ts';
 import { Executable, type Range } from './executable.ts';
 import { inOrder } from './run.ts';
 import type { Compiled } from './step.ts';
@@ -55,11 +55,11 @@ export async function tune<Args extends readonly unknown[]>(
   if (typeof step !== 'function' || typeof step.prepare !== 'function')
     throw new WeftError('[tune] needs a compiled function and its arguments: tune(compile(fn), [x, y])');
   if (!Number.isInteger(rounds) || rounds < 1) throw new ValueError(`[tune] rounds must be 1 or more, got ${rounds}`);
-  const device = currentDevice();
   signal?.throwIfAborted();
   // Better found now than after minutes of measuring.
   await store?.read('');
-  const uses = usesOf((await step.prepare(...args)).program);
+  const { device, program } = await step.prepare(...args);
+  const uses = usesOf(program);
   const results: Tuned[] = [];
   const measuring = inOrder(async () => {
     for (const [done, { use, count }] of uses.entries()) {

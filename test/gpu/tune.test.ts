@@ -9,6 +9,7 @@ import {
   embedding,
   FormatError,
   init,
+  ones,
   optim,
   parameter,
   randn,
@@ -255,6 +256,23 @@ describe('choices', () => {
     await expect(init({ choices: { matmul: 'tiled65' } })).rejects.toThrow(UnsupportedError);
     await expect(init({ choices: { matmul: 'tiled65' } })).rejects.toThrow('[choose] matmul has no variant "tiled65"');
   });
+});
+
+test('tune measures on the device that the step runs on', async () => {
+  const first = await init({ profile, limits: 'default' });
+  let second = first;
+  const store = memory();
+  const read = async () => {
+    if (second === first) second = await init({ profile, limits: 'default' });
+    return null;
+  };
+  const step = compile(() => softmax(ones([5, 40])));
+  const report = await tune(step, [], { rounds: 1, store: { ...store, read } });
+  expect((await step.prepare()).device).toBe(second);
+  expect(first.choices).toEqual({});
+  expect(second.choices).toEqual(report.choices);
+  first.destroy();
+  second.destroy();
 });
 
 test('tune keeps nothing of a device that is lost while it prepares', async () => {

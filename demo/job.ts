@@ -1,4 +1,4 @@
-import { type Device, init, type TuneProgress, UnsupportedError } from '../src/index.ts';
+import { type Device, init, StoreError, type TuneProgress, UnsupportedError } from '../src/index.ts';
 import { meanOf } from './chart.ts';
 import { type Checkpoint, readCheckpoint, restoreModel, restoreTraining, writeCheckpoint } from './checkpoint.ts';
 import { type Config, configOf, withSteps } from './configs.ts';
@@ -68,7 +68,8 @@ async function tuneKernels(training: Training, host: Host): Promise<void> {
   try {
     host.print(`\n${await training.tune({ onProgress, signal: stop.signal })}\n`);
   } catch (error) {
-    if (!stop.signal.aborted) throw error;
+    if (error instanceof StoreError) host.print(`\n${error.report}\n\nNote        ${error.message}\n`);
+    else if (!stop.signal.aborted) throw error;
   }
 }
 

@@ -15,7 +15,7 @@ export { readAll } from './gpu/run.ts';
 export { type Scoped, scope } from './gpu/scope.ts';
 export { type Compiled, type CompileOptions, compile } from './gpu/step.ts';
 export { type TuneOptions, type TuneProgress, tune } from './gpu/tune.ts';
-export type { Tuned, TuneReport } from './gpu/tuneReport.ts';
+export { StoreError, type Tuned, type TuneReport } from './gpu/tuneReport.ts';
 export type { DType, HostArray } from './graph/dtype.ts';
 export type { Attributes, Node, TensorType } from './graph/node.ts';
 export { noGrad } from './graph/record.ts';

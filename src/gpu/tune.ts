@@ -11,7 +11,7 @@ import { Executable, type Range } from './executable.ts';
 import { inOrder } from './run.ts';
 import type { Compiled } from './step.ts';
 import { sampler, stopwatchOf } from './stopwatch.ts';
-import { type Tuned, TuneReport } from './tuneReport.ts';
+import { StoreError, type Tuned, TuneReport } from './tuneReport.ts';
 
 /** Where tuning is. */
 export interface TuneProgress {
@@ -45,7 +45,7 @@ export interface TuneOptions {
  * never done unasked, and who wants to repeat a run keeps its choices, `currentDevice().choices`.
  *
  * Throws UnsupportedError where no store is at hand, FormatError where it holds something else (before anything is
- * measured), WeftError where it can't be written to: the choices are in use by then, and lost with the device.
+ * measured), StoreError where it can't be written to: the choices are in use by then, and the error has the report.
  */
 export async function tune<Args extends readonly unknown[]>(
   step: Compiled<Args, unknown>,
@@ -75,8 +75,9 @@ export async function tune<Args extends readonly unknown[]>(
     if (store) await storeChoices(device, report.choices, store);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : cause;
-    throw new WeftError(
-      `[tune] the choices are in use, but ${store?.name} can't keep them: ${reason}; keep device.choices yourself`,
+    throw new StoreError(
+      `[tune] the choices are in use, but ${store?.name} can't keep them: ${reason}; keep the report's choices yourself`,
+      report,
       { cause },
     );
   }

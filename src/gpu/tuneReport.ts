@@ -1,3 +1,4 @@
+import { WeftError } from '../errors.ts';
 import type { Choices } from '../kernels/kernel.ts';
 
 /** What was found for one choice. */
@@ -45,6 +46,17 @@ export class TuneReport {
   toString(): string {
     const changed = this.results.filter(({ winner, favourite }) => winner !== favourite).length;
     return `${this.adapter}: ${this.results.length} choices, ${changed} other than by rule\n${this.table()}`;
+  }
+}
+
+/** The store can't keep what was found. The choices are in use, and lost with the device; they are in the report. */
+export class StoreError extends WeftError {
+  override readonly name = 'StoreError';
+  readonly report: TuneReport;
+
+  constructor(message: string, report: TuneReport, options: ErrorOptions) {
+    super(message, options);
+    this.report = report;
   }
 }
 

@@ -13,6 +13,7 @@ import {
   optim,
   parameter,
   randn,
+  StoreError,
   softmax,
   type Tensor,
   type TuneProgress,
@@ -197,10 +198,11 @@ describe('tune', () => {
   test('uses its choices even where the store can’t keep them, and says so', async () => {
     const full = { ...memory(), write: () => Promise.reject(new Error('it is full')) };
     try {
-      await expect(tune(columns(), [randn([5, 40])], { rounds: 1, store: full })).rejects.toThrow(
-        "[tune] the choices are in use, but memory can't keep them: it is full",
-      );
+      const error = await tune(columns(), [randn([5, 40])], { rounds: 1, store: full }).catch((reason) => reason);
+      expect(error).toBeInstanceOf(StoreError);
+      expect(error.message).toContain("[tune] the choices are in use, but memory can't keep them: it is full");
       expect(Object.keys(device.choices)).toEqual(['softmax 4 32 1', 'reduce 1 4 32']);
+      expect(error.report.choices).toEqual(device.choices);
     } finally {
       device.choose({});
     }

@@ -343,12 +343,9 @@ describe('scope', () => {
 describe('memory', () => {
   test('dispose and using give it back at once', async () => {
     const device = currentDevice();
-    await ones([1000]).mul(2).data();
-    const before = device.memory();
     const value = randn([100_000]).exp();
     await value.sum().item();
     await value.data();
-    expect(device.memory().liveBytes).toBeGreaterThanOrEqual(before.liveBytes + 400_000);
     const held = device.memory().liveBytes;
     value.dispose();
     expect(device.memory().liveBytes).toBeLessThanOrEqual(held - 400_000);

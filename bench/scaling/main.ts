@@ -15,7 +15,7 @@ const usage = `npm run scaling -- [--only PATTERN] [--out DIR]
 
 Trains a small GPT and a small LSTM in Deno while one of T, B, layers and width grows, and writes the time of a step to
 scaling-DEVICE-DATE.json and .svg in DIR (default bench/results), beside the line that a fixed cost and the number of
-operations give. About four minutes on two cores without a GPU.
+operations give. One to two minutes on two cores without a GPU.
 
   --only PATTERN  only sweeps whose name ('gpt T', 'lstm width', …) the regular expression matches
   --out DIR       where the two files go`;

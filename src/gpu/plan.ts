@@ -36,6 +36,8 @@ export class Plan {
   #executable: Executable | null = null;
   #ring: ResultRing | null = null;
   readonly #pressure: BackPressure;
+  #users = 0;
+  #gone = false;
 
   private constructor(
     device: Device,
@@ -133,7 +135,20 @@ export class Plan {
     return restore(this.#structure, results);
   }
 
+  /** Calls that run at once may make more plans than are kept: who is at work with one keeps its memory until the end. */
+  async use<T>(work: (plan: Plan) => Promise<T>): Promise<T> {
+    this.#users++;
+    try {
+      return await work(this);
+    } finally {
+      this.#users--;
+      if (this.#gone) this.destroy();
+    }
+  }
+
   destroy(): void {
+    this.#gone = true;
+    if (this.#users > 0) return;
     this.#executable?.destroy();
     this.#ring?.destroy();
     this.#inputs.destroy();

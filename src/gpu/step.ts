@@ -59,13 +59,14 @@ export function compile<Args extends readonly unknown[], Result>(
 ): Compiled<Args, Result> {
   const plans = new Map<string, Plan[]>();
   let traces = 0;
-  const planFor = async (args: readonly unknown[]): Promise<Plan> => {
+  const withPlan = async <T>(args: readonly unknown[], work: (plan: Plan) => Promise<T>): Promise<T> => {
     const signature = signatureOf(args);
     const known = plans.get(signature)?.find((plan) => plan.holds);
     if (known && debug) await compareWithNewTrace(known, fn as (...args: never[]) => unknown, args);
-    if (known) return known;
+    if (known) return known.use(work);
     const plan = await Plan.trace(fn as (...args: never[]) => unknown, args, currentDevice());
     traces++;
+    const result = plan.use(work);
     // Plans for other modes are kept: training and evaluation take turns.
     const list = [...(plans.get(signature) ?? []), plan];
     if (list.length > keptModes) list.shift()?.destroy();
@@ -81,7 +82,7 @@ export function compile<Args extends readonly unknown[], Result>(
       for (const each of old) each.destroy();
       plans.delete(oldest);
     }
-    return plan;
+    return result;
   };
   const call = async (...args: Args): Promise<Result> => {
     const given = asTensors(args);
@@ -89,15 +90,16 @@ export function compile<Args extends readonly unknown[], Result>(
     mapTensors(given, (tensor) => tensors.push(tensor));
     const pending = tensors.filter((tensor) => !tensor.version.host);
     if (pending.length > 0 || pendingStates.size > 0) await materialise(pending);
-    const plan = await planFor(given);
-    await plan.prepare();
-    return inOrder(() => plan.replay(tensors)) as Promise<Result>;
+    return withPlan(given, async (plan) => {
+      await plan.prepare();
+      return inOrder(() => plan.replay(tensors)) as Promise<Result>;
+    });
   };
-  const prepare = async (...args: Args): Promise<Plan> => {
-    const plan = await planFor(asTensors(args));
-    await plan.prepare();
-    return plan;
-  };
+  const prepare = async (...args: Args): Promise<Plan> =>
+    withPlan(asTensors(args), async (plan) => {
+      await plan.prepare();
+      return plan;
+    });
   abandoned.register(call, plans);
   return Object.defineProperties(Object.assign(call, { prepare }), {
     plans: { get: () => plans },

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { countCalls } from '../../demo/counts.ts';
 import { verifyPlan } from '../../src/compile/memory.ts';
 import {
@@ -125,6 +125,20 @@ describe('a replayed step', () => {
     expect(device.memory().liveBytes).toBeLessThanOrEqual(before + 4 * 256);
     for (const [i, values] of (await Promise.all(reading)).entries()) expect([...values]).toEqual([2 * i, 2 * i]);
     for (const [i, each] of results.entries()) expect((await each.data())[1]).toBe(2 * i);
+  });
+
+  test('runs at once for more signatures than plans are kept of', async () => {
+    const sum = compile((x: Tensor) => x.sum());
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => {});
+    const sizes = Array.from({ length: 24 }, (_, i) => i + 1);
+    const before = device.memory().liveBytes;
+    try {
+      expect(await Promise.all(sizes.map(async (size) => (await sum(ones([size]))).item()))).toEqual(sizes);
+    } finally {
+      warn.mockRestore();
+    }
+    // Sixteen plans stay, with a ring of 256 KiB each.
+    expect(device.memory().liveBytes - before).toBeLessThan(17 * 2 ** 18);
   });
 
   test('gives results larger than a slot of the ring as their own memory', async () => {

@@ -38,8 +38,9 @@ export default defineConfig(async ({ mode }) => ({
     // One page or one process for all files: starting one and creating pipelines is what costs.
     isolate: false,
     fileParallelism: false,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // Only a hang takes this long; some tests take a minute with a software adapter on a slow machine.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     ...(inDeno ? { pool: 'forks', execArgv: ['--expose-gc'] } : { browser: await chromium() }),
   },
 }));

@@ -23,9 +23,9 @@ export const skips: readonly Skip[] = [
     reason: 'the test names the kernels that it is about itself: once, in the runs with the gpu profile, is enough',
   },
   {
-    test: /^((matmul|attention(Forward|Backward)) quads takes a case|each shader as it stands compiles: shaders\/matmul\/quads.wgsl)/,
+    test: /^((matmul|attention(Forward|Backward)) (quads|quads16|quadBlock) takes a case|each shader as it stands compiles: shaders\/matmul\/quads.wgsl)/,
     adapterDependent: true,
-    reason: 'the variant is for devices with subgroups, which no device needs to have; Deno has none yet',
+    reason: 'such a variant is for devices with subgroups, which no device needs to have; Deno has none yet',
   },
   {
     test: /^stored choices (leave a file alone that is not theirs|need permissions in Deno)/,

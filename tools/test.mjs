@@ -29,7 +29,7 @@ Examples:
 WEFT_SEED=n draws the inputs of an earlier run again, CHROME_PATH names a browser, WEFT_CHROME_FLAGS adds flags to it.`;
 
 /** A run that takes longer than this hangs. */
-const limitMinutes = 40;
+const limitMinutes = 60;
 
 const { values: options, positionals: filters } = readArguments();
 

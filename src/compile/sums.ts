@@ -5,7 +5,8 @@ import { type Access, coversDensely, type Operation, operandOf, rootOf, type Val
 
 /**
  * Sums over rows ride along with kernels that read the same rows anyway: the gradient of a bias with the product that makes
- * the gradient of the weight. A sum that has a tail of its own, or that such a kernel or an earlier one wants, stays by itself.
+ * the gradient of the weight. A sum that has a tail of its own, or that such a kernel or an earlier one wants, stays by
+ * itself.
  */
 export function absorbSums(groups: Group[], consumers: ReadonlyMap<Value, number>, profile: DeviceProfile): Group[] {
   const absorbed = new Set<Group>();

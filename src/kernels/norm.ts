@@ -1,8 +1,9 @@
 import backward from '../../shaders/norm/backward.wgsl' with { type: 'text' };
+import backwardLines from '../../shaders/norm/backwardLines.wgsl' with { type: 'text' };
 import backwardRows from '../../shaders/norm/backwardRows.wgsl' with { type: 'text' };
 import forward from '../../shaders/norm/forward.wgsl' with { type: 'text' };
 import forwardRows from '../../shaders/norm/forwardRows.wgsl' with { type: 'text' };
-import type { BindingSource, DeviceProfile, Dispatch, Family, KernelCall, StoreHook } from './kernel.ts';
+import type { BindingSource, DeviceProfile, Dispatch, Family, KernelCall, StoreHook, Variant } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
 import { tooManyIterations } from './loops.ts';
 import type { ReduceProblem } from './reduce.ts';
@@ -123,6 +124,14 @@ function select({ E }: BackwardProblem, { selection }: DeviceProfile): string {
   return selection === 'gpu' || elementsOf(E) > 4096 ? 'rows' : 'thread';
 }
 
+/** Up to here a kernel that compiles sooner is worth more than one that runs faster. */
+const fewElements = 2 ** 15;
+
+function selectBackward(problem: BackwardProblem, profile: DeviceProfile): string {
+  const variant = select(problem, profile);
+  return variant === 'thread' && problem.rows * problem.E <= fewElements ? 'line' : variant;
+}
+
 function shapeClass({ kind, rows, E }: BackwardProblem): string {
   return `${kind} ${roughly(rows, E)}`;
 }
@@ -187,6 +196,19 @@ function sumGroups(groups: number, E: number, gradients: number, profile: Device
   return { ...dispatch, sideSum: { rows: groups, columns: problem.inner, source: scratch(0), outputs } };
 }
 
+/** Workgroups with few lanes, which go along four rows for each lane, then down the columns: `turns` for each element of a row. */
+function alongAndDown(name: string, source: string, turns: number): Variant<BackwardProblem> {
+  return {
+    unsupported: ({ E }, profile) => tooManyIterations(turns * elementsOf(E) + fourRows.rows * fourRows.size, profile),
+    call: (problem, profile) => {
+      const { rows, E } = problem;
+      const lanes = Math.max(4, powerOfTwo(elementsOf(E) / 4, fourRows.size));
+      const layout = rowsOf(rows, E, 1, lanes, lanes);
+      return normBackwardCall(problem, name, source, layout, fourRows.rows * lanes, profile);
+    },
+  };
+}
+
 /**
  * input(0) x [rows, E], input(1) statistics [rows, 2], then weight [E], then dy [rows, E]
  * → output(0) dx, then dweight [E], dbias [E]. `eps` is not needed.
@@ -195,15 +217,9 @@ export const normBackward: Family<BackwardProblem> = {
   name: 'normBackward',
   variants: {
     /** A lane for each four rows, then for each four columns. */
-    thread: {
-      unsupported: ({ E }, profile) => tooManyIterations(2 * elementsOf(E) + fourRows.rows * fourRows.size, profile),
-      call: (problem, profile) => {
-        const { rows, E } = problem;
-        const lanes = Math.max(4, powerOfTwo(elementsOf(E) / 4, fourRows.size));
-        const layout = rowsOf(rows, E, 1, lanes, lanes);
-        return normBackwardCall(problem, 'thread', backwardRows, layout, fourRows.rows * lanes, profile);
-      },
-    },
+    thread: alongAndDown('thread', backwardRows, 2),
+    /** A lane for each row, then for each column: the same with less to compile. */
+    line: alongAndDown('line', backwardLines, 8),
     /** Up to a workgroup for each row. */
     rows: {
       call: (problem, profile) => {
@@ -216,6 +232,6 @@ export const normBackward: Family<BackwardProblem> = {
       },
     },
   },
-  select,
+  select: selectBackward,
   shapeClass,
 };

@@ -146,6 +146,7 @@ const trials: Readonly<Record<string, () => readonly Trial[]>> = {
       [600, 257],
       [300, 515],
     ].map(([rows, E]) => normBackwardTrial('rows', rows as number, E as number)),
+  'norm/backwardLines': () => [normBackwardTrial('line', 70, 128)],
   'norm/backwardRows': () => [normBackwardTrial('thread', 70, 128)],
   'optimizer/clip': () => [trial(clipNorm, 'twoPasses', 'gpu', { N: 40000, maxNorm: 1 }, [40000], [1, 1])],
   'optimizer/squares': () => [trial(clipNorm, 'twoPasses', 'gpu', { N: 40000, maxNorm: 1 }, [40000], [1, 1])],
@@ -196,6 +197,11 @@ const hiddenInDeno: readonly { readonly shader: string; readonly barrier: number
     shader: 'norm/backward',
     barrier: 1,
     reason: 'lavapipe runs eight lanes at once, and eight lanes gather for a row',
+  },
+  {
+    shader: 'norm/backwardLines',
+    barrier: 0,
+    reason: 'lavapipe runs eight lanes at once, and a workgroup has eight',
   },
   {
     shader: 'norm/backwardRows',

@@ -8,7 +8,7 @@ import { scatterAdd } from '../../src/kernels/index.ts';
 import { defaultProfile, type Family, grid } from '../../src/kernels/kernel.ts';
 import { lstmBackward, lstmForward } from '../../src/kernels/lstm.ts';
 import { matmul } from '../../src/kernels/matmul.ts';
-import { norm } from '../../src/kernels/norm.ts';
+import { norm, normBackward } from '../../src/kernels/norm.ts';
 import { reduce } from '../../src/kernels/reduce.ts';
 import { topK } from '../../src/kernels/select.ts';
 import { softmax } from '../../src/kernels/softmax.ts';
@@ -85,6 +85,8 @@ const examples = [
   example(softmax, { log: false, outer: 64, n: 8, inner: 1 }, 'rows', 'thread'),
   example(softmax, { log: false, outer: 8, n: 256, inner: 8 }, 'rows', 'thread'),
   example(norm, { kind: 'layer', rows: 64, E: 64, eps: 1e-5, weight: true, bias: true }, 'rows', 'thread'),
+  example(normBackward, { kind: 'layer', rows: 128, E: 64, weight: true, bias: true }, 'rows', 'line'),
+  example(normBackward, { kind: 'layer', rows: 1024, E: 64, weight: true, bias: true }, 'rows', 'thread'),
   example(
     crossEntropy,
     { rows: 64, V: 65, ignoreIndex: -100, labelSmoothing: 0, targetDType: 'i32' },

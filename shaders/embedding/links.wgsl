@@ -22,7 +22,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let lane = laneOrder(local_index, SIZE);
   let group = groupOrder(workgroup_id, num_workgroups);
   let place = linearGroup(group, num_workgroups) * SIZE + lane;
-  if (place < params.sides * SIZE) {
+  if (SIDED && place < params.sides * SIZE) {
     sideSum(place);
     return;
   }

@@ -1,5 +1,7 @@
 // A sum over the rows of some matrix, which the first `params.sides` workgroups of a kernel make before it begins with its
 // own work: a dispatch less. An invocation sums a column, eight rows at a time. See sideSum.ts.
+// Whether there is one; else all of it is left out of what is compiled.
+const SIDED: bool = false;
 fn sideSource(index: u32) -> f32 { return 0.0; }
 fn sideStore(column: u32, value: f32) {}
 

@@ -36,7 +36,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(subgroup_invoca
   let q = laneOrder(lane & 3u, 4u);
   let group = groupOrder(workgroup_id, num_workgroups);
   let place = linearGroup(group, num_workgroups);
-  if (place < params.sides) {
+  if (SIDED && place < params.sides) {
     sideSum(place * 4u + q);
     return;
   }
@@ -95,7 +95,17 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(subgroup_invoca
   }
 
   // A loop, so that a long epilogue is compiled once and not for each block.
-  var c = array<mat4x4<f32>, 8>(c00, c01, c02, c03, c10, c11, c12, c13);
+  var c: array<mat4x4<f32>, 4u * BLOCKS>;
+  c[0] = c00;
+  c[1] = c01;
+  c[2] = c02;
+  c[3] = c03;
+  if (BLOCKS > 1u) {
+    c[SECOND] = c10;
+    c[SECOND + 1u] = c11;
+    c[SECOND + 2u] = c12;
+    c[SECOND + 3u] = c13;
+  }
   for (var i = 0u; i < 16u * BLOCKS; i++) {
     let block = i >> 2u;
     let row = m + (block >> 2u) * 4u + (i & 3u);

@@ -89,7 +89,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let lane = laneOrder(local_index, SIZE);
   let group = groupOrder(workgroup_id, num_workgroups);
   let place = linearGroup(group, num_workgroups);
-  if (place < params.sides) {
+  if (SIDED && place < params.sides) {
     sideSum(place * SIZE + lane);
     return;
   }

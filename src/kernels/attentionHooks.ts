@@ -115,11 +115,11 @@ export function shared(
 export function rowLoads(problem: AttentionProblem, names: readonly string[]): Record<string, string> {
   if (!vectors(problem)) return {};
   const text = (name: string) =>
-    `fn load${name}(base: u32, column: u32) -> vec4<f32> { return ${name === 'DO' ? 'dO' : name.toLowerCase()}[base / 4u + column]; }`;
+    `fn load${name}(base: u32, column: u32) -> vec4<f32> { return ${name === 'DO' ? 'dO' : name.toLowerCase()}[(base >> 2u) + column]; }`;
   return Object.fromEntries(names.map((name) => [`load${name}`, text(name)]));
 }
 
-const vectorStore = 'fn store(base: u32, column: u32, value: vec4<f32>) { result[base / 4u + column] = value; }';
+const vectorStore = 'fn store(base: u32, column: u32, value: vec4<f32>) { result[(base >> 2u) + column] = value; }';
 
 const addMask = /* wgsl */ `fn addMask(scores: vec4<f32>, batch: u32, head: u32, row: u32, key: u32) -> vec4<f32> {
   let base = params.maskOffset + batch * params.maskBatch + head * params.maskHead + key * params.maskKey;

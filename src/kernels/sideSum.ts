@@ -39,6 +39,7 @@ export function withSideSum(host: Dispatch, sum: SideSum): Dispatch {
   return {
     ...host,
     sideThreads: undefined,
+    constants: { ...host.constants, SIDED: true },
     functions: {
       ...host.functions,
       sideSource: 'fn sideSource(index: u32) -> f32 { return sideIn[index]; }',

@@ -31,8 +31,12 @@ function mulHigh(a: number, b: number): number {
  * for a counter of four words and a key of two. Writes them to `block`, where one is given.
  */
 export function philox(counter: ArrayLike<number>, key: ArrayLike<number>, block = new Uint32Array(4)): Uint32Array {
-  let [x, y, z, w] = [counter[0] as number, counter[1] as number, counter[2] as number, counter[3] as number];
-  let [key0, key1] = [key[0] as number, key[1] as number];
+  let x = counter[0] as number;
+  let y = counter[1] as number;
+  let z = counter[2] as number;
+  let w = counter[3] as number;
+  let key0 = key[0] as number;
+  let key1 = key[1] as number;
   for (let round = 0; round < 10; round++) {
     const high0 = mulHigh(0xd2511f53, x);
     const high1 = mulHigh(0xcd9e8d57, z);
@@ -103,6 +107,13 @@ export class Generator {
     return key;
   }
 
+  /** A generator that stands where this one does; this one takes `count` positions. */
+  branch(count = 1): Generator {
+    const branch = new Generator().restore(this.state());
+    this.#position += count;
+    return branch;
+  }
+
   state(): GeneratorState {
     return { seed: [...this.#seed], position: this.#position };
   }
@@ -143,10 +154,17 @@ export function fillNormal<A extends Float32Array>(target: A, mean = 0, std = 1,
   eachBlock(target.length, generator, (index, words) => {
     for (let i = 0; i < 4; i += 2) {
       const radius = std * Math.sqrt(-2 * logarithm(((words[i] as number) + 0.5) * 2 ** -32));
-      const [cosine, sine] = cosineAndSine((words[i + 1] as number) * 2 ** -32);
+      // The angle as quarter turns and what is left of them, at most half of one.
+      const turns = (words[i + 1] as number) * 2 ** -30;
+      const quarter = Math.floor(turns + 0.5);
+      const rest = (turns - quarter) * (Math.PI / 2);
+      const odd = quarter % 2 === 1;
+      const x = odd ? -sine(rest) : cosine(rest);
+      const y = odd ? cosine(rest) : sine(rest);
+      const signed = quarter % 4 > 1 ? -radius : radius;
       // Writes beyond the end of a typed array do nothing.
-      target[index + i] = mean + radius * cosine;
-      target[index + i + 1] = mean + radius * sine;
+      target[index + i] = mean + signed * x;
+      target[index + i + 1] = mean + signed * y;
     }
   });
   return target;
@@ -200,22 +218,16 @@ function logarithm(x: number): number {
   return exponent * Math.LN2 + 2 * s * sum;
 }
 
-/** cos and sin of `turn` whole turns, by their series on an eighth of a turn to either side of a quarter. */
-function cosineAndSine(turn: number): [number, number] {
-  const quarter = Math.floor(4 * turn + 0.5);
-  const x = (4 * turn - quarter) * (Math.PI / 2);
-  let cosine = 1;
-  let sine = 1;
-  for (let n = 18; n >= 2; n -= 2) {
-    cosine = 1 - (cosine * x * x) / (n * (n - 1));
-    sine = 1 - (sine * x * x) / (n * (n + 1));
-  }
-  sine *= x;
-  const turned: [number, number][] = [
-    [cosine, sine],
-    [-sine, cosine],
-    [-cosine, -sine],
-    [sine, -cosine],
-  ];
-  return turned[quarter % 4] as [number, number];
+/** cos x by its series, for |x| ≤ π/4; Math.cos may differ from engine to engine. */
+function cosine(x: number): number {
+  let sum = 1;
+  for (let n = 18; n >= 2; n -= 2) sum = 1 - (sum * x * x) / (n * (n - 1));
+  return sum;
+}
+
+/** sin x by its series, for |x| ≤ π/4. */
+function sine(x: number): number {
+  let sum = 1;
+  for (let n = 18; n >= 2; n -= 2) sum = 1 - (sum * x * x) / (n * (n + 1));
+  return sum * x;
 }

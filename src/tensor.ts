@@ -4,7 +4,7 @@ import type { Storage } from './gpu/buffers.ts';
 import type { Device } from './gpu/device.ts';
 import { flushIfLong, readAll } from './gpu/run.ts';
 import { noteSettled } from './gpu/scope.ts';
-import { type DType, dtypes, type HostArray, hostArray } from './graph/dtype.ts';
+import { type DType, dtypes, type HostArray, HostValues, hostArray } from './graph/dtype.ts';
 import { leaf, versionOp } from './graph/leaf.ts';
 import type { Node, TensorType } from './graph/node.ts';
 import { applyOne, currentTrace, provideTensor, withTrace } from './graph/record.ts';
@@ -37,7 +37,7 @@ export class Tensor implements TensorType {
   node: Node;
   readonly index: number;
   /** Values that came from the host and may not be on a device yet. */
-  host: HostArray | null = null;
+  hostValues: HostValues | null = null;
   /** The device the value lies on, once it does. */
   device: Device | null = null;
   /** Brings the bytes from the staging buffer of the step that made them; null once that has moved on. */
@@ -83,7 +83,12 @@ export class Tensor implements TensorType {
 
   /** True where the value exists: on the host, or on a device. */
   get isComputed(): boolean {
-    return this.host !== null || this.#storage !== null;
+    return this.hostValues !== null || this.#storage !== null;
+  }
+
+  /** The values, where the host has them. */
+  get host(): HostArray | null {
+    return this.hostValues?.array ?? null;
   }
 
   /** Where the value lies on `device`; uploads host values. */
@@ -95,21 +100,24 @@ export class Tensor implements TensorType {
         );
       return this.#storage;
     }
-    if (!this.host) {
+    const { host } = this;
+    if (!host) {
       this.expectHeld();
       throw new UnsupportedError(
         `[tensor] ${this.node.op.name} ${formatShape(this.shape)} is used before it is computed`,
       );
     }
-    const storage = device.buffers.allocate(
-      this.host.byteLength,
-      `weft ${this.node.op.name} ${formatShape(this.shape)}`,
-    );
-    device.gpu.queue.writeBuffer(storage.buffer, storage.offset, this.host);
+    const storage = device.buffers.allocate(host.byteLength, `weft ${this.node.op.name} ${formatShape(this.shape)}`);
+    device.gpu.queue.writeBuffer(storage.buffer, storage.offset, host);
     this.settle(device, storage);
     // Steps write new versions of a state over the old one; the host's copy would be stale then.
-    if (stateOf(this)) this.host = null;
+    if (stateOf(this)) this.hostValues = null;
     return storage;
+  }
+
+  /** Brings a value of the host to `device`, where it is on no device yet. */
+  upload(device: Device): void {
+    if (this.hostValues && !this.#storage) this.storageOn(device);
   }
 
   /** Takes over the memory that now holds the value. */
@@ -126,7 +134,7 @@ export class Tensor implements TensorType {
 
   /** Frees the memory of a value that can be had again, from the host or from the graph; disposes of any other. */
   forget(): void {
-    if (this.host === null && this.node.op.lowering.kind === 'leaf') {
+    if (this.hostValues === null && this.node.op.lowering.kind === 'leaf') {
       this.dispose();
       return;
     }
@@ -142,14 +150,14 @@ export class Tensor implements TensorType {
     forgotten.unregister(this);
     forgotten.register(this, storage, this);
     this.#storage = storage;
-    this.host = null;
+    this.hostValues = null;
     this.observed = false;
     return old;
   }
 
   /** A leaf with this value, for a state to hold. */
   asVersion(state: State): Tensor {
-    if (this.host && !stateOf(this)) return markVersion(fromHost(this, this.host), state);
+    if (this.hostValues && !stateOf(this)) return markVersion(fromHost(this, this.hostValues), state);
     return markVersion(applyOne(versionOp, [this]), state);
   }
 
@@ -193,7 +201,7 @@ export class Tensor implements TensorType {
     forgotten.unregister(this);
     this.#storage?.release();
     this.#storage = null;
-    this.host = null;
+    this.hostValues = null;
     this.#disposed = true;
   }
 
@@ -467,9 +475,9 @@ export function setGradient(state: State, value: Tensor | null): void {
 export type NestedArray = number | boolean | NestedArray[];
 
 /** A computed tensor on the host. */
-export function fromHost({ shape, dtype }: TensorType, data: HostArray): Tensor {
+export function fromHost({ shape, dtype }: TensorType, values: HostArray | HostValues): Tensor {
   const tensor = withTrace(null, () => leaf('constant', { shape, dtype }));
-  tensor.host = data;
+  tensor.hostValues = values instanceof HostValues ? values : new HostValues(values);
   return tensor;
 }
 
@@ -524,7 +532,7 @@ export function arange(start: number, stop?: number, step = 1, dtype: DType = 'i
 export function parameter(initial: Tensor, name?: string): Parameter {
   if (initial.dtype !== 'f32') throw new DTypeError(`[parameter] must be f32, got ${initial.dtype}; use .cast('f32')`);
   return new Parameter(
-    initial.version.host ? fromHost(initial, initial.version.host) : elementwise.copy(initial),
+    initial.version.hostValues ? fromHost(initial, initial.version.hostValues) : elementwise.copy(initial),
     name,
   );
 }

@@ -56,7 +56,8 @@ export class Inputs {
     for (let i = 0; i < tensors.length; i++) {
       const { version } = tensors[i] as Tensor;
       const { view, range } = this.#arguments[i] as Slot;
-      if (version.host) view.set(version.host);
+      const { host } = version;
+      if (host) view.set(host);
       else {
         const source = version.storageOn(this.#device);
         encoder.copyBufferToBuffer(source.buffer, source.offset, range.buffer, range.offset, view.byteLength);

@@ -105,9 +105,13 @@ export class Plan {
     return this.#trace.holds;
   }
 
-  /** Compiles pipelines and makes the bind groups. */
+  /** Compiles pipelines and makes the bind groups; what the step reads is drawn and brought to the device meanwhile. */
   async prepare(): Promise<void> {
-    this.#executable ??= await Executable.create(this.device, this.program);
+    if (!this.#executable) {
+      const executable = Executable.create(this.device, this.program);
+      for (const { tensor } of this.program.leaves) this.#ownerOf(tensor).upload(this.device);
+      this.#executable = await executable;
+    }
     this.#ring ??= ringOf(this.device, this.#results.filter(smallResult).length);
   }
 
@@ -170,10 +174,14 @@ export class Plan {
   }
 
   #leafRanges(): Range[] {
-    return this.program.leaves.map(({ tensor }) => {
-      const owner = this.#states.get(tensor)?.committed ?? tensor;
-      return this.#inputs.range(tensor) ?? owner.storageOn(this.device);
-    });
+    return this.program.leaves.map(
+      ({ tensor }) => this.#inputs.range(tensor) ?? this.#ownerOf(tensor).storageOn(this.device),
+    );
+  }
+
+  /** What holds the value of a leaf: a state's present version, or the leaf itself. */
+  #ownerOf(leaf: Tensor): Tensor {
+    return this.#states.get(leaf)?.committed ?? leaf;
   }
 
   /** Copies results into memory that the caller owns, in this submit; small ones also to a staging buffer. */

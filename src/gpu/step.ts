@@ -88,7 +88,7 @@ export function compile<Args extends readonly unknown[], Result>(
     const given = asTensors(args);
     const tensors: Tensor[] = [];
     mapTensors(given, (tensor) => tensors.push(tensor));
-    const pending = tensors.filter((tensor) => !tensor.version.host);
+    const pending = tensors.filter((tensor) => !tensor.version.hostValues);
     if (pending.length > 0 || pendingStates.size > 0) await materialise(pending);
     return withPlan(given, async (plan) => {
       await plan.prepare();

@@ -24,3 +24,17 @@ export const dtypes: Readonly<Record<DType, DTypeInfo>> = {
 export function hostArray(dtype: DType, length: number): HostArray {
   return new dtypes[dtype].array(length) as HostArray;
 }
+
+/** Values on the host: in hand, or to be drawn when they are first asked for. Initial weights are, while shaders compile. */
+export class HostValues {
+  #values: HostArray | (() => HostArray);
+
+  constructor(values: HostArray | (() => HostArray)) {
+    this.#values = values;
+  }
+
+  get array(): HostArray {
+    if (typeof this.#values === 'function') this.#values = this.#values();
+    return this.#values;
+  }
+}

@@ -1,4 +1,5 @@
 import { ShapeError, ValueError } from '../errors.ts';
+import { HostValues } from '../graph/dtype.ts';
 import { checkShape, formatShape, type Shape, sizeOf } from '../graph/shape.ts';
 import { defaultGenerator, fillNormal, fillUniform, type Generator } from '../random.ts';
 import { fromHost, type Tensor } from '../tensor.ts';
@@ -20,7 +21,7 @@ export function uniform(
 ): Tensor {
   if (!(Number.isFinite(low) && Number.isFinite(high) && low <= high))
     throw new ValueError(`[uniform] needs finite bounds with low ≤ high, got ${low} and ${high}`);
-  return filled('uniform', shape, (values) => fillUniform(values, low, high, generator));
+  return drawn('uniform', shape, generator, (values, source) => fillUniform(values, low, high, source));
 }
 
 /** Normal with the given mean and standard deviation. */
@@ -30,7 +31,7 @@ export function normal(
 ): Tensor {
   if (!(Number.isFinite(mean) && Number.isFinite(std) && std >= 0))
     throw new ValueError(`[normal] needs finite numbers and std ≥ 0, got mean ${mean} and std ${std}`);
-  return filled('normal', shape, (values) => fillNormal(values, mean, std, generator));
+  return drawn('normal', shape, generator, (values, source) => fillNormal(values, mean, std, source));
 }
 
 /** Uniform with variance 2·gain²/(fanIn + fanOut) (Glorot and Bengio 2010). */
@@ -115,8 +116,25 @@ function fans(op: string, shape: Shape): [fanIn: number, fanOut: number] {
 }
 const sum = ([a, b]: readonly [number, number]) => a + b;
 
+/** A tensor that `fill` fills when its values are first needed. */
 function filled(op: string, shape: Shape, fill: (values: Float32Array<ArrayBuffer>) => void): Tensor {
-  const values = new Float32Array(sizeOf(checkShape(op, shape)));
-  fill(values);
+  const size = sizeOf(checkShape(op, shape));
+  const values = new HostValues(() => {
+    const values = new Float32Array(size);
+    fill(values);
+    return values;
+  });
   return fromHost({ shape: [...shape], dtype: 'f32' }, values);
+}
+
+/** The same with random numbers: their place in the sequence is taken now. */
+function drawn(
+  op: string,
+  shape: Shape,
+  generator: Generator,
+  fill: (values: Float32Array<ArrayBuffer>, source: Generator) => void,
+): Tensor {
+  checkShape(op, shape);
+  const source = generator.branch();
+  return filled(op, shape, (values) => fill(values, source));
 }

@@ -81,7 +81,7 @@ export abstract class Module {
 
 /** A value that later steps do not overwrite. */
 function snapshot(version: Tensor): Tensor {
-  return version.host ? fromHost(version, version.host) : detach(version);
+  return version.hostValues ? fromHost(version, version.hostValues) : detach(version);
 }
 
 interface Place {

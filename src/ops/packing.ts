@@ -1,3 +1,4 @@
+import { HostValues } from '../graph/dtype.ts';
 import { noGrad } from '../graph/record.ts';
 import { sizeOf } from '../graph/shape.ts';
 import type { State } from '../graph/state.ts';
@@ -7,14 +8,21 @@ import { pack, packedSize } from './view.ts';
 /** The pack of the values as they are now: made on the host where all of them lie there, so that nothing runs. */
 export function packValues(tensors: readonly Tensor[]): Tensor {
   const values = tensors.map((tensor) => tensor.version);
-  if (values.some(({ host }) => host === null)) return noGrad(() => pack(values));
-  const flat = new Float32Array(values.reduce((length, { shape }) => length + packedSize(shape), 0));
-  let offset = 0;
-  for (const { host, shape } of values) {
-    flat.set(host as Float32Array, offset);
-    offset += packedSize(shape);
-  }
-  return fromHost({ shape: [flat.length], dtype: 'f32' }, flat);
+  const parts = values.flatMap(({ hostValues, shape }) =>
+    hostValues ? [{ hostValues, size: packedSize(shape) }] : [],
+  );
+  if (parts.length < values.length) return noGrad(() => pack(values));
+  const length = parts.reduce((total, { size }) => total + size, 0);
+  const flat = new HostValues(() => {
+    const all = new Float32Array(length);
+    let offset = 0;
+    for (const { hostValues, size } of parts) {
+      all.set(hostValues.array, offset);
+      offset += size;
+    }
+    return all;
+  });
+  return fromHost({ shape: [length], dtype: 'f32' }, flat);
 }
 
 /** Gives many states their next version; those that fill a pack do so as one, without a copy for each. */

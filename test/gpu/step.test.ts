@@ -76,6 +76,14 @@ describe('a replayed step', () => {
     expect(step.traces).toBe(1);
   });
 
+  test('finds what it reads on the device once it is prepared', async () => {
+    const { step, parameters } = trainingStep();
+    await step.prepare(ids(), targets());
+    expect(parameters.map(({ version }) => [version.hostValues, version.device])).toEqual(
+      parameters.map(() => [null, device]),
+    );
+  });
+
   test('reads its loss with one mapping and no further submit', async () => {
     const { step } = trainingStep();
     await (await step(ids(), targets())).item();

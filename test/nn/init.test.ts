@@ -49,6 +49,15 @@ describe('initialisers', () => {
     );
   });
 
+  it('give the same numbers whenever they are read, also after the generator went on', () => {
+    manualSeed(5);
+    const [early, earlyToo] = [values(init.normal([10])), values(init.uniform([3]))];
+    manualSeed(5);
+    const [late, lateToo] = [init.normal([10]), init.uniform([3])];
+    manualSeed(6);
+    expect([values(lateToo), values(late)]).toEqual([earlyToo, early]);
+  });
+
   it('fill with constants', () => {
     expect(values(init.zeros([2]))).toEqual(Float32Array.of(0, 0));
     expect(values(init.ones([2]))).toEqual(Float32Array.of(1, 1));

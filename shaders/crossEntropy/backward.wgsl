@@ -19,10 +19,6 @@ fn elementOf(v: u32) -> u32 { return v; }
 fn logitAt(start: u32, v: u32) -> f32 { return logits[start + v]; }
 fn writeAt(start: u32, v: u32, value: f32) { output[start + v] = value; }
 
-// The gradient but for the target's own share. The difference to m first: both may be large.
-fn gradient(x: Element, row: vec2<f32>, scale: f32, cold: f32) -> Element {
-  return (exp(clamp((x - row.x) - row.y, Element(-104.0), Element(0.0))) - cold) * scale;
-}
 fn write(start: u32, j: u32, value: Element, last: u32) { if (inside(j, last)) { output[start + j] = value; } }
 
 @compute @workgroup_size(SIZE)
@@ -37,7 +33,9 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let counts = label != params.ignoreIndex && label >= 0 && u32(label) < params.V;
   let scale = select(0.0, dLoss[row * params.dLossStride], counts);
   let saved = statistics[row];
-  let cold = params.labelSmoothing / f32(params.V);
+  // softmax(x) · scale is exp(x − m) · hot: the difference comes first, since both may be large.
+  let hot = exp(-saved.y) * scale;
+  let cold = params.labelSmoothing / f32(params.V) * scale;
   let start = row * params.n;
   let last = params.n - 1u;
   let pieces = params.pieces;
@@ -47,15 +45,15 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let b = logits[place(start, j + LANES, last)];
     let c = logits[place(start, j + 2u * LANES, last)];
     let d = logits[place(start, j + 3u * LANES, last)];
-    write(start, j, gradient(a, saved, scale, cold), last);
-    write(start, j + LANES, gradient(b, saved, scale, cold), last);
-    write(start, j + 2u * LANES, gradient(c, saved, scale, cold), last);
-    write(start, j + 3u * LANES, gradient(d, saved, scale, cold), last);
+    write(start, j, decay(a - saved.x) * hot - cold, last);
+    write(start, j + LANES, decay(b - saved.x) * hot - cold, last);
+    write(start, j + 2u * LANES, decay(c - saved.x) * hot - cold, last);
+    write(start, j + 3u * LANES, decay(d - saved.x) * hot - cold, last);
     j += 4u * LANES;
   }
   // The lane that wrote the target's gradient corrects it.
   if (counts && part == elementOf(u32(label)) % LANES) {
-    let p = exp(clamp((logitAt(start, u32(label)) - saved.x) - saved.y, -104.0, 0.0));
-    writeAt(start, u32(label), ((p - (1.0 - params.labelSmoothing)) - cold) * scale);
+    let own = decayRow(logitAt(start, u32(label)) - saved.x) * hot;
+    writeAt(start, u32(label), (own - (1.0 - params.labelSmoothing) * scale) - cold);
   }
 }

@@ -22,10 +22,6 @@ struct Params { rows: u32, n: u32, pieces: u32, V: u32, ignoreIndex: i32, labelS
 struct Sums { most: f32, exps: f32, rest: f32 }
 var<workgroup> partial: array<Sums, SIZE>;
 
-// exp of an argument ≤ 0; below -104 it is 0 in f32, and differences of masks may overflow.
-fn decay(x: Element) -> Element { return exp(max(x, Element(-104.0))); }
-fn decayRow(x: f32) -> f32 { return exp(max(x, -104.0)); }
-
 fn join(a: Sums, b: Sums) -> Sums {
   let m = max(a.most, b.most);
   return Sums(m, a.exps * decayRow(a.most - m) + b.exps * decayRow(b.most - m), a.rest + b.rest);

@@ -50,7 +50,8 @@ fn gelu_(x: V) -> V { return V(0.5) * x * (V(1.0) + erf_(x * V(0.70710678119)));
 fn geluGradient_(x: V) -> V { return V(0.5) * (V(1.0) + erf_(x * V(0.70710678119))) + x * V(0.39894228040) * exp(-min(V(0.5) * x * x, V(87.0))); }
 // With (1 + tanh z) / 2 = 1 / (1 + e^(−2z)): one exponential, and no cancellation where x is far below zero.
 fn geluTanhWeight(x: V) -> V {
-  return V(1.0) / (V(1.0) + exp(clamp(x * (V(-1.5957691216) + x * x * V(-7.1354816282e-2)), V(-87.0), V(88.7))));
+  let z = x * (V(-2.302208198) + x * x * V(-0.1029432397)); // in powers of two
+  return V(1.0) / (V(1.0) + exp2(select(z, V(126.0), z > V(126.0))));
 }
 fn geluTanh_(x: V) -> V { return x * geluTanhWeight(x); }
 fn geluTanhGradient_(x: V) -> V {

@@ -15,10 +15,6 @@ struct Params { rows: u32, n: u32, inner: u32, pieces: u32 }
 struct Pair { most: Row, sum: Row }
 var<workgroup> partial: array<Pair, SIZE>;
 
-// exp of an argument ≤ 0; below -104 it is 0 in f32, and differences of masks may overflow.
-fn decay(x: Element) -> Element { return exp(max(x, Element(-104.0))); }
-fn decayRow(x: Row) -> Row { return exp(max(x, Row(-104.0))); }
-
 fn join(a: Pair, b: Pair) -> Pair {
   let m = max(a.most, b.most);
   return Pair(m, a.sum * decayRow(a.most - m) + b.sum * decayRow(b.most - m));

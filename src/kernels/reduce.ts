@@ -225,7 +225,7 @@ export const reduce: Family<ReduceProblem> = {
     const { outer, n, inner } = problem;
     if (profile.selection === 'software') {
       const lanes = lanesOf(problem, profile);
-      return lanes * 4 < n && lanes < 64 && n >= 1024 ? 'split' : 'thread';
+      return lanes * 4 < n && lanes < 64 && placesOf(problem) > mostPlaces ? 'split' : 'thread';
     }
     if (inner === 1) return outer <= 32 && n > 65536 ? 'split' : n <= 8 ? 'thread' : 'rows';
     return outer * inner <= 4096 && n >= 2048 ? 'split' : 'columns';

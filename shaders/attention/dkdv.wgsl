@@ -10,37 +10,12 @@
 var<workgroup> tile: array<vec4<f32>, 32u * WIDTH + 8u>; // 32 rows of Q, of dO, of Q again
 var<workgroup> weights: array<vec4<f32>, 8u * STRIDE>; // for each team and row, P and then dS of four keys
 
-fn stageQ(base: u32, first: u32, chunk: u32, lane: u32) {
-  for (var x = lane; x < 32u * WIDTH; x += SIZE) {
-    let row = x / WIDTH;
-    let column = x % WIDTH;
-    tile[tileIndex(row, column)] = loadQ(base + min(first + row, params.L - 1u) * params.qRow, chunk * WIDTH + column);
-  }
-}
 fn stageDO(base: u32, first: u32, chunk: u32, lane: u32) {
   for (var x = lane; x < 32u * WIDTH; x += SIZE) {
     let row = x / WIDTH;
     let column = x % WIDTH;
     tile[tileIndex(row, column)] = loadDO(base + min(first + row, params.L - 1u) * params.dORow, chunk * WIDTH + column);
   }
-}
-fn keyBlock(base: u32, row: u32, column: u32) -> mat4x4<f32> {
-  let last = params.S - 1u;
-  return mat4x4<f32>(
-    loadK(base + min(row, last) * params.kRow, column),
-    loadK(base + min(row + 1u, last) * params.kRow, column),
-    loadK(base + min(row + 2u, last) * params.kRow, column),
-    loadK(base + min(row + 3u, last) * params.kRow, column),
-  );
-}
-fn valueBlock(base: u32, row: u32, column: u32) -> mat4x4<f32> {
-  let last = params.S - 1u;
-  return mat4x4<f32>(
-    loadV(base + min(row, last) * params.vRow, column),
-    loadV(base + min(row + 1u, last) * params.vRow, column),
-    loadV(base + min(row + 2u, last) * params.vRow, column),
-    loadV(base + min(row + 3u, last) * params.vRow, column),
-  );
 }
 
 @group(0) @binding(5) var<storage, read> statistics: array<vec2<f32>>;
@@ -51,13 +26,13 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let group = groupOrder(workgroup_id, num_workgroups);
   let batch = group.z;
   let head = group.y;
-  let qBase = params.qOffset + batch * params.qBatch + head * params.qHead;
-  let kBase = params.kOffset + batch * params.kBatch + head * params.kHead;
-  let vBase = params.vOffset + batch * params.vBatch + head * params.vHead;
-  let dOBase = params.dOOffset + batch * params.dOBatch + head * params.dOHead;
+  let qBase = startQ(batch, head);
+  let dOBase = startDO(batch, head);
   let team = lane / 8u;
   let member = lane % 8u;
   let key = group.x * 32u + team * 4u;
+  let keys = places(startK(batch, head), key, params.kRow, params.S);
+  let values = places(startV(batch, head), key, params.vRow, params.S);
   let start = select(0u, group.x * 32u, CAUSAL);
   let slot = team * STRIDE + member * 4u;
 
@@ -70,7 +45,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       stageQ(qBase, first, chunk, lane);
       workgroupBarrier();
       for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
-        products += transpose(tileBlock(member * 4u, column)) * keyBlock(kBase, key, chunk * WIDTH + column);
+        products += transpose(tileBlock(member * 4u, column)) * blockK(keys, chunk * WIDTH + column);
       }
       workgroupBarrier();
     }
@@ -82,7 +57,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       stageDO(dOBase, first, chunk, lane);
       workgroupBarrier();
       for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
-        slopes += transpose(tileBlock(member * 4u, column)) * valueBlock(vBase, key, chunk * WIDTH + column);
+        slopes += transpose(tileBlock(member * 4u, column)) * blockV(values, chunk * WIDTH + column);
       }
     }
     let saved = statisticsBlock(batch, head, row);
@@ -123,8 +98,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
 
   for (var c = 0u; c < 4u; c++) {
     if (key + c < params.S) {
-      let dKBase = params.dKOffset + batch * params.dKBatch + head * params.dKHead + (key + c) * params.dKRow;
-      let dVBase = params.dVOffset + batch * params.dVBatch + head * params.dVHead + (key + c) * params.dVRow;
+      let dKBase = startDK(batch, head) + (key + c) * params.dKRow;
+      let dVBase = startDV(batch, head) + (key + c) * params.dVRow;
       for (var part = 0u; part < CHUNKS * PARTS; part++) {
         let within = member + part % PARTS * 8u;
         let column = part / PARTS * WIDTH + within;

@@ -10,14 +10,14 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let group = groupOrder(workgroup_id, num_workgroups);
   let batch = group.z;
   let head = group.y;
-  let qBase = params.qOffset + batch * params.qBatch + head * params.qHead;
-  let dOBase = params.dOOffset + batch * params.dOBatch + head * params.dOHead;
+  let qBase = startQ(batch, head);
+  let dOBase = startDO(batch, head);
   let key = (group.x * SIZE + lane) * 4u;
   let live = liveOf(key, 4u, params.S);
-  let keys = places(params.kOffset + batch * params.kBatch + head * params.kHead, key, params.kRow, params.S);
-  let values = places(params.vOffset + batch * params.vBatch + head * params.vHead, key, params.vRow, params.S);
-  let dKeys = places(params.dKOffset + batch * params.dKBatch + head * params.dKHead, key, params.dKRow, params.S);
-  let dValues = places(params.dVOffset + batch * params.dVBatch + head * params.dVHead, key, params.dVRow, params.S);
+  let keys = places(startK(batch, head), key, params.kRow, params.S);
+  let values = places(startV(batch, head), key, params.vRow, params.S);
+  let dKeys = places(startDK(batch, head), key, params.dKRow, params.S);
+  let dValues = places(startDV(batch, head), key, params.dVRow, params.S);
 
   // The first step sets what the others add to; keys that no query sees need it too, and find all of their queries hidden.
   let start = select(0u, min(group.x * SIZE * 4u, params.L - 1u), CAUSAL);

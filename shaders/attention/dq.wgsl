@@ -10,43 +10,7 @@
 var<workgroup> tile: array<vec4<f32>, 32u * WIDTH + 8u>; // 32 rows of V, then of K
 var<workgroup> weights: array<vec4<f32>, 8u * STRIDE>; // for each team and key, dS in four rows
 
-fn stageK(base: u32, first: u32, chunk: u32, lane: u32) {
-  for (var x = lane; x < 32u * WIDTH; x += SIZE) {
-    let row = x / WIDTH;
-    let column = x % WIDTH;
-    tile[tileIndex(row, column)] = loadK(base + min(first + row, params.S - 1u) * params.kRow, chunk * WIDTH + column);
-  }
-}
-fn stageV(base: u32, first: u32, chunk: u32, lane: u32) {
-  for (var x = lane; x < 32u * WIDTH; x += SIZE) {
-    let row = x / WIDTH;
-    let column = x % WIDTH;
-    tile[tileIndex(row, column)] = loadV(base + min(first + row, params.S - 1u) * params.vRow, chunk * WIDTH + column);
-  }
-}
-fn queryBlock(base: u32, row: u32, column: u32) -> mat4x4<f32> {
-  let last = params.L - 1u;
-  return mat4x4<f32>(
-    loadQ(base + min(row, last) * params.qRow, column),
-    loadQ(base + min(row + 1u, last) * params.qRow, column),
-    loadQ(base + min(row + 2u, last) * params.qRow, column),
-    loadQ(base + min(row + 3u, last) * params.qRow, column),
-  );
-}
-fn gradientBlock(base: u32, row: u32, column: u32) -> mat4x4<f32> {
-  let last = params.L - 1u;
-  return mat4x4<f32>(
-    loadDO(base + min(row, last) * params.dORow, column),
-    loadDO(base + min(row + 1u, last) * params.dORow, column),
-    loadDO(base + min(row + 2u, last) * params.dORow, column),
-    loadDO(base + min(row + 3u, last) * params.dORow, column),
-  );
-}
-
 @group(0) @binding(5) var<storage, read_write> statistics: array<vec2<f32>>;
-
-// Hook: (lse, δ) of four rows; where δ is computed here, it is left for dkdv.wgsl.
-fn savedRows(batch: u32, head: u32, row: u32, leave: bool) -> Saved { return statisticsBlock(batch, head, row); }
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
@@ -54,13 +18,13 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let group = groupOrder(workgroup_id, num_workgroups);
   let batch = group.z;
   let head = group.y;
-  let qBase = params.qOffset + batch * params.qBatch + head * params.qHead;
-  let kBase = params.kOffset + batch * params.kBatch + head * params.kHead;
-  let vBase = params.vOffset + batch * params.vBatch + head * params.vHead;
-  let dOBase = params.dOOffset + batch * params.dOBatch + head * params.dOHead;
+  let kBase = startK(batch, head);
+  let vBase = startV(batch, head);
   let team = lane / 8u;
   let member = lane % 8u;
   let row = group.x * 32u + team * 4u;
+  let queries = places(startQ(batch, head), row, params.qRow, params.L);
+  let gradients = places(startDO(batch, head), row, params.dORow, params.L);
   let end = select(params.S, min(params.S, group.x * 32u + 32u), CAUSAL);
   let saved = savedRows(batch, head, row, member == 0u);
 
@@ -72,7 +36,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       stageV(vBase, first, chunk, lane);
       workgroupBarrier();
       for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
-        slopes += transpose(gradientBlock(dOBase, row, chunk * WIDTH + column)) * tileBlock(member * 4u, column);
+        slopes += transpose(blockDO(gradients, chunk * WIDTH + column)) * tileBlock(member * 4u, column);
       }
       workgroupBarrier();
     }
@@ -84,7 +48,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       stageK(kBase, first, chunk, lane);
       workgroupBarrier();
       for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
-        products += transpose(queryBlock(qBase, row, chunk * WIDTH + column)) * tileBlock(member * 4u, column);
+        products += transpose(blockQ(queries, chunk * WIDTH + column)) * tileBlock(member * 4u, column);
       }
     }
     let factors = dropoutFactors(batch, head, row, key);
@@ -110,7 +74,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
 
   for (var r = 0u; r < 4u; r++) {
     if (row + r < params.L) {
-      let base = params.dQOffset + batch * params.dQBatch + head * params.dQHead + (row + r) * params.dQRow;
+      let base = startDQ(batch, head) + (row + r) * params.dQRow;
       for (var part = 0u; part < CHUNKS * PARTS; part++) {
         let within = member + part % PARTS * 8u;
         let column = part / PARTS * WIDTH + within;

@@ -4,22 +4,19 @@
 
 @group(0) @binding(5) var<storage, read_write> statistics: array<vec2<f32>>;
 
-// Hook: (lse, δ) of four rows; where δ is computed here, it is left for dkdvBlock.wgsl.
-fn savedRows(batch: u32, head: u32, row: u32, leave: bool) -> Saved { return statisticsBlock(batch, head, row); }
-
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);
   let group = groupOrder(workgroup_id, num_workgroups);
   let batch = group.z;
   let head = group.y;
-  let kBase = params.kOffset + batch * params.kBatch + head * params.kHead;
-  let vBase = params.vOffset + batch * params.vBatch + head * params.vHead;
+  let kBase = startK(batch, head);
+  let vBase = startV(batch, head);
   let row = (group.x * SIZE + lane) * 4u;
   let live = liveOf(row, 4u, params.L);
-  let queries = places(params.qOffset + batch * params.qBatch + head * params.qHead, row, params.qRow, params.L);
-  let gradients = places(params.dOOffset + batch * params.dOBatch + head * params.dOHead, row, params.dORow, params.L);
-  let results = places(params.dQOffset + batch * params.dQBatch + head * params.dQHead, row, params.dQRow, params.L);
+  let queries = places(startQ(batch, head), row, params.qRow, params.L);
+  let gradients = places(startDO(batch, head), row, params.dORow, params.L);
+  let results = places(startDQ(batch, head), row, params.dQRow, params.L);
   let saved = savedRows(batch, head, row, true);
   let end = select(params.S, min(params.S, (group.x + 1u) * SIZE * 4u), CAUSAL);
 

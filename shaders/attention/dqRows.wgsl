@@ -6,9 +6,6 @@
 
 @group(0) @binding(5) var<storage, read_write> statistics: array<vec2<f32>>;
 
-// Hook: (lse, δ) of four rows; where δ is computed here, it is left for dkdvRows.wgsl.
-fn savedRows(batch: u32, head: u32, row: u32, leave: bool) -> Saved { return statisticsBlock(batch, head, row); }
-
 // dO Vᵀ of eight queries and sixteen keys.
 fn gradientValues(gradientsA: vec4<u32>, gradientsB: vec4<u32>, values: Others) -> Blocks {
   var s: Blocks;
@@ -42,11 +39,11 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let group = groupOrder(workgroup_id, num_workgroups);
   let batch = group.z;
   let head = group.y;
-  let qBase = params.qOffset + batch * params.qBatch + head * params.qHead;
-  let kBase = params.kOffset + batch * params.kBatch + head * params.kHead;
-  let vBase = params.vOffset + batch * params.vBatch + head * params.vHead;
-  let dOBase = params.dOOffset + batch * params.dOBatch + head * params.dOHead;
-  let dQBase = params.dQOffset + batch * params.dQBatch + head * params.dQHead;
+  let qBase = startQ(batch, head);
+  let kBase = startK(batch, head);
+  let vBase = startV(batch, head);
+  let dOBase = startDO(batch, head);
+  let dQBase = startDQ(batch, head);
   let row = (group.x * SIZE + lane) * 8u;
   let live = liveOf(row, 8u, params.L);
   let queriesA = places(qBase, row, params.qRow, params.L);

@@ -15,42 +15,18 @@ var<workgroup> tile: array<vec4<f32>, 32u * WIDTH + 8u>; // 32 rows of K, then o
 var<workgroup> weights: array<vec4<f32>, 8u * STRIDE>; // for each team and key, the weights in four rows
 var<workgroup> exchange: array<vec4<f32>, SIZE>;
 
-fn stageK(base: u32, first: u32, chunk: u32, lane: u32) {
-  for (var x = lane; x < 32u * WIDTH; x += SIZE) {
-    let row = x / WIDTH;
-    let column = x % WIDTH;
-    tile[tileIndex(row, column)] = loadK(base + min(first + row, params.S - 1u) * params.kRow, chunk * WIDTH + column);
-  }
-}
-fn stageV(base: u32, first: u32, chunk: u32, lane: u32) {
-  for (var x = lane; x < 32u * WIDTH; x += SIZE) {
-    let row = x / WIDTH;
-    let column = x % WIDTH;
-    tile[tileIndex(row, column)] = loadV(base + min(first + row, params.S - 1u) * params.vRow, chunk * WIDTH + column);
-  }
-}
-fn queryBlock(base: u32, row: u32, column: u32) -> mat4x4<f32> {
-  let last = params.L - 1u;
-  return mat4x4<f32>(
-    loadQ(base + min(row, last) * params.qRow, column),
-    loadQ(base + min(row + 1u, last) * params.qRow, column),
-    loadQ(base + min(row + 2u, last) * params.qRow, column),
-    loadQ(base + min(row + 3u, last) * params.qRow, column),
-  );
-}
-
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);
   let group = groupOrder(workgroup_id, num_workgroups);
   let batch = group.z;
   let head = group.y;
-  let qBase = params.qOffset + batch * params.qBatch + head * params.qHead;
-  let kBase = params.kOffset + batch * params.kBatch + head * params.kHead;
-  let vBase = params.vOffset + batch * params.vBatch + head * params.vHead;
+  let kBase = startK(batch, head);
+  let vBase = startV(batch, head);
   let team = lane / 8u;
   let member = lane % 8u;
   let row = group.x * 32u + team * 4u;
+  let queries = places(startQ(batch, head), row, params.qRow, params.L);
   let end = select(params.S, min(params.S, group.x * 32u + 32u), CAUSAL);
 
   var output: array<mat4x4<f32>, CHUNKS * PARTS>;
@@ -66,7 +42,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       stageK(kBase, first, chunk, lane);
       workgroupBarrier();
       for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
-        products += transpose(queryBlock(qBase, row, chunk * WIDTH + column)) * tileBlock(member * 4u, column);
+        products += transpose(blockQ(queries, chunk * WIDTH + column)) * tileBlock(member * 4u, column);
       }
     }
     let scores = scoresOf(products, batch, head, row, key);
@@ -107,7 +83,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let logSum = logSumOf(peak, total);
   for (var r = 0u; r < 4u; r++) {
     if (row + r < params.L) {
-      let base = params.OOffset + batch * params.OBatch + head * params.OHead + (row + r) * params.ORow;
+      let base = startO(batch, head) + (row + r) * params.ORow;
       for (var part = 0u; part < CHUNKS * PARTS; part++) {
         let within = member + part % PARTS * 8u;
         let column = part / PARTS * WIDTH + within;

@@ -12,12 +12,12 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let group = groupOrder(workgroup_id, num_workgroups);
   let batch = group.z;
   let head = group.y;
-  let kBase = params.kOffset + batch * params.kBatch + head * params.kHead;
-  let vBase = params.vOffset + batch * params.vBatch + head * params.vHead;
+  let kBase = startK(batch, head);
+  let vBase = startV(batch, head);
   let row = (group.x * SIZE + lane) * 4u;
   let live = liveOf(row, 4u, params.L);
-  let queries = places(params.qOffset + batch * params.qBatch + head * params.qHead, row, params.qRow, params.L);
-  let results = places(params.OOffset + batch * params.OBatch + head * params.OHead, row, params.ORow, params.L);
+  let queries = places(startQ(batch, head), row, params.qRow, params.L);
+  let results = places(startO(batch, head), row, params.ORow, params.L);
   let end = select(params.S, min(params.S, (group.x + 1u) * SIZE * 4u), CAUSAL);
 
   var peak = vec4<f32>(FLOOR);

@@ -19,10 +19,10 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let group = groupOrder(workgroup_id, num_workgroups);
   let batch = group.z;
   let head = group.y;
-  let qBase = params.qOffset + batch * params.qBatch + head * params.qHead;
-  let kBase = params.kOffset + batch * params.kBatch + head * params.kHead;
-  let vBase = params.vOffset + batch * params.vBatch + head * params.vHead;
-  let OBase = params.OOffset + batch * params.OBatch + head * params.OHead;
+  let qBase = startQ(batch, head);
+  let kBase = startK(batch, head);
+  let vBase = startV(batch, head);
+  let OBase = startO(batch, head);
   let row = (group.x * SIZE + lane) * 8u;
   let live = liveOf(row, 8u, params.L);
   let queriesA = places(qBase, row, params.qRow, params.L);

@@ -28,6 +28,16 @@ struct Params {
 @group(0) @binding(2) var<storage, read> k: array<Element>;
 @group(0) @binding(3) var<storage, read> v: array<Element>;
 
+// Where the rows of a head begin.
+fn startQ(batch: u32, head: u32) -> u32 { return params.qOffset + batch * params.qBatch + head * params.qHead; }
+fn startK(batch: u32, head: u32) -> u32 { return params.kOffset + batch * params.kBatch + head * params.kHead; }
+fn startV(batch: u32, head: u32) -> u32 { return params.vOffset + batch * params.vBatch + head * params.vHead; }
+fn startO(batch: u32, head: u32) -> u32 { return params.OOffset + batch * params.OBatch + head * params.OHead; }
+fn startDO(batch: u32, head: u32) -> u32 { return params.dOOffset + batch * params.dOBatch + head * params.dOHead; }
+fn startDQ(batch: u32, head: u32) -> u32 { return params.dQOffset + batch * params.dQBatch + head * params.dQHead; }
+fn startDK(batch: u32, head: u32) -> u32 { return params.dKOffset + batch * params.dKBatch + head * params.dKHead; }
+fn startDV(batch: u32, head: u32) -> u32 { return params.dVOffset + batch * params.dVBatch + head * params.dVHead; }
+
 // Hook: adds the mask to the scores of four query rows and one key; HIDDEN where it hides the key.
 fn addMask(scores: vec4<f32>, batch: u32, head: u32, row: u32, key: u32) -> vec4<f32> { return scores; }
 // Hook: what dropout multiplies the weights of four query rows and four keys by.
@@ -46,6 +56,20 @@ fn loadK(base: u32, column: u32) -> vec4<f32> {
 fn loadV(base: u32, column: u32) -> vec4<f32> {
   let i = base + 4u * column;
   return select(vec4<f32>(), vec4<f32>(v[i], v[i + 1u], v[i + 2u], v[i + 3u]), inside(column));
+}
+// Where four rows begin; those past the end are the last one again.
+fn places(base: u32, row: u32, stride: u32, rows: u32) -> vec4<u32> {
+  return base + min(row + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(rows - 1u)) * stride;
+}
+// Four rows of an operand.
+fn blockQ(at: vec4<u32>, column: u32) -> mat4x4<f32> {
+  return mat4x4<f32>(loadQ(at.x, column), loadQ(at.y, column), loadQ(at.z, column), loadQ(at.w, column));
+}
+fn blockK(at: vec4<u32>, column: u32) -> mat4x4<f32> {
+  return mat4x4<f32>(loadK(at.x, column), loadK(at.y, column), loadK(at.z, column), loadK(at.w, column));
+}
+fn blockV(at: vec4<u32>, column: u32) -> mat4x4<f32> {
+  return mat4x4<f32>(loadV(at.x, column), loadV(at.y, column), loadV(at.z, column), loadV(at.w, column));
 }
 fn store(base: u32, column: u32, value: vec4<f32>) {
   for (var x = 0u; x < min(4u, params.D - 4u * column); x++) { result[base + 4u * column + x] = value[x]; }

@@ -3,23 +3,10 @@
 // a key and the component a query.
 const SIZE: u32 = 8u;
 
-// Where four rows begin; those past the end are the last one again.
-fn places(base: u32, row: u32, stride: u32, rows: u32) -> vec4<u32> {
-  return base + min(row + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(rows - 1u)) * stride;
-}
 // Hook, with those named other…: the others are the same for all lanes of a workgroup, so that lanes which can read each
 // other's values need not load all four.
 fn otherPlaces(base: u32, row: u32, stride: u32, rows: u32, lane: u32) -> vec4<u32> { return places(base, row, stride, rows); }
 
-fn blockQ(at: vec4<u32>, column: u32) -> mat4x4<f32> {
-  return mat4x4<f32>(loadQ(at.x, column), loadQ(at.y, column), loadQ(at.z, column), loadQ(at.w, column));
-}
-fn blockK(at: vec4<u32>, column: u32) -> mat4x4<f32> {
-  return mat4x4<f32>(loadK(at.x, column), loadK(at.y, column), loadK(at.z, column), loadK(at.w, column));
-}
-fn blockV(at: vec4<u32>, column: u32) -> mat4x4<f32> {
-  return mat4x4<f32>(loadV(at.x, column), loadV(at.y, column), loadV(at.z, column), loadV(at.w, column));
-}
 fn otherQ(at: vec4<u32>, column: u32) -> mat4x4<f32> { return blockQ(at, column); }
 fn otherK(at: vec4<u32>, column: u32) -> mat4x4<f32> { return blockK(at, column); }
 fn otherV(at: vec4<u32>, column: u32) -> mat4x4<f32> { return blockV(at, column); }

@@ -12,6 +12,28 @@ fn tileIndex(row: u32, column: u32) -> u32 { return row * WIDTH + row / 4u + col
 fn tileBlock(row: u32, column: u32) -> mat4x4<f32> {
   return mat4x4<f32>(tile[tileIndex(row, column)], tile[tileIndex(row + 1u, column)], tile[tileIndex(row + 2u, column)], tile[tileIndex(row + 3u, column)]);
 }
+// Thirty-two rows of an operand, a chunk of their columns.
+fn stageQ(base: u32, first: u32, chunk: u32, lane: u32) {
+  for (var x = lane; x < 32u * WIDTH; x += SIZE) {
+    let row = x / WIDTH;
+    let column = x % WIDTH;
+    tile[tileIndex(row, column)] = loadQ(base + min(first + row, params.L - 1u) * params.qRow, chunk * WIDTH + column);
+  }
+}
+fn stageK(base: u32, first: u32, chunk: u32, lane: u32) {
+  for (var x = lane; x < 32u * WIDTH; x += SIZE) {
+    let row = x / WIDTH;
+    let column = x % WIDTH;
+    tile[tileIndex(row, column)] = loadK(base + min(first + row, params.S - 1u) * params.kRow, chunk * WIDTH + column);
+  }
+}
+fn stageV(base: u32, first: u32, chunk: u32, lane: u32) {
+  for (var x = lane; x < 32u * WIDTH; x += SIZE) {
+    let row = x / WIDTH;
+    let column = x % WIDTH;
+    tile[tileIndex(row, column)] = loadV(base + min(first + row, params.S - 1u) * params.vRow, chunk * WIDTH + column);
+  }
+}
 fn outer(left: vec4<f32>, right: vec4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(left * right.x, left * right.y, left * right.z, left * right.w);
 }

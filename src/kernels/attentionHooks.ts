@@ -159,8 +159,8 @@ const loadO = /* wgsl */ `fn loadO(base: u32, column: u32) -> vec4<f32> {
 /** δ from dO and O, in place of what delta.wgsl left. */
 const savedRows = /* wgsl */ `fn savedRows(batch: u32, head: u32, row: u32, leave: bool) -> Saved {
   let statistic = (batch * params.H + head) * params.L + row;
-  let results = params.OOffset + batch * params.OBatch + head * params.OHead + row * params.ORow;
-  let gradients = params.dOOffset + batch * params.dOBatch + head * params.dOHead + row * params.dORow;
+  let results = startO(batch, head) + row * params.ORow;
+  let gradients = startDO(batch, head) + row * params.dORow;
   var saved: Saved;
   for (var r = 0u; r < min(4u, params.L - min(row, params.L)); r++) {
     var delta = vec4<f32>();

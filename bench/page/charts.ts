@@ -157,13 +157,14 @@ export function standingsChart(list: readonly Standing[]): Drawing {
   const last = 2 ** Math.max(1, Math.ceil(Math.log2(Math.max(...ratios))));
   const first = 2 ** Math.min(0, Math.floor(Math.log2(Math.min(...ratios))));
   const marks = Array.from({ length: Math.log2(last / first) + 1 }, (_, i) => first * 2 ** i);
+  const labels = list.map(({ name, shape }) => (isNarrow() ? [name, shape].flatMap(inLines) : [`${name}  ${shape}`]));
   return {
     label: `weft against the best peer: ${list.map(({ name, shape, ratio }) => `${name} ${shape} ${digits(ratio)} ×`).join(', ')}`,
-    height: 70 + (isNarrow() ? 38 : 26) * list.length,
+    height: 70 + (12 + 14 * Math.max(...labels.map(({ length }) => length))) * list.length,
     configuration: {
       type: 'bar',
       data: {
-        labels: list.map(({ name, shape }) => (isNarrow() ? [name, ...inLines(shape)] : `${name}  ${shape}`)),
+        labels,
         datasets: [
           {
             label: '× as fast as the best peer',
@@ -183,7 +184,7 @@ export function standingsChart(list: readonly Standing[]): Drawing {
             type: 'logarithmic',
             min: first,
             max: last,
-            ticks: { color: colour('--soft'), callback: (value) => `${value} ×` },
+            ticks: { color: colour('--soft'), maxRotation: 0, callback: (value) => `${value} ×` },
             afterBuildTicks: (axis) => {
               axis.ticks = marks.map((value) => ({ value }));
             },
@@ -235,11 +236,12 @@ const legend = () => ({ position: 'bottom', labels: { color: colour('--text'), b
 
 /** A label of several parts in lines that fit beside a chart on a phone. */
 function inLines(shape: string): string[] {
-  if (!isNarrow() || shape.length <= 16) return [shape];
+  const most = 21;
+  if (!isNarrow() || shape.length <= most) return [shape];
   const lines: string[] = [];
   for (const word of shape.split(' ')) {
     const last = lines.at(-1);
-    if (last !== undefined && last.length + word.length < 16) lines[lines.length - 1] = `${last} ${word}`;
+    if (last !== undefined && last.length + word.length < most) lines[lines.length - 1] = `${last} ${word}`;
     else lines.push(word);
   }
   return lines;

@@ -107,10 +107,10 @@ export class Generator {
     return key;
   }
 
-  /** A generator that stands where this one does; this one takes `count` positions. */
-  branch(count = 1): Generator {
+  /** A generator that stands where this one does; this one takes a position. */
+  branch(): Generator {
     const branch = new Generator().restore(this.state());
-    this.#position += count;
+    this.take();
     return branch;
   }
 

@@ -235,11 +235,11 @@ const titled = (text: string) => ({ display: true, text, color: colour('--soft')
 const legend = () => ({ position: 'bottom', labels: { color: colour('--text'), boxWidth: 12 } }) as const;
 
 /** A label of several parts in lines that fit beside a chart on a phone. */
-function inLines(shape: string): string[] {
+function inLines(text: string): string[] {
   const most = 21;
-  if (!isNarrow() || shape.length <= most) return [shape];
+  if (!isNarrow() || text.length <= most) return [text];
   const lines: string[] = [];
-  for (const word of shape.split(' ')) {
+  for (const word of text.split(' ')) {
     const last = lines.at(-1);
     if (last !== undefined && last.length + word.length < most) lines[lines.length - 1] = `${last} ${word}`;
     else lines.push(word);

@@ -49,6 +49,8 @@ export interface Timing {
 const noMatch = 2;
 const fewestRounds = 3;
 const mostRepeats = 500;
+/** Short work has rounds that don't count before those that do: its first ones find caches and processors unprepared. */
+const warmUpRounds = 2;
 
 const libraryOf = (contender?: Prepared) => contender?.name.split(':', 1)[0];
 
@@ -114,10 +116,14 @@ export async function measure(
   const all = plans.reduce((sum, plan) => sum + plan.rounds, 0);
   const samples: number[][] = contenders.map(() => []);
   let done = 0;
-  for (let round = 0; round < rounds; round++) {
+  for (let round = -warmUpRounds; round < rounds; round++) {
     for (let i = 0; i < contenders.length; i++) {
-      const which = (i + round) % contenders.length;
+      const which = (i + round + warmUpRounds * contenders.length) % contenders.length;
       const plan = plans[which] as (typeof plans)[number];
+      if (round < 0) {
+        if (plan.repeats > 1) await sample(contenders[which] as Prepared, plan.repeats, plan.wait);
+        continue;
+      }
       // Fewer rounds are spread evenly over all of them.
       if (Math.floor(((round + 1) * plan.rounds) / rounds) === Math.floor((round * plan.rounds) / rounds)) continue;
       samples[which]?.push(await sample(contenders[which] as Prepared, plan.repeats, plan.wait));

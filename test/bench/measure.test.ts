@@ -87,7 +87,8 @@ describe('measure', () => {
     const log: string[] = [];
     const [timing] = await measure([contender('a', 1, log)], { rounds: 3, sampleMs: 20, slowMs: 100 });
     expect(timing?.repeats).toBe(20);
-    // Warm-up and estimates: 1, 1 and 10.
-    expect(log.length).toBe(12 + 3 * 20);
+    expect(timing?.samples.length).toBe(3);
+    // Estimates, 1, 1 and 10; two rounds of warm-up, and three that count.
+    expect(log.length).toBe(12 + 5 * 20);
   });
 });

@@ -1,7 +1,13 @@
 // uses: order.wgsl, rows.wgsl, norm.wgsl
 // Layer norm and RMS norm for software adapters: a lane has four rows, so that it loads weight and bias once for them.
 // Rows past the end are the last one again.
+//
+// Lanes that run side by side begin SKEW Elements apart and go around: at the same place of rows a power of two apart they
+// would evict each other's lines from the cache.
+const SKEW: u32 = 0u;
+
 fn sums(a: Element, b: Element, c: Element, d: Element) -> vec4<f32> { return vec4<f32>(sumOf(a), sumOf(b), sumOf(c), sumOf(d)); }
+fn after(e: u32) -> u32 { return select(e + 1u, 0u, SKEW > 0u && e + 1u == params.n); }
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
@@ -17,29 +23,32 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   for (var i = 0u; i < 4u; i++) { near[i] = nearOf(start[i]); } // a loop, so that it is compiled once
   var sum = vec4<f32>(0.0);
   var squares = vec4<f32>(0.0);
-  var at = start;
+  let begin = lane * SKEW % n;
+  var e = begin;
   for (var left = n; left > 0u; left--) {
+    let at = start + e;
     let a = source[at.x] - near.x;
     let b = source[at.y] - near.y;
     let c = source[at.z] - near.z;
     let d = source[at.w] - near.w;
     if (CENTRED) { sum += sums(a, b, c, d); }
     squares += sums(a * a, b * b, c * c, d * d);
-    at += vec4<u32>(1u);
+    e = after(e);
   }
   let rest = sum / f32(params.E);
   let deviation = inverseSqrt(max(squares / f32(params.E) - rest * rest, vec4<f32>(0.0)) + params.eps);
 
-  at = start;
+  e = begin;
   for (var left = n; left > 0u; left--) {
-    let weight = gain(n - left);
-    let bias = shift(n - left);
+    let at = start + e;
+    let weight = gain(e);
+    let bias = shift(e);
     // The difference to `near` first: both may be large.
     write(at.x, ((source[at.x] - near.x) - rest.x) * deviation.x * weight + bias);
     write(at.y, ((source[at.y] - near.y) - rest.y) * deviation.y * weight + bias);
     write(at.z, ((source[at.z] - near.z) - rest.z) * deviation.z * weight + bias);
     write(at.w, ((source[at.w] - near.w) - rest.w) * deviation.w * weight + bias);
-    at += vec4<u32>(1u);
+    e = after(e);
   }
   let mean = near + rest;
   statistics[rows.x] = vec2<f32>(mean.x, deviation.x);

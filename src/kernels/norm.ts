@@ -101,10 +101,12 @@ export const norm: Family<NormProblem> = {
     /** A lane for each four rows. */
     thread: {
       unsupported: ({ E }, profile) => tooManyIterations(2 * elementsOf(E), profile),
-      call: (problem) => {
+      call: (problem, { subgroups }) => {
         const { rows, E } = problem;
         const layout = rowsOf(rows, E, 1, 1, fourRows.size);
-        return normCall(problem, 'thread', forwardRows, layout, Math.ceil(rows / (fourRows.rows * fourRows.size)));
+        // Mesa runs eight lanes side by side and gains a seventh; SwiftShader, whose subgroups have four, would lose a tenth.
+        const skewed = { ...layout, constants: { ...layout.constants, SKEW: subgroups ? 0 : 8 } };
+        return normCall(problem, 'thread', forwardRows, skewed, Math.ceil(rows / (fourRows.rows * fourRows.size)));
       },
     },
     /** Up to a workgroup for each row. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { DType, HostArray } from '../../src/graph/dtype.ts';
-import type { Family, KernelCall } from '../../src/kernels/kernel.ts';
+import type { DeviceProfile, Family, KernelCall } from '../../src/kernels/kernel.ts';
 import type { Ref } from '../reference/index.ts';
 import { profile } from '../support/environment.ts';
 import { expectClose, profiles, type Run, runCall, runProfile, sameBits } from '../support/kernels.ts';
@@ -34,7 +34,8 @@ export interface Case<Problem> {
 
 /**
  * Every variant of a family through the same cases: right within the tolerance, nothing written elsewhere, and the same bits
- * with lanes and workgroups in reversed order. A variant is left out of a case by its own `unsupported`.
+ * with lanes and workgroups in reversed order; on a device with subgroups and without, where a variant makes a difference. A
+ * variant is left out of a case by its own `unsupported`.
  *
  * Calls that do not depend on the selection profile run under the profile `gpu` only.
  */
@@ -56,11 +57,18 @@ export function conformance<Problem>(family: Family<Problem>, cases: readonly Ca
         it(`${name}: ${each.name}`, async () => {
           const data = prepared.get(each) ?? each.prepare(drawFor(`${family.name} ${each.name}`));
           prepared.set(each, data);
-          await check(variant.call(each.problem, runProfile), data);
+          for (const call of callsOf((device) => variant.call(each.problem, device))) await check(call, data);
         });
       }
     }
   });
+}
+
+/** The call that this device gets, and where it is another one, what a device gets that differs in having subgroups or not. */
+function callsOf(call: (device: DeviceProfile) => KernelCall): KernelCall[] {
+  const own = call(runProfile);
+  const other = call({ ...runProfile, subgroups: !runProfile.subgroups });
+  return JSON.stringify(own) === JSON.stringify(other) ? [own] : [own, other];
 }
 
 /** Under the profile `software`, whether its call differs from that of `gpu`. */

@@ -1,7 +1,13 @@
 import { deno } from './runtime.ts';
 
-/** Steps that may be under way at once. */
-const stepsInFlight = 2;
+/** Steps that may be under way at once: long ones, so that a loop that is stopped ends soon, and short ones. */
+const fewest = 2;
+const most = 8;
+/**
+ * Milliseconds below which a step is short. The answer that a step is done takes Chromium up to 2 ms, in which a device
+ * that had no more to do would wait for the next one.
+ */
+const short = 10;
 
 /** Deno's, which the types of a page don't know. */
 const { setImmediate } = globalThis as { setImmediate?: (callback: (value?: unknown) => void) => unknown };
@@ -14,6 +20,8 @@ export class BackPressure {
   readonly #queue: Pick<GPUQueue, 'onSubmittedWorkDone'>;
   readonly #asksLate: boolean;
   readonly #inFlight: Promise<unknown>[] = [];
+  /** Steps that may be in flight. */
+  #allowed = fewest;
   /** Steps submitted since the queue was last known to be empty. */
   #submitted = 0;
 
@@ -29,8 +37,13 @@ export class BackPressure {
   /** Waits until another step may be submitted. */
   async room(): Promise<void> {
     if (!this.#asksLate) {
-      while (this.#inFlight.length >= stepsInFlight) await this.#inFlight.shift();
-    } else if (this.#submitted >= stepsInFlight) {
+      while (this.#inFlight.length >= this.#allowed) {
+        const start = performance.now();
+        await this.#inFlight.shift();
+        // One more step at a time while they are short.
+        this.#allowed = performance.now() - start < short ? Math.min(most, this.#allowed + 1) : fewest;
+      }
+    } else if (this.#submitted >= fewest) {
       this.#queue.onSubmittedWorkDone().catch(() => {});
       this.#submitted = 0;
       // Timers, signals and finalizers get their turn.

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { BackPressure } from '../../src/gpu/backPressure.ts';
 
 /** True once all microtasks that were due have run, if the promise has settled by then. */
@@ -12,23 +12,53 @@ async function settles(promise: Promise<unknown>): Promise<boolean> {
 }
 
 describe('where the queue answers when it is done', () => {
-  test('the third step waits for the first, the fourth for the second', async () => {
-    const answers: (() => void)[] = [];
-    const queue = { onSubmittedWorkDone: () => new Promise<undefined>((done) => answers.push(() => done(undefined))) };
-    const pressure = new BackPressure(queue, false);
-    for (let step = 0; step < 2; step++) {
-      await pressure.room();
+  let clock = 0;
+  beforeEach(() => {
+    vi.spyOn(performance, 'now').mockImplementation(() => clock);
+  });
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  /** Submits steps as long as there is room; each wait then ends after `ms`. Gives how many were under way at each wait. */
+  async function underWay(
+    pressure: BackPressure,
+    answers: (() => void)[],
+    waits: readonly number[],
+  ): Promise<number[]> {
+    const counts: number[] = [];
+    for (const ms of waits) {
+      let room = pressure.room();
+      while (await settles(room)) {
+        pressure.submitted();
+        room = pressure.room();
+      }
+      counts.push(answers.length);
+      // Where fewer are allowed from now on, the next ones must end, too.
+      do {
+        clock += ms;
+        answers.shift()?.();
+      } while (!(await settles(room)));
       pressure.submitted();
     }
-    const third = pressure.room();
-    expect(await settles(third)).toBe(false);
-    answers.shift()?.();
-    await third;
-    pressure.submitted();
-    const fourth = pressure.room();
-    expect(await settles(fourth)).toBe(false);
-    answers.shift()?.();
-    await fourth;
+    return counts;
+  }
+
+  const make = () => {
+    const answers: (() => void)[] = [];
+    const queue = { onSubmittedWorkDone: () => new Promise<undefined>((done) => answers.push(() => done(undefined))) };
+    return { answers, pressure: new BackPressure(queue, false) };
+  };
+
+  test('the third long step waits for the first, the fourth for the second', async () => {
+    const { answers, pressure } = make();
+    expect(await underWay(pressure, answers, [50, 500, 10])).toEqual([2, 2, 2]);
+  });
+
+  test('short ones let more in, up to eight, and a long one only two again', async () => {
+    const { answers, pressure } = make();
+    const waits = [1, 1, 1, 1, 1, 1, 1, 1, 300, 300, 1, 1];
+    expect(await underWay(pressure, answers, waits)).toEqual([2, 3, 4, 5, 6, 7, 8, 8, 8, 2, 2, 3]);
   });
 });
 

@@ -2,7 +2,7 @@ import { deno } from './runtime.ts';
 
 /** Steps that may be under way at once: long ones, so that a loop that is stopped ends soon, and short ones. */
 const fewest = 2;
-const most = 8;
+export const mostInFlight = 8;
 /**
  * Milliseconds below which a step is short. The answer that a step is done takes Chromium up to 2 ms, in which a device
  * that had no more to do would wait for the next one.
@@ -20,7 +20,7 @@ export class BackPressure {
   readonly #queue: Pick<GPUQueue, 'onSubmittedWorkDone'>;
   readonly #asksLate: boolean;
   readonly #inFlight: Promise<unknown>[] = [];
-  /** Steps that may be in flight. */
+  /** Steps that may be under way for now. */
   #allowed = fewest;
   /** Steps submitted since the queue was last known to be empty. */
   #submitted = 0;
@@ -41,7 +41,7 @@ export class BackPressure {
         const start = performance.now();
         await this.#inFlight.shift();
         // One more step at a time while they are short.
-        this.#allowed = performance.now() - start < short ? Math.min(most, this.#allowed + 1) : fewest;
+        this.#allowed = performance.now() - start < short ? Math.min(mostInFlight, this.#allowed + 1) : fewest;
       }
     } else if (this.#submitted >= fewest) {
       this.#queue.onSubmittedWorkDone().catch(() => {});

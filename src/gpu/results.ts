@@ -1,5 +1,6 @@
 import { sizeOf } from '../graph/shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { mostInFlight } from './backPressure.ts';
 import type { Storage } from './buffers.ts';
 import type { Device } from './device.ts';
 import { type ReadRequest, Staging, statusBytes } from './readback.ts';
@@ -7,7 +8,8 @@ import { type ReadRequest, Staging, statusBytes } from './readback.ts';
 /** Results up to this size get a slot of the ring; the loss is one. */
 const slotBytes = 256;
 const slotCount = 1024;
-const stagingCount = 4;
+/** A loop that reads the result of each step without waiting for it has those of all steps under way, and of some that are done. */
+const stagingCount = mostInFlight + 2;
 
 export function smallResult(tensor: { readonly shape: readonly number[] }): boolean {
   return sizeOf(tensor.shape) * 4 <= slotBytes;

@@ -7,6 +7,12 @@
 const SKEW: u32 = 0u;
 
 fn sums(a: Element, b: Element, c: Element, d: Element) -> vec4<f32> { return vec4<f32>(sumOf(a), sumOf(b), sumOf(c), sumOf(d)); }
+fn result(at: u32, near: f32, rest: f32, deviation: f32, weight: Element, bias: Element) -> Element {
+  return ((source[at] - near) - rest) * deviation * weight + bias; // the difference to `near` first: both may be large
+}
+fn put(at: u32, near: f32, rest: f32, deviation: f32, weight: Element, bias: Element) {
+  write(at, result(at, near, rest, deviation, weight, bias));
+}
 fn after(e: u32) -> u32 { return select(e + 1u, 0u, SKEW > 0u && e + 1u == params.n); }
 
 @compute @workgroup_size(SIZE)
@@ -43,11 +49,10 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let at = start + e;
     let weight = gain(e);
     let bias = shift(e);
-    // The difference to `near` first: both may be large.
-    write(at.x, ((source[at.x] - near.x) - rest.x) * deviation.x * weight + bias);
-    write(at.y, ((source[at.y] - near.y) - rest.y) * deviation.y * weight + bias);
-    write(at.z, ((source[at.z] - near.z) - rest.z) * deviation.z * weight + bias);
-    write(at.w, ((source[at.w] - near.w) - rest.w) * deviation.w * weight + bias);
+    put(at.x, near.x, rest.x, deviation.x, weight, bias);
+    put(at.y, near.y, rest.y, deviation.y, weight, bias);
+    put(at.z, near.z, rest.z, deviation.z, weight, bias);
+    put(at.w, near.w, rest.w, deviation.w, weight, bias);
     e = after(e);
   }
   let mean = near + rest;

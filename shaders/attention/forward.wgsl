@@ -51,7 +51,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
 
     let before = peak;
     for (var other = 0u; other < 8u; other++) { peak = max(peak, exchange[team * 8u + other]); }
-    let shrink = shrinkOf(before, peak);
+    let shrink = decay(before - peak);
     let factors = dropoutFactors(batch, head, row, key);
     let slot = team * STRIDE + member * 4u;
     let p = weigh(scores, peak);

@@ -29,7 +29,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     s = scoresOf(s, batch, head, row, key);
     let before = peak;
     peak = max(peak, largest(s));
-    let shrink = shrinkOf(before, peak);
+    let shrink = decay(before - peak);
     s = weigh(s, peak);
     total = total * shrink + sum(s);
     s = transpose(times(s, dropoutFactors(batch, head, row, key)));

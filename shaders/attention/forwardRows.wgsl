@@ -47,8 +47,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       peakB = max(peakB, largest(b));
       s = turned(s, a, b);
     }
-    let shrinkA = shrinkOf(beforeA, peakA);
-    let shrinkB = shrinkOf(beforeB, peakB);
+    let shrinkA = decay(beforeA - peakA);
+    let shrinkB = decay(beforeB - peakB);
     totalA *= shrinkA;
     totalB *= shrinkB;
     for (var i = 0u; i < params.blocks; i++) {

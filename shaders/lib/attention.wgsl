@@ -91,14 +91,15 @@ fn scoresOf(products: mat4x4<f32>, batch: u32, head: u32, row: u32, key: u32) ->
     select(hidden, addMask(products[3] * params.scale, batch, head, row, key + 3u), end > vec4<u32>(key + 3u)),
   );
 }
+// The exponential of arguments ≤ 0, as `decay` of rows.wgsl.
+fn decay(x: vec4<f32>) -> vec4<f32> { return exp(select(x, vec4<f32>(-104.0), x < vec4<f32>(-104.0))); }
 // exp(score - reference of the row): nothing for hidden keys, as long as the reference is FLOOR or more.
 fn weigh(scores: mat4x4<f32>, reference: vec4<f32>) -> mat4x4<f32> {
-  let least = vec4<f32>(-104.0);
   return mat4x4<f32>(
-    exp(max(scores[0] - reference, least)),
-    exp(max(scores[1] - reference, least)),
-    exp(max(scores[2] - reference, least)),
-    exp(max(scores[3] - reference, least)),
+    decay(scores[0] - reference),
+    decay(scores[1] - reference),
+    decay(scores[2] - reference),
+    decay(scores[3] - reference),
   );
 }
 // What the weights of a row are multiplied by and the log of what they add up to, given their sum: none for empty rows.
@@ -108,8 +109,6 @@ fn inverseOf(total: vec4<f32>) -> vec4<f32> {
 fn logSumOf(peak: vec4<f32>, total: vec4<f32>) -> vec4<f32> {
   return select(peak + log(max(total, vec4<f32>(NOTHING))), vec4<f32>(-HIDDEN), total < vec4<f32>(NOTHING));
 }
-// exp(before - after), by which sums shrink when the largest score grows.
-fn shrinkOf(before: vec4<f32>, after: vec4<f32>) -> vec4<f32> { return exp(max(before - after, vec4<f32>(-104.0))); }
 fn largest(x: mat4x4<f32>) -> vec4<f32> { return max(max(x[0], x[1]), max(x[2], x[3])); }
 fn sum(x: mat4x4<f32>) -> vec4<f32> { return x[0] + x[1] + x[2] + x[3]; }
 fn times(a: mat4x4<f32>, b: mat4x4<f32>) -> mat4x4<f32> { return mat4x4<f32>(a[0] * b[0], a[1] * b[1], a[2] * b[2], a[3] * b[3]); }

@@ -29,7 +29,7 @@ fn term(y: Element, dy: Element, j: u32, last: u32) -> Element {
 
 fn write(start: u32, j: u32, y: Element, dy: Element, sum: Row, last: u32) {
   if (!inside(j, last)) { return; }
-  if (LOG) { output[start + j] = dy - exp(clamp(y, Element(-104.0), Element(0.0))) * sum; } else { output[start + j] = y * (dy - sum); }
+  if (LOG) { output[start + j] = dy - decay(y) * sum; } else { output[start + j] = y * (dy - sum); }
 }
 
 @compute @workgroup_size(SIZE)

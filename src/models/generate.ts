@@ -2,11 +2,12 @@ import { ValueError } from '../errors.ts';
 import { type Compiled, compile } from '../gpu/step.ts';
 import { noGrad } from '../graph/record.ts';
 import { checkSizes } from '../nn/options.ts';
+import { tensor } from '../ops/create.ts';
 import { embedding } from '../ops/embedding.ts';
 import { type SampleOptions, sample } from '../ops/sampling.ts';
 import { at, reshape } from '../ops/view.ts';
 import { defaultGenerator, manualSeed } from '../random.ts';
-import { type Tensor, tensor } from '../tensor.ts';
+import type { Tensor } from '../tensor.ts';
 import { GPT } from './gpt.ts';
 import type { RecurrentLanguageModel } from './recurrent.ts';
 

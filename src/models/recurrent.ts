@@ -5,9 +5,10 @@ import { Embedding } from '../nn/embedding.ts';
 import { Linear } from '../nn/linear.ts';
 import { Module } from '../nn/module.ts';
 import { GRU, LSTM, RNN } from '../nn/recurrent.ts';
+import { tensor } from '../ops/create.ts';
 import { linearCrossEntropy } from '../ops/linearCrossEntropy.ts';
 import { permute } from '../ops/view.ts';
-import { type Tensor, tensor } from '../tensor.ts';
+import type { Tensor } from '../tensor.ts';
 
 export interface RecurrentLanguageModelConfig {
   cell: 'lstm' | 'gru' | 'rnn';

@@ -1,10 +1,11 @@
 import { ShapeError } from '../errors.ts';
 import { formatShape } from '../graph/shape.ts';
 import { scaledDotProductAttention } from '../ops/attention.ts';
+import { parameter } from '../ops/create.ts';
 import { and, not, where } from '../ops/elementwise.ts';
 import { split } from '../ops/join.ts';
 import { permute, reshape, slice } from '../ops/view.ts';
-import { type Parameter, parameter, type Tensor } from '../tensor.ts';
+import type { Parameter, Tensor } from '../tensor.ts';
 import { xavierUniform, zeros } from './init.ts';
 import { Linear, linear } from './linear.ts';
 import { Module } from './module.ts';

@@ -1,10 +1,11 @@
 import { ShapeError } from '../errors.ts';
 import { formatShape, sameShape } from '../graph/shape.ts';
+import { parameter } from '../ops/create.ts';
 import { zeros } from '../ops/elementwise.ts';
 import { split } from '../ops/join.ts';
 import { lstm } from '../ops/lstm.ts';
 import { unsqueeze } from '../ops/view.ts';
-import { type Parameter, parameter, type Tensor } from '../tensor.ts';
+import type { Parameter, Tensor } from '../tensor.ts';
 import { uniform } from './init.ts';
 import { linear } from './linear.ts';
 import { Module } from './module.ts';

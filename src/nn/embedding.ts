@@ -1,5 +1,6 @@
+import { parameter } from '../ops/create.ts';
 import { embedding } from '../ops/embedding.ts';
-import { type Parameter, parameter, type Tensor } from '../tensor.ts';
+import type { Parameter, Tensor } from '../tensor.ts';
 import { normal } from './init.ts';
 import { Module } from './module.ts';
 import { checkSizes } from './options.ts';

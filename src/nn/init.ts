@@ -1,8 +1,9 @@
 import { ShapeError, ValueError } from '../errors.ts';
-import { HostValues } from '../graph/dtype.ts';
-import { checkShape, formatShape, type Shape, sizeOf } from '../graph/shape.ts';
+import { formatShape, type Shape, sizeOf } from '../graph/shape.ts';
+import { filled } from '../ops/create.ts';
+import { drawn } from '../ops/random.ts';
 import { defaultGenerator, fillNormal, fillUniform, type Generator } from '../random.ts';
-import { fromHost, type Tensor } from '../tensor.ts';
+import type { Tensor } from '../tensor.ts';
 
 /** Initial values, drawn on the host so that a seed gives the same weights everywhere: `parameter(init.normal([3, 4]))`. */
 
@@ -115,26 +116,3 @@ function fans(op: string, shape: Shape): [fanIn: number, fanOut: number] {
   return [into * sizeOf(kernel), out * sizeOf(kernel)];
 }
 const sum = ([a, b]: readonly [number, number]) => a + b;
-
-/** A tensor that `fill` fills when its values are first needed. */
-function filled(op: string, shape: Shape, fill: (values: Float32Array<ArrayBuffer>) => void): Tensor {
-  const size = sizeOf(checkShape(op, shape));
-  const values = new HostValues(() => {
-    const values = new Float32Array(size);
-    fill(values);
-    return values;
-  });
-  return fromHost({ shape: [...shape], dtype: 'f32' }, values);
-}
-
-/** The same with random numbers: their place in the sequence is taken now. */
-function drawn(
-  op: string,
-  shape: Shape,
-  generator: Generator,
-  fill: (values: Float32Array<ArrayBuffer>, source: Generator) => void,
-): Tensor {
-  checkShape(op, shape);
-  const source = generator.branch();
-  return filled(op, shape, (values) => fill(values, source));
-}

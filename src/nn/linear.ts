@@ -1,8 +1,9 @@
 import { ShapeError } from '../errors.ts';
 import { formatShape } from '../graph/shape.ts';
+import { parameter } from '../ops/create.ts';
 import { matmul } from '../ops/matmul.ts';
 import { transpose } from '../ops/view.ts';
-import { type Parameter, parameter, type Tensor } from '../tensor.ts';
+import type { Parameter, Tensor } from '../tensor.ts';
 import { kaimingUniform, uniform } from './init.ts';
 import { Module } from './module.ts';
 import { checkSizes } from './options.ts';

@@ -1,9 +1,10 @@
 import { ValueError } from '../errors.ts';
 import type { OpDef } from '../graph/op.ts';
 import { applyOne, currentTrace } from '../graph/record.ts';
-import { checkShape, type Shape, sizeOf } from '../graph/shape.ts';
-import { defaultGenerator, fillNormal, fillUniform } from '../random.ts';
+import { checkShape, type Shape } from '../graph/shape.ts';
+import { defaultGenerator, fillNormal, fillUniform, type Generator } from '../random.ts';
 import { fromHost, type Tensor } from '../tensor.ts';
+import { filled } from './create.ts';
 
 /** The key and stream of the next random op: from the trace, which counts streams, or from the default generator. */
 export function nextRandom(): { key: Tensor; stream: number } {
@@ -45,9 +46,7 @@ export function checkProbability(op: string, probability: number): void {
 
 /** Standard normal values, drawn on the host: the same weights everywhere. */
 export function randn(shape: Shape, generator = defaultGenerator): Tensor {
-  const values = new Float32Array(sizeOf(checkShape('randn', shape)));
-  fillNormal(values, 0, 1, generator);
-  return fromHost({ shape: [...shape], dtype: 'f32' }, values);
+  return drawn('randn', shape, generator, (values, source) => fillNormal(values, 0, 1, source));
 }
 /** Uniform values in [low, high), drawn on the host. */
 export function rand(
@@ -55,9 +54,19 @@ export function rand(
   { low = 0, high = 1 }: { low?: number; high?: number } = {},
   generator = defaultGenerator,
 ): Tensor {
-  const values = new Float32Array(sizeOf(checkShape('rand', shape)));
-  fillUniform(values, low, high, generator);
-  return fromHost({ shape: [...shape], dtype: 'f32' }, values);
+  return drawn('rand', shape, generator, (values, source) => fillUniform(values, low, high, source));
+}
+
+/** Random numbers drawn on the host when they are first needed; their place in the sequence is taken now. */
+export function drawn(
+  op: string,
+  shape: Shape,
+  generator: Generator,
+  fill: (values: Float32Array<ArrayBuffer>, source: Generator) => void,
+): Tensor {
+  checkShape(op, shape);
+  const source = generator.branch();
+  return filled(op, shape, (values) => fill(values, source));
 }
 
 /** For tests that walk every op. */

@@ -207,7 +207,9 @@ async function runCase(
     }
   }
 
-  const bandwidth = each.bytes === null ? 0 : await limits.bandwidth(each.bytes);
+  const copies = async () => (each.bound === 'bandwidth' && each.bytes !== null ? limits.bandwidth(each.bytes) : 0);
+  say('copies, before and after');
+  const before = await copies();
   const timings = host.stopped
     ? []
     : await measure(ready, settings, async (done, all) => {
@@ -215,6 +217,8 @@ async function runCase(
         await breathe();
         return !host.stopped;
       });
+  // Memory that others use, too, is faster at one time than at another.
+  const bandwidth = timings.length > 0 ? Math.max(before, await copies()) : before;
   for (const [i, { name, work, error, calls }] of ready.entries()) {
     const timing = timings[i];
     if (timing) {

@@ -8,7 +8,7 @@ import { idle, idleCost } from './measure.ts';
 export interface Limits {
   /** Largest rate of multiply-adds, two operations each. */
   readonly gflops: number;
-  /** Bytes read and written per second when about `bytes` bytes are touched in all: small amounts may stay in a cache. */
+  /** Measures how many gigabytes are read and written per second when about `bytes` are touched in all: few may stay in a cache. */
   bandwidth(bytes: number): Promise<number>;
   /** Microseconds that an empty dispatch adds to a pass. */
   readonly dispatchMicroseconds: number;
@@ -51,22 +51,16 @@ const copyForms = [1, 4, 8];
 
 const empty = '@compute @workgroup_size(1) fn main() {}';
 
-/** Measures a device. Bandwidths are measured when they are asked for, and kept. */
+/** Measures a device. A bandwidth is measured when it is asked for. */
 export async function measureLimits(gpu: GPUDevice, care: Care): Promise<Limits> {
   const gflops = Math.max(await arithmeticRate(gpu, 'fma', care), await arithmeticRate(gpu, 'mul', care));
   const [dispatchMicroseconds, submitMicroseconds] = await emptyCosts(gpu, care);
-  const bandwidths = new Map<number, Promise<number>>();
   return {
     gflops,
     dispatchMicroseconds,
     submitMicroseconds,
-    bandwidth(bytes) {
-      // To the next power of two, within what default limits allow.
-      const size = 2 ** Math.min(28, Math.max(16, Math.round(Math.log2(bytes))));
-      const known = bandwidths.get(size) ?? copyRate(gpu, size, care);
-      bandwidths.set(size, known);
-      return known;
-    },
+    // To the next power of two, within what default limits allow.
+    bandwidth: (bytes) => copyRate(gpu, 2 ** Math.min(28, Math.max(16, Math.round(Math.log2(bytes)))), care),
   };
 }
 

@@ -207,18 +207,19 @@ async function runCase(
     }
   }
 
-  const copies = async () => (each.bound === 'bandwidth' && each.bytes !== null ? limits.bandwidth(each.bytes) : 0);
-  say('copies, before and after');
-  const before = await copies();
+  say('copies');
+  const bounded = each.bound === 'bandwidth' && each.bytes !== null && ready.length > 0;
+  const copies = bounded ? await limits.copies(each.bytes) : null;
+  const yardstick = copies && { name: 'copies', gpu: weft.gpu, work: copies, yardstick: true };
   const timings = host.stopped
     ? []
-    : await measure(ready, settings, async (done, all) => {
+    : await measure(yardstick ? [...ready, yardstick] : ready, settings, async (done, all) => {
         say(`sample ${done} of ${all}`);
         await breathe();
         return !host.stopped;
       });
-  // Memory that others use, too, is faster at one time than at another.
-  const bandwidth = timings.length > 0 ? Math.max(before, await copies()) : before;
+  const limit = yardstick ? rateOf(copies.bytesPerRun, timings[ready.length]) : limits.gflops;
+  copies?.destroy();
   for (const [i, { name, work, error, calls }] of ready.entries()) {
     const timing = timings[i];
     if (timing) {
@@ -228,7 +229,7 @@ async function runCase(
       const memory = each.suite === 'kernels' && [made(calls), planBytes && `${bytes(planBytes)} planned`];
       const note = [fewer, work.note, ...(memory || [])].filter(Boolean).join('; ');
       rows.push({
-        ...figures(each, timing, limits, bandwidth),
+        ...figures(each, timing, limit),
         contender: name,
         ...calls,
         planBytes,
@@ -265,19 +266,24 @@ const blank = {
   note: '',
 };
 
-function figures(each: Case, timing: Timing, limits: Limits, bandwidth: number) {
+/** Of the median, in units of 10⁹ per second. */
+function rateOf(amount: number, timing: Timing | undefined): number {
+  return timing ? amount / spreadOf(timing.samples).medianMs / 1e6 : 0;
+}
+
+function figures(each: Case, timing: Timing, limit: number) {
   const { flops, bytes: moved, bound } = each;
   const spread = spreadOf(timing.samples);
   const { medianMs } = spread;
   const gflops = flops === null ? null : flops / medianMs / 1e6;
   const gbps = moved === null ? null : moved / medianMs / 1e6;
-  const fractionOfLimit = bound === 'arithmetic' ? gflops && gflops / limits.gflops : gbps && gbps / bandwidth;
+  const rate = bound === 'arithmetic' ? gflops : gbps;
   return {
     ...identity(each),
     ...spread,
     gflops,
     gbps,
-    fractionOfLimit,
+    fractionOfLimit: rate && rate / limit,
     rounds: timing.samples.length,
     calls: timing.repeats,
   };
@@ -287,7 +293,8 @@ async function limitRows(limits: Limits): Promise<Measured[]> {
   const row = { ...blank, suite: 'limits', contender: 'device' } as const;
   const copies: Measured[] = [];
   for (const mebibytes of [4, 16]) {
-    const gbps = await limits.bandwidth(2 * mebibytes * 2 ** 20);
+    const { gbps, destroy } = await limits.copies(2 * mebibytes * 2 ** 20);
+    destroy();
     copies.push({ ...row, name: 'copy', shape: `of ${mebibytes} MiB, reading and writing counted`, gbps });
   }
   return [

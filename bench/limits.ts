@@ -8,12 +8,23 @@ import { idle, idleCost } from './measure.ts';
 export interface Limits {
   /** Largest rate of multiply-adds, two operations each. */
   readonly gflops: number;
-  /** Measures how many gigabytes are read and written per second when about `bytes` are touched in all: few may stay in a cache. */
-  bandwidth(bytes: number): Promise<number>;
+  /** Copies that touch about `bytes` in all: few may stay in a cache. */
+  copies(bytes: number): Promise<Copies>;
   /** Microseconds that an empty dispatch adds to a pass. */
   readonly dispatchMicroseconds: number;
   /** Microseconds that a submit of one empty dispatch takes, when many follow each other. */
   readonly submitMicroseconds: number;
+}
+
+/** The fastest way to copy that was found, to be timed again in turns with what it bounds. */
+export interface Copies {
+  /** Gigabytes read and written per second, by the shortest of several measurements. */
+  readonly gbps: number;
+  /** Bytes that one run reads and writes. */
+  readonly bytesPerRun: number;
+  /** Submits a run; several copies, so that the submit does not count. */
+  run(): void;
+  destroy(): void;
 }
 
 /** How carefully limits are measured. */
@@ -48,10 +59,11 @@ const copy = (each: number) => `
   if (i < arrayLength(&y)) { ${Array.from({ length: each }, (_, k) => `y[i + ${k}u] = x[i + ${k}u];`).join(' ')} }
 }`;
 const copyForms = [1, 4, 8];
+const copiesPerRun = 8;
 
 const empty = '@compute @workgroup_size(1) fn main() {}';
 
-/** Measures a device. A bandwidth is measured when it is asked for. */
+/** Measures a device. Copies are measured when they are asked for. */
 export async function measureLimits(gpu: GPUDevice, care: Care): Promise<Limits> {
   const gflops = Math.max(await arithmeticRate(gpu, 'fma', care), await arithmeticRate(gpu, 'mul', care));
   const [dispatchMicroseconds, submitMicroseconds] = await emptyCosts(gpu, care);
@@ -60,7 +72,7 @@ export async function measureLimits(gpu: GPUDevice, care: Care): Promise<Limits>
     dispatchMicroseconds,
     submitMicroseconds,
     // To the next power of two, within what default limits allow.
-    bandwidth: (bytes) => copyRate(gpu, 2 ** Math.min(28, Math.max(16, Math.round(Math.log2(bytes)))), care),
+    copies: (bytes) => fastestCopies(gpu, 2 ** Math.min(28, Math.max(16, Math.round(Math.log2(bytes)))), care),
   };
 }
 
@@ -74,24 +86,30 @@ async function arithmeticRate(gpu: GPUDevice, form: 'fma' | 'mul', care: Care): 
   return (groups * 64 * operations) / ms / 1e6;
 }
 
-/** Gigabytes per second, reading and writing together, of the fastest form. */
-async function copyRate(gpu: GPUDevice, bytes: number, care: Care): Promise<number> {
+async function fastestCopies(gpu: GPUDevice, bytes: number, care: Care): Promise<Copies> {
   const [x, y] = [0, 1].map(() => gpu.createBuffer({ size: bytes / 2, usage: GPUBufferUsage.STORAGE })) as [
     GPUBuffer,
     GPUBuffer,
   ];
-  let best = Infinity;
+  let best = { ms: Infinity, work: (_: GPUComputePassEncoder): void => {} };
   for (const each of copyForms) {
     const pipeline = await pipelineOf(gpu, copy(each));
     const group = bind(gpu, pipeline, [x, y]);
     const groups = bytes / 2 / 16 / 64 / each;
     const rows = Math.ceil(groups / 65535);
     const work = (pass: GPUComputePassEncoder) => dispatch(pass, pipeline, group, Math.ceil(groups / rows), rows);
-    best = Math.min(best, await fastest(gpu, work, care));
+    const ms = await fastest(gpu, work, care);
+    if (ms < best.ms) best = { ms, work };
   }
-  x.destroy();
-  y.destroy();
-  return bytes / best / 1e6;
+  return {
+    gbps: bytes / best.ms / 1e6,
+    bytesPerRun: bytes * copiesPerRun,
+    run: () => record(gpu, best.work, copiesPerRun),
+    destroy() {
+      x.destroy();
+      y.destroy();
+    },
+  };
 }
 
 /** Slopes over many dispatches: in one pass, and one to a submit. */

@@ -23,10 +23,17 @@ export async function idleCost(gpu: GPUDevice): Promise<number> {
   return spreadOf(waits).medianMs;
 }
 
-/** A contender that is ready, on its device. */
-export interface Prepared {
+/** What is timed, on its device. */
+export interface Timed {
   readonly name: string;
   readonly gpu: GPUDevice;
+  readonly work: Pick<Work, 'run' | 'flush'>;
+  /** Takes turns with the contenders, in all rounds, and is compared with none of them. */
+  readonly yardstick?: boolean;
+}
+
+/** A contender that is ready. */
+export interface Prepared extends Timed {
   readonly work: Work;
 }
 
@@ -52,7 +59,7 @@ const mostRepeats = 500;
 /** Short work has rounds that don't count before those that do: its first ones find caches and processors unprepared. */
 const warmUpRounds = 2;
 
-const libraryOf = (contender?: Prepared) => contender?.name.split(':', 1)[0];
+const libraryOf = (contender?: Timed) => contender?.name.split(':', 1)[0];
 
 /** The largest difference from the reference, as a part of the largest magnitude in it. */
 export async function check(work: Work, expected: readonly Expected[]): Promise<number> {
@@ -89,7 +96,7 @@ export async function count({ work, gpu }: Prepared): Promise<Counts> {
  * where `progress` says not to go on: what was begun would have fewer rounds.
  */
 export async function measure(
-  contenders: readonly Prepared[],
+  contenders: readonly Timed[],
   { rounds, sampleMs, slowMs }: Settings,
   progress: (done: number, all: number) => Promise<boolean> | boolean = () => true,
 ): Promise<Timing[]> {
@@ -104,7 +111,8 @@ export async function measure(
     plans.push({ repeats: Math.min(mostRepeats, Math.max(1, Math.ceil(sampleMs / ms))), rounds, ms, wait });
   }
   const order = plans
-    .map((plan, i) => ({ plan, library: libraryOf(contenders[i]) }))
+    .map((plan, i) => ({ plan, library: libraryOf(contenders[i]), yardstick: contenders[i]?.yardstick }))
+    .filter(({ yardstick }) => !yardstick)
     .sort((a, b) => a.plan.ms - b.plan.ms);
   const [first] = order;
   const second = order.find(({ library }) => library !== first?.library);
@@ -121,12 +129,12 @@ export async function measure(
       const which = (i + round + warmUpRounds * contenders.length) % contenders.length;
       const plan = plans[which] as (typeof plans)[number];
       if (round < 0) {
-        if (plan.repeats > 1) await sample(contenders[which] as Prepared, plan.repeats, plan.wait);
+        if (plan.repeats > 1) await sample(contenders[which] as Timed, plan.repeats, plan.wait);
         continue;
       }
       // Fewer rounds are spread evenly over all of them.
       if (Math.floor(((round + 1) * plan.rounds) / rounds) === Math.floor((round * plan.rounds) / rounds)) continue;
-      samples[which]?.push(await sample(contenders[which] as Prepared, plan.repeats, plan.wait));
+      samples[which]?.push(await sample(contenders[which] as Timed, plan.repeats, plan.wait));
       if (!(await progress(++done, all))) return [];
     }
   }
@@ -134,7 +142,7 @@ export async function measure(
 }
 
 /** Milliseconds of one of `repeats` runs that follow each other; `wait` is what waiting for them adds. */
-async function sample({ work, gpu }: Prepared, repeats: number, wait: number): Promise<number> {
+async function sample({ work, gpu }: Timed, repeats: number, wait: number): Promise<number> {
   const start = performance.now();
   for (let i = 0; i < repeats; i++) await work.run();
   work.flush?.();

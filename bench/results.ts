@@ -29,7 +29,7 @@ function partOf(file: string, rows: readonly Row[]): string {
     `**${adapter}, ${runtime}** ([all figures](bench/results/${file}))`,
     '',
     `Limits, measured in the same run: ${most(({ gflops }) => gflops)} GFLOP/s of multiply-adds for products, attention, LSTMs and steps;`,
-    `copies, at up to ${most(({ gbps }) => gbps)} GB/s, for the rest. Of the layouts of a product, the worst is shown.`,
+    `copies, at up to ${most(({ gbps }) => gbps)} GB/s and in turns with what they bound, for the rest. Of the layouts of a product, the worst is shown.`,
     '',
     '| work | size | weft | best peer | weft is faster by | share of limit |',
     '|---|---|---:|---:|---:|---:|',

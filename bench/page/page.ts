@@ -147,7 +147,8 @@ function draw(): void {
       </main>
       <footer>
         Median of at least 15 rounds, with the 10th and the 90th percentile; a quick run has 5, and a contender that is no
-        match fewer. The limits are measured by two kernels on this page: chains of multiply-adds in registers, and a copy.
+        match fewer. The limits are measured by two kernels on this page: chains of multiply-adds in registers, and a copy,
+        which takes turns with what memory bounds.
         weft:counted has the kernels that a GPU gets, where the device is none.
       </footer>`,
     document.body,

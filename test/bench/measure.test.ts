@@ -72,6 +72,17 @@ describe('measure', () => {
     expect(timings.map(({ samples }) => samples.length)).toEqual([12, 12, 3, 3]);
   });
 
+  it('lets a yardstick take its turns in all rounds, and compares nothing with it', async () => {
+    const log: string[] = [];
+    const contenders = [
+      contender('a', 20, log),
+      contender('b', 80, log),
+      { ...contender('copies', 1, log), yardstick: true },
+    ];
+    const timings = await measure(contenders, { rounds: 12, sampleMs: 1, slowMs: 50 });
+    expect(timings.map(({ samples }) => samples.length)).toEqual([12, 12, 12]);
+  });
+
   it('gives nothing where it is told not to go on', async () => {
     const told: number[] = [];
     const progress = (done: number) => {

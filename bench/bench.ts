@@ -218,8 +218,9 @@ async function runCase(
         await breathe();
         return !host.stopped;
       });
-  const limit = yardstick ? rateOf(copies.bytesPerRun, timings[ready.length]) : limits.gflops;
   copies?.destroy();
+  const copying = yardstick && timings[ready.length];
+  const limit = copying ? rateOf(copies.bytesPerRun, spreadOf(copying.samples).medianMs) : limits.gflops;
   for (const [i, { name, work, error, calls }] of ready.entries()) {
     const timing = timings[i];
     if (timing) {
@@ -266,17 +267,14 @@ const blank = {
   note: '',
 };
 
-/** Of the median, in units of 10⁹ per second. */
-function rateOf(amount: number, timing: Timing | undefined): number {
-  return timing ? amount / spreadOf(timing.samples).medianMs / 1e6 : 0;
-}
+/** In units of 10⁹ per second. */
+const rateOf = (amount: number, ms: number) => amount / ms / 1e6;
 
 function figures(each: Case, timing: Timing, limit: number) {
   const { flops, bytes: moved, bound } = each;
   const spread = spreadOf(timing.samples);
-  const { medianMs } = spread;
-  const gflops = flops === null ? null : flops / medianMs / 1e6;
-  const gbps = moved === null ? null : moved / medianMs / 1e6;
+  const gflops = flops === null ? null : rateOf(flops, spread.medianMs);
+  const gbps = moved === null ? null : rateOf(moved, spread.medianMs);
   const rate = bound === 'arithmetic' ? gflops : gbps;
   return {
     ...identity(each),

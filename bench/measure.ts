@@ -121,20 +121,23 @@ export async function measure(
     const match = plan === second?.plan || plan.ms <= noMatch * (first?.plan.ms ?? 0);
     if (!match) plan.rounds = Math.min(rounds, affordable);
   }
+  const timed = (which: number) => {
+    const { repeats, wait } = plans[which] as (typeof plans)[number];
+    return sample(contenders[which] as Timed, repeats, wait);
+  };
+  for (let round = 0; round < warmUpRounds; round++) {
+    for (const [which, { repeats }] of plans.entries()) if (repeats > 1) await timed(which);
+  }
   const all = plans.reduce((sum, plan) => sum + plan.rounds, 0);
   const samples: number[][] = contenders.map(() => []);
   let done = 0;
-  for (let round = -warmUpRounds; round < rounds; round++) {
+  for (let round = 0; round < rounds; round++) {
     for (let i = 0; i < contenders.length; i++) {
-      const which = (i + round + warmUpRounds * contenders.length) % contenders.length;
-      const plan = plans[which] as (typeof plans)[number];
-      if (round < 0) {
-        if (plan.repeats > 1) await sample(contenders[which] as Timed, plan.repeats, plan.wait);
-        continue;
-      }
+      const which = (i + round) % contenders.length;
+      const some = (plans[which] as (typeof plans)[number]).rounds;
       // Fewer rounds are spread evenly over all of them.
-      if (Math.floor(((round + 1) * plan.rounds) / rounds) === Math.floor((round * plan.rounds) / rounds)) continue;
-      samples[which]?.push(await sample(contenders[which] as Timed, plan.repeats, plan.wait));
+      if (Math.floor(((round + 1) * some) / rounds) === Math.floor((round * some) / rounds)) continue;
+      samples[which]?.push(await timed(which));
       if (!(await progress(++done, all))) return [];
     }
   }

@@ -87,8 +87,7 @@ describe('where the queue is empty as soon as it has been asked', () => {
     setTimeout(() => {
       late = true;
     }, 1);
-    const end = performance.now() + 1000;
-    while (!late && performance.now() < end) {
+    for (let step = 0; step < 100_000 && !late; step++) {
       await pressure.room();
       pressure.submitted();
     }

@@ -1,7 +1,5 @@
-import type { AddressInfo, Server } from 'node:net';
-import { launch, type Page } from 'puppeteer-core';
-import { createServer } from 'vite';
-import { chromeFlags, ensureBrowser, root } from '../tools/machine.mjs';
+import type { Page } from 'puppeteer-core';
+import { withPage } from '../tools/page.mjs';
 import type { PageResult } from './browser.ts';
 import type { LossCurve } from './chart.ts';
 import type { DenoHost } from './deno.ts';
@@ -11,52 +9,23 @@ import type { SampleSummary, Summary } from './report.ts';
 
 /** Runs the job in a page of headless Chrome; what it prints and writes comes back to `host`. */
 export async function runInChrome(options: Options, host: DenoHost): Promise<Summary | SampleSummary> {
-  const server = await createServer({
-    root,
-    logLevel: 'error',
-    clearScreen: false,
-    // A file saved meanwhile must not reload the page.
-    server: { host: '127.0.0.1', port: 0, hmr: false, watch: null },
-    optimizeDeps: { noDiscovery: true, include: [] },
-  });
-  await server.listen();
-  const { port } = (server.httpServer as Server).address() as AddressInfo;
-  const browser = await launch({
-    executablePath: await ensureBrowser(),
-    args: chromeFlags,
-    protocolTimeout: 0,
-    handleSIGINT: false,
-    handleSIGTERM: false,
-  });
-  try {
-    const page = await browser.newPage();
+  const crash = () => new JobError('Chrome crashed or was closed; run the job again, or leave out --browser');
+  return withPage({ ownSignals: true, crash }, async (page, url) => {
     await answerCalls(page, host);
-    await page.goto(`http://127.0.0.1:${port}/demo/job.html`);
-    const crashed = new Promise<never>((_, reject) => {
-      const fail = () =>
-        reject(new JobError('Chrome crashed or was closed; run the job again, or leave out --browser'));
-      page.on('error', fail);
-      browser.on('disconnected', fail);
-    });
-    // Nobody waits for it where the browser is closed at the end of the job.
-    crashed.catch(() => {});
+    await page.goto(`${url}demo/job.html`);
     const passOn = setInterval(() => {
       if (!host.interrupted) return;
       clearInterval(passOn);
       page.evaluate(() => globalThis.weftJob.interrupt()).catch(() => {});
     }, 50);
     try {
-      const run = page.evaluate((given) => globalThis.weftJob.run(given), options) as Promise<PageResult>;
-      const result = await Promise.race([run, crashed]);
+      const result: PageResult = await page.evaluate((given) => globalThis.weftJob.run(given), options);
       if ('error' in result) throw new JobError(result.error);
       return result.summary;
     } finally {
       clearInterval(passOn);
     }
-  } finally {
-    await browser.close();
-    await server.close();
-  }
+  });
 }
 
 /** Gives the page one function that calls the host's methods. */

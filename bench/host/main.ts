@@ -1,11 +1,8 @@
 /** `npm run host`: what weft costs the processor that it runs on, in Deno or in headless Chrome. */
 
-import type { AddressInfo, Server } from 'node:net';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { launch } from 'puppeteer-core';
-import { createServer } from 'vite';
-import { chromeFlags, ensureBrowser, root } from '../../tools/machine.mjs';
+import { withPage } from '../../tools/page.mjs';
 import { type HostCost, hostCosts } from './costs.ts';
 
 const usage = `npm run host [-- --deno] [-- --json]
@@ -31,32 +28,13 @@ try {
 process.exit();
 
 async function inChrome(): Promise<HostCost[]> {
-  const server = await createServer({
-    root,
-    logLevel: 'error',
-    clearScreen: false,
-    server: {
-      host: '127.0.0.1',
-      port: 0,
-      hmr: false,
-      watch: null,
-      // Without them Chrome rounds its clock to 0.1 ms.
-      headers: { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' },
-    },
-    optimizeDeps: { noDiscovery: true, include: [] },
-  });
-  await server.listen();
-  const browser = await launch({ executablePath: await ensureBrowser(), args: chromeFlags, protocolTimeout: 0 });
-  try {
-    const page = await browser.newPage();
-    const { port } = (server.httpServer as Server).address() as AddressInfo;
-    await page.goto(`http://127.0.0.1:${port}/demo/job.html`);
+  // Without them Chrome rounds its clock to 0.1 ms.
+  const headers = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' };
+  return withPage({ config: { server: { headers } } }, async (page, url) => {
+    await page.goto(`${url}demo/job.html`);
     const module = '/bench/host/costs.ts';
-    return await page.evaluate(async (path) => (await import(path)).hostCosts(), module);
-  } finally {
-    await browser.close();
-    await server.close();
-  }
+    return page.evaluate(async (path) => (await import(path)).hostCosts(), module);
+  });
 }
 
 function print(rows: readonly HostCost[]): void {

@@ -1,0 +1,56 @@
+/** A page of this project in headless Chrome, for what runs there and reports here. */
+
+import { launch } from 'puppeteer-core';
+import { createServer, mergeConfig } from 'vite';
+import { chromeFlags, ensureBrowser, root } from './machine.mjs';
+
+/**
+ * Serves the project, opens an empty page in headless Chrome and hands it to `use`, with the address of what is served.
+ * Browser and server are closed when `use` has ended. The error of a browser that ends before is `crash()`.
+ * @template Result
+ * @param {object} options
+ * @param {import('vite').InlineConfig} [options.config] what Vite is told beyond the defaults
+ * @param {boolean} [options.ownSignals] `use` ends by itself when it is interrupted; else Chrome ends at once
+ * @param {() => Error} [options.crash]
+ * @param {(page: import('puppeteer-core').Page, url: string) => Promise<Result>} use
+ * @returns {Promise<Result>}
+ */
+export async function withPage(
+  { config = {}, ownSignals = false, crash = () => new Error('Chrome crashed or was closed') },
+  use,
+) {
+  /** @type {import('vite').InlineConfig} */
+  const defaults = {
+    root,
+    configFile: `${root}/vite.config.ts`,
+    logLevel: 'error',
+    clearScreen: false,
+    // A file saved meanwhile must not reload the page.
+    server: { host: '127.0.0.1', port: 0, hmr: false, watch: null },
+    optimizeDeps: { noDiscovery: true },
+  };
+  const server = await createServer(mergeConfig(defaults, config));
+  await server.listen();
+  const url = /** @type {string} */ (server.resolvedUrls?.local[0]);
+  const browser = await launch({
+    executablePath: await ensureBrowser(),
+    args: chromeFlags,
+    // Work on a software adapter keeps a page busy for longer than any limit.
+    protocolTimeout: 0,
+    handleSIGINT: !ownSignals,
+    handleSIGTERM: !ownSignals,
+  });
+  try {
+    const page = await browser.newPage();
+    const crashed = new Promise((_, reject) => {
+      page.on('error', () => reject(crash()));
+      browser.on('disconnected', () => reject(crash()));
+    });
+    // Nobody waits for it where the browser is closed at the end.
+    crashed.catch(() => {});
+    return await Promise.race([use(page, url), /** @type {Promise<never>} */ (crashed)]);
+  } finally {
+    await browser.close();
+    await server.close();
+  }
+}

@@ -5,6 +5,8 @@ import attentionRows from './attentionRows.wgsl' with { type: 'text' };
 import attentionTiles from './attentionTiles.wgsl' with { type: 'text' };
 import attentionWide from './attentionWide.wgsl' with { type: 'text' };
 import elementwise from './elementwise.wgsl' with { type: 'text' };
+import lstm from './lstm.wgsl' with { type: 'text' };
+import lstmSequence from './lstmSequence.wgsl' with { type: 'text' };
 import math from './math.wgsl' with { type: 'text' };
 import norm from './norm.wgsl' with { type: 'text' };
 import normBackward from './normBackward.wgsl' with { type: 'text' };
@@ -26,6 +28,8 @@ export const library: Readonly<Record<string, string>> = {
   'attentionTiles.wgsl': attentionTiles,
   'attentionWide.wgsl': attentionWide,
   'elementwise.wgsl': elementwise,
+  'lstm.wgsl': lstm,
+  'lstmSequence.wgsl': lstmSequence,
   'math.wgsl': math,
   'norm.wgsl': norm,
   'normBackward.wgsl': normBackward,

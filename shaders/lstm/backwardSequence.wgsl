@@ -1,12 +1,10 @@
-// uses: order.wgsl, math.wgsl
+// uses: order.wgsl, math.wgsl, lstm.wgsl, lstmSequence.wgsl
 // Gradient of an LSTM layer over a whole sequence in one dispatch: forwardSequence.wgsl backwards in time.
 // A workgroup owns WIDTH batch rows, a thread BLOCKS times WIDTH units of them. With dh and dc from the step after,
 //   do = dh * tanh(c);  dc += dh * o * (1 - tanh(c)^2);  di = dc * g;  df = dc * c_before;  dg = dc * i;  dc_before = dc * f,
 // then dGates through the activations, then dh_before = dGates . W_hh.
 // dStateN [2, B, H] is the gradient of the last h and c, dState [2, B, H] that of h0 and c0; between the chunks of a long
 // sequence dState carries both.
-struct Params { T: u32, B: u32, start: u32, count: u32, reverse: u32 }
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> dStateN: array<T>;
 @group(0) @binding(2) var<storage, read> gates: array<T>;
 @group(0) @binding(3) var<storage, read> cells: array<T>;
@@ -15,20 +13,13 @@ struct Params { T: u32, B: u32, start: u32, count: u32, reverse: u32 }
 @group(0) @binding(6) var<storage, read_write> dGates: array<T>;
 @group(0) @binding(7) var<storage, read_write> dState: array<T>;
 @group(0) @binding(8) var<storage, read> dOutput: array<T>;
-// Hidden size; units and batch rows of a block (4 where T is vec4<f32> and Block is mat4x4<f32>, else 1); slices of the sum
-// over the gates' units: 1, or WIDTH or more; blocks of units that a thread works on, 1, 2 or 4 where there is one slice.
-const H: u32 = 32u;
-const WIDTH: u32 = 1u;
-const SLICES: u32 = 2u;
+// Blocks of units that a thread works on, 1, 2 or 4 where there is one slice.
 const BLOCKS: u32 = 1u;
-const UNITS: u32 = H / WIDTH;
 // From one block of a thread to its next.
 const STRIDE: u32 = UNITS / BLOCKS;
 const SIZE: u32 = STRIDE * SLICES;
 // Vectors of units that a thread finishes: BLOCKS of each row.
 const OWN: u32 = select(1u, WIDTH * BLOCKS, SLICES == 1u);
-// WIDTH units of WIDTH batch rows: a column for each batch row.
-alias Block = f32;
 // Gates whose gradients are exchanged together: all, where the slices' sums take that much memory anyhow.
 const TOGETHER: u32 = select(1u, 4u, SLICES >= 4u);
 // Gradients of pre-activation gates [TOGETHER, UNITS, WIDTH rows]; then the sums [WIDTH rows, UNITS, SLICES] of dh.
@@ -36,26 +27,7 @@ var<workgroup> exchange: array<T, WIDTH * UNITS * SLICES>;
 // The gradient of the output; a fused producer puts its own bindings in its place and replaces both functions.
 fn load(index: u32) -> f32 { return dOutput[index]; }
 fn outputGradient(at: u32) -> T { return load(at); }
-// WIDTH rows of W_hh [4H, H] from `row` on, at vector k of each.
-fn weightBlock(row: u32, k: u32) -> Block { return weights[row * UNITS + k]; }
 fn gradientBlock(j: u32) -> Block { return exchange[j]; }
-fn column(block: Block, row: u32) -> T { return block; }
-fn blockOf(first: T) -> Block { return first; }
-// The sum over slices: whole, or in column 0 the row that this thread finishes.
-fn sumSlices(mine: Block, lane: u32) -> Block {
-  if (SLICES == 1u) { return mine; }
-  for (var r = 0u; r < WIDTH; r++) { exchange[r * SIZE + lane] = column(mine, r); }
-  workgroupBarrier();
-  let slice = lane % SLICES;
-  var total = T();
-  if (slice < WIDTH) {
-    for (var s = 0u; s < SLICES; s++) { total += exchange[slice * SIZE + lane - slice + s]; }
-  }
-  workgroupBarrier();
-  return blockOf(total);
-}
-// Time of a step of the forward pass.
-fn timeOf(step: u32) -> u32 { return select(step, params.T - 1u - step, params.reverse == 1u); }
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);

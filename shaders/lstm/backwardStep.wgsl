@@ -1,4 +1,4 @@
-// uses: order.wgsl, math.wgsl
+// uses: order.wgsl, math.wgsl, lstm.wgsl
 // One time step of the gradient of an LSTM layer (see backwardSequence.wgsl) over as many workgroups as needed: first the
 // product dh = dGates . W_hh with the gate gradients of the step after, then the gates of this step. `t`, `before` and
 // `after` are this step's time and its neighbours' in the order of the forward pass. dc travels in the second half of
@@ -13,13 +13,8 @@ struct Params { B: u32, t: u32, before: u32, after: u32, hasBefore: u32 }
 @group(0) @binding(6) var<storage, read_write> dGates: array<T>;
 @group(0) @binding(7) var<storage, read_write> dState: array<T>;
 @group(0) @binding(8) var<storage, read> dOutput: array<T>;
-// Hidden size; units and batch rows of a block (4 where T is vec4<f32> and Block is mat4x4<f32>, else 1); slices into which
-// threads split the sum of the recurrent product; blocks of units that a thread works on, 1, 2 or 4 where there is one slice.
-const H: u32 = 32u;
-const WIDTH: u32 = 1u;
-const SLICES: u32 = 2u;
+// Blocks of units that a thread works on, 1, 2 or 4 where there is one slice.
 const BLOCKS: u32 = 1u;
-const UNITS: u32 = H / WIDTH;
 // From one block of a thread to its next.
 const STRIDE: u32 = UNITS / BLOCKS;
 const SIZE: u32 = 64u;
@@ -29,17 +24,12 @@ const FIRST: bool = false;
 const LAST: bool = false;
 // Threads of a workgroup that share a slice.
 const SHARE: u32 = SIZE / SLICES;
-// WIDTH units of WIDTH batch rows: a column for each batch row.
-alias Block = f32;
 // The gradient of the output; a fused producer puts its own bindings in its place and replaces both functions.
 fn load(index: u32) -> f32 { return dOutput[index]; }
 fn outputGradient(at: u32) -> T { return load(at); }
 var<workgroup> partial: array<Block, max(1u, (SLICES - 1u) * SHARE)>;
-// WIDTH rows of W_hh [4H, H] from `row` on, at vector k of each.
-fn weightBlock(row: u32, k: u32) -> Block { return weights[row * UNITS + k]; }
 // WIDTH batch rows of dGates from vector `at` on. Rows beyond B read something and are never stored.
 fn gradientBlock(at: u32) -> Block { return dGates[at]; }
-fn column(block: Block, row: u32) -> T { return block; }
 // The sum over slices, in order; whole in slice 0 only.
 fn sumSlices(mine: Block, member: u32, slice: u32) -> Block {
   if (SLICES == 1u) { return mine; }

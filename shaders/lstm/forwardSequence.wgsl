@@ -1,12 +1,10 @@
-// uses: order.wgsl, math.wgsl
+// uses: order.wgsl, math.wgsl, lstm.wgsl, lstmSequence.wgsl
 // LSTM layer (Hochreiter, Schmidhuber 1997; gates i, f, g, o as in PyTorch) over a whole sequence in one dispatch:
 //   c' = f * c + i * g;  h' = o * tanh(c').
 // The recurrence couples units but not batch rows, so a workgroup owns WIDTH rows, keeps their h in workgroup memory and
 // walks through time with barriers only. A thread sums the four gates of WIDTH units of all rows: over all k, then it
 // finishes all rows; or over one of SLICES slices of k, then the threads of a unit exchange their sums and finish a row each.
 // gatesX [T, B, 4H] is the product with the input, biases included; gates [T, B, 4H] are kept, activated, for backward.
-struct Params { T: u32, B: u32, start: u32, count: u32, reverse: u32 }
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> gatesX: array<T>;
 @group(0) @binding(2) var<storage, read> h0: array<T>;
 @group(0) @binding(3) var<storage, read> c0: array<T>;
@@ -14,38 +12,12 @@ struct Params { T: u32, B: u32, start: u32, count: u32, reverse: u32 }
 @group(0) @binding(5) var<storage, read_write> output: array<T>;
 @group(0) @binding(6) var<storage, read_write> cells: array<T>;
 @group(0) @binding(7) var<storage, read_write> gates: array<T>;
-// Hidden size; units and batch rows that one thread works on (4 where T is vec4<f32> and Block is mat4x4<f32>, else 1);
-// slices of the sum over k: 1, or WIDTH or more.
-const H: u32 = 32u;
-const WIDTH: u32 = 1u;
-const SLICES: u32 = 2u;
-const UNITS: u32 = H / WIDTH;
 const SIZE: u32 = UNITS * SLICES;
 // Rows that a thread finishes.
 const OWN: u32 = select(1u, WIDTH, SLICES == 1u);
-// WIDTH units of WIDTH batch rows: a column for each batch row.
-alias Block = f32;
 // h of the step before [UNITS, WIDTH rows]; then the sums [WIDTH rows, UNITS, SLICES] of one gate.
 var<workgroup> exchange: array<T, WIDTH * SIZE>;
-// WIDTH rows of W_hh [4H, H] from `row` on, at vector k of each.
-fn weightBlock(row: u32, k: u32) -> Block { return weights[row * UNITS + k]; }
 fn hiddenBlock(k: u32) -> Block { return exchange[k]; }
-fn column(block: Block, row: u32) -> T { return block; }
-fn blockOf(first: T) -> Block { return first; }
-// The sum over slices: whole, or in column 0 the row that this thread finishes.
-fn sumSlices(mine: Block, lane: u32) -> Block {
-  if (SLICES == 1u) { return mine; }
-  for (var r = 0u; r < WIDTH; r++) { exchange[r * SIZE + lane] = column(mine, r); }
-  workgroupBarrier();
-  let slice = lane % SLICES;
-  var total = T();
-  if (slice < WIDTH) {
-    for (var s = 0u; s < SLICES; s++) { total += exchange[slice * SIZE + lane - slice + s]; }
-  }
-  workgroupBarrier();
-  return blockOf(total);
-}
-fn timeOf(step: u32) -> u32 { return select(step, params.T - 1u - step, params.reverse == 1u); }
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);

@@ -1,4 +1,4 @@
-// uses: order.wgsl, math.wgsl
+// uses: order.wgsl, math.wgsl, lstm.wgsl
 // One time step of an LSTM layer (see forwardSequence.wgsl) over as many workgroups as the batch and the units need:
 // the recurrent product and the gates together. The dispatches of a sequence differ only in `t` and `before`, the time
 // steps to write and to go on from; all read and write `output` and `cells` through one binding each.
@@ -11,28 +11,17 @@ struct Params { B: u32, t: u32, before: u32 }
 @group(0) @binding(5) var<storage, read_write> output: array<T>;
 @group(0) @binding(6) var<storage, read_write> cells: array<T>;
 @group(0) @binding(7) var<storage, read_write> gates: array<T>;
-// Hidden size; units and batch rows that one thread works on (4 where T is vec4<f32> and Block is mat4x4<f32>, else 1);
-// slices into which threads split the sum of the recurrent product.
-const H: u32 = 32u;
-const WIDTH: u32 = 1u;
-const SLICES: u32 = 2u;
-const UNITS: u32 = H / WIDTH;
 const SIZE: u32 = 64u;
 // The first step starts from h0 and c0.
 const FIRST: bool = false;
 // Threads of a workgroup that share a slice.
 const SHARE: u32 = SIZE / SLICES;
-// WIDTH units of WIDTH batch rows: a column for each batch row.
-alias Block = f32;
 var<workgroup> partial: array<Block, max(1u, (SLICES - 1u) * SHARE)>;
-// WIDTH rows of W_hh [4H, H] from `row` on, at vector k of each.
-fn weightBlock(row: u32, k: u32) -> Block { return weights[row * UNITS + k]; }
 // WIDTH batch rows of h at the step before, from vector `at` on. Rows beyond B read something and are never stored.
 fn hiddenBlock(at: u32) -> Block {
   if (FIRST) { return h0[at]; }
   return output[at];
 }
-fn column(block: Block, row: u32) -> T { return block; }
 // The sum over slices, in order; whole in slice 0 only.
 fn sumSlices(mine: Block, member: u32, slice: u32) -> Block {
   if (SLICES == 1u) { return mine; }

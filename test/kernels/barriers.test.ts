@@ -114,7 +114,7 @@ const lstms = (variant: string) => [
   lstmTrials(variant, 64, 'software'),
 ];
 
-/** Calls for each shader that has barriers. */
+/** Calls for each file that has barriers. */
 const trials: Readonly<Record<string, () => readonly Trial[]>> = {
   'attention/forward': () => [attentionTrials(68)[0], attentionTrials(16)[0]],
   'attention/dkdv': () => [attentionTrials(68)[1], attentionTrials(16)[1]],
@@ -133,6 +133,7 @@ const trials: Readonly<Record<string, () => readonly Trial[]>> = {
   'cumulative/scan': () => [
     trial(cumsum, 'scan', 'gpu', { outer: 2, n: 5000, inner: 1, reverse: false, dtype: 'f32' }, [10000], [10000]),
   ],
+  'lib/lstmSequence': () => lstms('sequence').flat(),
   'lstm/forwardSequence': () => lstms('sequence').map(([forward]) => forward),
   'lstm/backwardSequence': () => lstms('sequence').map(([, backward]) => backward),
   'lstm/forwardStep': () => lstms('steps').map(([forward]) => forward),
@@ -174,6 +175,7 @@ const triedOn: Readonly<Record<string, 'chromium' | 'deno'>> = {
   'attention/dkdv': 'deno',
   'attention/dq': 'deno',
   'attention/forward': 'deno',
+  'lib/lstmSequence': 'chromium',
   'lstm/backwardSequence': 'chromium',
   'lstm/backwardStep': 'chromium',
   'lstm/forwardSequence': 'chromium',

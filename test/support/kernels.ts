@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { type DType, type HostArray, hostArray } from '../../src/graph/dtype.ts';
 import type { BindingSource, DeviceProfile, Dispatch, KernelCall } from '../../src/kernels/kernel.ts';
 import { defaultProfile } from '../../src/kernels/kernel.ts';
-import { type SpecialisedShader, specialise } from '../../src/kernels/specialise.ts';
+import { type SpecialisedShader, specialise, withLibrary } from '../../src/kernels/specialise.ts';
 import { profile } from './environment.ts';
 
 /** Runs kernel calls straight on a device, without the engine: poisoned memory, guard zones, and probes for missing barriers. */
@@ -24,7 +24,7 @@ export const profiles: readonly DeviceProfile[] = [
 export interface Probe {
   /** Lanes and workgroups take their coordinates from the last to the first. */
   readonly reversed?: boolean;
-  /** The n-th `workgroupBarrier()` is missing from the text of this shader. */
+  /** The n-th `workgroupBarrier()` is missing from the text of this shader, or file of the library. */
   readonly without?: { readonly source: string; readonly barrier: number };
 }
 
@@ -56,13 +56,13 @@ export function probed(dispatch: Dispatch, { without }: Probe = {}): Specialised
   const declarations = `struct Probe { reversed: u32 }
 @group(1) @binding(0) var<uniform> probe: Probe;
 ${dispatch.declarations ?? ''}`;
+  const whole = withLibrary(dispatch.source, dispatch.library);
   let n = 0;
-  const source =
-    without?.source === dispatch.source
-      ? dispatch.source.replace(barrier, (line) => (n++ === without.barrier ? '' : line))
-      : dispatch.source;
+  const source = without
+    ? whole.replace(without.source, (text) => text.replace(barrier, (line) => (n++ === without.barrier ? '' : line)))
+    : whole;
   return specialise(
-    { ...dispatch, source, declarations },
+    { ...dispatch, source, library: [], declarations },
     {
       laneOrder:
         'fn laneOrder(local_index: u32, size: u32) -> u32 { return select(local_index, size - 1u - local_index, probe.reversed == 1u); }',

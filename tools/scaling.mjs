@@ -5,4 +5,4 @@ import { installPeers } from './peers.mjs';
 
 // What draws the plots is installed beside the libraries that weft is compared with.
 installPeers();
-await runInDeno('bench/scaling/main.ts', { vulkan: true });
+await runInDeno('bench/scaling/main.ts', { vulkan: !process.argv.includes('--browser') });

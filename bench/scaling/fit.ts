@@ -1,4 +1,4 @@
-import type { Point } from './main.ts';
+import type { Point } from './point.ts';
 import { flops, type Sweep } from './sweeps.ts';
 
 /** What a sweep looks like where a step costs something fixed (dispatches, reading the loss) and its operations. */

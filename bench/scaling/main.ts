@@ -5,60 +5,71 @@ import { join, resolve } from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import cliProgress from 'cli-progress';
-import { currentDevice, init } from '../../src/index.ts';
-import { spreadOf } from '../measure.ts';
+import { withPage } from '../../tools/page.mjs';
 import { fit, pointsOf } from './fit.ts';
 import { plots } from './plot.ts';
-import { base, flops, type Sizes, type Sweep, sweeps, trainingStep } from './sweeps.ts';
+import * as here from './point.ts';
+import { sweeps } from './sweeps.ts';
 
-const usage = `npm run scaling -- [--only PATTERN] [--out DIR]
+const usage = `npm run scaling -- [--browser] [--only PATTERN] [--out DIR]
 
 Trains a small GPT and a small LSTM in Deno while one of T, B, layers and width grows, and writes the time of a step to
 scaling-DEVICE-DATE.json and .svg in DIR (default bench/results), beside the line that a fixed cost and the number of
-operations give. One to two minutes on two cores without a GPU.
+operations give. Some minutes on two cores without a GPU.
 
+  --browser       in headless Chrome instead of Deno
   --only PATTERN  only sweeps whose name ('gpt T', 'lstm width', …) the regular expression matches
   --out DIR       where the two files go`;
 
-/** One size of a sweep. */
-export interface Point extends Sizes {
-  readonly model: Sweep['model'];
-  readonly of: Sweep['of'];
-  readonly medianMs: number;
-  readonly p10Ms: number;
-  readonly p90Ms: number;
-  readonly rounds: number;
-  readonly gflops: number;
-  readonly dispatches: number;
-  readonly peakBytes: number;
-}
-
-/** Rounds last about this long together, but there are at least three and at most 25. */
-const secondsPerPoint = 1.5;
-
 try {
   const { values } = parseArgs({
-    options: { only: { type: 'string' }, out: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+    options: {
+      browser: { type: 'boolean' },
+      only: { type: 'string' },
+      out: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+    },
   });
   const { only = '', out = join(import.meta.dirname, '../results') } = values;
   if (values.help) console.log(usage);
-  else await main(new RegExp(only, 'i'), resolve(out));
+  else {
+    const [pattern, folder] = [new RegExp(only, 'i'), resolve(out)];
+    if (values.browser) await inChrome((place) => main(place, pattern, folder));
+    else await main(here, pattern, folder);
+  }
 } catch (error) {
   console.error(`weft: ${error instanceof Error ? error.message : error}`);
   process.exitCode = 1;
 }
 process.exit();
 
-async function main(pattern: RegExp, folder: string): Promise<void> {
+/** Where steps are timed: in this process, or in a page. */
+type Place = Pick<typeof here, 'open' | 'measure'>;
+
+function inChrome(use: (place: Place) => Promise<void>): Promise<void> {
+  return withPage({}, async (page, url) => {
+    await page.goto(`${url}demo/job.html`);
+    const call = (name: keyof Place, ...args: unknown[]) =>
+      page.evaluate(
+        async (path, name, args) => (await import(path))[name](...args),
+        '/bench/scaling/point.ts',
+        name,
+        args,
+      );
+    return use({ open: () => call('open'), measure: (sweep, value) => call('measure', sweep, value) });
+  });
+}
+
+async function main({ open, measure }: Place, pattern: RegExp, folder: string): Promise<void> {
   const chosen = sweeps.filter(({ model, of }) => pattern.test(`${model} ${of}`));
   if (chosen.length === 0)
     throw new Error("--only: no sweep matches; there are 'gpt' and 'lstm', each by T, B, layers, width");
-  const { adapter } = await init();
+  const adapter = await open();
   console.log(`Adapter: ${adapter}\n`);
   const count = chosen.reduce((sum, { values }) => sum + values.length, 0);
   const bar = new cliProgress.SingleBar({ format: '{bar} {value}/{total}  {now}', clearOnComplete: true });
   bar.start(count, 0, { now: '' });
-  const points: Point[] = [];
+  const points: here.Point[] = [];
   for (const sweep of chosen) {
     for (const value of sweep.values) {
       bar.update(points.length, { now: `${sweep.model} ${sweep.of} ${value}` });
@@ -82,36 +93,10 @@ async function main(pattern: RegExp, folder: string): Promise<void> {
     );
   }
   const day = new Date().toISOString().slice(0, 10);
-  const name = `scaling-${/\w+/.exec(adapter)?.[0] ?? 'device'}-${day}`;
+  const [device = ''] = adapter.toLowerCase().split(' (');
+  const name = `scaling-${device.replace(/\W+/g, '-')}-${day}`;
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, `${name}.json`), `${JSON.stringify({ adapter, points, fits }, null, 1)}\n`);
   await writeFile(join(folder, `${name}.svg`), plots(chosen, points, `${adapter}, ${day}`));
   console.log(`\nWritten: ${join(folder, name)}.json and .svg`);
-}
-
-async function measure({ model, of }: Sweep, value: number): Promise<Point> {
-  const sizes: Sizes = { ...base[model], [of]: value };
-  const { run, plan } = await trainingStep(model, sizes);
-  for (let i = 0; i < 2; i++) await run();
-  await currentDevice().gpu.queue.onSubmittedWorkDone();
-  const times: number[] = [];
-  const start = performance.now();
-  while (times.length < 3 || (times.length < 25 && performance.now() - start < 1000 * secondsPerPoint)) {
-    const before = performance.now();
-    await run();
-    times.push(performance.now() - before);
-  }
-  const spread = spreadOf(times);
-  const { dispatches, peakBytes } = plan.summary();
-  plan.destroy();
-  return {
-    model,
-    of,
-    ...sizes,
-    ...spread,
-    rounds: times.length,
-    gflops: flops(model, sizes) / spread.medianMs / 1e6,
-    dispatches,
-    peakBytes,
-  };
 }

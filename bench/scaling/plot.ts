@@ -1,7 +1,7 @@
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
 import { fit, fitted, pointsOf } from './fit.ts';
-import type { Point } from './main.ts';
+import type { Point } from './point.ts';
 import { base, type Sweep } from './sweeps.ts';
 
 const names = { gpt: 'GPT', lstm: 'LSTM' } as const;

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import process from 'node:process';
 import { root } from '../tools/machine.mjs';
-import { withPage } from '../tools/page.mjs';
+import { interruptible, withPage } from '../tools/page.mjs';
 import type { Host, Options } from './bench.ts';
 import type { Event } from './page/page.ts';
 
@@ -31,16 +31,9 @@ export async function runInChrome(options: Options, host: Host): Promise<void> {
     });
     await page.goto(`${url}index.html`);
     await page.waitForFunction(() => 'weftBench' in globalThis);
-    const passOn = setInterval(() => {
-      if (!host.stopped) return;
-      clearInterval(passOn);
-      page.evaluate(() => globalThis.weftBench.stop()).catch(() => {});
-    }, 50);
-    try {
-      const { error } = await page.evaluate((given) => globalThis.weftBench.run(given), options);
-      if (error !== undefined) throw new Error(error);
-    } finally {
-      clearInterval(passOn);
-    }
+    const run = page.evaluate((given) => globalThis.weftBench.run(given), options);
+    const stop = () => page.evaluate(() => globalThis.weftBench.stop());
+    const { error } = await interruptible(run, () => host.stopped, stop);
+    if (error !== undefined) throw new Error(error);
   });
 }

@@ -1,5 +1,5 @@
 import type { Page } from 'puppeteer-core';
-import { withPage } from '../tools/page.mjs';
+import { interruptible, withPage } from '../tools/page.mjs';
 import type { PageResult } from './browser.ts';
 import type { LossCurve } from './chart.ts';
 import type { DenoHost } from './deno.ts';
@@ -13,18 +13,11 @@ export async function runInChrome(options: Options, host: DenoHost): Promise<Sum
   return withPage({ ownSignals: true, crash }, async (page, url) => {
     await answerCalls(page, host);
     await page.goto(`${url}demo/job.html`);
-    const passOn = setInterval(() => {
-      if (!host.interrupted) return;
-      clearInterval(passOn);
-      page.evaluate(() => globalThis.weftJob.interrupt()).catch(() => {});
-    }, 50);
-    try {
-      const result: PageResult = await page.evaluate((given) => globalThis.weftJob.run(given), options);
-      if ('error' in result) throw new JobError(result.error);
-      return result.summary;
-    } finally {
-      clearInterval(passOn);
-    }
+    const run: Promise<PageResult> = page.evaluate((given) => globalThis.weftJob.run(given), options);
+    const interrupt = () => page.evaluate(() => globalThis.weftJob.interrupt());
+    const result = await interruptible(run, () => host.interrupted, interrupt);
+    if ('error' in result) throw new JobError(result.error);
+    return result.summary;
   });
 }
 

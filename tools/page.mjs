@@ -1,5 +1,6 @@
 /** A page of this project in headless Chrome, for what runs there and reports here. */
 
+import { join } from 'node:path';
 import { launch } from 'puppeteer-core';
 import { createServer, mergeConfig } from 'vite';
 import { chromeFlags, ensureBrowser, root } from './machine.mjs';
@@ -22,7 +23,7 @@ export async function withPage(
   /** @type {import('vite').InlineConfig} */
   const defaults = {
     root,
-    configFile: `${root}/vite.config.ts`,
+    configFile: join(root, 'vite.config.ts'),
     logLevel: 'error',
     clearScreen: false,
     // A file saved meanwhile must not reload the page.
@@ -53,4 +54,37 @@ export async function withPage(
     await browser.close();
     await server.close();
   }
+}
+
+/**
+ * Waits for what runs in a page. Once the user has asked it to end (`asked`), it is told so (`interrupt`), and waited for.
+ * @template Result
+ * @param {Promise<Result>} running
+ * @param {() => boolean} asked
+ * @param {() => Promise<unknown>} interrupt
+ * @returns {Promise<Result>}
+ */
+export async function interruptible(running, asked, interrupt) {
+  const passOn = setInterval(() => {
+    if (!asked()) return;
+    clearInterval(passOn);
+    interrupt().catch(() => {});
+  }, 50);
+  try {
+    return await running;
+  } finally {
+    clearInterval(passOn);
+  }
+}
+
+/**
+ * Calls what a module of the project exports, in a page.
+ * @param {import('puppeteer-core').Page} page
+ * @param {string} module path from the root that is served
+ * @param {string} name
+ * @param {unknown[]} args
+ * @returns {Promise<any>} what it gives, as JSON has it
+ */
+export function callExport(page, module, name, ...args) {
+  return page.evaluate(async (path, name, args) => (await import(path))[name](...args), module, name, args);
 }

@@ -2,7 +2,7 @@
 
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { withPage } from '../../tools/page.mjs';
+import { callExport, withPage } from '../../tools/page.mjs';
 import { type HostCost, hostCosts } from './costs.ts';
 
 const usage = `npm run host [-- --deno] [-- --json]
@@ -32,8 +32,7 @@ async function inChrome(): Promise<HostCost[]> {
   const headers = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' };
   return withPage({ config: { server: { headers } } }, async (page, url) => {
     await page.goto(`${url}demo/job.html`);
-    const module = '/bench/host/costs.ts';
-    return page.evaluate(async (path) => (await import(path)).hostCosts(), module);
+    return callExport(page, '/bench/host/costs.ts', 'hostCosts');
   });
 }
 

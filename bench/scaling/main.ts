@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import cliProgress from 'cli-progress';
-import { withPage } from '../../tools/page.mjs';
+import { callExport, withPage } from '../../tools/page.mjs';
 import { fit, pointsOf } from './fit.ts';
 import { plots } from './plot.ts';
 import * as here from './point.ts';
@@ -49,13 +49,7 @@ type Place = Pick<typeof here, 'open' | 'measure'>;
 function inChrome(use: (place: Place) => Promise<void>): Promise<void> {
   return withPage({}, async (page, url) => {
     await page.goto(`${url}demo/job.html`);
-    const call = (name: keyof Place, ...args: unknown[]) =>
-      page.evaluate(
-        async (path, name, args) => (await import(path))[name](...args),
-        '/bench/scaling/point.ts',
-        name,
-        args,
-      );
+    const call = (name: keyof Place, ...args: unknown[]) => callExport(page, '/bench/scaling/point.ts', name, ...args);
     return use({ open: () => call('open'), measure: (sweep, value) => call('measure', sweep, value) });
   });
 }

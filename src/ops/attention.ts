@@ -237,8 +237,8 @@ export function scaledDotProductAttention(
   });
 }
 
-/** For tests that walk every op. */
-export const attentionOps: Readonly<Record<string, OpDef>> = {
+/** For the registry. */
+export const attentionOps = {
   attention: attentionOp,
   attentionBackward: attentionBackwardOp,
-};
+} satisfies Readonly<Record<string, OpDef>>;

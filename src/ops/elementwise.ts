@@ -529,12 +529,12 @@ export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   return applyOne(whereOp, [condition, operand(a, like), operand(b, like)]);
 }
 
-/** The tables, for tests that walk every op. */
-export const elementwiseOps: Readonly<Record<string, OpDef>> = {
+/** For the registry. */
+export const elementwiseOps = {
   ...unaryOps,
   ...binaryOps,
   where: whereOp,
   full: fullOp,
   geluErfGradient,
   geluTanhGradient,
-};
+} satisfies Readonly<Record<string, OpDef>>;

@@ -60,8 +60,8 @@ export function embedding(ids: Tensor, weight: Tensor): Tensor {
   return reshape(rows, [...ids.shape, weight.shape[1] as number]);
 }
 
-/** For tests that walk every op. */
-export const embeddingOps: Readonly<Record<string, OpDef>> = {
+/** For the registry. */
+export const embeddingOps = {
   embedding: embeddingOp,
   embeddingBackward: embeddingBackwardOp,
-};
+} satisfies Readonly<Record<string, OpDef>>;

@@ -187,11 +187,11 @@ export function topK(
   return { values, indices };
 }
 
-/** For tests that walk every op. */
-export const indexingOps: Readonly<Record<string, OpDef>> = {
+/** For the registry. */
+export const indexingOps = {
   iota: iotaOp,
   gather: gatherOp,
   scatterAdd: scatterAddOp,
   cumsum: cumsumOp,
   topK: topKOp,
-};
+} satisfies Readonly<Record<string, OpDef>>;

@@ -184,5 +184,5 @@ export function split(x: Tensor, extents: number | readonly number[], axis = 0):
   }
   return [...apply(splitOp, [x], { axis: dimension, extents: [...list] })];
 }
-/** For tests that walk every op. */
-export const joinOps: Readonly<Record<string, OpDef>> = { pad: padOp, concat: concatOp, split: splitOp };
+/** For the registry. */
+export const joinOps = { pad: padOp, concat: concatOp, split: splitOp } satisfies Readonly<Record<string, OpDef>>;

@@ -215,5 +215,7 @@ function checkOperands(op: string, hidden: Tensor, weight: Tensor, targets: Tens
     throw new ShapeError(`[${op}] the bias must be [${V}], one for each class, got ${formatShape(bias.shape)}`);
 }
 
-/** For tests that walk every op. */
-export const linearCrossEntropyOps: Readonly<Record<string, OpDef>> = { linearCrossEntropy: linearCrossEntropyOp };
+/** For the registry. */
+export const linearCrossEntropyOps = { linearCrossEntropy: linearCrossEntropyOp } satisfies Readonly<
+  Record<string, OpDef>
+>;

@@ -147,8 +147,8 @@ export function huberLoss(
   );
 }
 
-/** For tests that walk every op. */
-export const lossOps: Readonly<Record<string, OpDef>> = {
+/** For the registry. */
+export const lossOps = {
   crossEntropy: crossEntropyOp,
   crossEntropyBackward: crossEntropyBackwardOp,
-};
+} satisfies Readonly<Record<string, OpDef>>;

@@ -179,10 +179,10 @@ export function lstmCell(gates: Tensor, c: Tensor): { h: Tensor; c: Tensor } {
   return { h, c: next };
 }
 
-/** For tests that walk every op. */
-export const lstmOps: Readonly<Record<string, OpDef>> = {
+/** For the registry. */
+export const lstmOps = {
   lstm: lstmOp,
   lstmBackward: lstmBackwardOp,
   lstmCell: lstmCellOp,
   lstmCellBackward: lstmCellBackwardOp,
-};
+} satisfies Readonly<Record<string, OpDef>>;

@@ -118,5 +118,5 @@ function foldBatch(x: Tensor, batch: Shape): Tensor {
   return reshape(expand(x, [...batch, ...x.shape.slice(-2)]), [-1, ...x.shape.slice(-2)]);
 }
 
-/** For tests that walk every op. */
-export const matmulOps: Readonly<Record<string, OpDef>> = { matmul: matmulOp };
+/** For the registry. */
+export const matmulOps = { matmul: matmulOp } satisfies Readonly<Record<string, OpDef>>;

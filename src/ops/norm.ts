@@ -111,5 +111,5 @@ export function rmsNorm(x: Tensor, weight: Tensor | null = null, { eps = 1e-5 }:
   return normalise('rmsNorm', 'rms', x, weight, null, eps);
 }
 
-/** For tests that walk every op. */
-export const normOps: Readonly<Record<string, OpDef>> = { norm: normOp, normBackward: normBackwardOp };
+/** For the registry. */
+export const normOps = { norm: normOp, normBackward: normBackwardOp } satisfies Readonly<Record<string, OpDef>>;

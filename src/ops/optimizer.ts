@@ -98,5 +98,7 @@ export function clipNorm(gradients: Tensor, maxNorm: number): { norm: Tensor; sc
 
 export { adamHyper, sgdHyper } from '../kernels/optimizer.ts';
 
-/** For tests that walk every op. */
-export const optimizerOps: Readonly<Record<string, OpDef>> = { adamw: adamwOp, sgd: sgdOp, clipNorm: clipNormOp };
+/** For the registry. */
+export const optimizerOps = { adamw: adamwOp, sgd: sgdOp, clipNorm: clipNormOp } satisfies Readonly<
+  Record<string, OpDef>
+>;

@@ -69,5 +69,5 @@ export function drawn(
   return filled(op, shape, (values) => fill(values, source));
 }
 
-/** For tests that walk every op. */
-export const randomOps: Readonly<Record<string, OpDef>> = { uniform: uniformOp };
+/** For the registry. */
+export const randomOps = { uniform: uniformOp } satisfies Readonly<Record<string, OpDef>>;

@@ -71,5 +71,5 @@ function pick(indices: Tensor, chosen: Tensor): Tensor {
   return gather(indices, chosen.unsqueeze(-1), -1).squeeze([-1]);
 }
 
-/** For tests that walk every op. */
-export const samplingOps: Readonly<Record<string, OpDef>> = { categorical: categoricalOp };
+/** For the registry. */
+export const samplingOps = { categorical: categoricalOp } satisfies Readonly<Record<string, OpDef>>;

@@ -62,5 +62,7 @@ export const softmax = (x: Tensor, axis = -1): Tensor => apply('softmax', false,
 /** x − log Σ eˣ along an axis. */
 export const logSoftmax = (x: Tensor, axis = -1): Tensor => apply('logSoftmax', true, x, axis);
 
-/** For tests that walk every op. */
-export const softmaxOps: Readonly<Record<string, OpDef>> = { softmax: softmaxOp, softmaxBackward: softmaxBackwardOp };
+/** For the registry. */
+export const softmaxOps = { softmax: softmaxOp, softmaxBackward: softmaxBackwardOp } satisfies Readonly<
+  Record<string, OpDef>
+>;

@@ -312,12 +312,14 @@ providePacking({
   place: (flat, value, offset) => applyOne(placeOp, [flat, value], { offset }),
 });
 
-/** For tests that walk every op. */
-export const viewOps: Readonly<Record<string, OpDef>> = {
+/** For the registry. */
+export const viewOps = {
   reshape: reshapeOp,
   permute: permuteOp,
   slice: sliceOp,
   expand: expandOp,
   flip: flipOp,
   pack: packOp,
-};
+  segment: segmentOp,
+  place: placeOp,
+} satisfies Readonly<Record<string, OpDef>>;

@@ -11,8 +11,8 @@ import { drawFor } from './draw.ts';
 
 /** Index expressions of generated kernels against the same walk in JavaScript: no value is computed, only moved. */
 
-const copy = elementwiseOps.copy?.lowering as ElementwiseLowering;
-const add = elementwiseOps.add?.lowering as ElementwiseLowering;
+const copy = elementwiseOps.copy.lowering as ElementwiseLowering;
+const add = elementwiseOps.add.lowering as ElementwiseLowering;
 /** The element inside of a window, 0 outside. */
 const window: ElementwiseLowering = {
   kind: 'elementwise',

@@ -6,9 +6,9 @@ import { elementwiseOps } from '../../src/ops/elementwise.ts';
 /** Elementwise tails and heads as the compiler fuses them, for the families that take one. */
 
 /** A step of a chain over f32 values; -1 is the kernel's own value, a number ≥ 0 an earlier step. */
-function step(op: string, shape: Shape, args: ChainStep['arguments']): ChainStep {
-  const lowering = elementwiseOps[op]?.lowering;
-  if (lowering?.kind !== 'elementwise') throw new Error(`no elementwise op ${op}`);
+function step(op: keyof typeof elementwiseOps, shape: Shape, args: ChainStep['arguments']): ChainStep {
+  const { lowering } = elementwiseOps[op];
+  if (lowering.kind !== 'elementwise') throw new Error(`no elementwise op ${op}`);
   return { lowering, attributes: {}, arguments: args, argumentTypes: args.map(() => 'f32'), dtype: 'f32', shape };
 }
 

@@ -1,26 +1,9 @@
-import { describe, expect, it } from 'vitest';
+import { describe, it } from 'vitest';
 import { verifyPlan } from '../../src/compile/memory.ts';
 import { buildProgram } from '../../src/compile/program.ts';
 import * as weft from '../../src/index.ts';
 import { compile, grad, type Tensor } from '../../src/index.ts';
-import { attentionOps } from '../../src/ops/attention.ts';
-import { checkpointOps } from '../../src/ops/checkpoint.ts';
-import { elementwiseOps } from '../../src/ops/elementwise.ts';
-import { embeddingOps } from '../../src/ops/embedding.ts';
-import { indexingOps } from '../../src/ops/indexing.ts';
-import { joinOps } from '../../src/ops/join.ts';
-import { linearCrossEntropyOps } from '../../src/ops/linearCrossEntropy.ts';
-import { lossOps } from '../../src/ops/loss.ts';
-import { lstmOps } from '../../src/ops/lstm.ts';
-import { matmulOps } from '../../src/ops/matmul.ts';
-import { normOps } from '../../src/ops/norm.ts';
-import { optimizerOps } from '../../src/ops/optimizer.ts';
-import { randomOps } from '../../src/ops/random.ts';
-import { reduceOps } from '../../src/ops/reduce.ts';
-import { samplingOps } from '../../src/ops/sampling.ts';
-import { softmaxOps } from '../../src/ops/softmax.ts';
-import { viewOps } from '../../src/ops/view.ts';
-import { interpret, isKnown } from '../reference/interpret.ts';
+import { interpret } from '../reference/interpret.ts';
 import { check, compare } from '../support/check.ts';
 import { choose, draw, drawIds } from '../support/draw.ts';
 import { device, generator, read, useGpu } from '../support/gpu.ts';
@@ -140,28 +123,3 @@ function verify(roots: readonly Tensor[]): void {
     verifyPlan(problem, memory);
   }
 }
-
-describe('the interpreter', () => {
-  const registries = [
-    attentionOps,
-    checkpointOps,
-    elementwiseOps,
-    embeddingOps,
-    indexingOps,
-    joinOps,
-    linearCrossEntropyOps,
-    lossOps,
-    lstmOps,
-    matmulOps,
-    normOps,
-    optimizerOps,
-    randomOps,
-    reduceOps,
-    samplingOps,
-    softmaxOps,
-    viewOps,
-  ];
-  it.for(registries.flatMap((ops) => Object.values(ops).map(({ name }) => name)))('knows %s', (name) =>
-    expect(isKnown(name)).toBe(true),
-  );
-});

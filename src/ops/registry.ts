@@ -1,0 +1,48 @@
+import { aliasOp, versionOp } from '../graph/leaf.ts';
+import type { OpDef } from '../graph/op.ts';
+import { attentionOps } from './attention.ts';
+import { checkpointOps } from './checkpoint.ts';
+import { elementwiseOps } from './elementwise.ts';
+import { embeddingOps } from './embedding.ts';
+import { indexingOps } from './indexing.ts';
+import { joinOps } from './join.ts';
+import { linearCrossEntropyOps } from './linearCrossEntropy.ts';
+import { lossOps } from './loss.ts';
+import { lstmOps } from './lstm.ts';
+import { matmulOps } from './matmul.ts';
+import { normOps } from './norm.ts';
+import { optimizerOps } from './optimizer.ts';
+import { randomOps } from './random.ts';
+import { reduceOps } from './reduce.ts';
+import { samplingOps } from './sampling.ts';
+import { softmaxOps } from './softmax.ts';
+import { viewOps } from './view.ts';
+
+/**
+ * Every op that takes part in graphs, by its name: what tests that walk all ops walk, and what their tables have a row
+ * for. Leaves are not here, and neither is `scan`, which makes an op for each call.
+ */
+export const ops = {
+  ...attentionOps,
+  ...checkpointOps,
+  ...elementwiseOps,
+  ...embeddingOps,
+  ...indexingOps,
+  ...joinOps,
+  ...linearCrossEntropyOps,
+  ...lossOps,
+  ...lstmOps,
+  ...matmulOps,
+  ...normOps,
+  ...optimizerOps,
+  ...randomOps,
+  ...reduceOps,
+  ...samplingOps,
+  ...softmaxOps,
+  ...viewOps,
+  alias: aliasOp,
+  version: versionOp,
+} satisfies Readonly<Record<string, OpDef>>;
+
+/** The name of an op, `scan` among them. */
+export type OpName = keyof typeof ops | 'scan';

@@ -1,0 +1,507 @@
+import { apply } from '../../src/graph/record.ts';
+import {
+  argMax,
+  categorical,
+  checkpoint,
+  concat,
+  copy,
+  crossEntropy,
+  cumsum,
+  embedding,
+  full,
+  gather,
+  grad,
+  layerNorm,
+  linearCrossEntropy,
+  logSoftmax,
+  logSumExp,
+  lstm,
+  lstmCell,
+  matmul,
+  max,
+  mean,
+  min,
+  pad,
+  rmsNorm,
+  scaledDotProductAttention,
+  scan,
+  scatterAdd,
+  softmax,
+  split,
+  stack,
+  sum,
+  sumSquares,
+  type Tensor,
+  tensor,
+  topK,
+  uniform,
+  where,
+} from '../../src/index.ts';
+import { adamHyper, adamwUpdate, clipNorm, sgdHyper, sgdUpdate } from '../../src/ops/optimizer.ts';
+import { type OpName, ops } from '../../src/ops/registry.ts';
+import { pack } from '../../src/ops/view.ts';
+import { draw, drawApart, drawBool, drawIds } from './draw.ts';
+
+/** One way to call an op: what tests that walk all ops run it on. */
+export interface Sample {
+  /** The options, or what is special about the inputs. */
+  readonly label: string;
+  /** Inputs with values on the host, drawn afresh: away from kinks, ties and poles. */
+  inputs(): Tensor[];
+  /** What the op makes of such inputs, through the function or method that users call. */
+  run(...inputs: Tensor[]): Tensor | readonly Tensor[];
+}
+
+type Shape = readonly number[];
+type Run = (x: Tensor, y: Tensor, z: Tensor, ...more: Tensor[]) => Tensor | readonly Tensor[];
+
+const sample = (label: string, inputs: () => Tensor[], run: Run): Sample => ({
+  label,
+  inputs,
+  run: run as Sample['run'],
+});
+
+/** Few shapes, so that pipelines are shared: one that fills vectors of four and one that does not. */
+const [even, odd]: [Shape, Shape] = [
+  [4, 8],
+  [3, 5],
+];
+
+const apart = () => [drawApart(odd)];
+const positive = () => [draw(odd, 0.3, 2)];
+const pair = () => [drawApart(odd), drawApart(odd)];
+const ids = (shape: Shape, bound: number) => drawIds(shape, bound);
+
+const unary = (run: (x: Tensor) => Tensor, inputs = apart) => [sample('f32', inputs, run)];
+const comparison = (run: (a: Tensor, b: Tensor) => Tensor) => [
+  sample('f32', pair, run),
+  sample('i32', () => [ids(odd, 4), ids(odd, 4)], run),
+];
+const arithmetic = (run: (a: Tensor, b: Tensor) => Tensor) => [
+  sample('f32', pair, run),
+  sample('broadcast', () => [drawApart([3, 1]), drawApart([5])], run),
+  sample('i32', () => [ids(odd, 9), ids(odd, 9).add(1)], run),
+];
+/** What backward makes of a loss: the op's gradient as a function of its inputs and of that of its output. */
+const backward =
+  (run: (...inputs: Tensor[]) => Tensor): Run =>
+  (...given) => {
+    const inputs = given.slice(0, -1);
+    const y = run(...inputs);
+    return grad(
+      y.mul(given.at(-1) as Tensor).sum(),
+      inputs.filter(({ dtype }) => dtype === 'f32'),
+    );
+  };
+
+const attention: Shape = [1, 2, 4, 8];
+const heads = (count: number) => Array.from({ length: count }, () => draw(attention));
+const attend =
+  (options: { causal?: boolean; dropout?: number } = {}) =>
+  (q: Tensor, k: Tensor, v: Tensor) =>
+    scaledDotProductAttention(q, k, v, options);
+const masked = (q: Tensor, k: Tensor, v: Tensor, mask: Tensor) => scaledDotProductAttention(q, k, v, { mask });
+
+const gates = () => [draw([3, 2, 12]), draw([2, 3]), draw([2, 3]), draw([12, 3])];
+const sequence = (options: { reverse?: boolean }) => (x: Tensor, h: Tensor, c: Tensor, weight: Tensor) =>
+  Object.values(lstm(x, h, c, weight, options));
+const cell = (x: Tensor, c: Tensor) => Object.values(lstmCell(x, c));
+const total = (parts: readonly Tensor[]) => parts.map((part) => part.sum()).reduce((a, b) => a.add(b));
+
+const recurrence: Run = (h0, xs, weight) => {
+  const { carry, ys } = scan(
+    ([h], [x]) => {
+      const next = (h as Tensor)
+        .matmul(weight)
+        .add(x as Tensor)
+        .tanh();
+      return { carry: [next], y: [next.mul(x as Tensor)] };
+    },
+    [h0],
+    [xs],
+  );
+  return [...carry, ...ys];
+};
+
+const hyper = tensorOf(
+  adamHyper({ lr: 0.01, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0.1, decoupled: true, step: 3 }),
+);
+const sgdSettings = tensorOf(sgdHyper({ lr: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0.01, first: false }));
+function tensorOf(values: readonly number[]): () => Tensor {
+  return () => tensor(Float32Array.from(values));
+}
+
+/** Samples of every op; the compiler asks for those of a new one. */
+export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
+  // ── elementwise ───────────────────────────────────────────────────────────────────────────────────────────────────
+  neg: unary((x) => x.neg()),
+  abs: unary((x) => x.abs()),
+  sign: unary((x) => x.sign()),
+  floor: unary(
+    (x) => x.floor(),
+    () => [drawApart(odd).add(0.003)],
+  ),
+  exp: unary((x) => x.exp()),
+  log: unary((x) => x.log(), positive),
+  sqrt: unary((x) => x.sqrt(), positive),
+  rsqrt: unary((x) => x.rsqrt(), positive),
+  reciprocal: unary((x) => x.reciprocal(), positive),
+  square: unary((x) => x.square()),
+  sin: unary((x) => x.sin()),
+  cos: unary((x) => x.cos()),
+  tanh: unary((x) => x.tanh()),
+  sigmoid: unary((x) => x.sigmoid()),
+  erf: unary((x) => x.erf()),
+  relu: unary((x) => x.relu()),
+  leakyRelu: unary((x) => x.leakyRelu({ slope: 0.2 })),
+  elu: unary((x) => x.elu({ alpha: 0.7 })),
+  geluErf: unary((x) => x.gelu()),
+  geluTanh: unary((x) => x.gelu({ approximate: 'tanh' })),
+  geluErfGradient: [
+    sample(
+      'gradient',
+      pair,
+      backward((x) => (x as Tensor).gelu()),
+    ),
+  ],
+  geluTanhGradient: [
+    sample(
+      'gradient',
+      pair,
+      backward((x) => (x as Tensor).gelu({ approximate: 'tanh' })),
+    ),
+  ],
+  silu: unary((x) => x.silu()),
+  softplus: unary((x) => x.softplus()),
+  not: [
+    sample(
+      'bool',
+      () => [drawBool(odd)],
+      (x) => x.not(),
+    ),
+  ],
+  clamp: [
+    sample('f32', apart, (x) => x.clamp(-0.71, 0.53)),
+    sample(
+      'i32',
+      () => [ids(odd, 9)],
+      (x) => x.clamp(2, 5),
+    ),
+  ],
+  cast: [
+    sample('f32 to i32', apart, (x) => x.cast('i32')),
+    sample(
+      'i32 to f32',
+      () => [ids(odd, 9)],
+      (x) => x.cast('f32'),
+    ),
+    sample('f32 to bool', apart, (x) => x.cast('bool')),
+  ],
+  copy: unary((x) => copy(x)),
+  add: arithmetic((a, b) => a.add(b)),
+  sub: arithmetic((a, b) => a.sub(b)),
+  mul: arithmetic((a, b) => a.mul(b)),
+  div: arithmetic((a, b) => a.div(b)),
+  pow: [
+    sample(
+      'f32',
+      () => [draw(odd, 0.3, 2), draw(odd)],
+      (a, b) => a.pow(b),
+    ),
+  ],
+  maximum: arithmetic((a, b) => a.maximum(b)),
+  minimum: arithmetic((a, b) => a.minimum(b)),
+  equal: comparison((a, b) => a.equal(b)),
+  notEqual: comparison((a, b) => a.notEqual(b)),
+  less: comparison((a, b) => a.less(b)),
+  lessEqual: comparison((a, b) => a.lessEqual(b)),
+  greater: comparison((a, b) => a.greater(b)),
+  greaterEqual: comparison((a, b) => a.greaterEqual(b)),
+  and: [
+    sample(
+      'bool',
+      () => [drawBool(odd), drawBool(odd)],
+      (a, b) => a.and(b),
+    ),
+  ],
+  or: [
+    sample(
+      'bool',
+      () => [drawBool(odd), drawBool(odd)],
+      (a, b) => a.or(b),
+    ),
+  ],
+  where: [
+    sample(
+      'f32',
+      () => [drawBool(odd), ...pair()],
+      (condition, a, b) => where(condition, a, b),
+    ),
+  ],
+  full: [sample('a constant', apart, (x) => x.add(full([5], 0.7)))],
+  iota: [
+    sample(
+      'coordinates',
+      () => [draw([5, 5])],
+      (x) => x.tril(),
+    ),
+  ],
+  uniform: [sample('random', apart, (x) => uniform([3, 5]).mul(x))],
+
+  // ── views and joins ───────────────────────────────────────────────────────────────────────────────────────────────
+  reshape: unary((x) => x.reshape([5, 3])),
+  permute: unary((x) => x.transpose()),
+  slice: [
+    sample('a range', apart, (x) => x.slice([[1, 3]])),
+    sample('steps', apart, (x) => x.slice([null, [0, 5, 2]])),
+  ],
+  expand: [
+    sample(
+      'rows',
+      () => [drawApart([1, 5])],
+      (x) => x.expand([3, 5]),
+    ),
+  ],
+  flip: unary((x) => x.flip(1)),
+  pad: [
+    sample('zeros', apart, (x) =>
+      pad(x, [
+        [1, 0],
+        [2, 1],
+      ]),
+    ),
+  ],
+  concat: [sample('rows', pair, (a, b) => concat([a, b])), sample('a stack', pair, (a, b) => stack([a, b], 1))],
+  split: [sample('columns', apart, (x) => split(x, [2, 3], 1))],
+  pack: [sample('flat', pair, (a, b) => pack([a, b]))],
+  segment: [
+    sample(
+      'a part',
+      () => [draw([192])],
+      (x) => apply(ops.segment, [x], { offset: 64, shape: [3, 5], dtype: 'f32' }),
+    ),
+  ],
+  place: [
+    sample(
+      'a part',
+      () => [draw([192]), draw(odd)],
+      (x, y) => apply(ops.place, [x, y], { offset: 64 }),
+    ),
+  ],
+  alias: [sample('the same', apart, (x) => apply(ops.alias, [x]))],
+  version: [sample('detached', apart, (x) => x.detach())],
+  checkpoint: [sample('a block', pair, (a, b) => checkpoint((x: Tensor, y: Tensor) => x.mul(y).tanh())(a, b))],
+  later: [
+    sample(
+      'a block',
+      pair,
+      backward((x) => checkpoint((y: Tensor) => y.mul(y).tanh())(x as Tensor)),
+    ),
+  ],
+
+  // ── reductions and rows ───────────────────────────────────────────────────────────────────────────────────────────
+  reduce: [
+    sample('sum', apart, (x) => sum(x, 1)),
+    sample('sum of columns', apart, (x) => sum(x, 0, { keepDims: true })),
+    sample('mean', apart, (x) => mean(x, 1)),
+    sample('sum of squares', apart, (x) => sumSquares(x)),
+    sample('max', apart, (x) => max(x, 1)),
+    sample('min', apart, (x) => min(x, 0)),
+    sample('logSumExp', apart, (x) => logSumExp(x, 1)),
+    sample('argMax', apart, (x) => argMax(x, 1)),
+  ],
+  cumsum: [
+    sample('forward', apart, (x) => cumsum(x, 1)),
+    sample('reverse', apart, (x) => cumsum(x, 0, { reverse: true })),
+  ],
+  softmax: [
+    sample('last axis', apart, (x) => softmax(x)),
+    sample('first axis, logarithm', apart, (x) => logSoftmax(x, 0)),
+  ],
+  softmaxBackward: [
+    sample(
+      'last axis',
+      pair,
+      backward((x) => softmax(x as Tensor)),
+    ),
+    sample(
+      'first axis, logarithm',
+      pair,
+      backward((x) => logSoftmax(x as Tensor, 0)),
+    ),
+  ],
+  norm: [
+    sample(
+      'layer, weight and bias',
+      () => [draw(even), draw([8]), draw([8])],
+      (x, w, b) => layerNorm(x, w, b, { eps: 0.1 }),
+    ),
+    sample(
+      'layer, plain',
+      () => [draw(odd)],
+      (x) => layerNorm(x, null, null, { eps: 0.1 }),
+    ),
+    sample(
+      'rms, weight',
+      () => [draw(odd), draw([5])],
+      (x, w) => rmsNorm(x, w, { eps: 0.1 }),
+    ),
+  ],
+  normBackward: [
+    sample(
+      'layer, weight and bias',
+      () => [draw(odd), draw([5]), draw([5]), draw(odd)],
+      backward((x, w, b) => layerNorm(x as Tensor, w as Tensor, b as Tensor, { eps: 0.1 })),
+    ),
+    sample(
+      'rms, weight',
+      () => [draw(odd), draw([5]), draw(odd)],
+      backward((x, w) => rmsNorm(x as Tensor, w as Tensor, { eps: 0.1 })),
+    ),
+  ],
+
+  // ── products, attention, recurrences ──────────────────────────────────────────────────────────────────────────────
+  matmul: [
+    sample(
+      'matrices',
+      () => [draw([3, 4]), draw([4, 5])],
+      (a, b) => matmul(a, b),
+    ),
+    sample(
+      'a batch',
+      () => [draw([2, 3, 4]), draw([2, 4, 2])],
+      (a, b) => matmul(a, b),
+    ),
+    sample(
+      'transposed',
+      () => [draw([3, 4]), draw([5, 4])],
+      (a, b) => matmul(a, b.transpose()),
+    ),
+    sample(
+      'a vector',
+      () => [draw([4]), draw([4, 5])],
+      (a, b) => matmul(a, b),
+    ),
+  ],
+  attention: [
+    sample('plain', () => heads(3), attend()),
+    sample('causal', () => heads(3), attend({ causal: true })),
+    sample('mask', () => [...heads(3), drawBool([4, 4])], masked as Run),
+    sample('dropout', () => heads(3), attend({ causal: true, dropout: 0.4 })),
+  ],
+  attentionBackward: [
+    sample('causal', () => heads(4), backward(attend({ causal: true }) as Sample['run'] as (...x: Tensor[]) => Tensor)),
+    sample(
+      'dropout',
+      () => heads(4),
+      backward(attend({ dropout: 0.4 }) as Sample['run'] as (...x: Tensor[]) => Tensor),
+    ),
+  ],
+  lstm: [sample('forward', gates, sequence({}) as Run), sample('reverse', gates, sequence({ reverse: true }) as Run)],
+  lstmBackward: [
+    sample(
+      'forward',
+      () => [...gates(), tensor(1)],
+      backward((...inputs) => total(sequence({})(...(inputs as [Tensor, Tensor, Tensor, Tensor])))),
+    ),
+  ],
+  lstmCell: [sample('a step', () => [draw([3, 8]), draw([3, 2])], cell)],
+  lstmCellBackward: [
+    sample(
+      'a step',
+      () => [draw([3, 8]), draw([3, 2]), tensor(1)],
+      backward((x, c) => total(cell(x as Tensor, c as Tensor))),
+    ),
+  ],
+  scan: [sample('a recurrence', () => [draw([2, 3]), draw([4, 2, 3]), draw([3, 3])], recurrence)],
+
+  // ── ids and losses ────────────────────────────────────────────────────────────────────────────────────────────────
+  embedding: [
+    sample(
+      'rows',
+      () => [ids([4], 3), draw(odd)],
+      (index, weight) => embedding(index, weight),
+    ),
+  ],
+  embeddingBackward: [
+    sample(
+      'rows',
+      () => [ids([4], 3), draw(odd), draw([4, 5])],
+      backward((index, weight) => embedding(index as Tensor, weight as Tensor)),
+    ),
+  ],
+  gather: [
+    sample(
+      'along rows',
+      () => [draw(odd), ids([3, 2], 5)],
+      (x, index) => gather(x, index, 1),
+    ),
+  ],
+  scatterAdd: [
+    sample(
+      'along rows',
+      () => [draw(odd), ids([3, 2], 5), draw([3, 2])],
+      (x, index, y) => scatterAdd(x, index, y, 1),
+    ),
+  ],
+  topK: [sample('two of five', apart, (x) => Object.values(topK(x, 2)))],
+  categorical: [sample('a class', apart, (x) => categorical(x))],
+  crossEntropy: [
+    sample(
+      'mean',
+      () => [draw(odd), ids([3], 5)],
+      (x, t) => crossEntropy(x, t),
+    ),
+    sample(
+      'smoothed, one ignored',
+      () => [draw(odd), tensor(Int32Array.of(1, -100, 4))],
+      (x, t) => crossEntropy(x, t, { labelSmoothing: 0.1, reduction: 'sum' }),
+    ),
+  ],
+  crossEntropyBackward: [
+    sample(
+      'none',
+      () => [draw(odd), ids([3], 5), draw([3])],
+      backward((x, t) => crossEntropy(x as Tensor, t as Tensor, { reduction: 'none' })),
+    ),
+  ],
+  linearCrossEntropy: [
+    sample(
+      'chunks',
+      () => [draw([65, 3]), draw([5, 3]), ids([65], 5)],
+      (hidden, weight, t) => linearCrossEntropy(hidden, weight, t, { chunk: 64 }),
+    ),
+  ],
+
+  // ── updates ───────────────────────────────────────────────────────────────────────────────────────────────────────
+  adamw: [
+    sample(
+      'one group',
+      () => [draw([64]), draw([64]), draw([64]), draw([64], 0, 1), hyper()],
+      (...given) => {
+        const [parameters, gradients, mean, square, settings] = given as [Tensor, Tensor, Tensor, Tensor, Tensor];
+        return Object.values(
+          adamwUpdate({ parameters, gradients, mean, square, hyper: settings, scale: null, ends: [64] }),
+        );
+      },
+    ),
+  ],
+  sgd: [
+    sample(
+      'momentum',
+      () => [draw([64]), draw([64]), draw([64]), sgdSettings()],
+      (...given) => {
+        const [parameters, gradients, buffer, settings] = given as [Tensor, Tensor, Tensor, Tensor];
+        const next = sgdUpdate({ parameters, gradients, hyper: settings, buffer, scale: null, ends: [64] });
+        return [next.parameters, next.buffer as Tensor];
+      },
+    ),
+  ],
+  clipNorm: [
+    sample(
+      'clipped',
+      () => [draw([64])],
+      (gradients) => Object.values(clipNorm(gradients, 0.5)),
+    ),
+  ],
+};

@@ -3,7 +3,7 @@ import type { Tensor } from '../tensor.ts';
 import { aliasOp } from './leaf.ts';
 import { type Attributes, type Node, reachable } from './node.ts';
 import type { OpDef } from './op.ts';
-import { applyOne } from './record.ts';
+import { applyOne, withGradient } from './record.ts';
 import { formatShape, type Shape, sameShape } from './shape.ts';
 
 /** The few ops that the driver itself needs; given by ops/, which this layer must not import. */
@@ -118,9 +118,14 @@ export function differentiateComposed(
 ): (Tensor | null)[] {
   if (!op.decompose)
     throw new UnsupportedError(`[backward] ${op.name} has no gradient; use noGrad or detach() around it`);
-  const own = inputs.map((input) => applyOne(aliasOp, [input]));
+  const { decompose } = op;
+  // The definition is differentiated here and now, whatever holds for its gradient: `backward` may run under `noGrad`.
+  const { own, outputs } = withGradient(true, () => {
+    const own = inputs.map((input) => applyOne(aliasOp, [input]));
+    return { own, outputs: decompose(own, attributes) };
+  });
   const targets = new Set(own);
-  const seeds = op.decompose(own, attributes).flatMap((output, i): [Tensor, Tensor][] => {
+  const seeds = outputs.flatMap((output, i): [Tensor, Tensor][] => {
     const seed = outputGradients[i];
     return seed ? [[output.version, seed]] : [];
   });

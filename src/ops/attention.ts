@@ -16,10 +16,10 @@ import { attentionForward, attentionBackward as backwardFamily } from '../kernel
 import { familyCall } from '../kernels/family.ts';
 import type { Operand } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor.ts';
-import { add, cast, mul, where, zeros } from './elementwise.ts';
+import { add, mul, where, zeros } from './elementwise.ts';
 import { iota } from './indexing.ts';
 import { matmul } from './matmul.ts';
-import { checkProbability, nextRandom, uniform } from './random.ts';
+import { checkProbability, nextRandom, uniformOf } from './random.ts';
 import { softmax } from './softmax.ts';
 import { expand, packedSize, permute } from './view.ts';
 
@@ -54,12 +54,15 @@ const attentionOp: OpDef = {
     problem: (node, operands, _, [O]) =>
       familyCall(attentionForward, { ...problemOf(node, operands, 3), O: O as Operand }),
   },
-  gradient: (node, [dO]) => {
-    if (!dO) return node.inputs.map(() => null);
-    const [q, k, v, ...rest] = node.inputs as [Tensor, Tensor, Tensor, ...Tensor[]];
-    const [O, lse] = node.outputs as [Tensor, Tensor];
-    const gradients = apply(attentionBackwardOp, [q, k, v, O, lse, dO, ...rest], node.attributes);
-    return [...gradients, ...rest.map(() => null)];
+  gradient: ({ inputs, outputs, attributes }, [dO], wanted) => {
+    if (!dO) return inputs.map(() => null);
+    const [q, k, v, ...rest] = inputs as [Tensor, Tensor, Tensor, ...Tensor[]];
+    const [O, lse] = outputs as [Tensor, Tensor];
+    const gradients = apply(attentionBackwardOp, [q, k, v, O, lse, dO, ...rest], attributes);
+    // A mask that is learned has a gradient of L×S elements, which the kernels never make: it comes from the definition.
+    const composedGradients =
+      attributes.masked && wanted[3] ? differentiateComposed(attentionOp, inputs, attributes, [dO]) : [];
+    return [...gradients, ...rest.map((_, i) => composedGradients[3 + i] ?? null)];
   },
   decompose: (inputs, attributes) => [composed(inputs as [Tensor, Tensor, Tensor, ...Tensor[]], attributes)],
 };
@@ -156,10 +159,11 @@ function problemOf(node: Node, operands: readonly Operand[], first: number) {
 
 /** Attention in plain ops, the definition that the fused kernels are tested against. */
 function composed([q, k, v, ...rest]: readonly [Tensor, Tensor, Tensor, ...Tensor[]], attributes: Attributes): Tensor {
-  const { causal, scale, probability, masked } = attributes as {
+  const { causal, scale, probability, stream, masked } = attributes as {
     causal: boolean;
     scale: number;
     probability: number;
+    stream: number;
     masked: boolean;
   };
   let scores = mul(matmul(q, permute(k, [0, 1, 3, 2])), scale);
@@ -168,17 +172,16 @@ function composed([q, k, v, ...rest]: readonly [Tensor, Tensor, Tensor, ...Tenso
   const hidden = scores.lessEqual(-1e8);
   // A row whose keys are all hidden gives zeros.
   const weights = where(hidden, 0, softmax(where(hidden, -1e30, scores), -1));
-  const kept =
-    probability > 0
-      ? mul(weights, mul(cast(uniform(scores.shape).greaterEqual(probability), 'f32'), 1 / (1 - probability)))
-      : weights;
-  return matmul(kept, v);
+  if (probability === 0) return matmul(weights, v);
+  // The weights that the kernels drop: they count them in this order.
+  const kept = uniformOf(rest.at(-1) as Tensor, stream, weights.shape).greaterEqual(probability);
+  return matmul(mul(where(kept, weights, 0), 1 / (1 - probability)), v);
 }
 
 export interface AttentionOptions {
   /** Query i sees keys j ≤ i. */
   causal?: boolean;
-  /** Added to the scores: broadcasts to [B, H, L, S]; −1e9 and lower hides a key. A bool mask keeps where true. Gets no gradient. */
+  /** Added to the scores: broadcasts to [B, H, L, S]; −1e9 and lower hides a key. A bool mask keeps where true. */
   mask?: Tensor | null;
   /** Factor of the scores; 1/√D by default. */
   scale?: number;

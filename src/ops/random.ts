@@ -29,7 +29,12 @@ const uniformOp: OpDef = {
 /** Uniform in [0, 1), drawn on the GPU: the same numbers on every device, compiled or not. */
 export function uniform(shape: Shape): Tensor {
   const { key, stream } = nextRandom();
-  return applyOne(uniformOp, [key], { shape: [...checkShape('uniform', shape)], stream });
+  return uniformOf(key, stream, checkShape('uniform', shape));
+}
+
+/** The numbers that a key and a stream stand for: an op that draws its own says so in plain ops. */
+export function uniformOf(key: Tensor, stream: number, shape: Shape): Tensor {
+  return applyOne(uniformOp, [key], { shape: [...shape], stream });
 }
 
 /** Zeros elements with the given probability and scales the rest by 1/(1 − p) (Srivastava et al. 2014). */

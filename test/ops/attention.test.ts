@@ -15,8 +15,8 @@ const attend = (options: AttentionOptions) => (q?: Tensor, k?: Tensor, v?: Tenso
 describe('scaledDotProductAttention', async () => {
   it.for(await goldenCases('attention'))('agrees with PyTorch: $name', ({ load }) => {
     const { name, options, x } = load();
-    // Masks are constants to weft, and lse is an output for backward alone.
-    const { dmask: _, lse: __, ...rest } = x;
+    // An output for backward alone.
+    const { lse: _, ...rest } = x;
     return checkGolden({ name, options, x: rest }, ({ q, k, v, mask }) => ({
       y: scaledDotProductAttention(q as Tensor, k as Tensor, v as Tensor, {
         causal: options.causal as boolean,
@@ -57,6 +57,12 @@ describe('scaledDotProductAttention', async () => {
     }
   });
 
+  it('has the gradient of a mask of numbers, such as a bias that is learned for each distance', () =>
+    checkGradients(
+      (q, k, v, bias) => attend({ mask: bias as Tensor, causal: true, dropout: 0.3 })(q, k, v),
+      [...heads(2, 2, 4, 4, 4), draw([2, 1, 4])],
+    ));
+
   it('gives zeros to a query that may see no key', async () => {
     const mask = tensor([
       [true, false],
@@ -77,6 +83,7 @@ describe('scaledDotProductAttention', async () => {
   it('is what its definition in plain ops gives', async () => {
     await checkFused(attend({})(...heads(2, 2, 5, 7, 4)));
     await checkFused(attend({ causal: true, scale: 0.3, mask: draw([2, 1, 5, 5]) })(...heads(2, 2, 5, 5, 7)));
+    await checkFused(attend({ mask: drawBool([5, 7]), dropout: 0.5 })(...heads(2, 2, 5, 7, 4)));
   });
 
   it('takes heads that lie as a projection left them, and gives them back merged for free', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { reachable } from '../../src/graph/node.ts';
 import {
+  type AttentionOptions,
   crossEntropy,
   grad,
   layerNorm,
@@ -24,7 +25,7 @@ interface Fused {
   readonly run: (...inputs: Tensor[]) => Tensor;
 }
 
-const attention = (options: { causal?: boolean }) => (q?: Tensor, k?: Tensor, v?: Tensor) =>
+const attention = (options: AttentionOptions) => (q?: Tensor, k?: Tensor, v?: Tensor) =>
   scaledDotProductAttention(q as Tensor, k as Tensor, v as Tensor, options);
 const targets = () => tensor(Int32Array.of(1, 4, 0));
 
@@ -64,6 +65,16 @@ const fused: Record<string, Fused> = {
       [1, 2, 5, 4],
     ],
     run: attention({}),
+  },
+  'attention with dropout and a mask': {
+    op: 'attentionBackward',
+    shapes: [
+      [1, 2, 4, 4],
+      [1, 2, 4, 4],
+      [1, 2, 4, 4],
+      [2, 1, 4],
+    ],
+    run: (q, k, v, mask) => attention({ causal: true, dropout: 0.5, mask: mask as Tensor })(q, k, v),
   },
 };
 

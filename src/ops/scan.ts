@@ -1,15 +1,14 @@
 import { BodyTrace } from '../compile/trace.ts';
 import { ShapeError } from '../errors.ts';
-import { differentiate } from '../graph/autograd.ts';
+import { differentiateAll } from '../graph/autograd.ts';
 import { leaf } from '../graph/leaf.ts';
-import { reachable, type TensorType } from '../graph/node.ts';
+import { type Node, reachable, type TensorType } from '../graph/node.ts';
 import type { OpDef, ScanBody } from '../graph/op.ts';
 import { apply, currentTrace } from '../graph/record.ts';
 import { replay } from '../graph/replay.ts';
 import { formatShape, sameShape } from '../graph/shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { add, copy, mul, zeros } from './elementwise.ts';
-import { sum } from './reduce.ts';
+import { add, copy, zeros } from './elementwise.ts';
 
 /** One step of a recurrence: from the carry and a slice of xs to the next carry and a slice of ys. */
 export type ScanStep = (carry: Tensor[], x: Tensor[]) => { carry: Tensor[]; y: Tensor[] };
@@ -32,8 +31,14 @@ export function scan(
     if (x.shape[0] !== T)
       throw new ShapeError(`[scan] all xs must have ${T} slices along dimension 0, got ${formatShape(x.shape)}`);
   }
-  const traced = traceBody(body, carry, xs);
-  const outputs = applyScan(traced, carry, xs, T, reverse);
+  const { traced, isRead } = traceBody(body, carry, xs);
+  const outputs = applyScan(
+    traced,
+    carry,
+    xs.filter((_, i) => isRead[i]),
+    T,
+    reverse,
+  );
   const carries = carry.length;
   return { carry: outputs.slice(0, carries), ys: outputs.slice(2 * carries) };
 }
@@ -54,12 +59,18 @@ function applyScan(
         dtype: tensor.dtype,
       })),
     lowering: { kind: 'scan', length: T, reverse, body: traced },
-    gradient: (node, outputGradients) => scanGradient(traced, node, outputGradients, T, reverse),
+    gradient: (node, outputGradients, wanted) => scanGradient(traced, node, outputGradients, wanted, T, reverse),
   };
   return apply(op, [...carry, ...xs, ...traced.captured]);
 }
 
-function traceBody(body: ScanStep, carry: readonly Tensor[], xs: readonly Tensor[]): ScanBody {
+interface TracedBody {
+  readonly traced: ScanBody;
+  /** Which of the slices the body reads; it has no place for the others. */
+  readonly isRead: readonly boolean[];
+}
+
+function traceBody(body: ScanStep, carry: readonly Tensor[], xs: readonly Tensor[]): TracedBody {
   const trace = new BodyTrace(currentTrace());
   return trace.run(() => {
     const placeholder = (type: TensorType) => leaf('input', type);
@@ -86,78 +97,74 @@ function closeBody(
   carries: readonly Tensor[],
   slices: readonly Tensor[],
   results: readonly Tensor[],
-): ScanBody {
+): TracedBody {
   const outputs = results.map((tensor) => copy(tensor.version));
   const own = (tensor: Tensor) => tensor.node.trace === trace;
-  const captured = new Set<Tensor>();
-  for (const node of reachable(outputs, (tensor) => !own(tensor))) {
-    for (const input of node.inputs) if (!own(input)) captured.add(input);
-  }
-  return { carries, slices, captured: [...captured], outputs };
+  const read = new Set(reachable(outputs, (tensor) => !own(tensor)).flatMap(({ inputs }) => inputs));
+  const captured = [...read].filter((tensor) => !own(tensor));
+  return {
+    traced: { carries, slices: slices.filter((slice) => read.has(slice)), captured, outputs },
+    isRead: slices.map((slice) => read.has(slice)),
+  };
 }
 
 /**
  * The carry of the reversed scan holds the gradients of the carry and, adding up, of what was captured; its ys are the
- * gradients of xs.
+ * gradients of xs. It is a scan like any other, of incoming gradients too, and has a gradient itself.
  */
 function scanGradient(
   traced: ScanBody,
-  node: { inputs: readonly Tensor[]; outputs: readonly Tensor[] },
+  { inputs, outputs }: Node,
   outputGradients: readonly (Tensor | null)[],
+  wanted: readonly boolean[],
   T: number,
   reverse: boolean,
 ): (Tensor | null)[] {
-  const carries = traced.carries.length;
-  const xs = node.inputs.slice(carries, carries + traced.slices.length);
-  const captured = node.inputs.slice(carries + xs.length);
-  const saved = node.outputs.slice(carries, 2 * carries);
-  const isFloat = (tensor: Tensor) => tensor.dtype === 'f32';
-  const floatCarries = traced.carries.flatMap((tensor, i) => (isFloat(tensor) ? [i] : []));
-  const floatSlices = traced.slices.flatMap((tensor, i) => (isFloat(tensor) ? [i] : []));
-  const floatCaptured = captured.flatMap((tensor, i) => (isFloat(tensor) ? [i] : []));
-  const yGradients = node.outputs.flatMap((output, i) =>
-    i >= 2 * carries && isFloat(output) && outputGradients[i] ? [i] : [],
-  );
+  const [carries, slices] = [traced.carries.length, traced.slices.length];
+  const xs = inputs.slice(carries, carries + slices);
+  const captured = inputs.slice(carries + slices);
+  const saved = outputs.slice(carries, 2 * carries);
+  /** Positions from `from` to `to` among the inputs whose gradient is carried, or given out. */
+  const positions = (from: number, to: number, isWanted: (i: number) => boolean) =>
+    inputs.slice(from, to).flatMap(({ dtype }, i) => (dtype === 'f32' && isWanted(from + i) ? [from + i] : []));
+  // A carry's gradient depends on that of every other carry; nobody waits for those of xs and of what was captured.
+  const ofCarries = positions(0, carries, () => true);
+  const ofSlices = positions(carries, carries + slices, (i) => wanted[i] === true);
+  const ofCaptured = positions(carries + slices, inputs.length, (i) => wanted[i] === true);
+  // The saved carries have a gradient where a gradient is differentiated again.
+  const stacked = outputs.flatMap((_, i) => (i >= carries && outputGradients[i] ? [i] : []));
 
   const initial = [
-    ...floatCarries.map((i) => outputGradients[i] ?? zeros((traced.carries[i] as Tensor).shape)),
-    ...floatCaptured.map((i) => zeros((captured[i] as Tensor).shape)),
+    ...ofCarries.map((i) => outputGradients[i] ?? zeros((inputs[i] as Tensor).shape)),
+    ...ofCaptured.map((i) => zeros((inputs[i] as Tensor).shape)),
   ];
-  const sources = [...saved, ...xs, ...yGradients.map((i) => outputGradients[i] as Tensor)];
+  const sources = [...saved, ...xs, ...stacked.map((i) => outputGradients[i] as Tensor)];
   const result = scan(
     (gradients, values) => {
-      const inputs = [...traced.carries, ...traced.slices, ...traced.captured];
-      const given = [...values.slice(0, carries + xs.length), ...captured];
-      const copies = replay(traced.outputs, new Map(inputs.map((tensor, i) => [tensor, given[i] as Tensor])));
-      // ⟨gradient, output⟩ summed over the outputs is a scalar whose gradient is the one wanted.
-      const terms: Tensor[] = [];
-      for (const [position, i] of floatCarries.entries())
-        terms.push(sum(mul(copies[i] as Tensor, (gradients[position] as Tensor).detach())));
-      for (const [position, i] of yGradients.entries())
-        terms.push(sum(mul(copies[i] as Tensor, (values[carries + xs.length + position] as Tensor).detach())));
-      const targets = given.map((tensor) => tensor.version);
-      const set = new Set(targets);
-      const found =
-        terms.length > 0 ? differentiate(terms.reduce(add), (tensor) => set.has(tensor)) : new Map<Tensor, Tensor>();
-      const gradientOf = (i: number) => found.get(targets[i] as Tensor) ?? zeros((targets[i] as Tensor).shape);
+      const given = [...values.slice(0, carries + slices), ...captured];
+      const places = [...traced.carries, ...traced.slices, ...traced.captured];
+      const copies = replay(traced.outputs, new Map(places.map((tensor, i) => [tensor, given[i] as Tensor])));
+      const seeds = [
+        ...ofCarries.map((i, n) => [copies[i], gradients[n]] as [Tensor, Tensor]),
+        ...stacked.map((i, n) => [copies[i], values[carries + slices + n]] as [Tensor, Tensor]),
+      ];
+      const targets = new Set(given);
+      const found = differentiateAll(seeds, (tensor) => targets.has(tensor));
+      const gradientOf = (i: number) => found.get(given[i] as Tensor) ?? zeros((given[i] as Tensor).shape);
       return {
         carry: [
-          ...floatCarries.map(gradientOf),
-          ...floatCaptured.map((i, position) =>
-            add(gradients[floatCarries.length + position] as Tensor, gradientOf(carries + xs.length + i)),
-          ),
+          ...ofCarries.map(gradientOf),
+          ...ofCaptured.map((i, n) => add(gradients[ofCarries.length + n] as Tensor, gradientOf(i))),
         ],
-        y: floatSlices.map((i) => gradientOf(carries + i)),
+        y: ofSlices.map(gradientOf),
       };
     },
     initial,
     sources,
     { reverse: !reverse, length: T },
   );
-  const inputGradients = node.inputs.map((): Tensor | null => null);
-  for (const [position, i] of floatCarries.entries()) inputGradients[i] = result.carry[position] as Tensor;
-  for (const [position, i] of floatSlices.entries()) inputGradients[carries + i] = result.ys[position] as Tensor;
-  for (const [position, i] of floatCaptured.entries())
-    inputGradients[carries + xs.length + i] = result.carry[floatCarries.length + position] as Tensor;
+  const inputGradients = inputs.map((): Tensor | null => null);
+  for (const [n, i] of [...ofCarries, ...ofCaptured].entries()) inputGradients[i] = result.carry[n] as Tensor;
+  for (const [n, i] of ofSlices.entries()) inputGradients[i] = result.ys[n] as Tensor;
   return inputGradients;
 }

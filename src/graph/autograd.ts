@@ -96,7 +96,7 @@ function gradientsOf(
   outputGradients: readonly (Tensor | null)[],
   wanted: readonly boolean[],
 ): readonly (Tensor | null)[] {
-  if (!node.op.gradient) return differentiateComposed(node.op, node.inputs, node.attributes, outputGradients);
+  if (!node.op.gradient) return differentiateComposed(node.op, node.inputs, node.attributes, outputGradients, wanted);
   const inputGradients = node.op.gradient(node, outputGradients, wanted);
   if (inputGradients.length !== node.inputs.length) {
     throw new WeftError(
@@ -115,6 +115,7 @@ export function differentiateComposed(
   inputs: readonly Tensor[],
   attributes: Attributes,
   outputGradients: readonly (Tensor | null)[],
+  wanted: readonly boolean[] = inputs.map(() => true),
 ): (Tensor | null)[] {
   if (!op.decompose)
     throw new UnsupportedError(`[backward] ${op.name} has no gradient; use noGrad or detach() around it`);
@@ -124,7 +125,7 @@ export function differentiateComposed(
     const own = inputs.map((input) => applyOne(aliasOp, [input]));
     return { own, outputs: decompose(own, attributes) };
   });
-  const targets = new Set(own);
+  const targets = new Set(own.filter((_, i) => wanted[i]));
   const seeds = outputs.flatMap((output, i): [Tensor, Tensor][] => {
     const seed = outputGradients[i];
     return seed ? [[output.version, seed]] : [];

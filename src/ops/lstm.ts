@@ -1,4 +1,5 @@
 import { ShapeError } from '../errors.ts';
+import { differentiateComposed } from '../graph/autograd.ts';
 import type { TensorType } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
 import { apply, expectDType, expectRank } from '../graph/record.ts';
@@ -6,9 +7,10 @@ import { formatShape, sameShape } from '../graph/shape.ts';
 import { familyCall } from '../kernels/family.ts';
 import { lstmCell as cellFamily, lstmBackward, lstmCellBackward, lstmForward } from '../kernels/lstm.ts';
 import type { Tensor } from '../tensor.ts';
-import { constantOf, zeros } from './elementwise.ts';
+import { add, constantOf, mul, sigmoid, square, sub, tanh, zeros } from './elementwise.ts';
 import { concat, split, stack } from './join.ts';
 import { matmul } from './matmul.ts';
+import { scan } from './scan.ts';
 import { at, reshape, slice, transpose, unsqueeze } from './view.ts';
 
 const f32 = (shape: readonly number[]): TensorType => ({ shape, dtype: 'f32' });
@@ -29,13 +31,16 @@ const lstmOp: OpDef = {
     problem: ({ inputs: [gates], attributes }) =>
       familyCall(lstmForward, { ...sizes(gates as Tensor), reverse: attributes.reverse as boolean }),
   },
-  gradient: ({ inputs, outputs, attributes }, [dOutput, dCells]) => {
+  gradient: ({ inputs, outputs, attributes }, outputGradients) => {
+    const [dOutput, dCells, dActivated] = outputGradients;
+    // Backward alone reads all cells and the gates: they have a gradient where it is differentiated again.
+    if (dActivated) return differentiateComposed(lstmOp, inputs, attributes, outputGradients);
     const [gatesX, h0, c0, weight] = inputs as [Tensor, Tensor, Tensor, Tensor];
     const [output, cells, gates] = outputs as [Tensor, Tensor, Tensor];
     const { T, B, H } = sizes(gatesX);
     const reverse = attributes.reverse as boolean;
     const last = reverse ? 0 : T - 1;
-    // Only the last cell has a reader; its gradient arrives as that of all cells, zero elsewhere.
+    // Forward, only the last cell has a reader; its gradient arrives as that of all cells, zero elsewhere.
     const dStateN = dCells ? stack([zeros([B, H]), at(dCells, last)]) : zeros([2, B, H]);
     const [dGates, dState0] = apply(
       lstmBackwardOp,
@@ -45,23 +50,12 @@ const lstmOp: OpDef = {
     return [dGates, at(dState0, 0), at(dState0, 1), recurrentGradient(dGates, output, h0, reverse)];
   },
   decompose: ([gatesX, h0, c0, weight], { reverse }) => {
-    const { T } = sizes(gatesX as Tensor);
-    let [h, c] = [h0 as Tensor, c0 as Tensor];
-    const outputs: Tensor[] = [];
-    const cells: Tensor[] = [];
-    for (let step = 0; step < T; step++) {
-      const t = reverse ? T - 1 - step : step;
-      const [i, f, g, o] = split(
-        at(gatesX as Tensor, t).add(matmul(h, transpose(weight as Tensor))),
-        h.shape[1] as number,
-        1,
-      ) as [Tensor, Tensor, Tensor, Tensor];
-      c = f.sigmoid().mul(c).add(i.sigmoid().mul(g.tanh()));
-      h = o.sigmoid().mul(c.tanh());
-      outputs[t] = h;
-      cells[t] = c;
-    }
-    return [stack(outputs), stack(cells)];
+    const transposed = transpose(weight as Tensor);
+    const step = ([h, c]: Tensor[], [x]: Tensor[]) => {
+      const [output, next, gates] = cellOf(add(x as Tensor, matmul(h as Tensor, transposed)), c as Tensor);
+      return { carry: [output, next], y: [output, next, gates] };
+    };
+    return scan(step, [h0 as Tensor, c0 as Tensor], [gatesX as Tensor], { reverse: reverse as boolean }).ys;
   },
 };
 
@@ -94,6 +88,21 @@ const lstmBackwardOp: OpDef = {
         ...(load ? { load } : {}),
       }),
   },
+  decompose: ([dOutput, dStateN, gates, cells, c0, weight], { reverse }) => {
+    const first = unsqueeze(c0 as Tensor, 0);
+    const before = reverse
+      ? concat([cells as Tensor, first]).slice([[1]])
+      : concat([first, cells as Tensor]).slice([[0, -1]]);
+    const step = ([dh, dc]: Tensor[], [dy, ...saved]: Tensor[]) => {
+      const [activated, c, next] = saved as [Tensor, Tensor, Tensor];
+      const [dGates, dBefore] = cellGradientOf(add(dh as Tensor, dy as Tensor), dc as Tensor, activated, c, next);
+      return { carry: [matmul(dGates, weight as Tensor), dBefore], y: [dGates] };
+    };
+    const states = [at(dStateN as Tensor, 0), at(dStateN as Tensor, 1)];
+    const xs = [dOutput, gates, before, cells] as Tensor[];
+    const { carry, ys } = scan(step, states, xs, { reverse: !reverse });
+    return [ys[0] as Tensor, stack(carry)];
+  },
 };
 
 /** Inputs: gates before activation [B, 4H], c [B, H]. Outputs: h', c', activated gates. */
@@ -101,25 +110,23 @@ const lstmCellOp: OpDef = {
   name: 'lstmCell',
   infer: ([gates, c]) => [f32((c as TensorType).shape), f32((c as TensorType).shape), f32((gates as TensorType).shape)],
   lowering: { kind: 'kernel', problem: ({ inputs: [, c] }) => familyCall(cellFamily, cellSizes(c as Tensor)) },
-  gradient: ({ inputs: [, c], outputs }, [dh, dc]) => {
+  gradient: ({ inputs, outputs, attributes }, outputGradients) => {
+    const [dh, dc, dActivated] = outputGradients;
+    if (dActivated) return differentiateComposed(lstmCellOp, inputs, attributes, outputGradients);
     const [, next, gates] = outputs as [Tensor, Tensor, Tensor];
     const { shape } = next;
-    return apply(lstmCellBackwardOp, [dh ?? zeros(shape), dc ?? zeros(shape), gates, c as Tensor, next]);
+    return apply(lstmCellBackwardOp, [dh ?? zeros(shape), dc ?? zeros(shape), gates, inputs[1] as Tensor, next]);
   },
-  decompose: ([gates, c]) => {
-    const [i, f, g, o] = split(gates as Tensor, (c as Tensor).shape[1] as number, 1) as [
-      Tensor,
-      Tensor,
-      Tensor,
-      Tensor,
-    ];
-    const next = f
-      .sigmoid()
-      .mul(c as Tensor)
-      .add(i.sigmoid().mul(g.tanh()));
-    return [o.sigmoid().mul(next.tanh()), next];
-  },
+  decompose: ([gates, c]) => cellOf(gates as Tensor, c as Tensor),
 };
+/** A step in plain ops: h', c' and the activated gates. */
+function cellOf(gates: Tensor, c: Tensor): [Tensor, Tensor, Tensor] {
+  const [x, y, z, w] = gatesOf(gates);
+  const [i, f, g, o] = [sigmoid(x), sigmoid(y), tanh(z), sigmoid(w)];
+  const next = add(mul(f, c), mul(i, g));
+  return [mul(o, tanh(next)), next, concat([i, f, g, o], 1)];
+}
+
 const lstmCellBackwardOp: OpDef = {
   name: 'lstmCellBackward',
   infer: ([, , gates, c]) => [f32((gates as TensorType).shape), f32((c as TensorType).shape)],
@@ -127,7 +134,23 @@ const lstmCellBackwardOp: OpDef = {
     kind: 'kernel',
     problem: ({ inputs: [, , , c] }) => familyCall(lstmCellBackward, cellSizes(c as Tensor)),
   },
+  decompose: (inputs) => cellGradientOf(...(inputs as [Tensor, Tensor, Tensor, Tensor, Tensor])),
 };
+/** Gradients of a step in plain ops: those of the gates before activation and of c. */
+function cellGradientOf(dh: Tensor, dc: Tensor, gates: Tensor, c: Tensor, next: Tensor): [Tensor, Tensor] {
+  const [i, f, g, o] = gatesOf(gates);
+  const t = tanh(next);
+  const dNext = add(dc, mul(mul(dh, o), sub(1, square(t))));
+  const slope = (s: Tensor) => mul(s, sub(1, s)); // of the sigmoid with the value s
+  const parts = [
+    mul(mul(dNext, g), slope(i)),
+    mul(mul(dNext, c), slope(f)),
+    mul(mul(dNext, i), sub(1, square(g))),
+    mul(mul(dh, t), slope(o)),
+  ];
+  return [concat(parts, 1), mul(dNext, f)];
+}
+const gatesOf = (gates: Tensor) => split(gates, (gates.shape[1] as number) / 4, 1) as [Tensor, Tensor, Tensor, Tensor];
 const cellSizes = (c: TensorType) => ({ B: c.shape[0] as number, H: c.shape[1] as number });
 
 /**

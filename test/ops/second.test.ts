@@ -1,5 +1,5 @@
 import { describe, it } from 'vitest';
-import { checkpoint, grad, matmul, scan, type Tensor } from '../../src/index.ts';
+import { grad, lstm, lstmCell, matmul, scan, type Tensor } from '../../src/index.ts';
 import { checkGradients } from '../support/check.ts';
 import { draw } from '../support/draw.ts';
 import { useGpu } from '../support/gpu.ts';
@@ -7,6 +7,27 @@ import { useGpu } from '../support/gpu.ts';
 useGpu();
 
 describe('gradients of gradients of composed', () => {
+  it('lstm', async () => {
+    for (const reverse of [false, true])
+      await checkGradients(
+        (...inputs) => {
+          const [gates, h0, c0, W] = inputs as [Tensor, Tensor, Tensor, Tensor];
+          const { output, h, c } = lstm(gates, h0, c0, W, { reverse });
+          const loss = output.square().sum().add(h.mul(c).sum());
+          return grad(loss, inputs);
+        },
+        [draw([3, 2, 12]), draw([2, 3]), draw([2, 3]), draw([12, 3])],
+      );
+  });
+  it('lstmCell', () =>
+    checkGradients(
+      (...inputs) => {
+        const { h, c } = lstmCell(...(inputs as [Tensor, Tensor]));
+        return grad(h.mul(c).sum().add(c.square().sum()), inputs);
+      },
+      [draw([2, 12]), draw([2, 3])],
+    ));
+
   it('rnn', () =>
     checkGradients(
       (h0, xs, W) => {

@@ -1,11 +1,20 @@
 import type { DType, HostArray } from './graph/dtype.ts';
 import { formatShape, type Shape, sizeOf } from './graph/shape.ts';
 
+/** The methods that `console.log` calls: Node's, and Deno's. */
+export const nodeInspect: unique symbol = Symbol.for('nodejs.util.inspect.custom');
+export const denoInspect: unique symbol = Symbol.for('Deno.customInspect');
+
 /** Rows and columns at each end that are shown of a long dimension. */
 const shown = 3;
 
-/** Shape, type and values as text; long dimensions are cut in the middle. */
-export function formatTensor(data: HostArray, shape: Shape, dtype: DType): string {
+/** What a tensor is, in one line. */
+export function headline(kind: string, shape: Shape, dtype: DType): string {
+  return `${kind}(${formatShape(shape)}, ${dtype})`;
+}
+
+/** The values of a tensor as text; long dimensions are cut in the middle. */
+export function formatValues(data: HostArray, shape: Shape, dtype: DType): string {
   const number = (value: number) =>
     dtype === 'bool'
       ? String(value !== 0)
@@ -24,7 +33,7 @@ export function formatTensor(data: HostArray, shape: Shape, dtype: DType): strin
     const parts = positions.map((i) => (i === null ? '…' : render(dimension + 1, offset + i * stride, `${indent} `)));
     return `[${parts.join(last ? ', ' : `,\n${indent} `)}]`;
   };
-  return `Tensor(${formatShape(shape)}, ${dtype})\n${render(0, 0, '')}`;
+  return render(0, 0, '');
 }
 
 function range(from: number, to: number): number[] {

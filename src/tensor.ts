@@ -4,12 +4,13 @@ import type { Storage } from './gpu/buffers.ts';
 import type { Device } from './gpu/device.ts';
 import { flushIfLong, readAll } from './gpu/run.ts';
 import { noteSettled } from './gpu/scope.ts';
-import { type DType, dtypes, type HostArray, HostValues } from './graph/dtype.ts';
+import { type DType, dtypes, type HostArray, HostValues, type Numbers } from './graph/dtype.ts';
 import { leaf, versionOp } from './graph/leaf.ts';
 import type { Node, TensorType } from './graph/node.ts';
 import { applyOne, currentTrace, provideTensor, withTrace } from './graph/record.ts';
 import { formatShape, type Shape, sizeOf } from './graph/shape.ts';
 import { markVersion, State, stateOf } from './graph/state.ts';
+import { asTensor } from './ops/create.ts';
 import * as elementwise from './ops/elementwise.ts';
 import { backward } from './ops/gradient.ts';
 import * as indexing from './ops/indexing.ts';
@@ -19,7 +20,7 @@ import { dropout } from './ops/random.ts';
 import * as reduce from './ops/reduce.ts';
 import * as rows from './ops/softmax.ts';
 import * as view from './ops/view.ts';
-import { formatTensor } from './print.ts';
+import { denoInspect, formatValues, headline, nodeInspect } from './print.ts';
 import { defaultGenerator } from './random.ts';
 
 type Operand = Tensor | number;
@@ -32,10 +33,13 @@ const forgotten = new FinalizationRegistry<Storage>((storage) => storage.release
  * Logically dense and row-major.
  */
 export class Tensor implements TensorType {
+  // Shape and type come first: consoles of browsers show the first fields.
   readonly shape: Shape;
   readonly dtype: DType;
   node: Node;
   readonly index: number;
+  /** The state whose current version it stands for: a parameter's, a buffer's. Null for a plain value. */
+  readonly state: State | null = null;
   /** Values that came from the host and may not be on a device yet. */
   hostValues: HostValues | null = null;
   /** The device the value lies on, once it does. */
@@ -189,11 +193,39 @@ export class Tensor implements TensorType {
 
   /** A text that shows shape, type and values, shortened where there are many. */
   async print(): Promise<string> {
-    return formatTensor(await this.data(), this.shape, this.dtype);
+    return `${this}\n${formatValues(await this.data(), this.shape, this.dtype)}`;
   }
 
   toString(): string {
-    return `Tensor(${formatShape(this.shape)}, ${this.dtype})`;
+    return headline(this[Symbol.toStringTag], this.shape, this.dtype);
+  }
+
+  /** What it is called where it is printed. */
+  get [Symbol.toStringTag](): string {
+    return 'Tensor';
+  }
+
+  /** The values, where they can be shown at once: those on the host. To look is not to read: a state takes no notice. */
+  protected get inHand(): HostArray | null {
+    const { state } = this;
+    if (!state) return this.hostValues?.inHand ?? null;
+    return state.home || currentTrace() ? null : (state.committed.hostValues?.inHand ?? null);
+  }
+
+  /** What `console.log` shows in Node and Deno: the values as well, where they are on the host. */
+  [nodeInspect](): string {
+    const values = this.inHand;
+    if (values) return `${this}${this.rank < 2 ? ' ' : '\n'}${formatValues(values, this.shape, this.dtype)}`;
+    return `${this} { ${this.#disposed ? 'disposed of' : 'values: await .print() or .array()'} }`;
+  }
+  [denoInspect](): string {
+    return this[nodeInspect]();
+  }
+
+  /** What JSON holds of it: shape, type, and the values, where they are on the host. */
+  toJSON(): { shape: Shape; dtype: DType; values?: NestedArray } {
+    const { shape, dtype, inHand } = this;
+    return { shape, dtype, ...(inHand ? { values: nest(inHand, shape, dtype) } : {}) };
   }
 
   /** Frees the memory at once; the tensor can't be used afterwards. Not needed: forgotten tensors are freed. */
@@ -431,7 +463,7 @@ provideTensor((node, index, shape, dtype) => new Tensor(node, index, shape, dtyp
 
 /** A trained leaf: a tensor whose value has versions. `grad` accumulates until `zeroGrad()`. */
 export class Parameter extends Tensor {
-  readonly state: State;
+  override readonly state: State;
 
   constructor(initial: Tensor, name = 'parameter') {
     super(initial.node, initial.index, initial.shape, initial.dtype);
@@ -442,6 +474,10 @@ export class Parameter extends Tensor {
     return this.state.value;
   }
 
+  override get [Symbol.toStringTag](): string {
+    return 'Parameter';
+  }
+
   /** The accumulated gradient, or null. */
   get grad(): Tensor | null {
     return gradientOf(this.state);
@@ -450,9 +486,9 @@ export class Parameter extends Tensor {
     setGradient(this.state, value);
   }
 
-  /** Makes `value` the next version; values computed before keep the old one. */
-  assign(value: Tensor): void {
-    this.state.assign(value);
+  /** Makes `value`, a tensor or whatever `tensor` takes, the next version; values computed before keep the old one. */
+  assign(value: Tensor | Values): void {
+    this.state.assign(asTensor(value));
   }
 }
 
@@ -473,6 +509,9 @@ export function setGradient(state: State, value: Tensor | null): void {
 }
 
 export type NestedArray = number | boolean | NestedArray[];
+
+/** Values on the host, as `tensor` takes them: a number, nested arrays, or a typed array of numbers. */
+export type Values = NestedArray | Numbers;
 
 /** A computed tensor on the host. */
 export function fromHost({ shape, dtype }: TensorType, values: HostArray | HostValues): Tensor {

@@ -4,6 +4,14 @@ export type DType = 'f32' | 'i32' | 'u32' | 'bool';
 /** What a tensor's elements look like in host memory. */
 export type HostArray = Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
 
+/** Typed arrays whose elements are numbers: all but those of 64-bit integers. */
+export type Numbers = ArrayBufferView & ArrayLike<number>;
+
+export function isNumbers(value: unknown): value is Numbers {
+  if (!ArrayBuffer.isView(value)) return false;
+  return ![DataView, BigInt64Array, BigUint64Array].some((other) => value instanceof other);
+}
+
 interface DTypeInfo {
   /** Bytes of one element in GPU memory. */
   readonly bytes: number;
@@ -31,6 +39,11 @@ export class HostValues {
 
   constructor(values: HostArray | (() => HostArray)) {
     this.#values = values;
+  }
+
+  /** The values where they are in hand; null where they would have to be drawn. */
+  get inHand(): HostArray | null {
+    return typeof this.#values === 'function' ? null : this.#values;
   }
 
   get array(): HostArray {

@@ -1,63 +1,63 @@
 import { DTypeError, ShapeError, ValueError } from '../errors.ts';
-import { type DType, dtypes, type HostArray, HostValues, hostArray } from '../graph/dtype.ts';
+import { type DType, dtypes, type HostArray, HostValues, isNumbers, type Numbers } from '../graph/dtype.ts';
 import { checkShape, formatShape, type Shape, sizeOf } from '../graph/shape.ts';
-import { fromHost, type NestedArray, Parameter, type Tensor } from '../tensor.ts';
+import { fromHost, Parameter, Tensor, type Values } from '../tensor.ts';
 import { copy } from './elementwise.ts';
 
 /**
- * A tensor of the given values: a number, nested arrays (f32 unless `dtype` says otherwise; booleans give bool), or a
- * typed array, which keeps its kind and is copied.
+ * A tensor of the given values, which are copied: a number, nested arrays (f32, or bool where all are booleans), or a typed
+ * array (i32 of an Int32Array, u32 of a Uint32Array, f32 of any other). `dtype` converts as `cast` does: fractions are cut
+ * off for integers, and all but 0 is true. Throws a ValueError where an integer type can't hold a number, a ShapeError
+ * where the arrays are ragged or don't fill `shape`, a DTypeError for what holds no numbers.
  */
-export function tensor(
-  values: number | boolean | NestedArray | HostArray | Float64Array,
-  options: { shape?: Shape; dtype?: DType } = {},
-): Tensor {
-  const flat: (number | boolean)[] | ArrayLike<number> = ArrayBuffer.isView(values)
-    ? (values as HostArray)
-    : flatten(values as NestedArray);
-  const shape = checkShape(
-    'tensor',
-    options.shape ?? (ArrayBuffer.isView(values) ? [flat.length] : shapeOf(values as NestedArray)),
-  );
-  if (sizeOf(shape) !== flat.length)
+export function tensor(values: Values, options: { shape?: Shape; dtype?: DType } = {}): Tensor {
+  const given = elementsOf(values);
+  const shape = checkShape('tensor', options.shape ?? given.shape);
+  const count = given.elements.length;
+  if (sizeOf(shape) !== count)
     throw new ShapeError(
-      `[tensor] ${flat.length} values do not fill shape ${formatShape(shape)}, which has ${sizeOf(shape)} elements`,
+      `[tensor] ${count} values do not fill shape ${formatShape(shape)}, which has ${sizeOf(shape)} elements`,
     );
-  const own: DType =
-    values instanceof Int32Array
-      ? 'i32'
-      : values instanceof Uint32Array
-        ? 'u32'
-        : typeof flat[0] === 'boolean'
-          ? 'bool'
-          : 'f32';
-  const dtype = options.dtype ?? own;
-  if (!(dtype in dtypes))
-    throw new DTypeError(`[tensor] there is no dtype ${String(dtype)}; there are ${Object.keys(dtypes).join(', ')}`);
-  return fromHost(
-    { shape: [...shape], dtype },
-    typed(dtype, flat.length, (i) => Number(flat[i])),
-  );
+  const dtype = options.dtype ?? given.dtype;
+  return fromHost({ shape: [...shape], dtype }, converted('tensor', given.elements, dtype));
 }
 
-/** The numbers start, start + step, … below stop, one dimension. */
-export function arange(start: number, stop?: number, step = 1, dtype: DType = 'i32'): Tensor {
+/**
+ * The numbers start, start + step, … below stop, one dimension; the numbers from 0 where only `stop` is given. They are i32,
+ * or f32 where one of the three is no integer. Throws a ValueError where there are none, or `dtype` can't hold them.
+ */
+export function arange(start: number, stop?: number, step = 1, dtype?: DType): Tensor {
   const [from, to] = stop === undefined ? [0, start] : [start, stop];
   const count = Math.ceil((to - from) / step);
   if (!(count >= 1)) throw new ValueError(`[arange] from ${from} to ${to} in steps of ${step} there are no numbers`);
-  return fromHost(
-    { shape: [count], dtype },
-    typed(dtype, count, (i) => from + i * step),
-  );
+  if (!Number.isFinite(count))
+    throw new ValueError(`[arange] from ${from} to ${to} in steps of ${step} there is no end of numbers`);
+  const shape = checkShape('arange', [count]);
+  const type = dtype ?? ([from, to, step].every(Number.isInteger) ? 'i32' : 'f32');
+  if ((type === 'i32' || type === 'u32') && !(Number.isInteger(from) && Number.isInteger(step)))
+    throw new ValueError(
+      `[arange] from ${from} in steps of ${step} the numbers are no integers, as ${type} wants; use f32`,
+    );
+  const numbers = Float64Array.from({ length: count }, (_, i) => from + i * step);
+  return fromHost({ shape, dtype: type }, converted('arange', numbers, type));
 }
 
-/** A parameter that starts with the value of `initial`. */
-export function parameter(initial: Tensor, name?: string): Parameter {
-  if (initial.dtype !== 'f32') throw new DTypeError(`[parameter] must be f32, got ${initial.dtype}; use .cast('f32')`);
-  return new Parameter(
-    initial.version.hostValues ? fromHost(initial, initial.version.hostValues) : copy(initial),
-    name,
-  );
+/** A parameter that starts with the values of `initial`, a tensor or whatever `tensor` takes. */
+export function parameter(initial: Tensor | Values, name?: string): Parameter {
+  const values = asTensor(initial);
+  if (values.dtype !== 'f32') throw new DTypeError(`[parameter] must be f32, got ${values.dtype}; use .cast('f32')`);
+  return new Parameter(fresh(values), name);
+}
+
+/** The value as a tensor of its own, for a state to start with: a step writes over it. */
+export function fresh(value: Tensor): Tensor {
+  const { hostValues } = value.version;
+  return hostValues ? fromHost(value, hostValues) : copy(value);
+}
+
+/** A tensor as it is; one of whatever else `tensor` takes. */
+export function asTensor(values: Tensor | Values): Tensor {
+  return values instanceof Tensor ? values : tensor(values);
 }
 
 /** A tensor that `fill` fills when its values are first needed. */
@@ -71,27 +71,96 @@ export function filled(op: string, shape: Shape, fill: (values: Float32Array<Arr
   return fromHost({ shape: [...shape], dtype: 'f32' }, values);
 }
 
-function typed(dtype: DType, length: number, value: (i: number) => number): HostArray {
-  const array = hostArray(dtype, length);
-  for (let i = 0; i < length; i++) array[i] = value(i);
-  return array;
+/** What values that lie on the host hold, in order, and the shape and type that follow from it. */
+interface Elements {
+  readonly elements: Numbers | readonly (number | boolean)[];
+  readonly shape: Shape;
+  readonly dtype: DType;
 }
 
-function flatten(values: NestedArray, into: (number | boolean)[] = []): (number | boolean)[] {
-  if (Array.isArray(values)) for (const value of values) flatten(value, into);
-  else into.push(values);
-  return into;
-}
-
-function shapeOf(values: NestedArray): number[] {
-  if (!Array.isArray(values)) return [];
-  const inner = shapeOf(values[0] ?? 0);
-  for (const value of values) {
-    const other = shapeOf(value);
-    if (formatShape(other) !== formatShape(inner))
-      throw new ShapeError(
-        `[tensor] ragged arrays: one row has shape ${formatShape(inner)}, another ${formatShape(other)}`,
+function elementsOf(values: Values): Elements {
+  if (ArrayBuffer.isView(values)) {
+    if (!isNumbers(values)) {
+      const name = Object.prototype.toString.call(values).slice(8, -1);
+      throw new DTypeError(
+        `[tensor] a ${name} holds no numbers of a type that weft has; ${alternatives[name] ?? hint}`,
       );
+    }
+    const dtype = values instanceof Int32Array ? 'i32' : values instanceof Uint32Array ? 'u32' : 'f32';
+    return { elements: values, shape: [values.length], dtype };
   }
-  return [values.length, ...inner];
+  const shape = extentsOf(values);
+  const elements: (number | boolean)[] = [];
+  flatten(values, shape, [], elements);
+  return { elements, shape, dtype: elements.every((element) => typeof element === 'boolean') ? 'bool' : 'f32' };
 }
+
+const hint = 'give numbers, nested arrays of them, or a typed array';
+const alternatives: Readonly<Record<string, string>> = {
+  BigInt64Array: 'make 32-bit integers of it, Int32Array.from(values, Number)',
+  BigUint64Array: 'make 32-bit integers of it, Uint32Array.from(values, Number)',
+  DataView: 'make a typed array of its buffer, new Float32Array(buffer)',
+};
+
+/** Extents of nested arrays, by their first items. */
+function extentsOf(values: unknown): number[] {
+  const shape: number[] = [];
+  for (let item = values; Array.isArray(item); item = item[0]) {
+    shape.push(item.length);
+    if (shape.length > deepest) throw new ShapeError(`[tensor] the arrays are nested more than ${deepest} deep`);
+  }
+  return shape;
+}
+const deepest = 64;
+
+function flatten(item: unknown, shape: Shape, at: number[], into: (number | boolean)[]): void {
+  if (at.length < shape.length) {
+    if (!Array.isArray(item) || item.length !== shape[at.length]) throw ragged(item, shape, at);
+    for (let i = 0; i < item.length; i++) {
+      at.push(i);
+      flatten(item[i], shape, at, into);
+      at.pop();
+    }
+  } else if (typeof item === 'number' || typeof item === 'boolean') into.push(item);
+  else if (Array.isArray(item)) throw ragged(item, shape, at);
+  else throw new DTypeError(`[tensor] the value${place(at)} is ${described(item)}; ${hint}`);
+}
+
+const place = (at: readonly number[]) => (at.length > 0 ? ` at [${at.join(', ')}]` : '');
+
+function described(item: unknown): string {
+  if (item === null || item === undefined) return String(item);
+  if (item instanceof Tensor) return 'a tensor, which stack() and concat() take';
+  return typeof item === 'object' ? `a ${item.constructor?.name ?? 'object'}` : `a ${typeof item}`;
+}
+
+function ragged(item: unknown, shape: Shape, at: readonly number[]): ShapeError {
+  return new ShapeError(
+    `[tensor] ragged arrays: one row has shape ${formatShape(shape.slice(at.length))}, another ${formatShape(extentsOf(item))},${place(at)}`,
+  );
+}
+
+/** The elements as `dtype` holds them, in memory of their own. Throws a ValueError where an integer type can't hold one. */
+function converted(op: string, elements: Numbers | readonly (number | boolean)[], dtype: DType): HostArray {
+  if (!Object.hasOwn(dtypes, dtype))
+    throw new DTypeError(`[${op}] there is no dtype ${String(dtype)}; there are ${Object.keys(dtypes).join(', ')}`);
+  const { array } = dtypes[dtype];
+  const range = ranges[dtype];
+  if (dtype === 'bool') return Uint32Array.from(elements as ArrayLike<number>, (value) => Number(Number(value) !== 0));
+  if (range && !(elements instanceof array)) {
+    for (let i = 0; i < elements.length; i++) {
+      const value = Math.trunc(Number(elements[i]));
+      if (!(value >= range[0] && value <= range[1]))
+        throw new ValueError(
+          `[${op}] ${dtype} can't hold ${Number(elements[i])}, the value at position ${i}; it holds ${range.join(' to ')}`,
+        );
+    }
+  }
+  return new array(elements as ArrayLike<number>) as HostArray;
+}
+
+/** The integers that a type holds. */
+const ranges: Partial<Record<DType, readonly [number, number]>> = {
+  i32: [-(2 ** 31), 2 ** 31 - 1],
+  u32: [0, 2 ** 32 - 1],
+};

@@ -1,4 +1,4 @@
-import { type Choices, io, readAll, type Tensor, tensor, text } from '../src/index.ts';
+import { type Choices, io, type Tensor, tensor, text } from '../src/index.ts';
 import { type Config, modelNames } from './configs.ts';
 import { JobError } from './host.ts';
 import type { LanguageModel } from './models.ts';
@@ -44,16 +44,11 @@ export async function writeCheckpoint(training: Training, info: RunInfo): Promis
   for (const [name, value] of optimizer.stateDict()) tensors.set(optimizerPrefix + name, value);
   if (losses.length > 0) tensors.set(lossesName, tensor(Float32Array.from(losses)));
   const json = JSON.stringify({ version: 1, ...info, loader: loader.state(), random: generator.state() });
-  const data = await readAll([...tensors.values()]);
-  const entries = [...tensors].map(([name, { dtype, shape }], i): [string, io.HostTensor] => [
-    name,
-    { dtype, shape, data: data[i] as io.HostTensor['data'] },
-  ]);
-  return io.writeSafetensors(Object.fromEntries(entries), { [metadataName]: json });
+  return io.save(tensors, undefined, { metadata: { [metadataName]: json } });
 }
 
 /** Reads a file's bytes. Throws JobError where they are no checkpoint; `path` is for its message. */
-export function readCheckpoint(bytes: Uint8Array<ArrayBuffer>, path: string): Checkpoint {
+export function readCheckpoint(bytes: io.ByteSource, path: string): Checkpoint {
   try {
     const file = io.readSafetensors(bytes);
     const json = file.metadata[metadataName];

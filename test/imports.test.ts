@@ -34,7 +34,9 @@ const mayImport: Record<string, readonly string[]> = {
   'src/optim': ['src', '!src/kernels', '!src/gpu', 'src/gpu/run', '!src/compile', '!src/index'],
   'src/models': ['src', '!src/kernels', '!src/gpu', 'src/gpu/step', '!src/compile', '!src/index'],
   'src/text': ['src', '!src/kernels', '!src/gpu', '!src/compile', '!src/index'],
-  'src/io': ['src', '!src/kernels', '!src/gpu', '!src/compile', '!src/index'],
+  'src/io': ['src', '!src/kernels', '!src/gpu', 'src/gpu/run', '!src/compile', '!src/index'],
+  'src/io/files': ['src/errors', 'src/io/bytes'],
+  'src/io/bytes': ['src/errors'],
   'src/index': ['src'],
   shaders: [],
 };

@@ -32,5 +32,7 @@ export const skips: readonly Skip[] = [
     runtime: 'chromium',
     reason: 'a page has no files; the Deno runs do',
   },
+  { test: /^files of Deno and Node /, runtime: 'chromium', reason: 'a page has no paths; the Deno runs do' },
+  { test: /^files of a page /, runtime: 'deno', reason: 'Deno has none of the handles that pages have' },
   { test: /^npm start /, runtime: 'chromium', reason: 'a page starts no processes; the Deno runs do' },
 ];

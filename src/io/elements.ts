@@ -5,8 +5,17 @@ interface Decoder {
   /** Bytes of one element in the file. */
   readonly bytes: number;
   readonly dtype: DType;
-  /** `fail` is called with what is wrong with the data. */
-  decode(buffer: ArrayBuffer, fail: (problem: string) => never): HostArray;
+  decode(buffer: ArrayBuffer, report: Report): HostArray;
+}
+
+/** Where a decoder says what it meets. */
+export interface Report {
+  /** The file breaks a rule of the format. */
+  fail(problem: string): never;
+  /** The file is right, but weft cannot hold what it says. */
+  refuse(reason: string): never;
+  /** Values changed on the way. */
+  note(change: string): void;
 }
 
 export const decoders: Readonly<Record<string, Decoder>> = {
@@ -20,17 +29,9 @@ export const decoders: Readonly<Record<string, Decoder>> = {
   I16: { bytes: 2, dtype: 'i32', decode: (buffer) => new Int32Array(new Int16Array(buffer)) },
   U8: { bytes: 1, dtype: 'u32', decode: (buffer) => new Uint32Array(new Uint8Array(buffer)) },
   U16: { bytes: 2, dtype: 'u32', decode: (buffer) => new Uint32Array(new Uint16Array(buffer)) },
-  F64: {
-    bytes: 8,
-    dtype: 'f32',
-    decode: (buffer, fail) => narrow(new Float64Array(buffer), Float32Array, 'F32', fail),
-  },
-  I64: { bytes: 8, dtype: 'i32', decode: (buffer, fail) => narrow(new BigInt64Array(buffer), Int32Array, 'I32', fail) },
-  U64: {
-    bytes: 8,
-    dtype: 'u32',
-    decode: (buffer, fail) => narrow(new BigUint64Array(buffer), Uint32Array, 'U32', fail),
-  },
+  F64: { bytes: 8, dtype: 'f32', decode: roundDoubles },
+  I64: { bytes: 8, dtype: 'i32', decode: (buffer, to) => narrow(new BigInt64Array(buffer), Int32Array, 'I32', to) },
+  U64: { bytes: 8, dtype: 'u32', decode: (buffer, to) => narrow(new BigUint64Array(buffer), Uint32Array, 'U32', to) },
 };
 
 /** The file's name of each dtype. */
@@ -42,7 +43,7 @@ export function encode(dtype: DType, data: HostArray): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
-function decodeBool(buffer: ArrayBuffer, fail: (problem: string) => never): HostArray {
+function decodeBool(buffer: ArrayBuffer, { fail }: Report): HostArray {
   const values = new Uint32Array(new Uint8Array(buffer));
   const at = values.findIndex((value) => value > 1);
   if (at >= 0) fail(`is BOOL, but element ${at} is ${values[at]}: expected 0 or 1`);
@@ -63,19 +64,32 @@ function decodeBFloat(buffer: ArrayBuffer): HostArray {
   return new Float32Array(Uint32Array.from(new Uint16Array(buffer), (bits) => bits << 16).buffer);
 }
 
-/** Takes eight-byte numbers to four bytes where each keeps its value. */
+/** F64 as F32: rounded, with a note of how far. A number beyond the largest F32 would be lost altogether. */
+function roundDoubles(buffer: ArrayBuffer, { refuse, note }: Report): HostArray {
+  const wide = new Float64Array(buffer);
+  const narrowed = Float32Array.from(wide);
+  let [largest, at] = [0, 0];
+  for (let i = 0; i < wide.length; i++) {
+    // NaN for NaN and the infinities, which stay what they are.
+    const change = Math.abs((wide[i] as number) - (narrowed[i] as number));
+    if (change === Infinity)
+      refuse(`holds ${wide[i]} at element ${i}, which F32 cannot hold: convert the tensor to F32 first`);
+    if (change > largest) [largest, at] = [change, i];
+  }
+  if (largest > 0) note(`was rounded from F64 to F32, most at element ${at}: ${wide[at]} became ${narrowed[at]}`);
+  return narrowed;
+}
+
+/** Takes eight-byte integers to four bytes where each keeps its value. */
 function narrow(
-  wide: Float64Array | BigInt64Array | BigUint64Array,
+  wide: BigInt64Array | BigUint64Array,
   Narrow: { from(values: Iterable<number>): HostArray },
   type: string,
-  fail: (problem: string) => never,
+  { refuse }: Report,
 ): HostArray {
   const narrowed = Narrow.from(Array.from(wide, Number));
-  for (let i = 0; i < wide.length; i++) {
-    // NaN differs from itself, and stays NaN.
-    const value = wide[i];
-    if (!(Number(value) === narrowed[i] || Number.isNaN(value)))
-      fail(`holds ${value} at element ${i}, which ${type} cannot hold: convert the tensor to ${type} first`);
-  }
+  const at = wide.findIndex((value, i) => Number(value) !== narrowed[i]);
+  if (at >= 0)
+    refuse(`holds ${wide[at]} at element ${at}, which ${type} cannot hold: convert the tensor to ${type} first`);
   return narrowed;
 }

@@ -1,2 +1,11 @@
+export type { ByteSource } from './bytes.ts';
 export { loadFile, saveFile } from './files.ts';
-export { type HostTensor, readSafetensors, type SafetensorsFile, writeSafetensors } from './safetensors.ts';
+export type { Source, Target } from './places.ts';
+export {
+  type HostTensor,
+  type ReadOptions,
+  readSafetensors,
+  type SafetensorsFile,
+  writeSafetensors,
+} from './safetensors.ts';
+export { type LoadedFile, load, type Saveable, type SaveOptions, save } from './save.ts';

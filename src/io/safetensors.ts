@@ -1,7 +1,9 @@
 import { DTypeError, FormatError, ShapeError } from '../errors.ts';
 import { type DType, dtypes, type HostArray } from '../graph/dtype.ts';
+import { type ByteSource, bytesOf, kindOf } from './bytes.ts';
 import { decoders, encode, fileTypes } from './elements.ts';
 import { duplicateKey } from './json.ts';
+import { namedTensors } from './named.ts';
 
 /**
  * The safetensors format: eight bytes with the length of the header (little-endian), the header in JSON, then the data of
@@ -19,18 +21,29 @@ export interface HostTensor {
 export interface SafetensorsFile {
   readonly tensors: Readonly<Record<string, HostTensor>>;
   readonly metadata: Readonly<Record<string, string>>;
+  /** What changed on the way, by the tensor's name: F64 that was rounded to f32. */
+  readonly notes: Readonly<Record<string, string>>;
+  /** Why a tensor of the file is not among `tensors`, by its name: its type, or a value, is none that weft has. */
+  readonly refused: Readonly<Record<string, string>>;
 }
 
+export interface ReadOptions {
+  /** Throw where a tensor would be refused; default false: load the others. */
+  strict?: boolean;
+}
+
+const op = { read: 'readSafetensors', write: 'writeSafetensors' } as const;
 const maxHeaderBytes = 100_000_000;
 const metadataKey = '__metadata__';
 
 /**
- * Reads a safetensors file. F16, BF16 and small integers are widened; F64, I64 and U64 are narrowed where no value changes.
- * Throws FormatError where the file breaks a rule of the format or holds what weft cannot.
+ * Reads a safetensors file from bytes: a buffer, or any view of one. F16, BF16 and small integers are widened, I64 and U64
+ * narrowed where no value changes, F64 rounded to f32 with a note; tensors that weft cannot hold (F8, an I64 beyond 2^31, …)
+ * are left out, each with a reason in `refused`, or, if `strict`, are an error. Throws FormatError where the file breaks a
+ * rule of the format, ValueError where it is no bytes.
  */
-export function readSafetensors(file: Uint8Array | ArrayBuffer): SafetensorsFile {
-  const bytes = file instanceof Uint8Array ? file : new Uint8Array(file);
-  const { header, data } = splitHeader(bytes);
+export function readSafetensors(file: ByteSource, { strict = false }: ReadOptions = {}): SafetensorsFile {
+  const { header, data } = splitHeader(bytesOf(op.read, file));
   const metadata = readMetadata(header[metadataKey]);
   const entries = Object.entries(header)
     .filter(([name]) => name !== metadataKey)
@@ -38,33 +51,74 @@ export function readSafetensors(file: Uint8Array | ArrayBuffer): SafetensorsFile
   checkLayout(entries, data.byteLength);
 
   const tensors: Record<string, HostTensor> = Object.create(null);
-  for (const { name, type, shape, begin, end } of entries) {
-    const { dtype, decode } = decoders[type] as (typeof decoders)[string];
-    // A copy: its alignment does not depend on the file's, nor its life on the file's memory.
-    const own = data.slice(begin, end);
-    tensors[name] = { dtype, shape, data: decode(own.buffer, (problem) => fail(`${label(name)} ${problem}`)) };
+  const notes: Record<string, string> = Object.create(null);
+  const refused: Record<string, string> = Object.create(null);
+  for (const entry of entries) {
+    const { name } = entry;
+    try {
+      tensors[name] = decodeEntry(entry, data, (change) => {
+        notes[name] = change;
+      });
+    } catch (error) {
+      if (!(error instanceof Refusal) || strict) throw error;
+      refused[name] = error.reason;
+    }
   }
-  return { tensors, metadata };
+  return { tensors, metadata, notes, refused };
 }
 
+/** Keeps one tensor, not the file, from being read. */
+class Refusal extends FormatError {
+  readonly reason: string;
+
+  constructor(name: string, reason: string) {
+    super(`[${op.read}] ${label(name)} ${reason}`);
+    this.reason = reason;
+  }
+}
+
+function decodeEntry(
+  { name, type, shape, begin, end }: Entry,
+  data: Uint8Array<ArrayBuffer>,
+  note: (change: string) => void,
+): HostTensor {
+  const decoder = decoderOf(type);
+  const refuse = (reason: string) => {
+    throw new Refusal(name, reason);
+  };
+  if (!decoder)
+    return refuse(
+      `has dtype ${JSON.stringify(type)}: weft reads ${Object.keys(decoders).join(', ')}; convert it first`,
+    );
+  // A copy: its alignment does not depend on the file's, nor its life on the file's memory.
+  const own = data.slice(begin, end);
+  const report = { refuse, note, fail: (problem: string) => fail(`${label(name)} ${problem}`) };
+  return { dtype: decoder.dtype, shape, data: decoder.decode(own.buffer, report) };
+}
+
+const decoderOf = (type: string) => (Object.hasOwn(decoders, type) ? decoders[type] : undefined);
+
 /**
- * Writes a safetensors file, with metadata where there is any; bool takes a byte for each element.
- * Throws ShapeError or DTypeError where the data of a tensor does not fit its shape or dtype, FormatError on a bad name.
+ * Writes a safetensors file from tensors in host memory by name, in a Map or an object, with metadata where there is any;
+ * bool takes a byte for each element. For models, and tensors on the device, there is `io.save`.
+ * Throws ShapeError or DTypeError where the data of a tensor does not fit its shape or dtype, FormatError on a bad name,
+ * ValueError where there are no tensors, or something else.
  */
 export function writeSafetensors(
-  tensors: Readonly<Record<string, HostTensor>>,
+  tensors: ReadonlyMap<string, HostTensor> | Readonly<Record<string, HostTensor>>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array<ArrayBuffer> {
   const header: Record<string, unknown> = Object.create(null);
   if (Object.keys(metadata).length > 0) header[metadataKey] = checkMetadata(metadata);
   // Wide elements first, so that every tensor of the file is aligned.
-  const entries = Object.entries(tensors).sort(
+  const entries = namedTensors(op.write, tensors, isHostTensor, whyNot).sort(
     ([, a], [, b]) => Number(a.dtype === 'bool') - Number(b.dtype === 'bool'),
   );
   const parts: Uint8Array[] = [];
   let end = 0;
   for (const [name, tensor] of entries) {
-    if (name === metadataKey) throw new FormatError(`[writeSafetensors] ${metadataKey} is no name for a tensor`);
+    if (name === metadataKey) throw new FormatError(`[${op.write}] ${metadataKey} is no name for a tensor`);
+    checkText(label(name), name);
     checkTensor(name, tensor);
     const part = encode(tensor.dtype, tensor.data);
     header[name] = { dtype: fileTypes[tensor.dtype], shape: tensor.shape, data_offsets: [end, end + part.byteLength] };
@@ -75,7 +129,7 @@ export function writeSafetensors(
   const text = new TextEncoder().encode(JSON.stringify(header));
   const start = Math.ceil((8 + text.byteLength) / 8) * 8;
   if (start - 8 > maxHeaderBytes)
-    throw new FormatError(`[writeSafetensors] the header takes ${start - 8} bytes: at most ${maxHeaderBytes}`);
+    throw new FormatError(`[${op.write}] the header takes ${start - 8} bytes: at most ${maxHeaderBytes}`);
   const file = new Uint8Array(start + end);
   new DataView(file.buffer).setBigUint64(0, BigInt(start - 8), true);
   file.set(text, 8);
@@ -88,7 +142,21 @@ export function writeSafetensors(
   return file;
 }
 
-function splitHeader(bytes: Uint8Array): { header: Record<string, unknown>; data: Uint8Array } {
+/** Whether a value is meant as a tensor in host memory; `writeSafetensors` checks that it is a right one. */
+export function isHostTensor(value: unknown): value is HostTensor {
+  return isObject(value) && 'dtype' in value && Array.isArray(value.shape) && isObject(value.data);
+}
+
+function whyNot(value: unknown): string {
+  return isObject(value) && typeof value.data === 'function'
+    ? 'a Tensor, whose values are to be read first: `await io.save(…)` does that, or take its { dtype, shape, data: await x.data() }'
+    : `${kindOf(value)}: expected { dtype, shape, data }`;
+}
+
+function splitHeader(bytes: Uint8Array<ArrayBuffer>): {
+  header: Record<string, unknown>;
+  data: Uint8Array<ArrayBuffer>;
+} {
   if (bytes.byteLength < 8)
     fail(`the file has ${bytes.byteLength} bytes: a safetensors file begins with 8 bytes of header length`);
   const length = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
@@ -144,18 +212,17 @@ interface Entry {
 function readEntry(name: string, value: unknown): Entry {
   if (!isObject(value)) fail(`${label(name)} is described by ${JSON.stringify(value)}, not by an object`);
   const { dtype: type, shape, data_offsets: offsets } = value;
-  if (typeof type !== 'string' || !Object.hasOwn(decoders, type)) {
-    fail(
-      `${label(name)} has dtype ${JSON.stringify(type)}: weft reads ${Object.keys(decoders).join(', ')}; convert it first`,
-    );
-  }
+  if (typeof type !== 'string') fail(`${label(name)} has dtype ${JSON.stringify(type)}: expected a name such as "F32"`);
   if (!isSizes(shape)) fail(`${label(name)} has shape ${JSON.stringify(shape)}: expected a list of sizes below 2^53`);
   if (!isSizes(offsets) || offsets.length !== 2) {
     fail(`${label(name)} has data_offsets ${JSON.stringify(offsets)}: expected [begin, end], below 2^53`);
   }
   const [begin, end] = offsets as [number, number];
-  const expected = shape.reduce((a, b) => a * b, (decoders[type] as (typeof decoders)[string]).bytes);
-  if (end - begin !== expected) {
+  if (end < begin) fail(`${label(name)} has data_offsets that go back: [${begin}, ${end}]`);
+  const decoder = decoderOf(type);
+  const expected = shape.reduce((a, b) => a * b, decoder?.bytes ?? 0);
+  // The sizes of types that weft does not read are the file's word.
+  if (decoder && end - begin !== expected) {
     fail(`${label(name)} has ${end - begin} bytes, but ${type} [${shape.join(', ')}] takes ${expected}`);
   }
   return { name, type, shape, begin, end };
@@ -178,16 +245,14 @@ function checkLayout(entries: readonly Entry[], dataBytes: number): void {
 function checkTensor(name: string, { dtype, shape, data }: HostTensor): void {
   const expected = dtypes[dtype]?.array;
   if (!expected) {
-    throw new DTypeError(
-      `[writeSafetensors] ${label(name)} has dtype ${dtype}: expected ${Object.keys(dtypes).join(', ')}`,
-    );
+    throw new DTypeError(`[${op.write}] ${label(name)} has dtype ${dtype}: expected ${Object.keys(dtypes).join(', ')}`);
   }
   if (!(data instanceof expected)) {
-    throw new DTypeError(`[writeSafetensors] ${label(name)}: data of dtype ${dtype} is a ${expected.name}`);
+    throw new DTypeError(`[${op.write}] ${label(name)}: data of dtype ${dtype} is a ${expected.name}`);
   }
   if (!isSizes(shape) || shape.reduce((a, b) => a * b, 1) !== data.length) {
     throw new ShapeError(
-      `[writeSafetensors] ${label(name)}: ${data.length} elements do not fit shape [${shape.join(', ')}]`,
+      `[${op.write}] ${label(name)}: ${data.length} elements do not fit shape [${shape.join(', ')}]`,
     );
   }
 }
@@ -196,11 +261,20 @@ function checkMetadata(metadata: Readonly<Record<string, string>>): Readonly<Rec
   for (const [key, value] of Object.entries(metadata)) {
     if (typeof value !== 'string') {
       throw new FormatError(
-        `[writeSafetensors] metadata ${JSON.stringify(key)} is no string: use JSON.stringify for other values`,
+        `[${op.write}] metadata ${JSON.stringify(key)} is no string: use JSON.stringify for other values`,
       );
     }
+    for (const text of [key, value]) checkText(`metadata ${JSON.stringify(key)}`, text);
   }
   return metadata;
+}
+
+/** UTF-8 has no half characters, and readers of other languages refuse what JSON makes of them. */
+function checkText(what: string, text: string): void {
+  if (!text.isWellFormed())
+    throw new FormatError(
+      `[${op.write}] ${what} has half a character, a lone surrogate: use toWellFormed(), or JSON.stringify for a value`,
+    );
 }
 
 const label = (name: string) => `tensor ${JSON.stringify(name)}`;
@@ -212,5 +286,5 @@ const isSizes = (value: unknown): value is number[] =>
   Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
 
 function fail(problem: string): never {
-  throw new FormatError(`[readSafetensors] ${problem}`);
+  throw new FormatError(`[${op.read}] ${problem}`);
 }

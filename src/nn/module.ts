@@ -63,7 +63,7 @@ export abstract class Module {
    * Takes the values of `dict`; compiled steps stay valid. Throws one ValueError that lists all missing, unexpected and
    * mismatched entries, or, if not `strict`, loads what fits and returns the list.
    */
-  loadStateDict(dict: StateDict | Readonly<Record<string, Tensor>>, options?: LoadOptions): LoadReport {
+  loadStateDict(dict: StateDict, options?: LoadOptions): LoadReport {
     const slots = new Map(this.#slots());
     const { fitting, report } = matchState(this.constructor.name, slots, dict, options);
     const values = new Map<State, Tensor>();

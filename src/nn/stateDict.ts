@@ -1,10 +1,17 @@
 import { ValueError } from '../errors.ts';
+import { dtypes } from '../graph/dtype.ts';
 import type { TensorType } from '../graph/node.ts';
-import { formatShape, sameShape } from '../graph/shape.ts';
-import type { Tensor } from '../tensor.ts';
+import { formatShape, sameShape, sizeOf } from '../graph/shape.ts';
+import type { HostTensor } from '../io/safetensors.ts';
+import { fromHost, Tensor } from '../tensor.ts';
 
-/** Tensors by name, as `stateDict()` gives them and files hold them. */
-export type StateDict = ReadonlyMap<string, Tensor>;
+/**
+ * Tensors by name, in a Map or an object: what `stateDict()` gives, what `io.load` loads (`refused` says why a tensor of the
+ * file is missing), and the `tensors` of `io.readSafetensors`.
+ */
+export type StateDict =
+  | (ReadonlyMap<string, Tensor | HostTensor> & { readonly refused?: Readonly<Record<string, string>> })
+  | Readonly<Record<string, Tensor | HostTensor>>;
 
 /** What did not fit when a state was loaded. */
 export interface LoadReport {
@@ -25,22 +32,26 @@ export interface LoadOptions {
 export function matchState(
   owner: string,
   wanted: ReadonlyMap<string, TensorType>,
-  given: StateDict | Readonly<Record<string, Tensor>>,
+  given: StateDict,
   { strict = true }: LoadOptions = {},
 ): { fitting: Map<string, Tensor>; report: LoadReport } {
-  const entries: StateDict = given instanceof Map ? given : new Map(Object.entries(given));
+  const entries: ReadonlyMap<string, Tensor | HostTensor> =
+    given instanceof Map ? given : new Map(Object.entries(given));
   const fitting = new Map<string, Tensor>();
   const missing: string[] = [];
   const mismatched: string[] = [];
   for (const [name, type] of wanted) {
     const value = entries.get(name);
     if (!value) missing.push(name);
-    else if (sameShape(value.shape, type.shape) && value.dtype === type.dtype) fitting.set(name, value);
+    else if (!isWhole(value)) mismatched.push(`${name} is ${describe(type)} here, no tensor in what is loaded`);
+    else if (sameShape(value.shape, type.shape) && value.dtype === type.dtype) fitting.set(name, asTensor(value));
     else mismatched.push(`${name} is ${describe(type)} here, ${describe(value)} in what is loaded`);
   }
   const unexpected = [...entries.keys()].filter((name) => !wanted.has(name));
+  const { refused = {} } = (given instanceof Map ? given : {}) as { refused?: Readonly<Record<string, string>> };
+  const why = (name: string) => (name in refused ? `${name} (in the file it ${refused[name]})` : name);
   const problems = [
-    ...list('missing', missing, ', '),
+    ...list('missing', missing.map(why), ', '),
     ...list('unexpected', unexpected, ', '),
     ...list('mismatched', mismatched, '; '),
   ];
@@ -51,6 +62,18 @@ export function matchState(
   }
   return { fitting, report: { missing, unexpected, mismatched } };
 }
+
+/** Whether a value is a tensor; one in host memory needs values for its type and shape. */
+function isWhole(value: Tensor | HostTensor): boolean {
+  if (value instanceof Tensor) return true;
+  const { dtype, shape, data } = Object(value) as Partial<HostTensor>;
+  const kind = dtype && dtypes[dtype]?.array;
+  return kind !== undefined && Array.isArray(shape) && data instanceof kind && data.length === sizeOf(shape);
+}
+
+/** Values of the caller's are copied: they may change before the tensor is used. */
+const asTensor = (value: Tensor | HostTensor) =>
+  value instanceof Tensor ? value : fromHost(value, value.data.slice());
 
 const describe = ({ dtype, shape }: TensorType) => `${dtype} ${formatShape(shape)}`;
 const list = (what: string, names: readonly string[], separator: string) =>

@@ -121,7 +121,7 @@ export abstract class Optimizer<Settings extends CommonSettings> {
   }
 
   /** Takes what `stateDict` gave; compiled steps stay valid. Reports as a module's `loadStateDict` does. */
-  loadStateDict(dict: StateDict | Readonly<Record<string, Tensor>>, options?: LoadOptions): LoadReport {
+  loadStateDict(dict: StateDict, options?: LoadOptions): LoadReport {
     const wanted = new Map<string, TensorType>([['step', stepType]]);
     this.#eachState((name, _, pack, first) => {
       for (const [i, { shape, dtype }] of pack.members.entries())

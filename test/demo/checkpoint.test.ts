@@ -27,6 +27,9 @@ const lstm: Config = {
 
 useGpu();
 
+const fileWith = (metadata: Record<string, string>) =>
+  writeSafetensors({ a: { dtype: 'f32', shape: [1], data: Float32Array.of(1) } }, metadata);
+
 describe('a checkpoint', () => {
   it.each([gpt, lstm])(
     'goes on to the bit: 20 steps of $model are 10, saved and loaded, and 10 more',
@@ -59,17 +62,13 @@ describe('a checkpoint', () => {
     ['no safetensors file', new Uint8Array(3), "run.safetensors can't be used: [readSafetensors] the file has 3 bytes"],
     [
       "another program's file",
-      writeSafetensors({}, { format: 'pt' }),
+      fileWith({ format: 'pt' }),
       'it is a safetensors file, but not one that `npm start` wrote',
     ],
-    [
-      'a later version',
-      writeSafetensors({}, { weft: '{"version":2}' }),
-      'it is of version 2, and this program reads version 1',
-    ],
+    ['a later version', fileWith({ weft: '{"version":2}' }), 'it is of version 2, and this program reads version 1'],
     [
       'an unknown model',
-      writeSafetensors({}, { weft: '{"version":1,"config":{"model":"x"}}' }),
+      fileWith({ weft: '{"version":1,"config":{"model":"x"}}' }),
       'its model is none that this program knows',
     ],
   ])('is refused where it is %s', (_, bytes, message) => {

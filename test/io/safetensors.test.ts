@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { DTypeError, FormatError, ShapeError, UnsupportedError } from '../../src/errors.ts';
+import { DTypeError, FormatError, ShapeError, UnsupportedError, ValueError } from '../../src/errors.ts';
+import { nn } from '../../src/index.ts';
 import { type HostTensor, loadFile, readSafetensors, saveFile, writeSafetensors } from '../../src/io/index.ts';
 
 const f32 = (...values: number[]): HostTensor => ({
@@ -22,6 +23,27 @@ function file(header: object | string, data: ArrayLike<number> | ArrayBuffer = [
 /** A file with one tensor `a`. */
 const one = (dtype: string, shape: unknown, data: ArrayLike<number> | ArrayBuffer) =>
   file({ a: { dtype, shape, data_offsets: [0, new Uint8Array(data).length] } }, data);
+
+/** What is no set of tensors. */
+const misfits: [what: string, given: unknown, message: string][] = [
+  ['nothing', undefined, 'takes tensors by name, in a Map or a plain object; got undefined'],
+  ['null', null, 'takes tensors by name, in a Map or a plain object; got null'],
+  ['an empty object', {}, 'there are no tensors in what was given'],
+  ['an empty Map', new Map(), 'there are no tensors in what was given'],
+  ['a list', [f32(1)], 'takes tensors by name, in a Map or a plain object; got an object of class Array'],
+  ['a Set', new Set([f32(1)]), 'takes tensors by name, in a Map or a plain object; got an object of class Set'],
+  [
+    'a promise',
+    Promise.resolve({ a: f32(1) }),
+    'takes tensors by name, in a Map or a plain object; got an object of class Promise: await it',
+  ],
+  ['a number for a tensor', { a: f32(1), b: 5 }, '"b" is number 5'],
+  ['nothing for a tensor', new Map([['b', undefined]]), '"b" is undefined'],
+  ['a list for a tensor', { b: [1, 2] }, '"b" is an object of class Array'],
+  ['a typed array for a tensor', { b: Float32Array.of(1) }, '"b" is an object of class Float32Array'],
+  ['tensors in groups', { model: { a: f32(1) } }, '"model" is a plain object'],
+  ['a name that is no string', new Map([[1, f32(1)]]), 'names are strings; got number 1'],
+];
 
 describe('writing and reading', () => {
   it('brings back every dtype, shape and metadata', () => {
@@ -64,8 +86,13 @@ describe('writing and reading', () => {
     expect(readSafetensors(writeSafetensors({ a: { dtype: 'f32', shape: [2], data } })).tensors.a).toEqual(f32(1, 2));
   });
 
-  it('takes an ArrayBuffer, and a file with no tensors', () => {
-    expect(Object.keys(readSafetensors(writeSafetensors({}).buffer).tensors)).toEqual([]);
+  it('takes tensors in a Map, too', () => {
+    const map = new Map([['a', f32(1)]]);
+    expect(writeSafetensors(map)).toEqual(writeSafetensors({ a: f32(1) }));
+  });
+
+  it('reads a file with no tensors', () => {
+    expect(Object.keys(readSafetensors(file({})).tensors)).toEqual([]);
   });
 
   it('reads tensors in any order, and with a size of 0', () => {
@@ -121,18 +148,39 @@ describe('other element types', () => {
     expect(Array.from(tensor?.data ?? [])).toEqual(values);
   });
 
+  it('F64 is rounded to f32, with a note of where it changed the most', () => {
+    const read = readSafetensors(one('F64', [3], Float64Array.of(1, 0.1, 100.1).buffer));
+    expect(read.tensors.a).toEqual(f32(1, 0.1, 100.1));
+    expect({ ...read.notes }).toEqual({
+      a: 'was rounded from F64 to F32, most at element 2: 100.1 became 100.0999984741211',
+    });
+    const exact = readSafetensors(one('F64', [2], Float64Array.of(0.5, Number.NaN).buffer));
+    expect(Object.keys(exact.notes)).toEqual([]);
+  });
+
+  const convert = 'cannot hold: convert the tensor to';
   it.each([
-    [
-      'F64',
-      Float64Array.of(1, 0.1).buffer,
-      'tensor "a" holds 0.1 at element 1, which F32 cannot hold: convert the tensor to F32 first',
-    ],
-    ['F64', Float64Array.of(1, 1e300).buffer, 'holds 1e+300 at element 1'],
-    ['I64', BigInt64Array.of(0n, 2n ** 31n).buffer, 'holds 2147483648 at element 1, which I32 cannot hold'],
+    ['F64', Float64Array.of(1, 1e300).buffer, `holds 1e+300 at element 1, which F32 ${convert} F32 first`],
+    ['I64', BigInt64Array.of(0n, 2n ** 31n).buffer, `holds 2147483648 at element 1, which I32 ${convert} I32 first`],
     ['I64', BigInt64Array.of(0n, 2n ** 60n + 1n).buffer, 'holds 1152921504606846977 at element 1'],
-    ['U64', BigUint64Array.of(0n, 2n ** 32n).buffer, 'holds 4294967296 at element 1, which U32 cannot hold'],
-  ])('%s is refused where a value would change', (type, data, message) => {
-    expect(() => readSafetensors(one(type, [2], data))).toThrow(message);
+    ['U64', BigUint64Array.of(0n, 2n ** 32n).buffer, `holds 4294967296 at element 1, which U32 ${convert} U32 first`],
+    ['F8_E4M3', [1, 2], 'has dtype "F8_E4M3": weft reads F32, I32, U32, BOOL, F16'],
+    ['F8_E5M2', [1, 2], 'has dtype "F8_E5M2": weft reads F32'],
+    ['C64', Float64Array.of(1, 2).buffer, 'has dtype "C64": weft reads F32'],
+    ['toString', [1, 2], 'has dtype "toString": weft reads F32'],
+  ])('%s that weft cannot hold is refused by name, and the other tensors are read', (type, data, reason) => {
+    const end = new Uint8Array(data).length;
+    const header = {
+      bad: { dtype: type, shape: [2], data_offsets: [0, end] },
+      good: { dtype: 'F32', shape: [1], data_offsets: [end, end + 4] },
+    };
+    const bytes = file(header, [...new Uint8Array(data), 0, 0, 128, 63]);
+    const { tensors, refused } = readSafetensors(bytes);
+    expect({ ...tensors }).toEqual({ good: f32(1) });
+    expect(Object.keys(refused)).toEqual(['bad']);
+    expect(refused.bad).toContain(reason);
+    expect(() => readSafetensors(bytes, { strict: true })).toThrow(FormatError);
+    expect(() => readSafetensors(bytes, { strict: true })).toThrow(`[readSafetensors] tensor "bad" ${reason}`);
   });
 });
 
@@ -183,12 +231,10 @@ describe('files that break a rule', () => {
     ['metadata that is no string', file({ __metadata__: { step: 5 } }), '__metadata__: "step" is not a string'],
     ['a tensor that is no object', file({ a: null }), 'tensor "a" is described by null, not by an object'],
     [
-      'an unknown dtype',
-      one('F8_E5M2', [2], [1, 2]),
-      'tensor "a" has dtype "F8_E5M2": weft reads F32, I32, U32, BOOL, F16',
+      'no dtype',
+      file({ a: { shape: [0], data_offsets: [0, 0] } }),
+      'tensor "a" has dtype undefined: expected a name such as "F32"',
     ],
-    ['a dtype of the prototype', one('toString', [2], [1, 2]), 'tensor "a" has dtype "toString"'],
-    ['no dtype', file({ a: { shape: [0], data_offsets: [0, 0] } }), 'tensor "a" has dtype undefined'],
     ['no shape', one('U8', undefined, [1, 2]), 'tensor "a" has shape undefined: expected a list of sizes below 2^53'],
     ['a negative size', one('U8', [-2, -1], [1, 2]), 'tensor "a" has shape [-2,-1]'],
     ['a broken size', one('U8', [0.5, 4], [1, 2]), 'tensor "a" has shape [0.5,4]'],
@@ -210,7 +256,7 @@ describe('files that break a rule', () => {
     [
       'offsets that go back',
       file({ a: { ...a, data_offsets: [2, 0] } }, [1, 2]),
-      'tensor "a" has -2 bytes, but U8 [2] takes 2',
+      'tensor "a" has data_offsets that go back: [2, 0]',
     ],
     [
       'a size that is not the shape',
@@ -299,13 +345,44 @@ describe('tensors that cannot be written', () => {
     ],
     [
       'metadata that is no string',
-      () => writeSafetensors({}, { step: 5 as unknown as string }),
+      () => writeSafetensors({ a: f32(1) }, { step: 5 as unknown as string }),
       FormatError,
       'metadata "step" is no string: use JSON.stringify for other values',
+    ],
+    [
+      'half a character in a name',
+      () => writeSafetensors({ 'a\ud83d': f32(1) }),
+      FormatError,
+      'tensor "a\\ud83d" has half a character',
+    ],
+    [
+      'half a character in metadata',
+      () => writeSafetensors({ a: f32(1) }, { text: '\ude00' }),
+      FormatError,
+      'metadata "text" has half a character, a lone surrogate: use toWellFormed()',
     ],
   ])('%s', (_, write, kind, message) => {
     expect(write).toThrow(kind);
     expect(write).toThrow(message);
+  });
+
+  it.each(misfits)('%s', (_, given, message) => {
+    const write = () => writeSafetensors(given as Record<string, HostTensor>);
+    expect(write).toThrow(ValueError);
+    expect(write).toThrow(`[writeSafetensors] ${message}`);
+  });
+
+  it('a model, and what it has on the device', async () => {
+    const model = new nn.Linear(1, 1);
+    const write = (given: unknown) => () => writeSafetensors(given as Record<string, HostTensor>);
+    expect(write(model)).toThrow(
+      'got an object of class Linear: `await io.save(…)` takes it as it is, or pass its stateDict()',
+    );
+    for (const given of [model.stateDict(), Object.fromEntries(model.stateDict())])
+      expect(write(given)).toThrow(
+        '"weight" is a Tensor, whose values are to be read first: `await io.save(…)` does that',
+      );
+    expect(write(model.weight)).toThrow(': give it a name, { name: tensor }');
   });
 });
 
@@ -324,7 +401,7 @@ describe('files', () => {
         '[io.saveFile] this runtime has no files: in a browser, offer the bytes as a download',
       );
       await expect(loadFile('a')).rejects.toThrow(
-        '[io.loadFile] this runtime has no files: in a browser, use fetch(url)',
+        '[io.loadFile] this runtime has no files: in a browser, use `io.load(await fetch(url))`',
       );
       return;
     }

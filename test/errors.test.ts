@@ -335,27 +335,31 @@ const dtypeErrors: readonly Mistake[] = [
 ];
 
 const valueErrors: readonly Mistake[] = [
-  ['a probability of 1', () => dropout(f32(2), 1), /^\[dropout\] the probability must be in \[0, 1\), got 1/],
+  ['a probability above 1', () => dropout(f32(2), 1.5), /^\[dropout\] the probability must be in \[0, 1\], got 1.5/],
   [
     'a probability that is NaN',
     () => dropout(f32(2), Number.NaN),
-    /^\[dropout\] the probability must be in \[0, 1\), got NaN/,
+    /^\[dropout\] the probability must be in \[0, 1\], got NaN/,
   ],
   [
     'a negative probability in attention',
     () => scaledDotProductAttention(f32(1, 1, 2, 2), f32(1, 1, 2, 2), f32(1, 1, 2, 2), { dropout: -0.1 }),
-    /^\[scaledDotProductAttention\] the probability.*got -0.1/,
+    /^\[scaledDotProductAttention\] dropout must be in \[0, 1\], got -0.1/,
   ],
   [
     'a scale that is NaN',
     () => scaledDotProductAttention(f32(1, 1, 2, 2), f32(1, 1, 2, 2), f32(1, 1, 2, 2), { scale: Number.NaN }),
     /^\[scaledDotProductAttention\] scale must be a finite number, got NaN/,
   ],
-  ['a negative eps', () => layerNorm(f32(2), null, null, { eps: -1 }), /^\[layerNorm\] eps must be positive, got -1/],
+  [
+    'a negative eps',
+    () => layerNorm(f32(2), null, null, { eps: -1 }),
+    /^\[layerNorm\] eps must be a positive finite number, got -1/,
+  ],
   [
     'an eps that is NaN',
     () => rmsNorm(f32(2), null, { eps: Number.NaN }),
-    /^\[rmsNorm\] eps must be positive, got NaN/,
+    /^\[rmsNorm\] eps must be a positive finite number, got NaN/,
   ],
   [
     'label smoothing beyond 1',

@@ -1,4 +1,5 @@
 import { ValueError, WeftError } from '../errors.ts';
+import { declareOptions, oneOf } from '../options.ts';
 import { currentDevice, type Device } from './device.ts';
 import { type DispatchTime, ProfileReport } from './profileReport.ts';
 import { Recorder } from './recorder.ts';
@@ -13,6 +14,7 @@ export interface ProfileOptions {
    */
   method?: 'timestamps' | 'repetition';
 }
+const profileOptions = declareOptions<ProfileOptions>({ method: oneOf('timestamps', 'repetition') });
 
 /** Devices on which a function is being profiled, until its report is there. */
 const busy = new WeakSet<Device>();
@@ -27,10 +29,9 @@ const busy = new WeakSet<Device>();
  * Compiled steps and eager ops both count; run a step a few times before, or its compilation is part of `wallMs`. What an
  * eager `fn` computes must be read in it. Each dispatch gets a pass of its own, so that a profiled step takes a little longer.
  */
-export async function profile(fn: () => unknown, { method }: ProfileOptions = {}): Promise<ProfileReport> {
+export async function profile(fn: () => unknown, options?: ProfileOptions): Promise<ProfileReport> {
+  const { method } = profileOptions('profile', options);
   const device = currentDevice();
-  if (method !== undefined && method !== 'timestamps' && method !== 'repetition')
-    throw new ValueError(`[profile] method must be 'timestamps' or 'repetition', got '${method as string}'`);
   const available = device.gpu.features.has('timestamp-query');
   if (method === 'timestamps' && !available)
     throw new ValueError("[profile] this device has no timestamp queries; leave the method out, or use 'repetition'");

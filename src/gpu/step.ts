@@ -1,5 +1,6 @@
 import { WeftError } from '../errors.ts';
 import { pendingStates } from '../graph/state.ts';
+import { declareOptions, flag } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { asTensors, mapTensors, signatureOf } from './arguments.ts';
 import { currentDevice } from './device.ts';
@@ -17,6 +18,8 @@ export interface CompileOptions {
   /** Traces again at every call, and throws where the recording has changed: a captured number, a branch. Slow. */
   debug?: boolean;
 }
+
+const compileOptions = declareOptions<CompileOptions>({ debug: flag });
 
 /** What changed since the trace, in debug mode: JavaScript that depends on more than the arguments is frozen by the trace. */
 async function compareWithNewTrace(
@@ -55,8 +58,9 @@ const abandoned = new FinalizationRegistry<Map<string, Plan[]>>((plans) => {
  */
 export function compile<Args extends readonly unknown[], Result>(
   fn: (...args: Args) => Result,
-  { debug = false }: CompileOptions = {},
+  options?: CompileOptions,
 ): Compiled<Args, Result> {
+  const { debug = false } = compileOptions('compile', options);
   const plans = new Map<string, Plan[]>();
   let traces = 0;
   const withPlan = async <T>(args: readonly unknown[], work: (plan: Plan) => Promise<T>): Promise<T> => {

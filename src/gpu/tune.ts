@@ -1,9 +1,10 @@
 import type { KernelUse } from '../compile/schedule.ts';
 import { trial, usesOf } from '../compile/trial.ts';
-import { UnsupportedError, ValueError, WeftError } from '../errors.ts';
+import { UnsupportedError, WeftError } from '../errors.ts';
 import type { TensorType } from '../graph/node.ts';
 import { sizeOf } from '../graph/shape.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
+import { anything, callback, count, declareOptions, nullable } from '../options.ts';
 import { type ChoiceStore, defaultStore, storeChoices } from './choiceStore.ts';
 import { type Contender, contest } from './contest.ts';
 import type { Device } from './device.ts';
@@ -31,6 +32,12 @@ export interface TuneOptions {
   /** Ends tuning: it rejects with the signal's reason, and no choice has changed. */
   signal?: AbortSignal;
 }
+const tuneOptions = declareOptions<TuneOptions>({
+  store: nullable(anything),
+  rounds: count,
+  onProgress: callback,
+  signal: anything,
+});
 
 /**
  * Measures the variants of the kernels that a compiled step uses for arguments like these, on this device and at these
@@ -50,11 +57,11 @@ export interface TuneOptions {
 export async function tune<Args extends readonly unknown[]>(
   step: Compiled<Args, unknown>,
   args: Args,
-  { store = defaultStore(), rounds = 7, onProgress, signal }: TuneOptions = {},
+  options?: TuneOptions,
 ): Promise<TuneReport> {
+  const { store = defaultStore(), rounds = 7, onProgress, signal } = tuneOptions('tune', options);
   if (typeof step !== 'function' || typeof step.prepare !== 'function')
     throw new WeftError('[tune] needs a compiled function and its arguments: tune(compile(fn), [x, y])');
-  if (!Number.isInteger(rounds) || rounds < 1) throw new ValueError(`[tune] rounds must be 1 or more, got ${rounds}`);
   signal?.throwIfAborted();
   // Better found now than after minutes of measuring.
   await store?.read('');

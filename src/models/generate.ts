@@ -1,7 +1,7 @@
 import { ValueError } from '../errors.ts';
 import { type Compiled, compile } from '../gpu/step.ts';
 import { noGrad } from '../graph/record.ts';
-import { checkSizes } from '../nn/options.ts';
+import { checkSizes } from '../nn/sizes.ts';
 import { tensor } from '../ops/create.ts';
 import { embedding } from '../ops/embedding.ts';
 import { type SampleOptions, sample } from '../ops/sampling.ts';

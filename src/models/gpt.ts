@@ -7,10 +7,11 @@ import { normal, zeros } from '../nn/init.ts';
 import { Linear, linear } from '../nn/linear.ts';
 import { Module } from '../nn/module.ts';
 import { LayerNorm } from '../nn/norm.ts';
-import { checkHeads, checkSizes } from '../nn/options.ts';
+import { checkHeads } from '../nn/sizes.ts';
 import { checkpoint } from '../ops/checkpoint.ts';
 import { linearCrossEntropy } from '../ops/linearCrossEntropy.ts';
 import { slice } from '../ops/view.ts';
+import { count, declareOptions, flag, probability } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 
 export interface GPTConfig {
@@ -29,6 +30,20 @@ export interface GPTConfig {
 }
 
 type Settings = Required<GPTConfig>;
+
+const gptOptions = declareOptions<GPTConfig>(
+  {
+    vocabularySize: count,
+    contextLength: count,
+    layers: count,
+    heads: count,
+    width: count,
+    dropout: probability,
+    bias: flag,
+    checkpoint: flag,
+  },
+  ['vocabularySize', 'contextLength', 'layers', 'heads', 'width'],
+);
 
 /** Causal self-attention; `c_attn` projects to queries, keys and values at once. */
 class Attention extends Module {
@@ -105,9 +120,8 @@ export class GPT extends Module {
 
   constructor(config: GPTConfig) {
     super();
-    const settings = { dropout: 0, bias: true, checkpoint: false, ...config };
+    const settings = { dropout: 0, bias: true, checkpoint: false, ...gptOptions('GPT', config) };
     const { vocabularySize, contextLength, layers, heads, width } = settings;
-    checkSizes('GPT', { vocabularySize, contextLength, layers });
     checkHeads('GPT', width, heads);
     this.config = settings;
     this.wte = new Embedding(vocabularySize, width);

@@ -8,6 +8,7 @@ import { GRU, LSTM, RNN } from '../nn/recurrent.ts';
 import { tensor } from '../ops/create.ts';
 import { linearCrossEntropy } from '../ops/linearCrossEntropy.ts';
 import { permute } from '../ops/view.ts';
+import { count, declareOptions, finite, oneOf, probability } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 
 export interface RecurrentLanguageModelConfig {
@@ -28,6 +29,19 @@ export interface RecurrentLanguageModelConfig {
   forgetBias?: number;
 }
 
+const recurrentConfig = declareOptions<RecurrentLanguageModelConfig>(
+  {
+    cell: oneOf('lstm', 'gru', 'rnn'),
+    vocabularySize: count,
+    embedding: count,
+    hidden: count,
+    layers: count,
+    dropout: probability,
+    forgetBias: finite,
+  },
+  ['cell', 'vocabularySize', 'embedding', 'hidden'],
+);
+
 /** A language model of characters or tokens: embedding, recurrent layers, a linear head (Mikolov et al. 2010; Graves 2013). */
 export class RecurrentLanguageModel extends Module {
   readonly embedding: Embedding;
@@ -40,7 +54,7 @@ export class RecurrentLanguageModel extends Module {
 
   constructor(config: RecurrentLanguageModelConfig) {
     super();
-    const settings = { layers: 1, dropout: 0, forgetBias: -1, ...config };
+    const settings = { layers: 1, dropout: 0, forgetBias: -1, ...recurrentConfig('RecurrentLanguageModel', config) };
     const { cell, vocabularySize, embedding, hidden, layers, dropout, forgetBias } = settings;
     this.config = settings;
     this.embedding = new Embedding(vocabularySize, embedding);

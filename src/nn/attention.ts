@@ -5,11 +5,12 @@ import { parameter } from '../ops/create.ts';
 import { and, not, where } from '../ops/elementwise.ts';
 import { split } from '../ops/join.ts';
 import { permute, reshape, slice } from '../ops/view.ts';
+import { declareOptions, flag, nullable, probability, tensorLike } from '../options.ts';
 import type { Parameter, Tensor } from '../tensor.ts';
 import { xavierUniform, zeros } from './init.ts';
 import { Linear, linear } from './linear.ts';
 import { Module } from './module.ts';
-import { checkHeads } from './options.ts';
+import { checkHeads } from './sizes.ts';
 
 export interface AttendOptions {
   /** Query i sees keys j ≤ i. */
@@ -61,6 +62,17 @@ export interface AttentionCall extends Omit<AttendOptions, 'dropout'> {
   keyPaddingMask?: Tensor | null;
 }
 
+const multiHeadOptions = declareOptions<MultiHeadAttentionOptions>({
+  dropout: probability,
+  bias: flag,
+  batchFirst: flag,
+});
+const callOptions = declareOptions<AttentionCall>({
+  causal: flag,
+  mask: nullable(tensorLike),
+  keyPaddingMask: nullable(tensorLike),
+});
+
 /** Attention in several heads (Vaswani et al. 2017), with PyTorch's parameters and defaults. Fused, forward and backward. */
 export class MultiHeadAttention extends Module {
   /** [3E, E]: of queries, keys and values, one below the other. */
@@ -71,12 +83,9 @@ export class MultiHeadAttention extends Module {
   readonly dropout: number;
   readonly batchFirst: boolean;
 
-  constructor(
-    width: number,
-    heads: number,
-    { dropout = 0, bias = true, batchFirst = false }: MultiHeadAttentionOptions = {},
-  ) {
+  constructor(width: number, heads: number, options?: MultiHeadAttentionOptions) {
     super();
+    const { dropout = 0, bias = true, batchFirst = false } = multiHeadOptions('MultiHeadAttention', options);
     checkHeads('MultiHeadAttention', width, heads);
     this.heads = heads;
     this.dropout = dropout;
@@ -88,12 +97,8 @@ export class MultiHeadAttention extends Module {
   }
 
   /** query [L, B, E], key and value [S, B, E] → [L, B, E]; batch first if the module is. */
-  forward(
-    query: Tensor,
-    key: Tensor = query,
-    value: Tensor = key,
-    { keyPaddingMask = null, mask = null, causal = false }: AttentionCall = {},
-  ): Tensor {
+  forward(query: Tensor, key: Tensor = query, value: Tensor = key, options?: AttentionCall): Tensor {
+    const { keyPaddingMask = null, mask = null, causal = false } = callOptions('MultiHeadAttention.forward', options);
     const [q, k, v] = this.#project(query, key, value) as [Tensor, Tensor, Tensor];
     const dropout = this.dropout > 0 && this.training ? this.dropout : 0;
     const heads = scaledDotProductAttention(q, k, v, { causal, mask: withPadding(mask, keyPaddingMask), dropout });

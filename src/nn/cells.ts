@@ -1,15 +1,16 @@
-import { ShapeError } from '../errors.ts';
+import { ShapeError, ValueError } from '../errors.ts';
 import { formatShape, sameShape } from '../graph/shape.ts';
 import { parameter } from '../ops/create.ts';
 import { zeros } from '../ops/elementwise.ts';
 import { split } from '../ops/join.ts';
 import { lstm } from '../ops/lstm.ts';
 import { unsqueeze } from '../ops/view.ts';
+import { declareOptions, flag, listOf, oneOf, shown, tensorLike } from '../options.ts';
 import type { Parameter, Tensor } from '../tensor.ts';
 import { uniform } from './init.ts';
 import { linear } from './linear.ts';
 import { Module } from './module.ts';
-import { checkSizes } from './options.ts';
+import { checkSizes } from './sizes.ts';
 
 export type Nonlinearity = 'tanh' | 'relu';
 
@@ -53,6 +54,12 @@ export function gruStep(ofInput: Tensor, ofState: Tensor, h: Tensor): Tensor {
 export interface CellOptions {
   bias?: boolean;
 }
+export interface RNNCellOptions extends CellOptions {
+  nonlinearity?: Nonlinearity;
+}
+export const nonlinearityKind = oneOf('tanh', 'relu');
+const cellOptions = declareOptions<CellOptions>({ bias: flag });
+const rnnCellOptions = declareOptions<RNNCellOptions>({ bias: flag, nonlinearity: nonlinearityKind });
 
 /** One step of a recurrence, with PyTorch's parameters. */
 abstract class RecurrentCell extends Module {
@@ -96,11 +103,8 @@ abstract class RecurrentCell extends Module {
 export class RNNCell extends RecurrentCell {
   readonly nonlinearity: Nonlinearity;
 
-  constructor(
-    inputSize: number,
-    hiddenSize: number,
-    { nonlinearity = 'tanh', ...options }: CellOptions & { nonlinearity?: Nonlinearity } = {},
-  ) {
+  constructor(inputSize: number, hiddenSize: number, given?: RNNCellOptions) {
+    const { nonlinearity = 'tanh', ...options } = rnnCellOptions('RNNCell', given);
     super(1, inputSize, hiddenSize, options);
     this.nonlinearity = nonlinearity;
   }
@@ -113,8 +117,8 @@ export class RNNCell extends RecurrentCell {
 
 /** One step of a gated recurrent unit: x [B, I], h [B, H] → h' [B, H]. */
 export class GRUCell extends RecurrentCell {
-  constructor(inputSize: number, hiddenSize: number, options: CellOptions = {}) {
-    super(3, inputSize, hiddenSize, options);
+  constructor(inputSize: number, hiddenSize: number, options?: CellOptions) {
+    super(3, inputSize, hiddenSize, cellOptions('GRUCell', options));
   }
 
   forward(x: Tensor, state?: Tensor): Tensor {
@@ -123,13 +127,20 @@ export class GRUCell extends RecurrentCell {
   }
 }
 
+/** Throws where the state of an LSTM is no pair of h and c, said to those who have no compiler to say it. */
+export function checkPair(name: string, state: readonly unknown[] | undefined): void {
+  if (state === undefined || (Array.isArray(state) && state.length === 2 && listOf(tensorLike).accepts(state))) return;
+  throw new ValueError(`[${name}] the state must be a pair of tensors, [h, c], got ${shown(state)}`);
+}
+
 /** One step of an LSTM: x [B, I], h and c [B, H] → h' and c' [B, H]. */
 export class LSTMCell extends RecurrentCell {
-  constructor(inputSize: number, hiddenSize: number, options: CellOptions = {}) {
-    super(4, inputSize, hiddenSize, options);
+  constructor(inputSize: number, hiddenSize: number, options?: CellOptions) {
+    super(4, inputSize, hiddenSize, cellOptions('LSTMCell', options));
   }
 
   forward(x: Tensor, state?: readonly [h: Tensor, c: Tensor]): [h: Tensor, c: Tensor] {
+    checkPair('LSTMCell', state);
     const [h0, c0] = [this.start(x, state?.[0]), this.start(x, state?.[1])];
     const gates = this.ofInput(x);
     // The product with the state and the gates are one kernel: a sequence of one step.

@@ -3,7 +3,7 @@ import { embedding } from '../ops/embedding.ts';
 import type { Parameter, Tensor } from '../tensor.ts';
 import { normal } from './init.ts';
 import { Module } from './module.ts';
-import { checkSizes } from './options.ts';
+import { checkSizes } from './sizes.ts';
 
 /** A row of `weight` [V, E] for each id: ids [...] → [..., E]. Rows start as N(0, 1), as in PyTorch. */
 export class Embedding extends Module {

@@ -3,10 +3,11 @@ import { formatShape } from '../graph/shape.ts';
 import { parameter } from '../ops/create.ts';
 import { matmul } from '../ops/matmul.ts';
 import { transpose } from '../ops/view.ts';
+import { declareOptions, flag } from '../options.ts';
 import type { Parameter, Tensor } from '../tensor.ts';
 import { kaimingUniform, uniform } from './init.ts';
 import { Module } from './module.ts';
-import { checkSizes } from './options.ts';
+import { checkSizes } from './sizes.ts';
 
 /** x·Wᵀ + b for x [..., in], weight [out, in], bias [out]. */
 export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
@@ -14,13 +15,16 @@ export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): T
   return bias ? product.add(bias) : product;
 }
 
+const linearOptions = declareOptions<{ bias?: boolean }>({ bias: flag });
+
 /** y = x·Wᵀ + b, [..., in] → [..., out]. Both start uniform within ±1/√in, as in PyTorch. */
 export class Linear extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter | null;
 
-  constructor(inFeatures: number, outFeatures: number, { bias = true }: { bias?: boolean } = {}) {
+  constructor(inFeatures: number, outFeatures: number, options?: { bias?: boolean }) {
     super();
+    const { bias = true } = linearOptions('Linear', options);
     checkSizes('Linear', { inFeatures, outFeatures });
     const bound = 1 / Math.sqrt(inFeatures);
     this.weight = parameter(kaimingUniform([outFeatures, inFeatures], { gain: Math.sqrt(1 / 3) }), 'weight');

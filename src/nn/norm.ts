@@ -1,9 +1,23 @@
 import { parameter } from '../ops/create.ts';
 import { layerNorm, rmsNorm } from '../ops/norm.ts';
+import { declareOptions, flag, positive } from '../options.ts';
 import type { Parameter, Tensor } from '../tensor.ts';
 import { ones, zeros } from './init.ts';
 import { Module } from './module.ts';
-import { checkSizes } from './options.ts';
+import { checkSizes } from './sizes.ts';
+
+export interface RMSNormOptions {
+  /** Added to the variance; default 1e-5. */
+  eps?: number;
+  /** Whether there is a weight; default true. */
+  affine?: boolean;
+}
+const rmsNormOptions = declareOptions<RMSNormOptions>({ eps: positive, affine: flag });
+const layerNormOptions = declareOptions<RMSNormOptions & { bias?: boolean }>({
+  eps: positive,
+  affine: flag,
+  bias: flag,
+});
 
 /** Layer norm over the last dimension, [..., E] (Ba et al. 2016). */
 export class LayerNorm extends Module {
@@ -11,11 +25,9 @@ export class LayerNorm extends Module {
   readonly bias: Parameter | null;
   readonly eps: number;
 
-  constructor(
-    width: number,
-    { eps = 1e-5, affine = true, bias = true }: { eps?: number; affine?: boolean; bias?: boolean } = {},
-  ) {
+  constructor(width: number, options?: RMSNormOptions & { bias?: boolean }) {
     super();
+    const { eps = 1e-5, affine = true, bias = true } = layerNormOptions('LayerNorm', options);
     checkSizes('LayerNorm', { width });
     this.eps = eps;
     this.weight = affine ? parameter(ones([width]), 'weight') : null;
@@ -32,8 +44,9 @@ export class RMSNorm extends Module {
   readonly weight: Parameter | null;
   readonly eps: number;
 
-  constructor(width: number, { eps = 1e-5, affine = true }: { eps?: number; affine?: boolean } = {}) {
+  constructor(width: number, options?: RMSNormOptions) {
     super();
+    const { eps = 1e-5, affine = true } = rmsNormOptions('RMSNorm', options);
     checkSizes('RMSNorm', { width });
     this.eps = eps;
     this.weight = affine ? parameter(ones([width]), 'weight') : null;

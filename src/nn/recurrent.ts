@@ -1,16 +1,24 @@
-import { ShapeError, ValueError } from '../errors.ts';
+import { ShapeError } from '../errors.ts';
 import { formatShape, sameShape } from '../graph/shape.ts';
 import { zeros } from '../ops/elementwise.ts';
 import { concat, stack } from '../ops/join.ts';
 import { lstm } from '../ops/lstm.ts';
-import { checkProbability, dropout } from '../ops/random.ts';
+import { dropout } from '../ops/random.ts';
 import { scan } from '../ops/scan.ts';
 import { at, permute } from '../ops/view.ts';
+import { count, declareOptions, flag, type Kinds, probability } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
-import { gruStep, type Nonlinearity, type RecurrentWeights, recurrentWeights } from './cells.ts';
+import {
+  checkPair,
+  gruStep,
+  type Nonlinearity,
+  nonlinearityKind,
+  type RecurrentWeights,
+  recurrentWeights,
+} from './cells.ts';
 import { linear } from './linear.ts';
 import { Module } from './module.ts';
-import { checkSizes } from './options.ts';
+import { checkSizes } from './sizes.ts';
 
 export interface RecurrentOptions {
   /** Layers one on top of another. */
@@ -23,6 +31,18 @@ export interface RecurrentOptions {
   /** A second direction from the end to the start; the outputs of both stand side by side. */
   bidirectional?: boolean;
 }
+export interface RNNOptions extends RecurrentOptions {
+  nonlinearity?: Nonlinearity;
+}
+const recurrentKinds: Kinds<RecurrentOptions> = {
+  layers: count,
+  bias: flag,
+  batchFirst: flag,
+  dropout: probability,
+  bidirectional: flag,
+};
+const recurrentOptions = declareOptions<RecurrentOptions>(recurrentKinds);
+const rnnOptions = declareOptions<RNNOptions>({ ...recurrentKinds, nonlinearity: nonlinearityKind });
 
 /** One layer in one direction, time first: the output [T, B, H] and the last state. */
 interface Pass {
@@ -46,15 +66,14 @@ abstract class Recurrent extends Module {
 
   constructor(gates: number, inputSize: number, hiddenSize: number, options: RecurrentOptions) {
     super();
-    const { layers = 1, bias = true, batchFirst = false, dropout: probability = 0, bidirectional = false } = options;
+    const { layers = 1, bias = true, batchFirst = false, dropout: rate = 0, bidirectional = false } = options;
     checkSizes(new.target.name, { inputSize, hiddenSize, layers });
-    checkProbability(new.target.name, probability);
     this.inputSize = inputSize;
     this.hiddenSize = hiddenSize;
     this.layers = layers;
     this.batchFirst = batchFirst;
     this.bidirectional = bidirectional;
-    this.dropout = probability;
+    this.dropout = rate;
     const suffixes = bidirectional ? ['', '_reverse'] : [''];
     this.#weights = Array.from({ length: layers }, (_, layer) =>
       suffixes.map((suffix) => {
@@ -128,12 +147,13 @@ function gatesOfInput(x: Tensor, { weightIH, biasIH, biasHH }: RecurrentWeights)
 
 /** Long short-term memory (Hochreiter and Schmidhuber 1997), a whole sequence in a handful of dispatches. */
 export class LSTM extends Recurrent {
-  constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions = {}) {
-    super(4, inputSize, hiddenSize, options);
+  constructor(inputSize: number, hiddenSize: number, options?: RecurrentOptions) {
+    super(4, inputSize, hiddenSize, recurrentOptions('LSTM', options));
   }
 
   /** x [T, B, I], h and c [layers·directions, B, H] or zeros → output [T, B, directions·H] and the last h and c. */
   forward(x: Tensor, state?: readonly [h: Tensor, c: Tensor]): [output: Tensor, state: [h: Tensor, c: Tensor]] {
+    checkPair('LSTM', state);
     const { output, states } = this.run(x, [state?.[0], state?.[1]]);
     return [output, states as [Tensor, Tensor]];
   }
@@ -151,8 +171,8 @@ export class LSTM extends Recurrent {
 
 /** Gated recurrent units (Cho et al. 2014), with the biases where PyTorch has them. */
 export class GRU extends Recurrent {
-  constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions = {}) {
-    super(3, inputSize, hiddenSize, options);
+  constructor(inputSize: number, hiddenSize: number, options?: RecurrentOptions) {
+    super(3, inputSize, hiddenSize, recurrentOptions('GRU', options));
   }
 
   /** x [T, B, I], h [layers·directions, B, H] or zeros → output [T, B, directions·H] and the last h. */
@@ -178,14 +198,9 @@ export class GRU extends Recurrent {
 export class RNN extends Recurrent {
   readonly nonlinearity: Nonlinearity;
 
-  constructor(
-    inputSize: number,
-    hiddenSize: number,
-    { nonlinearity = 'tanh', ...options }: RecurrentOptions & { nonlinearity?: Nonlinearity } = {},
-  ) {
+  constructor(inputSize: number, hiddenSize: number, given?: RNNOptions) {
+    const { nonlinearity = 'tanh', ...options } = rnnOptions('RNN', given);
     super(1, inputSize, hiddenSize, options);
-    if (nonlinearity !== 'tanh' && nonlinearity !== 'relu')
-      throw new ValueError(`[RNN] nonlinearity must be 'tanh' or 'relu', got '${nonlinearity as string}'`);
     this.nonlinearity = nonlinearity;
   }
 

@@ -3,6 +3,7 @@ import { dtypes } from '../graph/dtype.ts';
 import type { TensorType } from '../graph/node.ts';
 import { formatShape, sameShape, sizeOf } from '../graph/shape.ts';
 import type { HostTensor } from '../io/safetensors.ts';
+import { declareOptions, flag } from '../options.ts';
 import { fromHost, Tensor } from '../tensor.ts';
 
 /**
@@ -27,14 +28,16 @@ export interface LoadOptions {
   /** Throw, and load nothing, unless every entry fits; default true. Otherwise what fits is loaded and the rest is reported. */
   strict?: boolean;
 }
+const loadOptions = declareOptions<LoadOptions>({ strict: flag });
 
 /** The given entries that fit the wanted ones, and a report of the others, which is thrown as one ValueError if `strict`. */
 export function matchState(
   owner: string,
   wanted: ReadonlyMap<string, TensorType>,
   given: StateDict,
-  { strict = true }: LoadOptions = {},
+  options?: LoadOptions,
 ): { fitting: Map<string, Tensor>; report: LoadReport } {
+  const { strict = true } = loadOptions('loadStateDict', options);
   const entries: ReadonlyMap<string, Tensor | HostTensor> =
     given instanceof Map ? given : new Map(Object.entries(given));
   const fitting = new Map<string, Tensor>();

@@ -1,4 +1,4 @@
-import { ValueError } from '../errors.ts';
+import { count, declareOptions, flag, oneOf, positive, probability } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { type AttentionCall, MultiHeadAttention } from './attention.ts';
 import { Dropout } from './dropout.ts';
@@ -20,6 +20,16 @@ export interface TransformerBlockOptions {
   bias?: boolean;
   eps?: number;
 }
+const blockOptions = declareOptions<TransformerBlockOptions>({
+  feedForward: count,
+  dropout: probability,
+  activation: oneOf('relu', 'gelu'),
+  normFirst: flag,
+  batchFirst: flag,
+  causal: flag,
+  bias: flag,
+  eps: positive,
+});
 
 /** Self-attention and a feed-forward layer with residuals (Vaswani et al. 2017); PyTorch's TransformerEncoderLayer. */
 export class TransformerBlock extends Module {
@@ -33,7 +43,7 @@ export class TransformerBlock extends Module {
   readonly normFirst: boolean;
   readonly causal: boolean;
 
-  constructor(width: number, heads: number, options: TransformerBlockOptions = {}) {
+  constructor(width: number, heads: number, options?: TransformerBlockOptions) {
     super();
     const {
       feedForward = 2048,
@@ -44,9 +54,7 @@ export class TransformerBlock extends Module {
       causal = false,
       bias = true,
       eps = 1e-5,
-    } = options;
-    if (activation !== 'relu' && activation !== 'gelu')
-      throw new ValueError(`[TransformerBlock] activation must be 'relu' or 'gelu', got '${activation as string}'`);
+    } = blockOptions('TransformerBlock', options);
     this.self_attn = new MultiHeadAttention(width, heads, { dropout, bias, batchFirst });
     this.linear1 = new Linear(width, feedForward, { bias });
     this.linear2 = new Linear(feedForward, width, { bias });

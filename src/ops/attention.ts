@@ -1,4 +1,4 @@
-import { ShapeError, ValueError } from '../errors.ts';
+import { ShapeError } from '../errors.ts';
 import { differentiateComposed } from '../graph/autograd.ts';
 import type { Attributes, Node, TensorType } from '../graph/node.ts';
 import type { OpDef, Placement, Surroundings } from '../graph/op.ts';
@@ -15,11 +15,12 @@ import {
 import { attentionForward, attentionBackward as backwardFamily } from '../kernels/attention.ts';
 import { familyCall } from '../kernels/family.ts';
 import type { Operand } from '../kernels/kernel.ts';
+import { declareOptions, finite, flag, nullable, probability, tensorLike } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { add, mul, where, zeros } from './elementwise.ts';
 import { iota } from './indexing.ts';
 import { matmul } from './matmul.ts';
-import { checkProbability, nextRandom, uniformOf } from './random.ts';
+import { nextRandom, uniformOf } from './random.ts';
 import { softmax } from './softmax.ts';
 import { expand, packedSize, permute } from './view.ts';
 
@@ -185,21 +186,23 @@ export interface AttentionOptions {
   mask?: Tensor | null;
   /** Factor of the scores; 1/√D by default. */
   scale?: number;
-  /** Probability of dropping a weight. */
+  /** Probability of dropping a weight, 1 included. */
   dropout?: number;
 }
+const attentionOptions = declareOptions<AttentionOptions>({
+  causal: flag,
+  mask: nullable(tensorLike),
+  scale: finite,
+  dropout: probability,
+});
 
 /**
  * softmax(scale·QKᵀ + mask)·V for q [B, H, L, D], k and v [B, H, S, D] → [B, H, L, D], D ≤ 128 (Vaswani et al. 2017).
  * Fused, forward and backward: no L×S matrix in memory. A row with no key to see gives zeros.
  */
-export function scaledDotProductAttention(
-  q: Tensor,
-  k: Tensor,
-  v: Tensor,
-  { causal = false, mask = null, scale, dropout: probability = 0 }: AttentionOptions = {},
-): Tensor {
+export function scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, options?: AttentionOptions): Tensor {
   const op = 'scaledDotProductAttention';
+  const { causal = false, mask = null, scale, dropout = 0 } = attentionOptions(op, options);
   for (const [name, x] of [
     ['q', q],
     ['k', k],
@@ -215,9 +218,9 @@ export function scaledDotProductAttention(
       `[${op}] for q ${formatShape(q.shape)} both k and v must be [${B}, ${H}, S, ${D}], got ${formatShape(k.shape)} and ${formatShape(v.shape)}`,
     );
   }
-  checkProbability(op, probability);
   const factor = scale ?? 1 / Math.sqrt(D);
-  if (!Number.isFinite(factor)) throw new ValueError(`[${op}] scale must be a finite number, got ${factor}`);
+  // Nothing is kept; there is no scale that could make up for it.
+  if (dropout === 1) return mul(scaledDotProductAttention(q, k, v, { ...options, dropout: 0 }), 0);
   const inputs: Tensor[] = [q, k, v];
   if (mask) {
     const full = [B, H, L, S];
@@ -226,7 +229,7 @@ export function scaledDotProductAttention(
     inputs.push(expand(mask.dtype === 'bool' ? where(mask, zeros([]), -1e30) : mask, full));
   }
   let stream = 0;
-  if (probability > 0) {
+  if (dropout > 0) {
     const random = nextRandom();
     stream = random.stream;
     inputs.push(random.key);
@@ -234,7 +237,7 @@ export function scaledDotProductAttention(
   return applyOne(attentionOp, inputs, {
     causal,
     scale: factor,
-    probability,
+    probability: dropout,
     stream,
     masked: mask !== null && mask !== undefined,
   });

@@ -5,6 +5,7 @@ import type { ExpressionContext, OpDef } from '../graph/op.ts';
 import { applyOne } from '../graph/record.ts';
 import { broadcastShapes, checkShape, type Shape, sameShape } from '../graph/shape.ts';
 import { literal } from '../kernels/elementwise.ts';
+import { declareOptions, finite, oneOf } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 
 /**
@@ -345,16 +346,23 @@ export const not = unaryFunction('not');
 /** The value in memory of its own. */
 export const copy = unaryFunction('copy');
 
+const leakyReluOptions = declareOptions<{ slope?: number }>({ slope: finite });
+const eluOptions = declareOptions<{ alpha?: number }>({ alpha: finite });
+const geluOptions = declareOptions<{ approximate?: 'none' | 'tanh' }>({ approximate: oneOf('none', 'tanh') });
+
 /** x where positive, slope·x elsewhere. */
-export function leakyRelu(x: Tensor, { slope = 0.01 }: { slope?: number } = {}): Tensor {
-  return applyOne(unaryOps.leakyRelu, [x], { slope: finite('leakyRelu', 'slope', slope) });
+export function leakyRelu(x: Tensor, options?: { slope?: number }): Tensor {
+  const { slope = 0.01 } = leakyReluOptions('leakyRelu', options);
+  return applyOne(unaryOps.leakyRelu, [x], { slope });
 }
 /** x where positive, α(eˣ − 1) elsewhere (Clevert et al. 2015). */
-export function elu(x: Tensor, { alpha = 1 }: { alpha?: number } = {}): Tensor {
-  return applyOne(unaryOps.elu, [x], { alpha: finite('elu', 'alpha', alpha) });
+export function elu(x: Tensor, options?: { alpha?: number }): Tensor {
+  const { alpha = 1 } = eluOptions('elu', options);
+  return applyOne(unaryOps.elu, [x], { alpha });
 }
 /** x·Φ(x) (Hendrycks and Gimpel 2016), exactly by default, or in the tanh form that GPT-2 was trained with. */
-export function gelu(x: Tensor, { approximate = 'none' }: { approximate?: 'none' | 'tanh' } = {}): Tensor {
+export function gelu(x: Tensor, options?: { approximate?: 'none' | 'tanh' }): Tensor {
+  const { approximate = 'none' } = geluOptions('gelu', options);
   return applyOne(approximate === 'tanh' ? unaryOps.geluTanh : unaryOps.geluErf, [x]);
 }
 /** x limited to [min, max]. */
@@ -366,11 +374,6 @@ export function clamp(x: Tensor, min: number, max: number): Tensor {
 /** The values in another element type: floats lose their fraction, bool is 0 or 1, numbers become true where not 0. */
 export function cast(x: Tensor, dtype: DType): Tensor {
   return x.dtype === dtype ? x : applyOne(unaryOps.cast, [x], { dtype });
-}
-
-function finite(name: string, parameter: string, value: number): number {
-  if (!Number.isFinite(value)) throw new ValueError(`[${name}] ${parameter} must be a finite number, got ${value}`);
-  return value;
 }
 
 // ── two inputs ───────────────────────────────────────────────────────────────────────────────────────────────────────

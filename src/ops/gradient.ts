@@ -4,6 +4,7 @@ import { differentiate, provideDriverOps } from '../graph/autograd.ts';
 import { currentTrace } from '../graph/record.ts';
 import { formatShape } from '../graph/shape.ts';
 import { type State, stateOf } from '../graph/state.ts';
+import { declareOptions, tensorLike } from '../options.ts';
 import { gradientOf, type Parameter, setGradient, type Tensor } from '../tensor.ts';
 import { add, ones, zeros } from './elementwise.ts';
 import { sumTo } from './reduce.ts';
@@ -41,8 +42,10 @@ export function backward(loss: Tensor, seed?: Tensor): void {
   if (!currentTrace()) keepAtFlush(loss);
 }
 
+const gradOptions = declareOptions<{ seed?: Tensor }>({ seed: tensorLike });
 /** Gradients of a scalar with respect to tensors or parameters, in their order; zeros where it does not depend on one. */
-export function grad(loss: Tensor, targets: readonly Tensor[], { seed }: { seed?: Tensor } = {}): Tensor[] {
+export function grad(loss: Tensor, targets: readonly Tensor[], options?: { seed?: Tensor }): Tensor[] {
+  const { seed } = gradOptions('grad', options);
   scalar('grad', loss, seed);
   const wanted = new Set(targets.map((tensor) => tensor.version));
   const gradients = differentiate(loss, (tensor) => wanted.has(tensor), seed);

@@ -7,6 +7,7 @@ import { cumsum as cumsumFamily } from '../kernels/cumulative.ts';
 import { familyCall } from '../kernels/family.ts';
 import { gather as gatherFamily, scatterAdd as scatterFamily } from '../kernels/index.ts';
 import { topK as topKFamily } from '../kernels/select.ts';
+import { declareOptions, flag } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { add, cast, equal, greaterEqual, sub, where, zeros } from './elementwise.ts';
 import { unsqueeze } from './view.ts';
@@ -141,8 +142,10 @@ const cumsumOp: OpDef = {
     dy ? cumsum(dy, node.attributes.axis as number, { reverse: !node.attributes.reverse }) : null,
   ],
 };
+const cumsumOptions = declareOptions<{ reverse?: boolean }>({ reverse: flag });
 /** Running sum along an axis, from the start or from the end. */
-export function cumsum(x: Tensor, axis: number, { reverse = false }: { reverse?: boolean } = {}): Tensor {
+export function cumsum(x: Tensor, axis: number, options?: { reverse?: boolean }): Tensor {
+  const { reverse = false } = cumsumOptions('cumsum', options);
   expectDType('cumsum', 'the input', x.dtype, ['f32', 'i32', 'u32']);
   return applyOne(cumsumOp, [x], { axis: normaliseAxis('cumsum', axis, x.rank), reverse });
 }
@@ -172,12 +175,10 @@ const topKOp: OpDef = {
     dy ? scatterAdd(zeros((x as Tensor).shape), indices as Tensor, dy, -1) : null,
   ],
 };
+const topKOptions = declareOptions<{ largest?: boolean }>({ largest: flag });
 /** The k largest (or smallest) elements of the last dimension, best first, and their positions (i32); of equals the first. */
-export function topK(
-  x: Tensor,
-  k: number,
-  { largest = true }: { largest?: boolean } = {},
-): { values: Tensor; indices: Tensor } {
+export function topK(x: Tensor, k: number, options?: { largest?: boolean }): { values: Tensor; indices: Tensor } {
+  const { largest = true } = topKOptions('topK', options);
   expectDType('topK', 'the input', x.dtype, ['f32']);
   expectRank('topK', 'the input', x.shape, 1, Infinity);
   const n = x.shape.at(-1) as number;

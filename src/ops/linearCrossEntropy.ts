@@ -3,6 +3,7 @@ import type { Attributes, Node, TensorType } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
 import { formatShape, sameShape, sizeOf } from '../graph/shape.ts';
+import { declareOptions, integer, nullable, tensorLike } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { add, cast, constantOf, div, maximum, mul, notEqual, ones } from './elementwise.ts';
 import {
@@ -10,6 +11,7 @@ import {
   checkCrossEntropy,
   crossEntropy,
   crossEntropyBackwardOp,
+  crossEntropyKinds,
   crossEntropyOp,
 } from './loss.ts';
 import { matmul } from './matmul.ts';
@@ -146,6 +148,11 @@ export interface LinearCrossEntropyOptions extends CrossEntropyOptions {
   /** Tokens whose logits exist at once, a multiple of 64; by default as many as fit 32 MiB, but at least 128. */
   chunk?: number;
 }
+const linearOptions = declareOptions<LinearCrossEntropyOptions>({
+  ...crossEntropyKinds,
+  bias: nullable(tensorLike),
+  chunk: integer,
+});
 
 /**
  * Cross-entropy in nats of the logits hidden·weightᵀ + bias, which never exist as a whole: hidden [..., E], weight [V, E] as
@@ -156,9 +163,10 @@ export function linearCrossEntropy(
   hidden: Tensor,
   weight: Tensor,
   targets: Tensor,
-  { bias = null, chunk, ...options }: LinearCrossEntropyOptions = {},
+  given?: LinearCrossEntropyOptions,
 ): Tensor {
   const op = 'linearCrossEntropy';
+  const { bias = null, chunk, ...options } = linearOptions(op, given);
   const settings = checkCrossEntropy(op, targets, options);
   checkOperands(op, hidden, weight, targets, bias);
   const [V, E] = weight.shape as [number, number];

@@ -1,4 +1,4 @@
-import { ShapeError, ValueError } from '../errors.ts';
+import { ShapeError } from '../errors.ts';
 import { differentiateComposed } from '../graph/autograd.ts';
 import type { TensorType } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
@@ -6,6 +6,7 @@ import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
 import { formatShape, sameShape, sizeOf } from '../graph/shape.ts';
 import { crossEntropyBackward as backwardFamily, crossEntropy as family } from '../kernels/crossEntropy.ts';
 import { familyCall } from '../kernels/family.ts';
+import { declareOptions, integer, type Kinds, oneOf, positive, probability } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { abs, add, cast, div, less, maximum, mul, notEqual, square, sub, where } from './elementwise.ts';
 import { oneHot } from './indexing.ts';
@@ -75,6 +76,7 @@ function problemOf([logits, targets]: readonly Tensor[], attributes: Readonly<Re
 }
 
 export type Reduction = 'mean' | 'sum' | 'none';
+const reductionKind = oneOf('mean', 'sum', 'none');
 export interface CrossEntropyOptions {
   /** Positions with this target count for nothing. */
   ignoreIndex?: number;
@@ -83,15 +85,25 @@ export interface CrossEntropyOptions {
   /** `mean` divides by the number of targets that are not ignored. */
   reduction?: Reduction;
 }
+export const crossEntropyKinds: Kinds<CrossEntropyOptions> = {
+  ignoreIndex: integer,
+  labelSmoothing: probability,
+  reduction: reductionKind,
+};
+const crossEntropyOptions = declareOptions<CrossEntropyOptions>(crossEntropyKinds);
 
 /**
  * −log softmax(logits)[target] in nats; logits [..., V], targets [...] (i32 or u32). Fused: the probabilities are never
  * stored. A target outside [0, V) throws a ValueError at the next read.
  */
-export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
+export function crossEntropy(logits: Tensor, targets: Tensor, options?: CrossEntropyOptions): Tensor {
   expectDType('crossEntropy', 'logits', logits.dtype, ['f32']);
   expectRank('crossEntropy', 'logits', logits.shape, 1, Infinity);
-  const { ignoreIndex, labelSmoothing, reduction } = checkCrossEntropy('crossEntropy', targets, options);
+  const { ignoreIndex, labelSmoothing, reduction } = checkCrossEntropy(
+    'crossEntropy',
+    targets,
+    crossEntropyOptions('crossEntropy', options),
+  );
   if (!sameShape(logits.shape.slice(0, -1), targets.shape)) {
     throw new ShapeError(
       `[crossEntropy] targets must have the shape of the logits without the classes, ${formatShape(logits.shape.slice(0, -1))}, got ${formatShape(targets.shape)}`,
@@ -108,39 +120,54 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
   return div(sum(loss), maximum(sum(weight), 1));
 }
 
-/** Targets and options of a cross-entropy, the defaults filled in; throws where they make no sense. */
+/** Options of a cross-entropy, the defaults filled in; throws where the targets are no ids. */
 export function checkCrossEntropy(
   op: string,
   targets: Tensor,
   { ignoreIndex = -100, labelSmoothing = 0, reduction = 'mean' }: CrossEntropyOptions,
 ): Required<CrossEntropyOptions> {
   expectDType(op, 'targets', targets.dtype, ['i32', 'u32']);
-  if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
-    throw new ValueError(`[${op}] labelSmoothing must be in [0, 1], got ${labelSmoothing}`);
-  if (!Number.isInteger(ignoreIndex))
-    throw new ValueError(`[${op}] ignoreIndex must be an integer, got ${ignoreIndex}`);
   return { ignoreIndex, labelSmoothing, reduction };
 }
+
+export interface LossOptions {
+  /** `mean` and `sum` go over all elements; default `mean`. */
+  reduction?: Reduction;
+}
+export interface HuberOptions extends LossOptions {
+  /** The distance from which on the loss is linear; default 1. */
+  delta?: number;
+}
+const lossOptions = declareOptions<LossOptions>({ reduction: reductionKind });
+const huberOptions = declareOptions<HuberOptions>({ reduction: reductionKind, delta: positive });
 
 function reduced(loss: Tensor, reduction: Reduction): Tensor {
   return reduction === 'none' ? loss : reduction === 'sum' ? sum(loss) : mean(loss);
 }
 
-/** (x − y)², averaged over all elements. */
-export function mseLoss(x: Tensor, y: Tensor, { reduction = 'mean' }: { reduction?: Reduction } = {}): Tensor {
-  return reduced(square(sub(x, y)), reduction);
+/** x − y for tensors of one shape: a target [4] beside a prediction [4, 1] would silently become [4, 4]. */
+function difference(op: string, x: Tensor, y: Tensor): Tensor {
+  if (!sameShape(x.shape, y.shape))
+    throw new ShapeError(
+      `[${op}] prediction and target must have one shape, got ${formatShape(x.shape)} and ${formatShape(y.shape)}; reshape or expand one of them`,
+    );
+  return sub(x, y);
 }
-/** |x − y|, averaged over all elements. */
-export function l1Loss(x: Tensor, y: Tensor, { reduction = 'mean' }: { reduction?: Reduction } = {}): Tensor {
-  return reduced(abs(sub(x, y)), reduction);
+
+/** (x − y)², averaged over all elements; x and y of one shape [...]. */
+export function mseLoss(x: Tensor, y: Tensor, options?: LossOptions): Tensor {
+  const { reduction = 'mean' } = lossOptions('mseLoss', options);
+  return reduced(square(difference('mseLoss', x, y)), reduction);
 }
-/** Quadratic within `delta` of 0, linear beyond (Huber 1964). */
-export function huberLoss(
-  x: Tensor,
-  y: Tensor,
-  { delta = 1, reduction = 'mean' }: { delta?: number; reduction?: Reduction } = {},
-): Tensor {
-  const distance = abs(sub(x, y));
+/** |x − y|, averaged over all elements; x and y of one shape [...]. */
+export function l1Loss(x: Tensor, y: Tensor, options?: LossOptions): Tensor {
+  const { reduction = 'mean' } = lossOptions('l1Loss', options);
+  return reduced(abs(difference('l1Loss', x, y)), reduction);
+}
+/** Quadratic within `delta` of 0, linear beyond (Huber 1964); x and y of one shape [...]. */
+export function huberLoss(x: Tensor, y: Tensor, options?: HuberOptions): Tensor {
+  const { delta = 1, reduction = 'mean' } = huberOptions('huberLoss', options);
+  const distance = abs(difference('huberLoss', x, y));
   return reduced(
     where(less(distance, delta), mul(square(distance), 0.5), mul(sub(distance, delta / 2), delta)),
     reduction,

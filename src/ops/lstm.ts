@@ -6,6 +6,7 @@ import { apply, expectDType, expectRank } from '../graph/record.ts';
 import { formatShape, sameShape } from '../graph/shape.ts';
 import { familyCall } from '../kernels/family.ts';
 import { lstmCell as cellFamily, lstmBackward, lstmCellBackward, lstmForward } from '../kernels/lstm.ts';
+import { declareOptions, flag } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { add, constantOf, mul, sigmoid, square, sub, tanh, zeros } from './elementwise.ts';
 import { concat, split, stack } from './join.ts';
@@ -153,6 +154,8 @@ function cellGradientOf(dh: Tensor, dc: Tensor, gates: Tensor, c: Tensor, next: 
 const gatesOf = (gates: Tensor) => split(gates, (gates.shape[1] as number) / 4, 1) as [Tensor, Tensor, Tensor, Tensor];
 const cellSizes = (c: TensorType) => ({ B: c.shape[0] as number, H: c.shape[1] as number });
 
+const lstmOptions = declareOptions<{ reverse?: boolean }>({ reverse: flag });
+
 /**
  * An LSTM over a whole sequence (Hochreiter and Schmidhuber 1997; gates i, f, g, o), in a handful of dispatches. `gatesX`
  * [T, B, 4H] is the input's share of the gates, biases included: x·W_ihᵀ + b_ih + b_hh, one product for all steps.
@@ -163,8 +166,9 @@ export function lstm(
   h0: Tensor,
   c0: Tensor,
   weight: Tensor,
-  { reverse = false }: { reverse?: boolean } = {},
+  options?: { reverse?: boolean },
 ): { output: Tensor; h: Tensor; c: Tensor } {
+  const { reverse = false } = lstmOptions('lstm', options);
   for (const [name, x] of [
     ['gatesX', gatesX],
     ['h0', h0],

@@ -1,4 +1,4 @@
-import { ShapeError, ValueError } from '../errors.ts';
+import { ShapeError } from '../errors.ts';
 import { differentiateComposed } from '../graph/autograd.ts';
 import type { TensorType } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
@@ -6,6 +6,7 @@ import { apply, expectDType, expectRank } from '../graph/record.ts';
 import { formatShape, sizeOf } from '../graph/shape.ts';
 import { familyCall } from '../kernels/family.ts';
 import { normBackward as backwardFamily, norm as family, type NormProblem } from '../kernels/norm.ts';
+import { declareOptions, positive } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { mul, sub, zeros } from './elementwise.ts';
 import { mean } from './reduce.ts';
@@ -71,14 +72,21 @@ function problemOf(x: TensorType, attributes: Readonly<Record<string, unknown>>)
   return { ...(attributes as unknown as NormProblem), rows: sizeOf(x.shape.slice(0, -1)), E: x.shape.at(-1) as number };
 }
 
+export interface NormOptions {
+  /** Added to the variance; default 1e-5. */
+  eps?: number;
+}
+const normOptions = declareOptions<NormOptions>({ eps: positive });
+
 function normalise(
   name: string,
   kind: 'layer' | 'rms',
   x: Tensor,
   weight: Tensor | null,
   bias: Tensor | null,
-  eps: number,
+  options: NormOptions | undefined,
 ): Tensor {
+  const { eps = 1e-5 } = normOptions(name, options);
   expectDType(name, 'the input', x.dtype, ['f32']);
   expectRank(name, 'the input', x.shape, 1, Infinity);
   for (const [what, vector] of [
@@ -91,7 +99,6 @@ function normalise(
       );
     }
   }
-  if (!(eps > 0)) throw new ValueError(`[${name}] eps must be positive, got ${eps}`);
   if (bias && !weight) throw new ShapeError(`[${name}] a bias needs a weight`);
   const inputs = [x, weight, bias].filter((each) => each !== null);
   return apply(normOp, inputs, { kind, eps, weight: weight !== null, bias: bias !== null })[0] as Tensor;
@@ -102,13 +109,13 @@ export function layerNorm(
   x: Tensor,
   weight: Tensor | null = null,
   bias: Tensor | null = null,
-  { eps = 1e-5 }: { eps?: number } = {},
+  options?: NormOptions,
 ): Tensor {
-  return normalise('layerNorm', 'layer', x, weight, bias, eps);
+  return normalise('layerNorm', 'layer', x, weight, bias, options);
 }
 /** x/√(mean of x² + eps) over the last dimension [..., E], times weight [E] (Zhang and Sennrich 2019). */
-export function rmsNorm(x: Tensor, weight: Tensor | null = null, { eps = 1e-5 }: { eps?: number } = {}): Tensor {
-  return normalise('rmsNorm', 'rms', x, weight, null, eps);
+export function rmsNorm(x: Tensor, weight: Tensor | null = null, options?: NormOptions): Tensor {
+  return normalise('rmsNorm', 'rms', x, weight, null, options);
 }
 
 /** For the registry. */

@@ -1,7 +1,7 @@
-import { ValueError } from '../errors.ts';
 import type { OpDef } from '../graph/op.ts';
 import { applyOne, currentTrace } from '../graph/record.ts';
 import { checkShape, type Shape } from '../graph/shape.ts';
+import { expectKind, probability } from '../options.ts';
 import { defaultGenerator, fillNormal, fillUniform, type Generator } from '../random.ts';
 import { fromHost, type Tensor } from '../tensor.ts';
 import { filled } from './create.ts';
@@ -38,15 +38,16 @@ export function uniformOf(key: Tensor, stream: number, shape: Shape): Tensor {
 }
 
 /** Zeros elements with the given probability and scales the rest by 1/(1 − p) (Srivastava et al. 2014). */
-export function dropout(x: Tensor, probability: number): Tensor {
-  checkProbability('dropout', probability);
-  if (probability === 0) return x.version;
-  return x.mul(uniform(x.shape).greaterEqual(probability).cast('f32')).mul(1 / (1 - probability));
+export function dropout(x: Tensor, rate: number): Tensor {
+  checkProbability('dropout', rate);
+  if (rate === 0) return x.version;
+  // Nothing is kept; there is no scale that could make up for it.
+  if (rate === 1) return x.mul(0);
+  return x.mul(uniform(x.shape).greaterEqual(rate).cast('f32')).mul(1 / (1 - rate));
 }
 
-export function checkProbability(op: string, probability: number): void {
-  if (!(probability >= 0 && probability < 1))
-    throw new ValueError(`[${op}] the probability must be in [0, 1), got ${probability}`);
+export function checkProbability(op: string, value: number): void {
+  expectKind(op, 'the probability', value, probability);
 }
 
 /** Standard normal values, drawn on the host: the same weights everywhere. */

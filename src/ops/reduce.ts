@@ -6,6 +6,7 @@ import { applyOne } from '../graph/record.ts';
 import { normaliseAxes, type Shape, sizeOf } from '../graph/shape.ts';
 import { familyCall } from '../kernels/family.ts';
 import { reduce as family, type ReduceKind } from '../kernels/reduce.ts';
+import { declareOptions, flag } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { cast, div, equal, exp, mul, sub } from './elementwise.ts';
 import { expand, permute, reshape } from './view.ts';
@@ -70,6 +71,7 @@ export interface ReduceOptions {
   /** Keep reduced dimensions with extent 1. */
   keepDims?: boolean;
 }
+const reduceOptions = declareOptions<ReduceOptions>({ keepDims: flag });
 type Axes = number | readonly number[] | null;
 
 function reduceOver(
@@ -77,9 +79,10 @@ function reduceOver(
   kind: ReduceKind,
   x: Tensor,
   axes: Axes | undefined,
-  { keepDims = false }: ReduceOptions,
+  options: ReduceOptions | undefined,
   types: readonly DType[],
 ): Tensor {
+  const { keepDims = false } = reduceOptions(name, options);
   if (!types.includes(x.dtype))
     throw new DTypeError(`[${name}] the input must be ${types.join(' or ')}, got ${x.dtype}; use .cast('${types[0]}')`);
   const chosen = normaliseAxes(name, axes, x.rank);
@@ -99,7 +102,7 @@ function reduceOver(
 const number: readonly DType[] = ['f32', 'i32', 'u32'];
 const reduction =
   (name: string, kind: ReduceKind, types: readonly DType[] = ['f32']) =>
-  (x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor =>
+  (x: Tensor, axes?: Axes, options?: ReduceOptions): Tensor =>
     reduceOver(name, kind, x, axes, options, types);
 
 /** Sum over the axes; over all where none are given. */
@@ -116,11 +119,11 @@ export const logSumExp = reduction('logSumExp', 'logSumExp');
 export const sumSquares = reduction('sumSquares', 'sumSquares');
 
 /** Position (i32) of the largest element along an axis, the first of equals; of the flat tensor where no axis is given. */
-export function argMax(x: Tensor, axis?: number, options: ReduceOptions = {}): Tensor {
+export function argMax(x: Tensor, axis?: number, options?: ReduceOptions): Tensor {
   return reduceOver('argMax', 'argMax', x, axis, options, number);
 }
 /** Position (i32) of the smallest element. */
-export function argMin(x: Tensor, axis?: number, options: ReduceOptions = {}): Tensor {
+export function argMin(x: Tensor, axis?: number, options?: ReduceOptions): Tensor {
   return reduceOver('argMin', 'argMin', x, axis, options, number);
 }
 

@@ -1,5 +1,5 @@
 import { BodyTrace } from '../compile/trace.ts';
-import { ShapeError } from '../errors.ts';
+import { ShapeError, ValueError } from '../errors.ts';
 import { differentiateAll } from '../graph/autograd.ts';
 import { leaf } from '../graph/leaf.ts';
 import { type Node, reachable, type TensorType } from '../graph/node.ts';
@@ -7,11 +7,20 @@ import type { OpDef, ScanBody } from '../graph/op.ts';
 import { apply, currentTrace } from '../graph/record.ts';
 import { replay } from '../graph/replay.ts';
 import { formatShape, sameShape } from '../graph/shape.ts';
+import { count, declareOptions, flag, listOf, shown, tensorLike } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { add, copy, zeros } from './elementwise.ts';
 
 /** One step of a recurrence: from the carry and a slice of xs to the next carry and a slice of ys. */
 export type ScanStep = (carry: Tensor[], x: Tensor[]) => { carry: Tensor[]; y: Tensor[] };
+
+export interface ScanOptions {
+  /** From the last slice to the first. */
+  reverse?: boolean;
+  /** The number of steps, where there are no xs to tell. */
+  length?: number;
+}
+const scanOptions = declareOptions<ScanOptions>({ reverse: flag, length: count });
 
 /**
  * A recurrence over time: `body` is traced once and replayed for each slice of `xs` along dimension 0. Its gradient is the
@@ -22,8 +31,9 @@ export function scan(
   body: ScanStep,
   carry: readonly Tensor[],
   xs: readonly Tensor[],
-  { reverse = false, length }: { reverse?: boolean; length?: number } = {},
+  options?: ScanOptions,
 ): { carry: Tensor[]; ys: Tensor[] } {
+  const { reverse = false, length } = scanOptions('scan', options);
   const T = length ?? xs[0]?.shape[0];
   if (T === undefined || !Number.isInteger(T) || T < 1)
     throw new ShapeError('[scan] the number of steps follows from xs; without xs give `length`');
@@ -76,7 +86,7 @@ function traceBody(body: ScanStep, carry: readonly Tensor[], xs: readonly Tensor
     const placeholder = (type: TensorType) => leaf('input', type);
     const carries = carry.map(placeholder);
     const slices = xs.map(({ shape, dtype }) => placeholder({ shape: shape.slice(1), dtype }));
-    const result = body(carries, slices);
+    const result = checkStep(body(carries, slices));
     if (result.carry.length !== carry.length)
       throw new ShapeError(`[scan] the body returns ${result.carry.length} carries for ${carry.length}`);
     for (const [i, next] of result.carry.entries()) {
@@ -89,6 +99,18 @@ function traceBody(body: ScanStep, carry: readonly Tensor[], xs: readonly Tensor
     }
     return closeBody(trace, carries, slices, [...result.carry, ...carries, ...result.y]);
   });
+}
+
+/** What a body must return, said to those who have no compiler to say it. */
+function checkStep(result: ReturnType<ScanStep>): ReturnType<ScanStep> {
+  const what = (result as unknown) instanceof Promise ? 'a promise: it must not be async' : shown(result);
+  const parts = (typeof result === 'object' && result !== null ? result : {}) as { carry?: unknown; y?: unknown };
+  const wrong = [parts.carry, parts.y].some((part) => !listOf(tensorLike).accepts(part));
+  if (wrong)
+    throw new ValueError(
+      `[scan] the body must return { carry: [tensors], y: [tensors] }, got ${what}; without results of each step, y is []`,
+    );
+  return result;
 }
 
 /** Finds what the body takes from outside, and gives each of its outputs memory of its own. */

@@ -117,6 +117,6 @@ describe('recurrent modules', () => {
     expect(() => new RNN(3, 4, { nonlinearity: 'gelu' as 'tanh' })).toThrow(
       "[RNN] nonlinearity must be 'tanh' or 'relu', got 'gelu'",
     );
-    expect(() => new GRU(3, 4, { dropout: 1 })).toThrow('[GRU] the probability must be in [0, 1), got 1');
+    expect(() => new GRU(3, 4, { dropout: 1.5 })).toThrow('[GRU] dropout must be in [0, 1], got 1.5');
   });
 });

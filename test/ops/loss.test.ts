@@ -1,4 +1,4 @@
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   type CrossEntropyOptions,
   crossEntropy,
@@ -66,6 +66,11 @@ describe('losses', async () => {
 
   it('of differences have the gradients that differences show', async () => {
     for (const f of [mseLoss, l1Loss, huberLoss])
-      await checkGradients((x, y) => f(x as Tensor, y as Tensor), [draw([3, 4], 0.1, 0.9), draw([4], 1.2, 2.5)]);
+      await checkGradients((x, y) => f(x as Tensor, y as Tensor), [draw([3, 4], 0.1, 0.9), draw([3, 4], 1.2, 2.5)]);
+  });
+
+  it('of differences refuse a target that would broadcast', () => {
+    for (const f of [mseLoss, l1Loss, huberLoss])
+      expect(() => f(draw([4, 1]), draw([4]))).toThrow('must have one shape, got [4, 1] and [4]');
   });
 });

@@ -1,11 +1,9 @@
 import { ValueError } from '../errors.ts';
+import { count, expectKind } from '../options.ts';
 
 /** Throws a ValueError unless all of these are positive integers. */
 export function checkSizes(module: string, sizes: Readonly<Record<string, number>>): void {
-  for (const [name, size] of Object.entries(sizes)) {
-    if (!Number.isInteger(size) || size < 1)
-      throw new ValueError(`[${module}] ${name} must be a positive integer, got ${size}`);
-  }
+  for (const [name, size] of Object.entries(sizes)) expectKind(module, name, size, count);
 }
 
 /** Throws a ValueError unless `heads` divides `width`. */

@@ -1,0 +1,146 @@
+import { ValueError } from './errors.ts';
+
+/**
+ * Options of public functions, declared and checked in one way: which there are, and what each takes. Who calls from
+ * JavaScript has no compiler to tell a misspelt name.
+ */
+
+/** What an option takes. */
+export interface Kind<T> {
+  /** The end of the sentence `alpha must be …`. */
+  readonly wanted: string;
+  accepts(value: unknown): value is T;
+}
+
+const kind = <T>(wanted: string, accepts: (value: unknown) => boolean): Kind<T> => ({
+  wanted,
+  accepts: accepts as Kind<T>['accepts'],
+});
+const isFiniteNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
+
+export const flag = kind<boolean>('true or false', (value) => typeof value === 'boolean');
+export const finite = kind<number>('a finite number', isFiniteNumber);
+export const positive = kind<number>('a positive finite number', (value) => isFiniteNumber(value) && value > 0);
+export const notNegative = kind<number>(
+  'a finite number of at least 0',
+  (value) => isFiniteNumber(value) && value >= 0,
+);
+export const integer = kind<number>('an integer', Number.isInteger);
+/** A number of things. */
+export const count = kind<number>('a positive integer', (value) => Number.isInteger(value) && (value as number) > 0);
+export const probability = kind<number>('in [0, 1]', (value) => isFiniteNumber(value) && value >= 0 && value <= 1);
+export const text = kind<string>('a string', (value) => typeof value === 'string');
+// Parameters of any kind: what the function takes is its own declaration's business.
+// biome-ignore lint/complexity/noBannedTypes: the kind of every function type
+export const callback = kind<Function>('a function', (value) => typeof value === 'function');
+/** A tensor, told by what every tensor has: this file knows no class. */
+export const tensorLike = kind<object>('a tensor', (value) => {
+  const given = value as { node?: unknown; dtype?: unknown } | null;
+  return typeof given === 'object' && given !== null && 'node' in given && 'dtype' in given;
+});
+/** Checked by the function itself, with a message of its own. */
+export const anything = kind<unknown>('anything', () => true);
+
+export const oneOf = <const Names extends readonly (string | number)[]>(...names: Names): Kind<Names[number]> =>
+  kind(listed(names.map(quoted), 'or'), (value) => names.includes(value as Names[number]));
+export const either = <A, B>(a: Kind<A>, b: Kind<B>): Kind<A | B> =>
+  kind(`${a.wanted}, or ${b.wanted}`, (value) => a.accepts(value) || b.accepts(value));
+export const nullable = <T>(of: Kind<T>): Kind<T | null> =>
+  kind(`${of.wanted}, or null`, (value) => value === null || of.accepts(value));
+export const listOf = <T>(of: Kind<T>): Kind<readonly T[]> =>
+  kind(`an array, each of it ${of.wanted}`, (value) => Array.isArray(value) && value.every((each) => of.accepts(each)));
+
+/** For each option of a function what it takes; the compiler asks for those that are missing. */
+export type Kinds<Options> = { readonly [Name in keyof Required<Options>]: Kind<unknown> };
+
+/**
+ * Declares the options of a function. What comes back checks those of a call and hands them on: a ValueError names an
+ * option that there is not and the nearest that there is, one that is `required` and left out, or what a value must be. An
+ * option that is undefined is left out.
+ */
+export function declareOptions<Options extends object>(
+  kinds: Kinds<Options>,
+  required: readonly (keyof Options & string)[] = [],
+): <Given extends Partial<Options>>(op: string, given: Given | undefined) => Given {
+  const known = Object.entries<Kind<unknown>>(kinds);
+  return (op, given) => {
+    if (given === undefined && required.length === 0) return {} as NonNullable<typeof given>;
+    if (typeof given !== 'object' || given === null || Array.isArray(given) || tensorLike.accepts(given))
+      throw new ValueError(`[${op}] options must be an object like { ${known[0]?.[0]}: … }, got ${shown(given)}`);
+    for (const name of Object.keys(given)) {
+      if (!Object.hasOwn(kinds, name)) throw new ValueError(unknown(op, name, Object.keys(kinds)));
+    }
+    const missing = required.find((name) => given[name] === undefined);
+    if (missing) throw new ValueError(`[${op}] needs the option ${missing}: ${kinds[missing].wanted}`);
+    for (const [name, { wanted, accepts }] of known) {
+      const value = (given as Readonly<Record<string, unknown>>)[name];
+      if (value !== undefined && !accepts(value))
+        throw new ValueError(`[${op}] ${name} must be ${wanted}, got ${shown(value)}`);
+    }
+    return given;
+  };
+}
+
+/** Throws a ValueError unless `value` is of the kind: for arguments that are no options. */
+export function expectKind<T>(op: string, name: string, value: unknown, { wanted, accepts }: Kind<T>): void {
+  if (!accepts(value)) throw new ValueError(`[${op}] ${name} must be ${wanted}, got ${shown(value)}`);
+}
+
+/** A value as it stands in messages. */
+export function shown(value: unknown): string {
+  if (typeof value === 'string') return quoted(value);
+  if (typeof value === 'function') return 'a function';
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (tensorLike.accepts(value)) return String(value);
+  if (typeof value === 'object' && value !== null)
+    return `an object with ${listed(Object.keys(value).slice(0, 3), 'and') || 'nothing in it'}`;
+  return String(value);
+}
+
+function unknown(op: string, name: string, known: readonly string[]): string {
+  const near = nearest(name, known);
+  return `[${op}] there is no option ${quoted(name)}${near ? `; is ${quoted(near)} meant?` : ';'} Known: ${known.join(', ')}`;
+}
+
+const quoted = (value: unknown) => (typeof value === 'string' ? `'${value}'` : String(value));
+
+function listed(names: readonly string[], word: 'and' | 'or'): string {
+  return names.length < 2 ? names.join() : `${names.slice(0, -1).join(', ')} ${word} ${names.at(-1)}`;
+}
+
+/** The known name that looks most like `name`: `batch_first` like batchFirst, `numLayers` like layers; none, if none does. */
+export function nearest(name: string, known: readonly string[]): string | undefined {
+  const plain = (text: string) => text.replaceAll('_', '').toLowerCase();
+  const wanted = plain(name);
+  const scored = known.map((each) => {
+    const own = plain(each);
+    const inside = own.length > 2 && wanted.length > 2 && (wanted.includes(own) || own.includes(wanted));
+    return {
+      each,
+      distance: Math.min(distance(wanted, own), inside ? 1 : Infinity),
+      limit: Math.max(2, own.length / 2),
+    };
+  });
+  const best = scored.sort((a, b) => a.distance - b.distance)[0];
+  return best && best.distance <= best.limit ? best.each : undefined;
+}
+
+/** Insertions, deletions, replacements and swaps of neighbours between two texts (Damerau 1964, without repeats). */
+function distance(a: string, b: string): number {
+  const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)];
+  const at = (i: number, j: number) => rows[i]?.[j] ?? Infinity;
+  for (let i = 1; i <= a.length; i++) {
+    rows.push([i]);
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1];
+      const swapped = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? at(i - 2, j - 2) + 1 : Infinity;
+      (rows[i] as number[])[j] = Math.min(
+        at(i - 1, j) + 1,
+        at(i, j - 1) + 1,
+        at(i - 1, j - 1) + Number(!same),
+        swapped,
+      );
+    }
+  }
+  return at(a.length, b.length);
+}

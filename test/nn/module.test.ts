@@ -224,7 +224,7 @@ describe('layers', () => {
     expect(() => new Linear(2, 2).forward(ones([3]))).toThrow(
       '[Linear] the last dimension of [3] must be inFeatures, 2',
     );
-    expect(() => new Dropout(1)).toThrow('[Dropout] the probability must be in [0, 1), got 1');
+    expect(() => new Dropout(1.5)).toThrow('[Dropout] the probability must be in [0, 1], got 1.5');
     expect(() => new Embedding(3, Number.NaN)).toThrow('[Embedding] width must be a positive integer, got NaN');
     expect(() => init.orthogonal([3])).toThrow(
       '[orthogonal] needs a shape of two or more dimensions, [out, in, …], got [3]',

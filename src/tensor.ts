@@ -4,6 +4,7 @@ import type { Storage } from './gpu/buffers.ts';
 import type { Device } from './gpu/device.ts';
 import { flushIfLong, readAll } from './gpu/run.ts';
 import { noteSettled } from './gpu/scope.ts';
+import type { Verdict } from './gpu/status.ts';
 import { type DType, dtypes, type HostArray, HostValues, type Numbers } from './graph/dtype.ts';
 import { leaf, versionOp } from './graph/leaf.ts';
 import type { Node, TensorType } from './graph/node.ts';
@@ -46,6 +47,8 @@ export class Tensor implements TensorType {
   device: Device | null = null;
   /** Brings the bytes from the staging buffer of the step that made them; null once that has moved on. */
   staged: (() => Promise<ArrayBuffer | null>) | null = null;
+  /** What the kernels of the submit that made the value had to say, where they may have met bad data. */
+  verdict: Verdict | null = null;
   /** True once this version of a state was handed out: the next step must not overwrite it. */
   observed = false;
   /** True for what a compiled function has captured, or a scope has returned: no scope frees it. */

@@ -1,4 +1,4 @@
-// uses: order.wgsl
+// uses: order.wgsl, status.wgsl
 // output[position] = weight[ids[position]]: an invocation for each element, neighbours in the same row.
 // 1: weight [V, E], 2: ids [count], 3: output [count, E], 4: status. An id outside [0, V) gives zeros and sets the status.
 // E: width of a row. Index: type of the ids; u32(id) sends negative ids beyond V.
@@ -30,6 +30,6 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     store(index, weight[id * E + column]);
   } else {
     store(index, 0.0);
-    if (column == 0u) { atomicMax(&status[0], params.statusCode); }
+    if (column == 0u) { reportBadData(params.statusCode); }
   }
 }

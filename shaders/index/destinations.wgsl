@@ -1,4 +1,4 @@
-// uses: order.wgsl
+// uses: order.wgsl, status.wgsl
 // result[o, index[o, j, i], i] = base + Σ source[o, j, i]: an invocation owns one element of the result and looks, in
 // order, at all m indices that could name it.
 // 1: base [outer, n, inner], 2: index [outer, m, inner], 3: source [outer, m, inner], 4: result [outer, n, inner],
@@ -31,7 +31,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let at = first + j * params.inner;
     let to = u32(index[at]);
     if (to == row) { sum += source[at]; }
-    if (to >= params.n && row == 0u) { atomicMax(&status[0], params.statusCode); }
+    if (to >= params.n && row == 0u) { reportBadData(params.statusCode); }
   }
   result[element] = sum;
 }

@@ -1,4 +1,4 @@
-// uses: order.wgsl
+// uses: order.wgsl, status.wgsl
 // result[o, j, i] = source[o, index[o, j, i], i]: an invocation for each element of the result.
 // 1: source [outer, n, inner], 2: index [outer, m, inner], 3: result [outer, m, inner], 4: status.
 // An index outside [0, n) gives zero and sets the status; u32(index) sends negative ones beyond n.
@@ -29,6 +29,6 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     result[element] = source[(outer * params.n + row) * params.inner + inner];
   } else {
     result[element] = Element();
-    atomicMax(&status[0], params.statusCode);
+    reportBadData(params.statusCode);
   }
 }

@@ -17,6 +17,7 @@ import product from './product.wgsl' with { type: 'text' };
 import productBlocks from './productBlocks.wgsl' with { type: 'text' };
 import rows from './rows.wgsl' with { type: 'text' };
 import sideSum from './sideSum.wgsl' with { type: 'text' };
+import status from './status.wgsl' with { type: 'text' };
 import store from './store.wgsl' with { type: 'text' };
 
 /** The shared functions, by the name that a shader's first line uses for them. */
@@ -40,5 +41,6 @@ export const library: Readonly<Record<string, string>> = {
   'productBlocks.wgsl': productBlocks,
   'rows.wgsl': rows,
   'sideSum.wgsl': sideSum,
+  'status.wgsl': status,
   'store.wgsl': store,
 };

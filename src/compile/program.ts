@@ -4,6 +4,7 @@ import type { DeviceProfile } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor.ts';
 import { byteSize, lower, rootOf, type Value } from './ir.ts';
 import { type MemoryPlan, type MemoryProblem, planMemory, readsAndWrites } from './memory.ts';
+import { checksFirst } from './order.ts';
 import { type Command, type CopyCommand, schedule } from './schedule.ts';
 
 /** What a plan is asked for: values to hand out, and states to bring to their next version. */
@@ -36,7 +37,7 @@ export function buildProgram(request: Request, isLeaf: (tensor: Tensor) => boole
     request.updates.map(({ leaf }) => leaf),
   );
   const { commands: scheduled, packs } = schedule(lowered, profile);
-  const commands = [...scheduled];
+  const commands = checksFirst(scheduled);
   const values = lowered.roots.map(({ value }) => value);
   const results = values.slice(0, request.results.length);
   const updates = request.updates.map(({ leaf }, i) => {

@@ -44,13 +44,28 @@ export interface CopyCommand {
   readonly to: Value;
 }
 
-/** The device's status word, which kernels set when they meet bad data. */
+/** The status of a submit, whose first word kernels set when they meet bad data. */
 export const statusValue: Value = {
-  type: { shape: [1], dtype: 'u32' },
-  layout: denseLayout([1]),
+  type: { shape: [2], dtype: 'u32' },
+  layout: denseLayout([2]),
   label: 'status',
   leaf: true,
 };
+
+/** Whether the command is of a kernel that sets the status word, and so reports bad data. */
+export function setsStatus(command: Command): boolean {
+  return bindsStatus(command, 'w');
+}
+
+/** Whether the command is of a kernel that does something else where the status word is set. */
+export function readsStatus(command: Command): boolean {
+  return bindsStatus(command, 'r');
+}
+
+function bindsStatus(command: Command, access: 'r' | 'w'): boolean {
+  if (command.kind === 'copy') return false;
+  return command.bindings.some((value, i) => value === statusValue && command.shader.access[i] === access);
+}
 
 export interface Schedule {
   readonly commands: readonly Command[];

@@ -6,6 +6,7 @@ import { type ChoiceStore, storedChoices } from './choiceStore.ts';
 import { PipelineCache } from './pipelines.ts';
 import { Readback } from './readback.ts';
 import type { Recorder } from './recorder.ts';
+import { Status } from './status.ts';
 
 export interface InitOptions {
   /** A GPUDevice of your own; weft then asks for no adapter. */
@@ -58,10 +59,8 @@ export class Device {
   readonly buffers: BufferPool;
   readonly pipelines: PipelineCache;
   readonly readback: Readback;
-  /** Set by kernels that meet bad data; see `statusLabels`. */
-  readonly status: GPUBuffer;
-  /** What the codes in the status word mean: code − 1 is the position here. */
-  readonly statusLabels: string[] = [];
+  /** Set by kernels that meet bad data. */
+  readonly status: Status;
   #error: Error | null = null;
   #lost: DeviceLostError | null = null;
   /** Rejects when the device is lost; awaits race with it. */
@@ -84,11 +83,7 @@ export class Device {
     this.buffers = new BufferPool(gpu);
     this.pipelines = new PipelineCache(gpu);
     this.readback = new Readback(this);
-    this.status = gpu.createBuffer({
-      label: 'weft status',
-      size: 256,
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-    });
+    this.status = new Status(gpu);
     gpu.addEventListener('uncapturederror', (event) => {
       this.#error ??= uncaptured(event.error);
       event.preventDefault?.();
@@ -137,12 +132,6 @@ export class Device {
 
   get isLost(): boolean {
     return this.#lost !== null;
-  }
-
-  /** Code under which a kernel reports bad data for `label`. */
-  statusCode(label: string): number {
-    const known = this.statusLabels.indexOf(label);
-    return known >= 0 ? known + 1 : this.statusLabels.push(label);
   }
 
   memory(): MemoryReport {

@@ -1,6 +1,6 @@
 import { rootOf, type Value } from '../compile/ir.ts';
 import type { Program } from '../compile/program.ts';
-import { type DispatchCommand, statusValue } from '../compile/schedule.ts';
+import { type DispatchCommand, readsStatus, setsStatus, statusValue } from '../compile/schedule.ts';
 import type { Runnable } from '../compile/trial.ts';
 import { OutOfMemoryError, UnsupportedError } from '../errors.ts';
 import { dtypes, hostArray } from '../graph/dtype.ts';
@@ -56,6 +56,9 @@ export class Executable {
   #bound: readonly Range[] = [];
   #encoded: readonly Encoded[] | null = null;
   readonly #leafIndex: ReadonlyMap<Value, number>;
+  /** Whether a kernel sets the status word, or any looks at it. */
+  readonly setsStatus: boolean;
+  readonly usesStatus: boolean;
 
   private constructor(
     device: Device,
@@ -74,10 +77,12 @@ export class Executable {
     this.#pipelines = pipelines;
     this.#uniforms = this.#writeUniforms();
     this.#leafIndex = new Map(program.leaves.map(({ value }, i) => [value, i]));
+    this.setsStatus = commands.some(setsStatus);
+    this.usesStatus = this.setsStatus || commands.some(readsStatus);
   }
 
   /** Compiles what is not compiled yet, all pipelines at once. Programs that run on made-up data get a `status` of their own. */
-  static async create(device: Device, program: Runnable, status = device.status): Promise<Executable> {
+  static async create(device: Device, program: Runnable, status = device.status.word): Promise<Executable> {
     const pipelines = await Executable.compile(device, program);
     device.check();
     return new Executable(device, program, pipelines, status);
@@ -97,6 +102,9 @@ export class Executable {
     const moved = new Set<number>();
     for (const [i, range] of leaves.entries()) if (!sameRange(range, this.#bound[i])) moved.add(i);
     if (this.#encoded && moved.size === 0) return;
+    // Where this fails half-way, nothing is to be encoded, and no group to be trusted.
+    const anew = this.#encoded === null;
+    this.#encoded = null;
     this.#bound = leaves.map(({ buffer, offset }) => ({ buffer, offset }));
     const hasMoved = (value: Value) => moved.has(this.#leafIndex.get(rootOf(value)) ?? -1);
     const encoded: Encoded[] = [];
@@ -106,9 +114,9 @@ export class Executable {
         encoded.push({ kind: 'copy', from, to, bytes: bytesOf(command.from) });
         continue;
       }
-      if (!this.#groups[i] || command.bindings.some(hasMoved)) this.#groups[i] = this.#bindGroup(command, i);
+      if (anew || command.bindings.some(hasMoved)) this.#groups[i] = this.#bindGroup(command, i);
       const [x, y, z] = command.dispatch.workgroups;
-      const [pipeline, group] = [this.#pipelines[i] as GPUComputePipeline, this.#groups[i]];
+      const [pipeline, group] = [this.#pipelines[i] as GPUComputePipeline, this.#groups[i] as GPUBindGroup];
       const last = encoded.at(-1);
       if (last?.kind === 'pass') last.dispatches.push({ pipeline, group, x, y, z });
       else encoded.push({ kind: 'pass', dispatches: [{ pipeline, group, x, y, z }] });
@@ -244,8 +252,9 @@ export class Executable {
 
   #withStatus(command: DispatchCommand): Readonly<Record<string, number>> {
     const uniforms = command.dispatch.uniforms ?? {};
-    if (!command.bindings.includes(statusValue)) return uniforms;
-    return { ...uniforms, statusCode: this.#device.statusCode(`${command.badData ?? `[${command.label}] bad data`}`) };
+    if (!setsStatus(command)) return uniforms;
+    const label = command.badData ?? `[${command.label}] bad data`;
+    return { ...uniforms, statusCode: this.#device.status.codeOf(label) };
   }
 }
 

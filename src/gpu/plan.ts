@@ -13,11 +13,13 @@ import type { DeviceProfile } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor.ts';
 import { mapTensors, restore, tools } from './arguments.ts';
 import { BackPressure } from './backPressure.ts';
+import type { Storage } from './buffers.ts';
 import type { Device } from './device.ts';
 import { Executable, type Range } from './executable.ts';
 import { Inputs } from './inputs.ts';
 import { type ResultRing, ringOf, smallResult } from './results.ts';
 import { materialise } from './run.ts';
+import { Verdict } from './status.ts';
 
 /** One traced signature of a function, on a device. */
 export class Plan {
@@ -36,6 +38,8 @@ export class Plan {
   #executable: Executable | null = null;
   #ring: ResultRing | null = null;
   readonly #pressure: BackPressure;
+  /** What names the line of submits that this plan's belong to: a state that they write. */
+  readonly #line: object;
   #users = 0;
   #gone = false;
 
@@ -62,6 +66,7 @@ export class Plan {
     const isLeaf = (tensor: Tensor) => tensor.node.op.lowering.kind === 'leaf' || tensor.node.trace === null;
     this.program = buildProgram({ results: this.#results, updates }, isLeaf, device.profile);
     this.#states = new Map([...trace.reads].map(([state, leaf]) => [leaf, state]));
+    this.#line = updates[0]?.state ?? this;
     const { randomKey, randomStreams } = trace;
     this.#inputs = new Inputs(device, placeholders, [
       ...trace.dynamics,
@@ -121,22 +126,60 @@ export class Plan {
     return this.#submit(args, this.#executable as Executable);
   }
 
-  /** What a step costs the host: one write, one pass, a few copies, one submit. */
+  /**
+   * What a step costs the host: one write, one pass, a few copies, one submit. What may fail comes first, so that a step
+   * that can't run changes nothing.
+   */
   #submit(args: readonly Tensor[], executable: Executable): unknown {
     const device = this.device;
     device.check();
-    const encoder = device.gpu.createCommandEncoder({ label: 'weft step' });
-    this.#protectObserved(encoder);
-    this.#inputs.write(args, encoder);
     executable.bind(this.#leafRanges());
+    const own = this.#allocate();
+    const encoder = device.gpu.createCommandEncoder({ label: 'weft step' });
+    try {
+      this.#inputs.write(args, encoder);
+    } catch (error) {
+      for (const storage of [...own.old.values(), ...own.results.values()]) storage.release();
+      throw error;
+    }
+    this.#protectObserved(own.old, encoder);
+    const verdict = this.#begin(args, executable, encoder);
     executable.encode(encoder);
-    const results = this.#takeResults(executable, encoder);
+    if (verdict && executable.usesStatus) device.status.end(encoder, verdict);
+    const results = this.#takeResults(executable, own.results, verdict, encoder);
     this.#commit(executable, encoder);
     device.gpu.queue.submit([encoder.finish()]);
     this.#pressure.submitted();
     for (const [state, present] of this.#gradients) state.hasGradient = present;
     device.check();
     return restore(this.#structure, results);
+  }
+
+  /** Memory for results that have no place in the ring, and for versions that this step overwrites though somebody has them. */
+  #allocate(): { results: Map<number, Storage>; old: Map<State, Storage> } {
+    const { buffers } = this.device;
+    const results = new Map<number, Storage>();
+    const old = new Map<State, Storage>();
+    try {
+      for (const [i, traced] of this.#results.entries()) {
+        if (smallResult(traced)) continue;
+        results.set(i, buffers.allocate(sizeOf(traced.shape) * 4, `weft result ${traced.node.op.name}`));
+      }
+      for (const state of this.#trace.writes.keys()) {
+        const { observed, shape } = state.committed;
+        if (observed) old.set(state, buffers.allocate(sizeOf(shape) * 4, `weft old version of ${state.label}`));
+      }
+    } catch (error) {
+      for (const storage of [...old.values(), ...results.values()]) storage.release();
+      throw error;
+    }
+    return { results, old };
+  }
+
+  /** The status of this step, where kernels set or read one; else that of its arguments. */
+  #begin(args: readonly Tensor[], { usesStatus }: Executable, encoder: GPUCommandEncoder): Verdict | null {
+    const given = Verdict.open(args.map(({ version }) => version.verdict));
+    return usesStatus ? this.device.status.begin(encoder, this.#line, given) : Verdict.over(given);
   }
 
   /** Calls that run at once may make more plans than are kept: who is at work with one keeps its memory until the end. */
@@ -159,14 +202,11 @@ export class Plan {
   }
 
   /** An eager value that still depends on the version which this step overwrites gets a copy of it. */
-  #protectObserved(encoder: GPUCommandEncoder): void {
-    for (const state of this.#trace.writes.keys()) {
+  #protectObserved(copies: ReadonlyMap<State, Storage>, encoder: GPUCommandEncoder): void {
+    for (const [state, copy] of copies) {
       const version = state.committed;
-      if (!version.observed) continue;
-      const bytes = sizeOf(version.shape) * 4;
       const own = version.storageOn(this.device);
-      const copy = this.device.buffers.allocate(bytes, `weft old version of ${state.label}`);
-      encoder.copyBufferToBuffer(own.buffer, own.offset, copy.buffer, 0, bytes);
+      encoder.copyBufferToBuffer(own.buffer, own.offset, copy.buffer, 0, sizeOf(version.shape) * 4);
       const next = tools.result(version);
       next.settle(this.device, version.exchangeStorage(copy));
       state.commit(next);
@@ -185,19 +225,24 @@ export class Plan {
   }
 
   /** Copies results into memory that the caller owns, in this submit; small ones also to a staging buffer. */
-  #takeResults(executable: Executable, encoder: GPUCommandEncoder): Tensor[] {
+  #takeResults(
+    executable: Executable,
+    own: ReadonlyMap<number, Storage>,
+    verdict: Verdict | null,
+    encoder: GPUCommandEncoder,
+  ): Tensor[] {
     const ring = this.#ring as ResultRing;
-    ring.nextStep(encoder);
+    ring.nextStep(encoder, verdict);
     return this.#results.map((traced, i) => {
       const tensor = tools.result(traced);
       const { buffer, offset } = executable.range(this.program.results[i] as Value);
       const bytes = sizeOf(traced.shape) * 4;
-      if (smallResult(traced)) ring.take(tensor, { buffer, offset, bytes }, encoder);
-      else {
-        const storage = this.device.buffers.allocate(bytes, `weft result ${traced.node.op.name}`);
+      const storage = own.get(i);
+      if (storage) {
         encoder.copyBufferToBuffer(buffer, offset, storage.buffer, 0, bytes);
         tensor.settle(this.device, storage);
-      }
+        tensor.verdict = verdict;
+      } else ring.take(tensor, { buffer, offset, bytes }, encoder);
       return tensor;
     });
   }

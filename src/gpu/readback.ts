@@ -1,4 +1,3 @@
-import { ValueError } from '../errors.ts';
 import type { Device } from './device.ts';
 
 /** A range to bring to the host. */
@@ -7,8 +6,6 @@ export interface ReadRequest {
   readonly offset: number;
   readonly bytes: number;
 }
-
-export const statusBytes = 256;
 
 /**
  * A staging buffer that a plan's small results are copied to within its own submit, so that reading them later costs one
@@ -22,7 +19,7 @@ export class Staging {
   constructor(device: Device, bytes: number) {
     this.buffer = device.gpu.createBuffer({
       label: 'weft staging',
-      size: bytes + statusBytes,
+      size: bytes,
       usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
     });
   }
@@ -58,7 +55,7 @@ export class Staging {
   }
 }
 
-/** Brings values to the host through pooled staging buffers, together with the status word. */
+/** Brings values to the host through pooled staging buffers. */
 export class Readback {
   readonly #device: Device;
   readonly #free: Staging[] = [];
@@ -76,22 +73,21 @@ export class Readback {
       bytes += Math.ceil(request.bytes / 16) * 16;
     }
     const position = this.#free.findIndex(
-      (staging) => staging.buffer.size >= bytes + statusBytes && staging.buffer.size <= 4 * (bytes + statusBytes),
+      (staging) => staging.buffer.size >= bytes && staging.buffer.size <= 4 * bytes + 1024,
     );
     const staging =
       position >= 0 ? (this.#free.splice(position, 1)[0] as Staging) : new Staging(this.#device, Math.max(1024, bytes));
-    encoder.copyBufferToBuffer(this.#device.status, 0, staging.buffer, 0, 4);
     for (const [i, { buffer, offset, bytes: length }] of requests.entries()) {
-      encoder.copyBufferToBuffer(buffer, offset, staging.buffer, statusBytes + (offsets[i] as number), length);
+      encoder.copyBufferToBuffer(buffer, offset, staging.buffer, offsets[i] as number, length);
     }
     return async () => {
       const all = await this.guarded(staging.read());
       this.#free.push(staging);
       if (this.#free.length > 8) this.#free.shift()?.buffer.destroy();
-      this.checkStatus(all);
-      return requests.map(({ bytes: length }, i) =>
-        all.slice(statusBytes + (offsets[i] as number), statusBytes + (offsets[i] as number) + length),
-      );
+      return requests.map(({ bytes: length }, i) => {
+        const offset = offsets[i] as number;
+        return all.slice(offset, offset + length);
+      });
     };
   }
 
@@ -116,13 +112,5 @@ export class Readback {
       this.#device.check();
       throw error;
     }
-  }
-
-  /** The word that kernels set when they meet bad data: thrown once, with the op's label. */
-  checkStatus(bytes: ArrayBuffer): void {
-    const code = new Uint32Array(bytes, 0, 1)[0] as number;
-    if (code === 0) return;
-    this.#device.gpu.queue.writeBuffer(this.#device.status, 0, new Uint32Array(1));
-    throw new ValueError(this.#device.statusLabels[code - 1] ?? `[status] kernel reported code ${code}`);
   }
 }

@@ -3,11 +3,14 @@ import type { Tensor } from '../tensor.ts';
 import { mostInFlight } from './backPressure.ts';
 import type { Storage } from './buffers.ts';
 import type { Device } from './device.ts';
-import { type ReadRequest, Staging, statusBytes } from './readback.ts';
+import { type ReadRequest, Staging } from './readback.ts';
+import { statusBytes, type Verdict } from './status.ts';
 
 /** Results up to this size get a slot of the ring; the loss is one. */
 const slotBytes = 256;
 const slotCount = 1024;
+/** Room for the status in front of the results in a staging buffer. */
+const head = 256;
 /** A loop that reads the result of each step without waiting for it has those of all steps under way, and of some that are done. */
 const stagingCount = mostInFlight + 2;
 
@@ -28,25 +31,28 @@ export class ResultRing {
   #next = 0;
   #current: Staging | null = null;
   #position = 0;
+  #verdict: Verdict | null = null;
 
   constructor(device: Device, resultsPerStep: number) {
     this.#device = device;
     this.#buffer = device.buffers.create(slotCount * slotBytes, 'weft small results');
     this.#staging = Array.from(
       { length: stagingCount },
-      () => new Staging(device, Math.max(1, resultsPerStep) * slotBytes),
+      () => new Staging(device, head + Math.max(1, resultsPerStep) * slotBytes),
     );
   }
 
-  /** Chooses a staging buffer for the step that is being encoded; none where all are being read. */
-  nextStep(encoder: GPUCommandEncoder): void {
+  /** Chooses a staging buffer for the step that is being encoded, of which `verdict` tells; none where all are being read. */
+  nextStep(encoder: GPUCommandEncoder, verdict: Verdict | null): void {
     const staging = this.#staging.shift() as Staging;
     this.#staging.push(staging);
     this.#current = staging.busy ? null : staging;
     this.#position = 0;
+    this.#verdict = verdict;
     if (!this.#current) return;
     this.#current.generation++;
-    encoder.copyBufferToBuffer(this.#device.status, 0, this.#current.buffer, 0, 4);
+    const word = verdict?.place;
+    if (word) encoder.copyBufferToBuffer(word.buffer, word.offset, this.#current.buffer, 0, statusBytes);
   }
 
   /** Copies a result to the next slot and makes `tensor` its owner. */
@@ -57,16 +63,22 @@ export class ResultRing {
     encoder.copyBufferToBuffer(source.buffer, source.offset, this.#buffer, offset, source.bytes);
     const storage: Storage = { buffer: this.#buffer, offset, bytes: source.bytes, release: () => {} };
     tensor.settle(this.#device, storage);
+    tensor.verdict = this.#verdict;
     this.#owners[slot] = { tensor: new WeakRef(tensor), storage };
     const staging = this.#current;
     if (!staging) return;
-    const at = statusBytes + this.#position++ * slotBytes;
+    const at = head + this.#position++ * slotBytes;
     encoder.copyBufferToBuffer(source.buffer, source.offset, staging.buffer, at, source.bytes);
     const { generation } = staging;
+    const verdict = this.#verdict;
     tensor.staged = async () => {
       if (staging.generation !== generation) return null;
       const all = await this.#device.readback.guarded(staging.read());
-      this.#device.readback.checkStatus(all);
+      if (verdict) {
+        verdict.learn(new Uint32Array(all, 0, statusBytes / 4));
+        if (verdict.unknown.length > 0) return null;
+        verdict.check();
+      }
       return all.slice(at, at + source.bytes);
     };
   }

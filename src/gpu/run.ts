@@ -4,13 +4,14 @@ import { dtypes, type HostArray } from '../graph/dtype.ts';
 import { type Node, reachable } from '../graph/node.ts';
 import { currentTrace, eagerNodeCount, takeEagerNodes } from '../graph/record.ts';
 import { sizeOf } from '../graph/shape.ts';
-import { pendingStates } from '../graph/state.ts';
+import { pendingStates, stateOf } from '../graph/state.ts';
 import { structure } from '../graph/structure.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor.ts';
 import { currentDevice, type Device, hasDevice } from './device.ts';
 import { Executable, type Range } from './executable.ts';
 import { oneByOne } from './oneByOne.ts';
+import { statusBytes, Verdict } from './status.ts';
 
 /**
  * Uncompiled use: the graph behind a value is compiled when the value is wanted, and the plan is kept by the graph's
@@ -105,12 +106,18 @@ export async function readAll(tensors: readonly Tensor[]): Promise<HostArray[]> 
   }
   if (onDevice.length === 0) return results;
   const device = deviceOf(onDevice.map(({ tensor }) => tensor));
-  const bytes = await device.readback.read(
-    onDevice.map(({ tensor }) => {
+  const verdicts = [...new Set(onDevice.flatMap(({ tensor }) => tensor.verdict ?? []))];
+  const unknown = [...new Set(verdicts.flatMap((verdict) => verdict.unknown))];
+  const bytes = await device.readback.read([
+    ...onDevice.map(({ tensor }) => {
       const { buffer, offset } = tensor.storageOn(device);
       return { buffer, offset, bytes: sizeOf(tensor.shape) * 4 };
     }),
-  );
+    ...unknown.map((verdict) => ({ ...(verdict.place as Range), bytes: statusBytes })),
+  ]);
+  for (const [i, verdict] of unknown.entries())
+    verdict.learn(new Uint32Array(bytes[onDevice.length + i] as ArrayBuffer));
+  for (const verdict of verdicts) verdict.check();
   for (const [i, { tensor, index }] of onDevice.entries()) {
     results[index] = new dtypes[tensor.dtype].array(bytes[i] as ArrayBuffer) as HostArray;
   }
@@ -160,7 +167,7 @@ function destroy(plan: Promise<CachedPlan>): void {
   );
 }
 
-async function compute(wanted: readonly Tensor[]): Promise<void> {
+async function compute(wanted: readonly Tensor[], line: object | null = null): Promise<void> {
   const roots = [...new Set(wanted)].filter((tensor) => !tensor.isComputed);
   if (roots.length === 0) return;
   const nodes = reachable(roots, (tensor) => tensor.isComputed);
@@ -171,13 +178,17 @@ async function compute(wanted: readonly Tensor[]): Promise<void> {
   const { executable } = plan;
   executable.bind(plan.leafOrder.map((position): Range => (leaves[position] as Tensor).storageOn(device)));
   const encoder = device.gpu.createCommandEncoder({ label: 'weft eager' });
+  const given = Verdict.open(leaves.map(({ verdict }) => verdict));
+  const verdict = executable.usesStatus ? device.status.begin(encoder, line, given) : Verdict.over(given);
   executable.encode(encoder);
+  if (verdict && executable.usesStatus) device.status.end(encoder, verdict);
   for (const [i, root] of roots.entries()) {
     const bytes = sizeOf(root.shape) * 4;
     const storage = device.buffers.allocate(bytes, `weft ${root.node.op.name}`);
     const from = executable.range(executable.program.results[i] as (typeof executable.program.results)[number]);
     encoder.copyBufferToBuffer(from.buffer, from.offset, storage.buffer, 0, bytes);
     root.settle(device, storage);
+    root.verdict = stateOf(root) ? null : verdict;
   }
   device.gpu.queue.submit([encoder.finish()]);
   device.check();

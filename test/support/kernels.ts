@@ -194,7 +194,7 @@ export async function runCall(
     }
     const results = outputs.map(({ length }, i) => guarded(`output ${i}`, 4 * length, inputs[contents.get(i) ?? -1]));
     const scratches = (call.scratch ?? []).map((bytes, i) => guarded(`scratch ${i}`, bytes));
-    const statusWord = guarded('status', 4, new Uint32Array(1));
+    const statusWord = guarded('status', 8, new Uint32Array(2));
     const resource = (binding: BindingSource): GPUBufferBinding => {
       if (binding.kind === 'input') return { buffer: sources[binding.index] as GPUBuffer };
       const range =

@@ -28,6 +28,9 @@ export const notNegative = kind<number>(
 export const integer = kind<number>('an integer', Number.isInteger);
 /** A number of things. */
 export const count = kind<number>('a positive integer', (value) => Number.isInteger(value) && (value as number) > 0);
+/** A number of things of which a few are plenty: nobody means a million layers. */
+export const countUpTo = (most: number) =>
+  kind<number>(`a positive integer of at most ${most}`, (value) => count.accepts(value) && value <= most);
 export const probability = kind<number>('in [0, 1]', (value) => isFiniteNumber(value) && value >= 0 && value <= 1);
 export const text = kind<string>('a string', (value) => typeof value === 'string');
 // Parameters of any kind: what the function takes is its own declaration's business.
@@ -38,6 +41,16 @@ export const tensorLike = kind<object>('a tensor', (value) => {
   const given = value as { node?: unknown; dtype?: unknown } | null;
   return typeof given === 'object' && given !== null && 'node' in given && 'dtype' in given;
 });
+export const shapeLike = kind<readonly number[]>(
+  'a shape, an array of positive integers',
+  (value) => Array.isArray(value) && value.every((extent) => count.accepts(extent)),
+);
+export const abortSignal = kind<AbortSignal>(
+  'an AbortSignal',
+  (value) => typeof (value as AbortSignal | null)?.throwIfAborted === 'function',
+);
+/** An object or a class's instance, whose own parts the function checks. */
+export const object = kind<object>('an object', (value) => typeof value === 'object' && value !== null);
 /** Checked by the function itself, with a message of its own. */
 export const anything = kind<unknown>('anything', () => true);
 

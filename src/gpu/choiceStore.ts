@@ -2,6 +2,7 @@ import { FormatError, UnsupportedError } from '../errors.ts';
 import { loadFile, makeFolder, saveFile } from '../io/files.ts';
 import { checkChoices } from '../kernels/families.ts';
 import type { Choices } from '../kernels/kernel.ts';
+import type { Kind } from '../options.ts';
 import { version } from '../version.ts';
 import type { Device } from './device.ts';
 import { oneByOne } from './oneByOne.ts';
@@ -13,6 +14,14 @@ export interface ChoiceStore {
   read(key: string): Promise<string | null>;
   write(key: string, text: string): Promise<void>;
 }
+
+export const storeKind: Kind<ChoiceStore> = {
+  wanted: 'a store { name, read, write }',
+  accepts: (value): value is ChoiceStore => {
+    const { read, write } = Object(value) as Partial<ChoiceStore>;
+    return typeof read === 'function' && typeof write === 'function';
+  },
+};
 
 /** The part of Node's `process` that is used; Deno has it too, and what bundlers put in its place has no modules. */
 interface Process {

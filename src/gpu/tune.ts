@@ -4,8 +4,8 @@ import { UnsupportedError, WeftError } from '../errors.ts';
 import type { TensorType } from '../graph/node.ts';
 import { sizeOf } from '../graph/shape.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
-import { anything, callback, count, declareOptions, nullable } from '../options.ts';
-import { type ChoiceStore, defaultStore, storeChoices } from './choiceStore.ts';
+import { abortSignal, callback, count, declareOptions, nullable } from '../options.ts';
+import { type ChoiceStore, defaultStore, storeChoices, storeKind } from './choiceStore.ts';
 import { type Contender, contest } from './contest.ts';
 import type { Device } from './device.ts';
 import { Executable, type Range } from './executable.ts';
@@ -33,10 +33,10 @@ export interface TuneOptions {
   signal?: AbortSignal;
 }
 const tuneOptions = declareOptions<TuneOptions>({
-  store: nullable(anything),
+  store: nullable(storeKind),
   rounds: count,
   onProgress: callback,
-  signal: anything,
+  signal: abortSignal,
 });
 
 /**

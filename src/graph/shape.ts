@@ -30,6 +30,8 @@ export function rowMajorStrides(shape: Shape): number[] {
 
 /** Throws where an extent is not a positive integer: weft has no empty tensors. */
 export function checkShape(op: string, shape: Shape): Shape {
+  if (!Array.isArray(shape))
+    throw new ShapeError(`[${op}] a shape is an array of extents like [2, 3], got ${String(shape)}`);
   for (const extent of shape) {
     if (!Number.isInteger(extent) || extent < 1) {
       throw new ShapeError(

@@ -1,5 +1,6 @@
 import { DTypeError, FormatError, ShapeError } from '../errors.ts';
 import { type DType, dtypes, type HostArray } from '../graph/dtype.ts';
+import { declareOptions, flag } from '../options.ts';
 import { type ByteSource, bytesOf, kindOf } from './bytes.ts';
 import { decoders, encode, fileTypes } from './elements.ts';
 import { duplicateKey } from './json.ts';
@@ -32,6 +33,8 @@ export interface ReadOptions {
   strict?: boolean;
 }
 
+const readOptions = declareOptions<ReadOptions>({ strict: flag });
+
 const op = { read: 'readSafetensors', write: 'writeSafetensors' } as const;
 const maxHeaderBytes = 100_000_000;
 const metadataKey = '__metadata__';
@@ -42,7 +45,8 @@ const metadataKey = '__metadata__';
  * are left out, each with a reason in `refused`, or, if `strict`, are an error. Throws FormatError where the file breaks a
  * rule of the format, ValueError where it is no bytes.
  */
-export function readSafetensors(file: ByteSource, { strict = false }: ReadOptions = {}): SafetensorsFile {
+export function readSafetensors(file: ByteSource, options?: ReadOptions): SafetensorsFile {
+  const { strict = false } = readOptions('readSafetensors', options);
   const { header, data } = splitHeader(bytesOf(op.read, file));
   const metadata = readMetadata(header[metadataKey]);
   const entries = Object.entries(header)

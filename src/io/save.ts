@@ -1,4 +1,5 @@
 import { readAll } from '../gpu/run.ts';
+import { declareOptions, object } from '../options.ts';
 import { fromHost, Tensor } from '../tensor.ts';
 import { kindOf } from './bytes.ts';
 import { namedTensors } from './named.ts';
@@ -23,6 +24,8 @@ export interface SaveOptions {
   metadata?: Readonly<Record<string, string>>;
 }
 
+const saveOptions = declareOptions<SaveOptions>({ metadata: object });
+
 /** The tensors of a file by name, as `loadStateDict` takes them, and what else there is to know of the file. */
 export class LoadedFile extends Map<string, Tensor> {
   readonly metadata: SafetensorsFile['metadata'];
@@ -45,11 +48,8 @@ export class LoadedFile extends Map<string, Tensor> {
  * file until the new one is whole. Throws ValueError where there are no tensors, or something else, and what
  * `writeSafetensors` throws; UnsupportedError for a path in a browser.
  */
-export async function save(
-  what: Saveable,
-  to?: Target,
-  { metadata }: SaveOptions = {},
-): Promise<Uint8Array<ArrayBuffer>> {
+export async function save(what: Saveable, to?: Target, options?: SaveOptions): Promise<Uint8Array<ArrayBuffer>> {
+  const { metadata } = saveOptions('io.save', options);
   const entries = namedTensors('io.save', stateOf(what), isTensor, (value) => `${kindOf(value)}, no tensor`);
   const tensors = entries.flatMap(([, value]) => (value instanceof Tensor ? [value] : []));
   const values = new Map((await readAll(tensors)).map((data, i) => [tensors[i], data]));

@@ -11,7 +11,7 @@ import { checkHeads } from '../nn/sizes.ts';
 import { checkpoint } from '../ops/checkpoint.ts';
 import { linearCrossEntropy } from '../ops/linearCrossEntropy.ts';
 import { slice } from '../ops/view.ts';
-import { count, declareOptions, flag, probability } from '../options.ts';
+import { count, countUpTo, declareOptions, flag, probability } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 
 export interface GPTConfig {
@@ -35,7 +35,7 @@ const gptOptions = declareOptions<GPTConfig>(
   {
     vocabularySize: count,
     contextLength: count,
-    layers: count,
+    layers: countUpTo(1000),
     heads: count,
     width: count,
     dropout: probability,

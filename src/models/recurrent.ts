@@ -8,7 +8,7 @@ import { GRU, LSTM, RNN } from '../nn/recurrent.ts';
 import { tensor } from '../ops/create.ts';
 import { linearCrossEntropy } from '../ops/linearCrossEntropy.ts';
 import { permute } from '../ops/view.ts';
-import { count, declareOptions, finite, oneOf, probability } from '../options.ts';
+import { count, countUpTo, declareOptions, finite, oneOf, probability } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 
 export interface RecurrentLanguageModelConfig {
@@ -29,17 +29,19 @@ export interface RecurrentLanguageModelConfig {
   forgetBias?: number;
 }
 
+const recurrentKinds = {
+  vocabularySize: count,
+  embedding: count,
+  hidden: count,
+  layers: countUpTo(1000),
+  dropout: probability,
+  forgetBias: finite,
+};
+const sizes = ['vocabularySize', 'embedding', 'hidden'] as const;
+const lstmConfig = declareOptions<Omit<RecurrentLanguageModelConfig, 'cell'>>(recurrentKinds, sizes);
 const recurrentConfig = declareOptions<RecurrentLanguageModelConfig>(
-  {
-    cell: oneOf('lstm', 'gru', 'rnn'),
-    vocabularySize: count,
-    embedding: count,
-    hidden: count,
-    layers: count,
-    dropout: probability,
-    forgetBias: finite,
-  },
-  ['cell', 'vocabularySize', 'embedding', 'hidden'],
+  { cell: oneOf('lstm', 'gru', 'rnn'), ...recurrentKinds },
+  ['cell', ...sizes],
 );
 
 /** A language model of characters or tokens: embedding, recurrent layers, a linear head (Mikolov et al. 2010; Graves 2013). */
@@ -115,6 +117,6 @@ function setForgetBias(lstm: LSTM, value: number): void {
 /** A character LSTM language model. */
 export class LSTMLanguageModel extends RecurrentLanguageModel {
   constructor(config: Omit<RecurrentLanguageModelConfig, 'cell'>) {
-    super({ ...config, cell: 'lstm' });
+    super({ ...lstmConfig('LSTMLanguageModel', config), cell: 'lstm' });
   }
 }

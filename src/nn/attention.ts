@@ -67,7 +67,7 @@ const multiHeadOptions = declareOptions<MultiHeadAttentionOptions>({
   bias: flag,
   batchFirst: flag,
 });
-const callOptions = declareOptions<AttentionCall>({
+export const attentionCall = declareOptions<AttentionCall>({
   causal: flag,
   mask: nullable(tensorLike),
   keyPaddingMask: nullable(tensorLike),
@@ -98,7 +98,7 @@ export class MultiHeadAttention extends Module {
 
   /** query [L, B, E], key and value [S, B, E] → [L, B, E]; batch first if the module is. */
   forward(query: Tensor, key: Tensor = query, value: Tensor = key, options?: AttentionCall): Tensor {
-    const { keyPaddingMask = null, mask = null, causal = false } = callOptions('MultiHeadAttention.forward', options);
+    const { keyPaddingMask = null, mask = null, causal = false } = attentionCall('MultiHeadAttention.forward', options);
     const [q, k, v] = this.#project(query, key, value) as [Tensor, Tensor, Tensor];
     const dropout = this.dropout > 0 && this.training ? this.dropout : 0;
     const heads = scaledDotProductAttention(q, k, v, { causal, mask: withPadding(mask, keyPaddingMask), dropout });

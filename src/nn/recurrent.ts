@@ -6,7 +6,7 @@ import { lstm } from '../ops/lstm.ts';
 import { dropout } from '../ops/random.ts';
 import { scan } from '../ops/scan.ts';
 import { at, permute } from '../ops/view.ts';
-import { count, declareOptions, flag, type Kinds, probability } from '../options.ts';
+import { countUpTo, declareOptions, flag, type Kinds, probability } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import {
   checkPair,
@@ -35,7 +35,7 @@ export interface RNNOptions extends RecurrentOptions {
   nonlinearity?: Nonlinearity;
 }
 const recurrentKinds: Kinds<RecurrentOptions> = {
-  layers: count,
+  layers: countUpTo(1000),
   bias: flag,
   batchFirst: flag,
   dropout: probability,

@@ -1,6 +1,6 @@
 import { count, declareOptions, flag, oneOf, positive, probability } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
-import { type AttentionCall, MultiHeadAttention } from './attention.ts';
+import { type AttentionCall, attentionCall, MultiHeadAttention } from './attention.ts';
 import { Dropout } from './dropout.ts';
 import { Linear } from './linear.ts';
 import { Module } from './module.ts';
@@ -67,9 +67,10 @@ export class TransformerBlock extends Module {
   }
 
   /** [T, B, E] → [T, B, E]; batch first if the module is. */
-  forward(x: Tensor, options: AttentionCall = {}): Tensor {
+  forward(x: Tensor, options?: AttentionCall): Tensor {
+    const given = attentionCall('TransformerBlock.forward', options);
     const attend = (y: Tensor) =>
-      this.dropout.forward(this.self_attn.forward(y, y, y, { causal: this.causal, ...options }));
+      this.dropout.forward(this.self_attn.forward(y, y, y, { causal: this.causal, ...given }));
     if (this.normFirst) {
       const mixed = x.add(attend(this.norm1.forward(x)));
       return mixed.add(this.#feedForward(this.norm2.forward(mixed)));

@@ -1,8 +1,17 @@
 import { DTypeError, ShapeError, ValueError } from '../errors.ts';
 import { type DType, dtypes, type HostArray, HostValues, isNumbers, type Numbers } from '../graph/dtype.ts';
 import { checkShape, formatShape, type Shape, sizeOf } from '../graph/shape.ts';
+import { anything, declareOptions } from '../options.ts';
 import { fromHost, Parameter, Tensor, type Values } from '../tensor.ts';
 import { copy } from './elementwise.ts';
+
+export interface TensorOptions {
+  /** The elements in row-major order fill it; by default it follows from the values. */
+  shape?: Shape;
+  /** By default it follows from the values. */
+  dtype?: DType;
+}
+const tensorOptions = declareOptions<TensorOptions>({ shape: anything, dtype: anything });
 
 /**
  * A tensor of the given values, which are copied: a number, nested arrays (f32, or bool where all are booleans), or a typed
@@ -10,15 +19,16 @@ import { copy } from './elementwise.ts';
  * off for integers, and all but 0 is true. Throws a ValueError where an integer type can't hold a number, a ShapeError
  * where the arrays are ragged or don't fill `shape`, a DTypeError for what holds no numbers.
  */
-export function tensor(values: Values, options: { shape?: Shape; dtype?: DType } = {}): Tensor {
+export function tensor(values: Values, options?: TensorOptions): Tensor {
+  const { shape: wanted, dtype: type } = tensorOptions('tensor', options);
   const given = elementsOf(values);
-  const shape = checkShape('tensor', options.shape ?? given.shape);
+  const shape = checkShape('tensor', wanted ?? given.shape);
   const count = given.elements.length;
   if (sizeOf(shape) !== count)
     throw new ShapeError(
       `[tensor] ${count} values do not fill shape ${formatShape(shape)}, which has ${sizeOf(shape)} elements`,
     );
-  const dtype = options.dtype ?? given.dtype;
+  const dtype = type ?? given.dtype;
   return fromHost({ shape: [...shape], dtype }, converted('tensor', given.elements, dtype));
 }
 

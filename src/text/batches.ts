@@ -1,4 +1,5 @@
 import { ShapeError, ValueError } from '../errors.ts';
+import { anything, count, declareOptions } from '../options.ts';
 import { Generator, type GeneratorState, randomIntegers } from '../random.ts';
 
 /** Token ids [B, T] and, as targets, the ids that follow each of them [B, T]; flat, row-major. */
@@ -25,6 +26,20 @@ export function trainValidationSplit<Data extends string | Int32Array>(
   return { train: data.slice(0, cut) as Data, validation: data.slice(cut) as Data };
 }
 
+export interface WindowOptions {
+  /** Windows in a batch, B. */
+  readonly batch: number;
+  /** Ids in a window, T. */
+  readonly length: number;
+}
+export interface BatchOptions extends WindowOptions {
+  /** Repeats the batches; 0 by default. */
+  readonly seed?: number | bigint;
+}
+const windowOptions = declareOptions<WindowOptions>({ batch: count, length: count }, ['batch', 'length']);
+// The generator says what a seed must be.
+const batchOptions = declareOptions<BatchOptions>({ batch: count, length: count, seed: anything }, ['batch', 'length']);
+
 /** Batches of windows that begin at random places of the data, without end. */
 export class BatchIterator implements IterableIterator<Batch> {
   /** [B, T] of inputs and targets. */
@@ -32,12 +47,9 @@ export class BatchIterator implements IterableIterator<Batch> {
   readonly #data: Int32Array;
   readonly #generator: Generator;
 
-  constructor(
-    data: Int32Array,
-    options: { readonly batch: number; readonly length: number; readonly seed?: number | bigint },
-  ) {
-    const { batch, length, seed } = options;
-    checkWindow('batches', data, length, batch);
+  constructor(data: Int32Array, options: BatchOptions) {
+    const { batch, length, seed } = batchOptions('batches', options);
+    checkWindow('batches', data, length);
     this.#data = data;
     this.#generator = new Generator(seed);
     this.shape = [batch, length];
@@ -66,10 +78,7 @@ export class BatchIterator implements IterableIterator<Batch> {
 }
 
 /** Random batches for training: windows of `length` ids, `batch` at a time. Throws ShapeError where the data is too short. */
-export function batches(
-  data: Int32Array,
-  options: { readonly batch: number; readonly length: number; readonly seed?: number | bigint },
-): BatchIterator {
+export function batches(data: Int32Array, options: BatchOptions): BatchIterator {
   return new BatchIterator(data, options);
 }
 
@@ -77,11 +86,9 @@ export function batches(
  * The data from start to end in windows of `length` ids that do not overlap, for validation; every id is a target once,
  * but for the first and a rest shorter than a window. The last batch may have fewer rows.
  */
-export function windows(
-  data: Int32Array,
-  { length, batch }: { readonly length: number; readonly batch: number },
-): Iterable<Batch> {
-  checkWindow('windows', data, length, batch);
+export function windows(data: Int32Array, options: WindowOptions): Iterable<Batch> {
+  const { length, batch } = windowOptions('windows', options);
+  checkWindow('windows', data, length);
   const count = Math.floor((data.length - 1) / length);
   return {
     *[Symbol.iterator]() {
@@ -107,11 +114,7 @@ function cut(data: Int32Array, starts: readonly number[], length: number): Batch
   return [inputs, targets];
 }
 
-function checkWindow(op: string, data: Int32Array, length: number, batch: number): void {
-  for (const [name, value] of Object.entries({ length, batch })) {
-    if (!Number.isSafeInteger(value) || value < 1)
-      throw new ValueError(`[${op}] ${name} is a positive integer, not ${value}`);
-  }
+function checkWindow(op: string, data: Int32Array, length: number): void {
   if (data.length > length) return;
   throw new ShapeError(
     `[${op}] the text has ${data.length} tokens, but a window of length ${length} and its targets need ${length + 1}: ` +

@@ -89,9 +89,9 @@ describe('batches', () => {
   });
 
   it('takes only positive integers', () => {
-    expect(() => batches(count(50), { batch: 0, length: 4 })).toThrow('[batches] batch is a positive integer, not 0');
+    expect(() => batches(count(50), { batch: 0, length: 4 })).toThrow('[batches] batch must be a positive integer, got 0');
     expect(() => batches(count(50), { batch: 1, length: 2.5 })).toThrow(
-      '[batches] length is a positive integer, not 2.5',
+      '[batches] length must be a positive integer, got 2.5',
     );
   });
 });

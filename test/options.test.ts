@@ -1,0 +1,254 @@
+import { describe, expect, it } from 'vitest';
+import type { Tensor } from '../src/index.ts';
+import * as weft from '../src/index.ts';
+import { nearest } from '../src/options.ts';
+import type { Generator } from '../src/random.ts';
+import { useGpu } from './support/gpu.ts';
+
+useGpu();
+
+// ── which functions take options, by their types: the compiler asks for a row of each ────────────────────────────────
+
+/** Objects that are no bags of options. */
+type NoOptions =
+  | Tensor
+  | Generator
+  | ErrorOptions
+  | weft.Node
+  | { readonly adapter: string }
+  | weft.nn.Module
+  | weft.ChoiceStore
+  | weft.OpDefinition
+  | readonly unknown[]
+  | ArrayBufferView
+  | ArrayBufferLike
+  | ReadonlyMap<string, unknown>
+  | Iterable<unknown>
+  | ((...args: never[]) => unknown);
+/** Whether an argument is a bag of options: an object whose names are known. */
+type IsBag<L> = [L] extends [never]
+  ? false
+  : [NonNullable<L>] extends [NoOptions]
+    ? false
+    : [NonNullable<L>] extends [object]
+      ? string extends keyof NonNullable<L>
+        ? false
+        : true
+      : false;
+type HasBag<P extends readonly unknown[]> = true extends { [I in keyof Required<P>]: IsBag<Required<P>[I]> }[number]
+  ? true
+  : false;
+type ParametersOf<F> = F extends abstract new (
+  ...args: infer P
+) => unknown
+  ? P
+  : F extends (...args: infer P) => unknown
+    ? P
+    : [];
+/** Errors are the runtime's own business. */
+type Takers<Exports> = {
+  [Name in keyof Exports]: Name extends `${string}Error`
+    ? never
+    : HasBag<ParametersOf<Exports[Name]>> extends true
+      ? Name
+      : never;
+}[keyof Exports];
+
+/** Calls a function with these in the place of its options. */
+type Row = (options: never) => unknown;
+type Rows<Exports, Others extends string = never> = { readonly [Name in Takers<Exports> | Others]: Row };
+
+const { compile, grad, io, models, nn, optim, text, tensor } = weft;
+const f32 = (...shape: number[]) => tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(0.5), { shape });
+const i32 = (...shape: number[]) => tensor(new Int32Array(shape.reduce((a, b) => a * b, 1)), { shape });
+const heads = () => f32(1, 1, 2, 2);
+const weights = () => [weft.parameter(f32(2, 2))];
+const step = compile((x: Tensor) => x.add(1));
+const x = () => f32(2, 2);
+
+const functions: Rows<typeof weft, 'Tensor.elu'> = {
+  argMax: (o) => weft.argMax(x(), 1, o),
+  argMin: (o) => weft.argMin(x(), 1, o),
+  compile: (o) => compile(() => x(), o),
+  crossEntropy: (o) => weft.crossEntropy(x(), i32(2), o),
+  cumsum: (o) => weft.cumsum(x(), 0, o),
+  elu: (o) => weft.elu(x(), o),
+  'Tensor.elu': (o) => x().elu(o),
+  gelu: (o) => weft.gelu(x(), o),
+  grad: (o) => grad(x().sum(), [x()], o),
+  huberLoss: (o) => weft.huberLoss(x(), x(), o),
+  init: (o) => weft.init(o),
+  l1Loss: (o) => weft.l1Loss(x(), x(), o),
+  layerNorm: (o) => weft.layerNorm(x(), null, null, o),
+  leakyRelu: (o) => weft.leakyRelu(x(), o),
+  linearCrossEntropy: (o) => weft.linearCrossEntropy(x(), x(), i32(2), o),
+  logSumExp: (o) => weft.logSumExp(x(), 1, o),
+  lstm: (o) => weft.lstm(f32(2, 1, 4), f32(1, 1), f32(1, 1), f32(4, 1), o),
+  max: (o) => weft.max(x(), 1, o),
+  mean: (o) => weft.mean(x(), 1, o),
+  min: (o) => weft.min(x(), 1, o),
+  mseLoss: (o) => weft.mseLoss(x(), x(), o),
+  profile: (o) => weft.profile(() => x(), o),
+  rand: (o) => weft.rand([2], o),
+  rmsNorm: (o) => weft.rmsNorm(x(), null, o),
+  sample: (o) => weft.sample(x(), o),
+  scaledDotProductAttention: (o) => weft.scaledDotProductAttention(heads(), heads(), heads(), o),
+  scan: (o) => weft.scan(([h]) => ({ carry: [h as Tensor], y: [] }), [x()], [f32(3)], o),
+  sum: (o) => weft.sum(x(), 1, o),
+  sumSquares: (o) => weft.sumSquares(x(), 1, o),
+  tensor: (o) => tensor([1, 2], o),
+  topK: (o) => weft.topK(x(), 1, o),
+  tune: (o) => weft.tune(step, [x()], o),
+};
+const modules: Rows<typeof nn, 'MultiHeadAttention.forward' | 'TransformerBlock.forward' | 'Module.loadStateDict'> = {
+  GRU: (o) => new nn.GRU(2, 2, o),
+  GRUCell: (o) => new nn.GRUCell(2, 2, o),
+  LSTM: (o) => new nn.LSTM(2, 2, o),
+  LSTMCell: (o) => new nn.LSTMCell(2, 2, o),
+  LayerNorm: (o) => new nn.LayerNorm(2, o),
+  Linear: (o) => new nn.Linear(2, 2, o),
+  'Module.loadStateDict': (o) => new nn.Linear(2, 2).loadStateDict(new nn.Linear(2, 2).stateDict(), o),
+  MultiHeadAttention: (o) => new nn.MultiHeadAttention(2, 1, o),
+  'MultiHeadAttention.forward': (o) =>
+    new nn.MultiHeadAttention(2, 1).forward(f32(1, 1, 2), f32(1, 1, 2), f32(1, 1, 2), o),
+  RMSNorm: (o) => new nn.RMSNorm(2, o),
+  RNN: (o) => new nn.RNN(2, 2, o),
+  RNNCell: (o) => new nn.RNNCell(2, 2, o),
+  TransformerBlock: (o) => new nn.TransformerBlock(2, 1, o),
+  'TransformerBlock.forward': (o) => new nn.TransformerBlock(2, 1, { feedForward: 2 }).forward(f32(1, 1, 2), o),
+};
+const initialisers: Rows<typeof nn.init> = {
+  kaimingNormal: (o) => nn.init.kaimingNormal([2, 2], o),
+  kaimingUniform: (o) => nn.init.kaimingUniform([2, 2], o),
+  normal: (o) => nn.init.normal([2, 2], o),
+  orthogonal: (o) => nn.init.orthogonal([2, 2], o),
+  uniform: (o) => nn.init.uniform([2, 2], o),
+  xavierNormal: (o) => nn.init.xavierNormal([2, 2], o),
+  xavierUniform: (o) => nn.init.xavierUniform([2, 2], o),
+};
+const optimizers: Rows<typeof optim, 'a group of SGD'> = {
+  Adam: (o) => new optim.Adam(weights(), o),
+  AdamW: (o) => new optim.AdamW(weights(), o),
+  // Abstract: its heirs are here.
+  Optimizer: (o) => new optim.SGD(weights(), o),
+  SGD: (o) => new optim.SGD(weights(), o),
+  'a group of SGD': (o) => new optim.SGD([Object.assign({ params: weights() }, o)]),
+  cosine: (o) => optim.cosine(o),
+  inverseSquareRoot: (o) => optim.inverseSquareRoot(o),
+  linear: (o) => optim.linear(o),
+  stepwise: (o) => optim.stepwise(o),
+};
+const gpt = { vocabularySize: 3, contextLength: 4, layers: 1, heads: 1, width: 2 };
+const languageModels: Rows<typeof models> = {
+  GPT: (o) => new models.GPT(o),
+  LSTMLanguageModel: (o) => new models.LSTMLanguageModel(o),
+  RecurrentLanguageModel: (o) => new models.RecurrentLanguageModel(o),
+  generate: (o) => models.generate(new models.GPT(gpt), [1], o),
+};
+const bytes = () => io.writeSafetensors({ a: { dtype: 'f32', shape: [1], data: Float32Array.of(1) } });
+const files: Rows<typeof io> = {
+  load: (o) => io.load(bytes(), o),
+  readSafetensors: (o) => io.readSafetensors(bytes(), o),
+  save: (o) => io.save({ a: x() }, undefined, o),
+};
+const ids = Int32Array.from({ length: 20 }, (_, i) => i);
+const texts: Rows<typeof text> = {
+  BatchIterator: (o) => new text.BatchIterator(ids, o),
+  batches: (o) => text.batches(ids, o),
+  windows: (o) => text.windows(ids, o),
+};
+
+// ── the sweeps ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Those whose options are still to be declared. */
+const pending = new Set([
+  ...['init', 'rand', 'sample', 'generate', ...Object.keys(initialisers)],
+  ...['Adam', 'AdamW', 'Optimizer', 'SGD', 'a group of SGD'],
+]);
+const all: readonly (readonly [name: string, call: (options: unknown) => unknown])[] = [
+  ...[functions, modules, initialisers, optimizers, languageModels, files, texts].flatMap((rows) =>
+    Object.entries<Row>(rows)
+      .filter(([name]) => !pending.has(name))
+      .map(([name, call]) => [name, call as (options: unknown) => unknown] as const),
+  ),
+];
+
+/** What a call throws, or rejects with; null where it does not. */
+async function fault(call: (options: unknown) => unknown, options: unknown): Promise<unknown> {
+  try {
+    await call(options);
+    return null;
+  } catch (error) {
+    return error;
+  }
+}
+
+const message = (error: unknown) => (error as Error | null)?.message ?? 'no error';
+
+/** The options that a function says it knows. */
+async function known(call: (options: unknown) => unknown): Promise<string[]> {
+  const names = /Known: (.*)/.exec(message(await fault(call, { noSuchThing: 1 })))?.[1];
+  return names?.split(', ') ?? [];
+}
+
+describe('every function that takes options', () => {
+  it.for(all)('%s: names the option that it does not know, and the nearest', async ([, call]) => {
+    const error = await fault(call, { noSuchThing: 1 });
+    expect(error).toBeInstanceOf(weft.ValueError);
+    expect(message(error)).toMatch(/^\[[\w.]+\] there is no option 'noSuchThing'/);
+    const names = await known(call);
+    expect(names.length).toBeGreaterThan(0);
+    for (const name of names) {
+      const misspelt = `${name.slice(0, -1)}_${name.at(-1)}`;
+      expect(message(await fault(call, { [misspelt]: 1 }))).toContain(`no option '${misspelt}'; is '${name}' meant?`);
+    }
+  });
+
+  it.for(all)('%s: refuses what is no object', async ([, call]) => {
+    for (const odd of [0.1, 'fast', true, [1], null, () => 1])
+      expect(message(await fault(call, odd)), String(odd)).toMatch(/^\[[\w.]+\] options must be an object like \{ /);
+  });
+
+  const oddValues = [
+    Number.NaN,
+    -1,
+    0.5,
+    Infinity,
+    1e30,
+    2 ** 32,
+    '2',
+    '',
+    true,
+    {},
+    [],
+    [0],
+    null,
+    () => 1,
+    10n,
+    Symbol('s'),
+  ];
+  it.for(all)('%s: takes a value or says what it must be, whatever it is', async ([, call]) => {
+    for (const name of await known(call)) {
+      for (const odd of oddValues) {
+        const error = await fault(call, { [name]: odd });
+        if (error === null) continue;
+        expect(error, `${name}: ${String(odd)} gives ${String(error)}`).toBeInstanceOf(weft.WeftError);
+        expect(message(error)).not.toMatch(/Cannot read|undefined is|is not a function/);
+      }
+    }
+  });
+});
+
+describe('the nearest option', () => {
+  it.for([
+    ['numLayers', 'layers'],
+    ['batch_first', 'batchFirst'],
+    ['weight_decay', 'weightDecay'],
+    ['keepDim', 'keepDims'],
+    ['dropuot', 'dropout'],
+    ['learningRate', undefined],
+  ] as const)('of %s is %s', ([given, expected]) => {
+    const names = ['layers', 'bias', 'batchFirst', 'dropout', 'bidirectional', 'weightDecay', 'keepDims'];
+    expect(nearest(given, names)).toBe(expected);
+  });
+});

@@ -36,7 +36,7 @@ export * as models from './models/index.ts';
 export * as nn from './nn/index.ts';
 export { type AttentionOptions, scaledDotProductAttention } from './ops/attention.ts';
 export { checkpoint } from './ops/checkpoint.ts';
-export { arange, parameter, tensor } from './ops/create.ts';
+export { arange, full, ones, parameter, tensor, zeros } from './ops/create.ts';
 export { defineOp, type OpDefinition } from './ops/define.ts';
 export { dynamic } from './ops/dynamic.ts';
 export { einsum } from './ops/einsum.ts';

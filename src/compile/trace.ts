@@ -64,7 +64,8 @@ export class StepTrace implements Trace {
 
   setGradient(state: State, value: Tensor | null): void {
     this.gradient(state);
-    this.#gradients.set(state, value);
+    // A leaf, as an eager gradient is: what is made of it is differentiated through `grad`.
+    this.#gradients.set(state, value && applyOne(versionOp, [value]));
   }
 
   /** Gradients that are there at the end are kept in their slots; tells which parameters then have one. */

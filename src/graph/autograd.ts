@@ -5,6 +5,7 @@ import { type Attributes, type Node, reachable } from './node.ts';
 import type { OpDef } from './op.ts';
 import { applyOne, withGradient } from './record.ts';
 import { formatShape, type Shape, sameShape } from './shape.ts';
+import { stateOf } from './state.ts';
 
 /** The few ops that the driver itself needs; given by ops/, which this layer must not import. */
 interface DriverOps {
@@ -17,26 +18,33 @@ export function provideDriverOps(operations: DriverOps): void {
   ops = operations;
 }
 
+type Predicate = (tensor: Tensor) => boolean;
+
 /**
  * Reverse-mode differentiation, graph to graph: gradients of `output` with respect to the tensors that `isTarget`
- * accepts. Gradients are ordinary nodes.
+ * accepts. Gradients are ordinary nodes. No gradient passes through a tensor that `isEnd` accepts: through no target,
+ * unless it says otherwise.
  */
 export function differentiate(
   output: Tensor,
-  isTarget: (tensor: Tensor) => boolean,
+  isTarget: Predicate,
   seed?: Tensor,
+  isEnd: Predicate = isTarget,
 ): Map<Tensor, Tensor> {
   const root = output.version;
-  return differentiateAll([[root, seed ?? ops.onesLike(root)]], isTarget);
+  return differentiateAll([[root, seed ?? ops.onesLike(root)]], isTarget, isEnd);
 }
 
 /** The same for several outputs, each with its gradient. Iterative, so that depth does not matter. */
 export function differentiateAll(
   seeds: readonly (readonly [output: Tensor, gradient: Tensor])[],
-  isTarget: (tensor: Tensor) => boolean,
+  isTarget: Predicate,
+  isEnd: Predicate = isTarget,
 ): Map<Tensor, Tensor> {
   const roots = seeds.map(([output]) => output);
-  const nodes = reachable(roots, isTarget);
+  // Whatever a version of a state was made of, it is a leaf.
+  const ends: Predicate = (tensor) => isEnd(tensor) || stateOf(tensor) !== undefined;
+  const nodes = reachable(roots, ends);
   const leads = leadsToTarget(nodes, isTarget);
   const gradients = new Map<Tensor, Tensor>();
   const accumulate = (tensor: Tensor, gradient: Tensor) => {
@@ -53,7 +61,7 @@ export function differentiateAll(
   }
   const sumTo = sumsOnce();
   for (const node of nodes.reverse()) {
-    const outputGradients = node.outputs.map((tensor) => (isTarget(tensor) ? null : (gradients.get(tensor) ?? null)));
+    const outputGradients = node.outputs.map((tensor) => (ends(tensor) ? null : (gradients.get(tensor) ?? null)));
     if (!leads.has(node) || outputGradients.every((gradient) => gradient === null)) continue;
     const wanted = node.inputs.map((input) => isTarget(input) || leads.has(input.node));
     for (const [i, gradient] of gradientsOf(node, outputGradients, wanted).entries()) {
@@ -82,7 +90,7 @@ function sumsOnce(): (gradient: Tensor, shape: Shape) => Tensor {
 }
 
 /** The nodes that a gradient has to pass through: those that reach a target along differentiable paths. */
-function leadsToTarget(nodes: readonly Node[], isTarget: (tensor: Tensor) => boolean): Set<Node> {
+function leadsToTarget(nodes: readonly Node[], isTarget: Predicate): Set<Node> {
   const leads = new Set<Node>();
   for (const node of nodes) {
     if (!node.differentiable) continue;

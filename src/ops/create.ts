@@ -1,9 +1,10 @@
 import { DTypeError, ShapeError, ValueError } from '../errors.ts';
 import { type DType, dtypes, type HostArray, HostValues, isNumbers, type Numbers } from '../graph/dtype.ts';
+import { applyOne } from '../graph/record.ts';
 import { checkShape, formatShape, type Shape, sizeOf } from '../graph/shape.ts';
 import { anything, declareOptions } from '../options.ts';
 import { fromHost, Parameter, Tensor, type Values } from '../tensor.ts';
-import { copy } from './elementwise.ts';
+import { full as constant, copy } from './elementwise.ts';
 
 export interface TensorOptions {
   /** The elements in row-major order fill it; by default it follows from the values. */
@@ -51,6 +52,17 @@ export function arange(start: number, stop?: number, step = 1, dtype?: DType): T
   const numbers = Float64Array.from({ length: count }, (_, i) => from + i * step);
   return fromHost({ shape, dtype: type }, converted('arange', numbers, type));
 }
+
+/** A tensor of one repeated value. Numbers outside f32's range become its largest finite value. */
+export function full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor {
+  const { op, attributes } = constant(shape, value, dtype).node;
+  // Its gradient may be asked for, so that no rule may take it for a number.
+  return applyOne(op, [], { ...attributes, isVariable: true });
+}
+/** A tensor of zeros. */
+export const zeros = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 0, dtype);
+/** A tensor of ones. */
+export const ones = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 1, dtype);
 
 /** A parameter that starts with the values of `initial`, a tensor or whatever `tensor` takes. */
 export function parameter(initial: Tensor | Values, name?: string): Parameter {

@@ -101,7 +101,10 @@ const fullOp: OpDef = {
     expression: (_, { value }, { types, dtype }) => `${types[dtype]}(${literal(value as number, dtype)})`,
   },
 };
-/** A tensor of one repeated value. Numbers outside f32's range become its largest finite value. */
+/**
+ * A tensor of one repeated value that rules may take for a number, since nobody can ask for its gradient: users get those
+ * of create.ts. Numbers outside f32's range become its largest finite value.
+ */
 export function full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor {
   if (Number.isNaN(value)) throw new ValueError('[full] the value is NaN');
   return applyOne(fullOp, [], {
@@ -110,15 +113,13 @@ export function full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor 
     dtype,
   });
 }
-/** A tensor of zeros. */
 export const zeros = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 0, dtype);
-/** A tensor of ones. */
 export const ones = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 1, dtype);
 
-/** The repeated value of a tensor made by `full`, else null. */
+/** The repeated value of a tensor that may be taken for a number, else null. */
 export function constantOf(x: Tensor): number | null {
   const { node } = x.version;
-  return node.op === fullOp ? (node.attributes.value as number) : null;
+  return node.op === fullOp && !node.attributes.isVariable ? (node.attributes.value as number) : null;
 }
 
 /** A number as a scalar tensor of the other operand's type. */

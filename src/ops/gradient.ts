@@ -1,4 +1,4 @@
-import { ShapeError, ValueError } from '../errors.ts';
+import { DTypeError, ShapeError, ValueError } from '../errors.ts';
 import { keepAtFlush } from '../gpu/run.ts';
 import { differentiate, provideDriverOps } from '../graph/autograd.ts';
 import { currentTrace } from '../graph/record.ts';
@@ -19,6 +19,18 @@ function scalar(op: string, loss: Tensor, seed?: Tensor): void {
   if (loss.dtype !== 'f32') throw new ValueError(`[${op}] the loss is ${loss.dtype}; only f32 has gradients`);
 }
 
+/** Whom a gradient belongs to: a state for all of its versions, else the tensor itself. */
+type Owner = State | Tensor;
+const ownerOf = (tensor: Tensor): Owner => stateOf(tensor) ?? tensor;
+function byOwner(gradients: ReadonlyMap<Tensor, Tensor>): Map<Owner, Tensor> {
+  const owned = new Map<Owner, Tensor>();
+  for (const [tensor, gradient] of gradients) {
+    const before = owned.get(ownerOf(tensor));
+    owned.set(ownerOf(tensor), before ? add(before, gradient) : gradient);
+  }
+  return owned;
+}
+
 const trainable = (tensor: Tensor) => stateOf(tensor)?.trainable === true;
 
 /** Adds the gradient of `loss` to the `grad` of every parameter it depends on. */
@@ -29,13 +41,8 @@ export function backward(loss: Tensor, seed?: Tensor): void {
     throw new ValueError(
       '[backward] the loss depends on no parameter; was it computed from parameter(…), outside of noGrad?',
     );
-  const byState = new Map<State, Tensor>();
-  for (const [tensor, gradient] of gradients) {
-    const state = stateOf(tensor) as State;
-    const before = byState.get(state);
-    byState.set(state, before ? add(before, gradient) : gradient);
-  }
-  for (const [state, gradient] of byState) {
+  for (const [owner, gradient] of byOwner(gradients)) {
+    const state = owner as State;
     const before = gradientOf(state);
     setGradient(state, before ? add(before, gradient) : gradient);
   }
@@ -43,13 +50,22 @@ export function backward(loss: Tensor, seed?: Tensor): void {
 }
 
 const gradOptions = declareOptions<{ seed?: Tensor }>({ seed: tensorLike });
-/** Gradients of a scalar with respect to tensors or parameters, in their order; zeros where it does not depend on one. */
+/**
+ * Gradients of a scalar with respect to tensors or parameters, in their order; zeros where it does not depend on one. They
+ * are tensors like any other, and can be differentiated again. Each counts every way to its target, through other targets
+ * too. Throws a DTypeError for a target that is not f32.
+ */
 export function grad(loss: Tensor, targets: readonly Tensor[], options?: { seed?: Tensor }): Tensor[] {
   const { seed } = gradOptions('grad', options);
   scalar('grad', loss, seed);
-  const wanted = new Set(targets.map((tensor) => tensor.version));
-  const gradients = differentiate(loss, (tensor) => wanted.has(tensor), seed);
-  return targets.map((tensor) => gradients.get(tensor.version) ?? zeros(tensor.shape));
+  for (const [i, { dtype }] of targets.entries()) {
+    if (dtype !== 'f32') throw new DTypeError(`[grad] target ${i} is ${dtype}; only f32 has gradients`);
+  }
+  const owners = targets.map((tensor) => ownerOf(tensor.version));
+  const wanted = new Set(owners);
+  const isTarget = (tensor: Tensor) => wanted.has(ownerOf(tensor));
+  const gradients = byOwner(differentiate(loss, isTarget, seed, () => false));
+  return owners.map((owner, i) => gradients.get(owner) ?? zeros((targets[i] as Tensor).shape));
 }
 
 /** Turns a function that returns a scalar loss into one that also returns the gradients of its parameters. */

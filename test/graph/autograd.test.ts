@@ -7,13 +7,16 @@ import {
   compile,
   crossEntropy,
   dropout,
+  full,
   grad,
   init,
   layerNorm,
+  lstm,
   matmul,
   mul,
   noGrad,
   ones,
+  type Parameter,
   parameter,
   scaledDotProductAttention,
   scan,
@@ -22,6 +25,7 @@ import {
   type Tensor,
   tensor,
   valueAndGrad,
+  zeros,
 } from '../../src/index.ts';
 import { clipNorm } from '../../src/ops/optimizer.ts';
 import { draw } from '../support/draw.ts';
@@ -168,3 +172,109 @@ describe('gradients of gradients pass through fused kernels', () => {
     );
   });
 });
+
+describe('targets', () => {
+  useGpu();
+
+  test('may be constants', async () => {
+    // Rules take repeated values that nobody can differentiate for numbers: x·1 is x, a first state of zeros adds nothing.
+    const [x, one, zero, row] = [tensor([2, 3]), ones([2]), zeros([2]), full([1, 2], 1)];
+    const y = x
+      .mul(one)
+      .add(zero)
+      .mul(row.reshape([2]));
+    expect(await values(...grad(y.sum(), [one, zero, row]))).toEqual([
+      [2, 3],
+      [1, 1],
+      [2, 3],
+    ]);
+    // The gradient of W_hh is that of one step times h0, here zero; its slope in h0 is not.
+    const [gates, c0, weight] = [draw([1, 1, 8]), zeros([1, 2]), draw([8, 2])];
+    const slope = (h0: Tensor) =>
+      grad(sum(grad(lstm(gates, h0, c0, weight).h.sum(), [weight])[0] as Tensor), [h0])[0] as Tensor;
+    const [folded, plain] = await values(slope(zeros([1, 2])), slope(tensor([[0, 0]])));
+    expect(folded).toEqual(plain);
+    expect(plain?.every((each) => each !== 0)).toBe(true);
+  });
+
+  test('count every way to them, through other targets too', async () => {
+    const a = tensor([3]);
+    const b = mul(a, a);
+    expect(await values(...grad(sum(mul(a, b)), [a, b]))).toEqual([[27], [3]]);
+  });
+
+  test('that are parameters get the gradients of all their versions', async () => {
+    const p = parameter(tensor([2]));
+    const before = mul(p, p);
+    p.assign(tensor([5]));
+    const loss = sum(before.add(mul(p, 3)));
+    expect(await values(...grad(loss, [p]))).toEqual([[7]]);
+  });
+
+  test('must be f32', () => {
+    expect(() => grad(ones([]), [tensor(new Int32Array(2))])).toThrow('[grad] target 0 is i32; only f32 has gradients');
+  });
+
+  test('do not lie behind a version of a state', async () => {
+    const [p, x] = [parameter(tensor([2])), tensor([3])];
+    p.assign(mul(p, x));
+    expect(await values(...grad(sum(mul(p, x)), [x]))).toEqual([[6]]);
+  });
+});
+
+describe('a penalty on gradients', () => {
+  useGpu();
+
+  /** Σ tanh(x·p)², to which the square of its gradient in x is added. */
+  function penalised(p: Tensor): Tensor {
+    const x = tensor([1, 2]);
+    const loss = sum(mul(x, p).tanh().square());
+    return loss.add(sum((grad(loss, [x])[0] as Tensor).square()));
+  }
+
+  test('is differentiated in eager and compiled steps, and under noGrad', async () => {
+    const start = tensor([0.5, -1]);
+    const [eager, compiled, quiet] = [parameter(start), parameter(start), parameter(start)];
+    penalised(eager).backward();
+    await compile(() => penalised(compiled).backward())();
+    const loss = penalised(quiet);
+    noGrad(() => loss.backward());
+    const roots = [...grad(penalised(start), [start]), ...[eager, compiled, quiet].map((p) => p.grad as Tensor)];
+    const [expected, ...found] = await values(...roots);
+    for (const gradient of found) expect(gradient).toEqual(expected);
+  });
+
+  test('reaches fused kernels and scans under noGrad', async () => {
+    const slopes = [
+      (x: Tensor) => softmax(x),
+      (x: Tensor) => layerNorm(x),
+      (x: Tensor) => scan(([h], [y]) => ({ carry: [mul(h as Tensor, y as Tensor)], y: [] }), [x.at(0)], [x]).carry[0],
+    ].map((f) => {
+      const x = draw([2, 3]);
+      const y = sum((f(x) as Tensor).square());
+      return { x, slope: sum((grad(y, [x])[0] as Tensor).square()) };
+    });
+    const expected = slopes.map(({ x, slope }) => grad(slope, [x])[0] as Tensor);
+    const found = noGrad(() => slopes.map(({ x, slope }) => grad(slope, [x])[0] as Tensor));
+    const all = await values(...expected, ...found);
+    expect(all.slice(3)).toEqual(all.slice(0, 3));
+    expect(all.every((each) => each.some((value) => value !== 0))).toBe(true);
+  });
+
+  test('takes an accumulated gradient for a constant, compiled or not', async () => {
+    const twice = (p: Parameter) => {
+      sum(mul(p, p).mul(p)).backward(); // 3p²
+      const loss = sum(mul(p.grad as Tensor, p));
+      loss.backward(); // + 3p²
+      return loss;
+    };
+    const [eager, compiled] = [parameter(tensor([2])), parameter(tensor([2]))];
+    twice(eager);
+    await compile(() => twice(compiled))();
+    expect(await values(eager.grad as Tensor, compiled.grad as Tensor)).toEqual([[24], [24]]);
+  });
+});
+
+async function values(...tensors: readonly Tensor[]): Promise<number[][]> {
+  return (await read(...tensors)).map((each) => [...each]);
+}

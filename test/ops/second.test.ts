@@ -1,75 +1,70 @@
-import { describe, it } from 'vitest';
-import { grad, lstm, lstmCell, matmul, scan, type Tensor } from '../../src/index.ts';
-import { checkGradients } from '../support/check.ts';
-import { draw } from '../support/draw.ts';
-import { useGpu } from '../support/gpu.ts';
+import { describe, expect, it } from 'vitest';
+import { reachable } from '../../src/graph/node.ts';
+import { grad, type Tensor } from '../../src/index.ts';
+import { type OpName, ops } from '../../src/ops/registry.ts';
+import { interpret } from '../reference/interpret.ts';
+import { checkSlope, compare, objective } from '../support/check.ts';
+import { read, useGpu } from '../support/gpu.ts';
+import { type Sample, samples } from '../support/samples.ts';
 
 useGpu();
 
-describe('gradients of gradients of composed', () => {
-  it('lstm', async () => {
-    for (const reverse of [false, true])
-      await checkGradients(
-        (...inputs) => {
-          const [gates, h0, c0, W] = inputs as [Tensor, Tensor, Tensor, Tensor];
-          const { output, h, c } = lstm(gates, h0, c0, W, { reverse });
-          const loss = output.square().sum().add(h.mul(c).sum());
-          return grad(loss, inputs);
-        },
-        [draw([3, 2, 12]), draw([2, 3]), draw([2, 3]), draw([12, 3])],
-      );
-  });
-  it('lstmCell', () =>
-    checkGradients(
-      (...inputs) => {
-        const { h, c } = lstmCell(...(inputs as [Tensor, Tensor]));
-        return grad(h.mul(c).sum().add(c.square().sum()), inputs);
-      },
-      [draw([2, 12]), draw([2, 3])],
-    ));
+/** A function of f32 tensors, among them what is differentiated. */
+interface Case {
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+}
 
-  it('rnn', () =>
-    checkGradients(
-      (h0, xs, W) => {
-        const { carry, ys } = scan(
-          ([h], [x]) => {
-            const next = (x as Tensor).add(matmul(h as Tensor, W as Tensor)).tanh();
-            return { carry: [next], y: [next.mul(2)] };
-          },
-          [h0 as Tensor],
-          [xs as Tensor],
-        );
-        const loss = [...carry, ...ys].map((y) => y.square().sum()).reduce((a, b) => a.add(b));
-        return grad(loss, [h0, xs, W] as Tensor[]);
-      },
-      [draw([2, 3]), draw([4, 2, 3]), draw([3, 3], -1, 1)],
-    ));
-  it('nested scan, with a constant of its own', () =>
-    checkGradients(
-      (h0, xs, W) => {
-        const { carry, ys } = scan(
-          ([h], [x]) => {
-            const inner = scan(
-              ([a], [b]) => ({
-                carry: [
-                  matmul(a as Tensor, W as Tensor)
-                    .add(b as Tensor)
-                    .tanh(),
-                ],
-                y: [(a as Tensor).mul(x as Tensor)],
-              }),
-              [h as Tensor],
-              [xs as Tensor],
-            );
-            return { carry: [inner.carry[0] as Tensor], y: [(inner.ys[0] as Tensor).sum(0)] };
-          },
-          [h0 as Tensor],
-          [xs as Tensor],
-          { reverse: true },
-        );
-        const loss = [...carry, ...ys].map((y) => y.square().sum()).reduce((a, b) => a.add(b));
-        return grad(loss, [h0, xs, W] as Tensor[]);
-      },
-      [draw([2, 3]), draw([3, 2, 3]), draw([3, 3], -1, 1)],
-    ));
+const floats = (tensors: readonly Tensor[]) => tensors.filter(({ dtype }) => dtype === 'f32');
+
+/** ⟨gradients, something drawn⟩ of ⟨outputs, something drawn⟩: its gradients are second derivatives. */
+function slopeOf({ inputs, outputs }: Case): Tensor {
+  return objective(grad(objective(floats(outputs)), floats(inputs)));
+}
+
+/** Checks second derivatives in float64 against differences of first ones. */
+function checkSecond(given: Case): void {
+  const slope = slopeOf(given);
+  const targets = floats(given.inputs);
+  checkSlope(
+    slope,
+    targets,
+    interpret(grad(slope, targets)).map(({ value }) => value),
+  );
+}
+
+// ── every op ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const all = (Object.keys(samples) as OpName[]).flatMap((name) =>
+  samples[name].map((sample) => ({ name, label: sample.label, sample })),
+);
+/** Whether gradients pass through the op. One that makes numbers of nothing has nothing to pass them to. */
+const passes = (name: OpName, { outputs }: Case) =>
+  name === 'scan' ||
+  'gradient' in ops[name] ||
+  'decompose' in ops[name] ||
+  !reachable(outputs).some(({ op, inputs }) => op === ops[name] && floats(inputs).length > 0);
+
+function caseOf({ inputs, run }: Sample): Case {
+  const given = inputs();
+  return { inputs: given, outputs: [run(...given)].flat() };
+}
+/** Integers and booleans have no gradient. */
+const hasGradient = ({ inputs, outputs }: Case) => floats(inputs).length > 0 && floats(outputs).length > 0;
+
+describe('second derivatives are what differences of first ones show', () => {
+  it.for(all)('$name, $label', ({ name, sample }) => {
+    const given = caseOf(sample);
+    if (!hasGradient(given)) return;
+    if (passes(name, given)) checkSecond(given);
+    else expect(() => slopeOf(given)).toThrow(`[backward] ${name} has no gradient`);
+  });
+
+  it('on the GPU, too', async () => {
+    const roots = all.flatMap(({ name, sample }) => {
+      const given = caseOf(sample);
+      return hasGradient(given) && passes(name, given) ? grad(slopeOf(given), floats(given.inputs)) : [];
+    });
+    compare(roots, await read(...roots), interpret(roots, { errors: true }));
+  });
 });

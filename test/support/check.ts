@@ -62,7 +62,7 @@ export async function checkGradients(
 }
 
 /** Σ y·dy over all outputs, with dy drawn: a scalar whose gradients are those that dy brings back. */
-function objective(outputs: readonly Tensor[]): Tensor {
+export function objective(outputs: readonly Tensor[]): Tensor {
   return outputs
     .filter(isFloat)
     .map((y) => sum(y.mul(draw(y.shape, -1, 1))))

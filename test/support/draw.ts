@@ -24,6 +24,17 @@ export function drawApart(shape: Shape, gap = 0.01): Tensor {
   );
 }
 
+/** The same for several tensors: no number of one is near a number of another, wherever they are compared. */
+export function drawAllApart(...shapes: readonly Shape[]): Tensor[] {
+  const sizes = shapes.map((shape) => shape.reduce((product, extent) => product * extent, 1));
+  const numbers = drawApart([sizes.reduce((a, b) => a + b)]).host as Float32Array;
+  const starts = sizes.map((_, i) => sizes.slice(0, i).reduce((a, b) => a + b, 0));
+  return shapes.map((shape, i) => {
+    const from = starts[i] as number;
+    return tensor(numbers.slice(from, from + (sizes[i] as number)), { shape });
+  });
+}
+
 /** Whole numbers from [0, bound). */
 export function drawIds(shape: Shape, bound: number, dtype: 'i32' | 'u32' = 'i32'): Tensor {
   const size = shape.reduce((product, extent) => product * extent, 1);

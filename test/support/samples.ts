@@ -40,7 +40,7 @@ import {
 import { adamHyper, adamwUpdate, clipNorm, sgdHyper, sgdUpdate } from '../../src/ops/optimizer.ts';
 import { type OpName, ops } from '../../src/ops/registry.ts';
 import { pack } from '../../src/ops/view.ts';
-import { draw, drawApart, drawBool, drawIds } from './draw.ts';
+import { draw, drawAllApart, drawApart, drawBool, drawIds } from './draw.ts';
 
 /** One way to call an op: what tests that walk all ops run it on. */
 export interface Sample {
@@ -69,7 +69,7 @@ const [even, odd]: [Shape, Shape] = [
 
 const apart = () => [drawApart(odd)];
 const positive = () => [draw(odd, 0.3, 2)];
-const pair = () => [drawApart(odd), drawApart(odd)];
+const pair = () => drawAllApart(odd, odd);
 const ids = (shape: Shape, bound: number) => drawIds(shape, bound);
 
 const unary = (run: (x: Tensor) => Tensor, inputs = apart) => [sample('f32', inputs, run)];
@@ -79,7 +79,7 @@ const comparison = (run: (a: Tensor, b: Tensor) => Tensor) => [
 ];
 const arithmetic = (run: (a: Tensor, b: Tensor) => Tensor) => [
   sample('f32', pair, run),
-  sample('broadcast', () => [drawApart([3, 1]), drawApart([5])], run),
+  sample('broadcast', () => drawAllApart([3, 1], [5]), run),
   sample('i32', () => [ids(odd, 9), ids(odd, 9).add(1)], run),
 ];
 /** What backward makes of a loss: the op's gradient as a function of its inputs and of that of its output. */

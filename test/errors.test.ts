@@ -595,7 +595,7 @@ describe('devices', () => {
     const advice =
       'Deno' in globalThis
         ? /Deno needs a Vulkan, Metal or Direct3D 12 driver/
-        : /use Chrome or Edge 113\+, Safari 26\+ or Firefox 141\+/;
+        : /in Chrome, chrome:\/\/gpu tells what is blocked/;
     const gpu = vi.spyOn(navigator, 'gpu', 'get');
     try {
       gpu.mockReturnValue(undefined as unknown as GPU);

@@ -1,4 +1,5 @@
 import { OutOfMemoryError } from '../errors.ts';
+import { bufferUsage } from './flags.ts';
 
 /** A range of a GPU buffer that holds one tensor. */
 export interface Storage {
@@ -9,7 +10,7 @@ export interface Storage {
   release(): void;
 }
 
-const usage = () => GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+const usage = bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST;
 
 /** Buffers by size class, so that loops reuse memory. Sizes grow in steps of an eighth, so little is wasted. */
 export class BufferPool {
@@ -128,7 +129,7 @@ export class BufferPool {
       );
     }
     this.#buffers++;
-    return this.#gpu.createBuffer({ label, size, usage: usage() | extraUsage });
+    return this.#gpu.createBuffer({ label, size, usage: usage | extraUsage });
   }
 }
 

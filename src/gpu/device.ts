@@ -1,6 +1,7 @@
 import { DeviceLostError, OutOfMemoryError, UnsupportedError, WeftError } from '../errors.ts';
 import { checkChoices } from '../kernels/families.ts';
 import { type Choices, type DeviceProfile, defaultProfile, type SelectionProfile } from '../kernels/kernel.ts';
+import { adviceFor, surroundings } from './advice.ts';
 import { BufferPool } from './buffers.ts';
 import { type ChoiceStore, storedChoices } from './choiceStore.ts';
 import { PipelineCache } from './pipelines.ts';
@@ -9,6 +10,11 @@ import type { Recorder } from './recorder.ts';
 import { Status } from './status.ts';
 
 export interface InitOptions {
+  /**
+   * Where adapters come from; by default `navigator.gpu`. For runtimes that have none: `create([])` of Node's package
+   * `webgpu`, which weft then keeps for as long as the device, since its devices crash without it.
+   */
+  gpu?: GPU;
   /** A GPUDevice of your own; weft then asks for no adapter. */
   device?: GPUDevice;
   /** Default `high-performance`. */
@@ -51,6 +57,8 @@ const wantedLimits = [
 /** A GPU device and what weft keeps with it: pipelines, buffers, the first error. */
 export class Device {
   readonly gpu: GPUDevice;
+  /** Where the device is from; null for a device of the caller's. Kept, not used: see `InitOptions.gpu`. */
+  source: GPU | null = null;
   #profile: DeviceProfile;
   /** Vendor, architecture and description of the adapter, as far as the browser tells. */
   readonly adapter: string;
@@ -141,11 +149,15 @@ export class Device {
   /** Gives the device back. What was not read is lost. */
   destroy(): void {
     this.gpu.destroy();
+    // A process of Node's ends when nothing holds it.
+    this.source = null;
   }
 }
 
 function uncaptured(error: GPUError): Error {
-  if (error instanceof GPUOutOfMemoryError) return new OutOfMemoryError(`[device] out of GPU memory: ${error.message}`);
+  // By name: not every runtime has the class as a global.
+  if (error.constructor.name === 'GPUOutOfMemoryError')
+    return new OutOfMemoryError(`[device] out of GPU memory: ${error.message}`);
   return new WeftError(`[device] ${error.message}`);
 }
 
@@ -183,10 +195,10 @@ async function wrap(gpu: GPUDevice, options: InitOptions): Promise<Device> {
 }
 
 async function open(options: InitOptions): Promise<Device> {
-  const api = (globalThis.navigator as Navigator | undefined)?.gpu;
-  if (!api) throw new UnsupportedError(`[init] this runtime has no WebGPU: ${advice()}`);
+  const api = options.gpu ?? (globalThis.navigator as Navigator | undefined)?.gpu;
+  if (!api) throw new UnsupportedError(`[init] ${adviceFor('WebGPU', surroundings(globalThis))}`);
   const adapter = await api.requestAdapter({ powerPreference: options.powerPreference ?? 'high-performance' });
-  if (!adapter) throw new UnsupportedError(`[init] WebGPU is there, but no adapter: ${advice()}`);
+  if (!adapter) throw new UnsupportedError(`[init] ${adviceFor('adapter', surroundings(globalThis))}`);
   const requiredLimits: Record<string, number> = {};
   if (options.limits !== 'default') for (const name of wantedLimits) requiredLimits[name] = adapter.limits[name];
   const features = (['shader-f16', 'subgroups', 'timestamp-query'] as GPUFeatureName[]).filter((feature) =>
@@ -201,7 +213,9 @@ async function open(options: InitOptions): Promise<Device> {
     requiredLimits,
     requiredFeatures: options.limits === 'default' ? [] : features,
   });
-  return new Device(gpu, description, selection, choices);
+  const device = new Device(gpu, description, selection, choices);
+  device.source = api;
+  return device;
 }
 
 async function selectionOf(
@@ -224,12 +238,4 @@ function describe(info: GPUAdapterInfo | undefined): string {
 
 function isSoftware(description: string): boolean {
   return /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(description);
-}
-
-function advice(): string {
-  if ('Deno' in globalThis)
-    return 'Deno needs a Vulkan, Metal or Direct3D 12 driver; on Debian and Ubuntu without a GPU, `apt-get install mesa-vulkan-drivers` brings a software one.';
-  if (typeof document === 'undefined')
-    return 'Node.js has none of its own; run under Deno, or install the package `webgpu` and pass its device to init({ device }).';
-  return 'use Chrome or Edge 113+, Safari 26+ or Firefox 141+ over https or localhost; on Linux, Chrome may need chrome://flags/#enable-unsafe-webgpu. chrome://gpu tells what is blocked.';
 }

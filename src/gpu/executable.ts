@@ -7,6 +7,7 @@ import { dtypes, hostArray } from '../graph/dtype.ts';
 import { formatShape, sizeOf } from '../graph/shape.ts';
 import type { SpecialisedShader } from '../kernels/specialise.ts';
 import type { Device } from './device.ts';
+import { bufferUsage } from './flags.ts';
 import type { RecordedCommand } from './recorder.ts';
 
 /** A range of a buffer. */
@@ -245,7 +246,7 @@ export class Executable {
       if (command.kind === 'dispatch')
         writeFields(words, i * 256, command.shader.fields, this.#withStatus(command), command.label);
     }
-    const buffer = this.#device.buffers.create(words.byteLength, 'weft uniforms', GPUBufferUsage.UNIFORM);
+    const buffer = this.#device.buffers.create(words.byteLength, 'weft uniforms', bufferUsage.UNIFORM);
     this.#device.gpu.queue.writeBuffer(buffer, 0, words.buffer as ArrayBuffer);
     return buffer;
   }

@@ -1,5 +1,6 @@
 import { WeftError } from '../errors.ts';
 import type { SpecialisedShader } from '../kernels/specialise.ts';
+import { shaderStage } from './flags.ts';
 
 /** Compute pipelines by the text of their shader. Each is compiled once for a device. */
 export class PipelineCache {
@@ -53,13 +54,13 @@ export class PipelineCache {
     const storage = [...access].map(
       (letter, i): GPUBindGroupLayoutEntry => ({
         binding: i + 1,
-        visibility: GPUShaderStage.COMPUTE,
+        visibility: shaderStage.COMPUTE,
         buffer: { type: letter === 'r' ? 'read-only-storage' : 'storage' },
       }),
     );
     const group = this.#gpu.createBindGroupLayout({
       label: `weft ${access}`,
-      entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' } }, ...storage],
+      entries: [{ binding: 0, visibility: shaderStage.COMPUTE, buffer: { type: 'uniform' } }, ...storage],
     });
     const layouts = {
       group,

@@ -1,4 +1,5 @@
 import type { Device } from './device.ts';
+import { bufferUsage, mapMode } from './flags.ts';
 
 /** A range to bring to the host. */
 export interface ReadRequest {
@@ -20,7 +21,7 @@ export class Staging {
     this.buffer = device.gpu.createBuffer({
       label: 'weft staging',
       size: bytes,
-      usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
+      usage: bufferUsage.COPY_DST | bufferUsage.MAP_READ,
     });
   }
 
@@ -31,7 +32,7 @@ export class Staging {
 
   /** All bytes of the step that the buffer holds; several reads share one mapping. */
   read(): Promise<ArrayBuffer> {
-    this.#reading ??= this.buffer.mapAsync(GPUMapMode.READ).then(
+    this.#reading ??= this.buffer.mapAsync(mapMode.READ).then(
       () => {
         const bytes = this.buffer.getMappedRange().slice(0);
         this.buffer.unmap();

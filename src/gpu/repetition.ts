@@ -1,4 +1,5 @@
 import type { Device } from './device.ts';
+import { bufferUsage } from './flags.ts';
 import { median } from './median.ts';
 import type { RecordedDispatch } from './recorder.ts';
 import { sampler, stopwatchOf } from './stopwatch.ts';
@@ -46,7 +47,7 @@ function onCopies(gpu: GPUDevice, { label, layout, bindings, access }: RecordedD
   const encoder = gpu.createCommandEncoder({ label: 'weft profile' });
   const entries = bindings.map((resource, binding): GPUBindGroupEntry => {
     if (binding === 0 || access[binding - 1] === 'r') return { binding, resource };
-    const { STORAGE, COPY_DST } = GPUBufferUsage;
+    const { STORAGE, COPY_DST } = bufferUsage;
     const copy = gpu.createBuffer({ label: `weft profile ${label}`, size: resource.size, usage: STORAGE | COPY_DST });
     encoder.copyBufferToBuffer(resource.buffer, resource.offset, copy, 0, resource.size);
     copies.push(copy);

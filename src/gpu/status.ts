@@ -1,5 +1,6 @@
 import { ValueError } from '../errors.ts';
 import type { Range } from './executable.ts';
+import { bufferUsage } from './flags.ts';
 
 /** Words of a status: the worst code of one submit, and the worst since a code of its line of submits was last thrown. */
 export const statusBytes = 8;
@@ -104,7 +105,7 @@ export class Status {
   readonly #last = new WeakMap<object, Verdict>();
 
   constructor(gpu: GPUDevice) {
-    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    const usage = bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST;
     this.word = gpu.createBuffer({ label: 'weft status', size: 256, usage });
     this.#ended = gpu.createBuffer({ label: 'weft status of submits', size: kept * statusBytes, usage });
   }

@@ -1,6 +1,8 @@
+import { bufferUsage, mapMode } from './flags.ts';
+
 /** Nanoseconds that the first `count` queries of a set hold, once all that is submitted has run. */
 export async function readTimestamps(gpu: GPUDevice, querySet: GPUQuerySet, count: number): Promise<BigUint64Array> {
-  const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
+  const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = bufferUsage;
   const label = 'weft timestamps';
   const size = 8 * count;
   const resolved = gpu.createBuffer({ label, size, usage: QUERY_RESOLVE | COPY_SRC });
@@ -10,7 +12,7 @@ export async function readTimestamps(gpu: GPUDevice, querySet: GPUQuerySet, coun
     encoder.resolveQuerySet(querySet, 0, count, resolved, 0);
     encoder.copyBufferToBuffer(resolved, 0, staging, 0, size);
     gpu.queue.submit([encoder.finish()]);
-    await staging.mapAsync(GPUMapMode.READ);
+    await staging.mapAsync(mapMode.READ);
     return new BigUint64Array(staging.getMappedRange().slice(0));
   } finally {
     resolved.destroy();

@@ -27,7 +27,14 @@ export function packValues(tensors: readonly Tensor[]): Tensor {
 
 /** Gives many states their next version; those that fill a pack do so as one, without a copy for each. */
 export function assignAll(values: ReadonlyMap<State, Tensor>): void {
-  const packs = Map.groupBy(values.keys(), (state) => state.home?.pack);
+  // Map.groupBy is younger than the oldest engines that weft runs on.
+  const packs = new Map<State | undefined, State[]>();
+  for (const state of values.keys()) {
+    const pack = state.home?.pack;
+    const members = packs.get(pack);
+    if (members) members.push(state);
+    else packs.set(pack, [state]);
+  }
   for (const [home, states] of packs) {
     const inOrder = states.sort((a, b) => (a.home?.offset ?? 0) - (b.home?.offset ?? 0));
     const length = inOrder.reduce((sum, { type }) => sum + packedSize(type.shape), 0);

@@ -1,6 +1,7 @@
 import { DeviceLostError, OutOfMemoryError, UnsupportedError, WeftError } from '../errors.ts';
 import { checkChoices } from '../kernels/families.ts';
 import { type Choices, type DeviceProfile, defaultProfile, type SelectionProfile } from '../kernels/kernel.ts';
+import { anything, declareOptions, type Kind, object, oneOf } from '../options.ts';
 import { adviceFor, surroundings } from './advice.ts';
 import { BufferPool } from './buffers.ts';
 import { type ChoiceStore, storedChoices } from './choiceStore.ts';
@@ -31,6 +32,23 @@ export interface InitOptions {
   /** `default` keeps to the limits that every WebGPU device has; by default weft asks for what the adapter offers. */
   limits?: 'default' | 'adapter';
 }
+
+/** An object with the methods of a WebGPU interface, whoever has made it. */
+const having = (wanted: string, method: string): Kind<object> => ({
+  wanted,
+  accepts: (value): value is object => typeof (value as Record<string, unknown> | null)?.[method] === 'function',
+});
+
+const initOptions = declareOptions<InitOptions>({
+  gpu: having('a GPU, such as navigator.gpu', 'requestAdapter'),
+  device: having('a GPUDevice', 'createComputePipeline'),
+  powerPreference: oneOf('high-performance', 'low-power'),
+  profile: oneOf('gpu', 'software'),
+  // Checked with the names of the variants.
+  choices: anything,
+  store: object,
+  limits: oneOf('default', 'adapter'),
+});
 
 /** Bytes and objects that a device holds. */
 export interface MemoryReport {
@@ -178,10 +196,11 @@ export function currentDevice(): Device {
 /**
  * Finds an adapter, opens a device and makes it the default for tensors that follow.
  * Throws UnsupportedError where there is no WebGPU, saying what to do in this browser or runtime, or no such kernel as was
- * chosen; FormatError where tuned choices are asked for and the store holds something else.
+ * chosen; ValueError for options that there are not; FormatError where tuned choices are asked for and the store holds something else.
  */
-export async function init(options: InitOptions = {}): Promise<Device> {
+export async function init(given: InitOptions = {}): Promise<Device> {
   const call = ++calls;
+  const options = initOptions('init', given);
   if (options.choices !== undefined && options.choices !== 'tuned') checkChoices(options.choices);
   const device = options.device ? await wrap(options.device, options) : await open(options);
   if (call > latest) [defaultDevice, latest] = [device, call];

@@ -1,5 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import { compile, init, OutOfMemoryError, ones, randn, type Tensor, tensor } from '../../src/index.ts';
+import {
+  compile,
+  type InitOptions,
+  init,
+  OutOfMemoryError,
+  ones,
+  randn,
+  type Tensor,
+  tensor,
+  ValueError,
+} from '../../src/index.ts';
 import { profile } from '../support/environment.ts';
 import { device, useGpu } from '../support/gpu.ts';
 
@@ -75,4 +85,16 @@ test('init takes a device of the caller’s own', async () => {
   expect(await sum.array()).toEqual([4, 5]);
   expect(sum.device).toBe(own);
   own.destroy();
+});
+
+test.each([
+  [{ profile: 'cpu' }, "profile must be 'gpu' or 'software', got 'cpu'"],
+  [{ gpu: {} }, 'gpu must be a GPU, such as navigator.gpu, got an object with nothing in it'],
+  [{ device: 5 }, 'device must be a GPUDevice, got 5'],
+  [{ powerpreference: 'low-power' }, "there is no option 'powerpreference'; is 'powerPreference' meant?"],
+  [{ limits: 'most' }, "limits must be 'default' or 'adapter', got 'most'"],
+  ['software', "options must be an object like { gpu: … }, got 'software'"],
+])('init refuses %o', async (options, message) => {
+  await expect(init(options as InitOptions)).rejects.toThrow(ValueError);
+  await expect(init(options as InitOptions)).rejects.toThrow(`[init] ${message}`);
 });

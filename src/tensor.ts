@@ -11,7 +11,7 @@ import type { Node, TensorType } from './graph/node.ts';
 import { applyOne, currentTrace, provideTensor, withTrace } from './graph/record.ts';
 import { formatShape, type Shape, sizeOf } from './graph/shape.ts';
 import { markVersion, State, stateOf } from './graph/state.ts';
-import { asTensor } from './ops/create.ts';
+import { asTensor, tensor } from './ops/create.ts';
 import * as elementwise from './ops/elementwise.ts';
 import { backward } from './ops/gradient.ts';
 import * as indexing from './ops/indexing.ts';
@@ -462,7 +462,11 @@ export class Tensor implements TensorType {
   }
 }
 
-provideTensor((node, index, shape, dtype) => new Tensor(node, index, shape, dtype), flushIfLong);
+provideTensor(
+  (node, index, shape, dtype) => new Tensor(node, index, shape, dtype),
+  (value) => value instanceof Tensor,
+  flushIfLong,
+);
 
 /** A trained leaf: a tensor whose value has versions. `grad` accumulates until `zeroGrad()`. */
 export class Parameter extends Tensor {
@@ -531,8 +535,7 @@ function nest(data: HostArray, shape: Shape, dtype: DType, offset = 0): NestedAr
 }
 
 provideTensorTools({
-  isTensor: (value): value is Tensor => value instanceof Tensor,
-  fromHost,
+  tensor,
   result: ({ shape, dtype }) => withTrace(null, () => leaf('constant', { shape, dtype })),
   generator: defaultGenerator,
   gradientSlot: (state) => state.gradientSlot(() => fromHost(state.type, new Float32Array(sizeOf(state.type.shape)))),

@@ -19,6 +19,8 @@ export class StepTrace implements Trace {
   #heldAt = -1;
   /** Accumulated gradients at this point, of the parameters that were asked about. */
   readonly #gradients = new Map<State, Tensor | null>();
+  /** Parameters that got a gradient. */
+  readonly #reached = new Set<State>();
   randomKey: Tensor | null = null;
   randomStreams = 0;
 
@@ -66,6 +68,12 @@ export class StepTrace implements Trace {
     this.gradient(state);
     // A leaf, as an eager gradient is: what is made of it is differentiated through `grad`.
     this.#gradients.set(state, value && applyOne(versionOp, [value]));
+    if (value) this.#reached.add(state);
+  }
+
+  /** Parameters that got a gradient, were given no value, and lie in no optimizer's pack. */
+  get unheld(): State[] {
+    return [...this.#reached].filter((state) => !state.home && !this.writes.has(state));
   }
 
   /** Gradients that are there at the end are kept in their slots; tells which parameters then have one. */

@@ -1,16 +1,15 @@
-import { ShapeError } from '../errors.ts';
-import type { HostArray } from '../graph/dtype.ts';
+import { isPlainObject, isPlainValue, literal, mapLeaves, mapTensors } from '../graph/nested.ts';
 import type { TensorType } from '../graph/node.ts';
+import { isTensor } from '../graph/record.ts';
 import { formatShape } from '../graph/shape.ts';
 import type { State } from '../graph/state.ts';
 import type { Generator } from '../random.ts';
-import type { Tensor } from '../tensor.ts';
+import type { Tensor, Values } from '../tensor.ts';
 
-/** How arguments and results are taken apart and put together again; tensor.ts gives it, which this layer must not import. */
+/** What a compiled function needs of the tensors that it takes and gives; tensor.ts provides it, which this layer must not import. */
 export interface TensorTools {
-  isTensor(value: unknown): value is Tensor;
-  /** A tensor of the values, for arguments given as arrays. */
-  fromHost(type: TensorType, data: HostArray): Tensor;
+  /** A tensor of a copy of the values, for arguments that are not tensors. */
+  tensor(values: Values): Tensor;
   /** A computed tensor. */
   result(type: TensorType): Tensor;
   generator: Generator;
@@ -22,51 +21,52 @@ export function provideTensorTools(given: TensorTools): void {
   tools = given;
 }
 
-/** Replaces the tensors in nested arrays and plain objects. */
-export function mapTensors(value: unknown, map: (tensor: Tensor) => unknown): unknown {
-  if (tools.isTensor(value)) return map(value);
-  if (Array.isArray(value)) return value.map((item) => mapTensors(item, map));
-  if (value && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype) {
-    return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, mapTensors(item, map)]));
-  }
-  return value;
-}
-
-/** Puts results where `mapTensors` left their positions. */
-export function restore(structure: unknown, results: readonly Tensor[]): unknown {
-  if (typeof structure === 'number') return results[structure];
-  if (Array.isArray(structure)) return structure.map((item) => restore(item, results));
-  if (structure && typeof structure === 'object')
-    return Object.fromEntries(Object.entries(structure).map(([name, item]) => [name, restore(item, results)]));
-  return structure;
-}
-
-/** Arguments with host arrays as tensors, so that shapes are known. */
+/**
+ * The arguments of a call, with a tensor for each typed array and for each array that holds only numbers and booleans, by
+ * the rule of `tensor`. They are copies: the caller may fill an array anew before the step has its turn.
+ */
 export function asTensors(args: readonly unknown[]): unknown[] {
-  return args.map((value) => {
-    if (ArrayBuffer.isView(value) && 'length' in value)
-      return tools.fromHost(
-        {
-          shape: [value.length as number],
-          dtype: value instanceof Float32Array ? 'f32' : value instanceof Int32Array ? 'i32' : 'u32',
-        },
-        value as HostArray,
-      );
-    return value;
-  });
+  const leaf = (value: unknown) =>
+    ArrayBuffer.isView(value) || Array.isArray(value) ? tools.tensor(value as Values) : value;
+  return args.map((value, i) => mapLeaves('compile', `argument ${i}`, value, leaf, holdsNumbers));
 }
 
-export function signatureOf(value: unknown): string {
-  if (tools.isTensor(value)) return `${value.dtype}${formatShape(value.shape)}`;
-  if (Array.isArray(value)) return `[${value.map(signatureOf).join()}]`;
-  if (value && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype) {
-    return `{${Object.entries(value)
-      .map(([name, item]) => `${name}:${signatureOf(item)}`)
-      .join()}}`;
-  }
-  if (value === null || ['number', 'string', 'boolean', 'undefined', 'bigint'].includes(typeof value))
-    return `${typeof value}:${String(value)}`;
-  throw new ShapeError(
-    `[compile] an argument is a ${typeof value === 'object' ? (value?.constructor?.name ?? 'object') : typeof value}; pass tensors, typed arrays, numbers, strings, booleans, or arrays and plain objects of them`,
+/** True for arrays of numbers and booleans, nested or not. */
+function holdsNumbers(array: readonly unknown[]): boolean {
+  if (array.length === 0) return false;
+  return array.every((item) =>
+    Array.isArray(item) ? holdsNumbers(item) : typeof item === 'number' || typeof item === 'boolean',
   );
+}
+
+/** The tensors among arguments, in their order. Throws a ValueError where there is something else than data. */
+export function tensorsAmong(args: readonly unknown[]): Tensor[] {
+  const tensors: Tensor[] = [];
+  for (const [i, value] of args.entries())
+    mapTensors('compile', `argument ${i}`, value, (tensor) => tensors.push(tensor.version));
+  return tensors;
+}
+
+/** Text that is equal for arguments which one trace serves: types of tensors, plain values, which states. */
+export function signatureOf(value: unknown): string {
+  if (isTensor(value)) return `${value.state ? nameOf(value.state) : ''}${value.dtype}${formatShape(value.shape)}`;
+  if (Array.isArray(value)) return `[${value.map(signatureOf).join()}]`;
+  if (value instanceof Map) return `Map{${entries([...value])}}`;
+  if (isPlainObject(value)) return `{${entries(Object.entries(value))}}`;
+  return isPlainValue(value) ? literal(value) : '';
+}
+
+const entries = (of: readonly (readonly [unknown, unknown])[]) =>
+  of.map(([key, item]) => `${signatureOf(key)}:${signatureOf(item)}`).join();
+
+/** Parameters and buffers are told apart: a trace belongs to the states that it reads. */
+const numbers = new WeakMap<State, number>();
+let states = 0;
+function nameOf(state: State): string {
+  let number = numbers.get(state);
+  if (number === undefined) {
+    number = ++states;
+    numbers.set(state, number);
+  }
+  return `${JSON.stringify(state.label)} #${number} `;
 }

@@ -2,16 +2,16 @@ import { type PlanSummary, summarise } from '../compile/explain.ts';
 import { rootOf, type Value } from '../compile/ir.ts';
 import { buildProgram, type Program } from '../compile/program.ts';
 import { StepTrace } from '../compile/trace.ts';
-import { WeftError } from '../errors.ts';
 import { leaf } from '../graph/leaf.ts';
+import { mapTensors } from '../graph/nested.ts';
 import { reachable } from '../graph/node.ts';
-import { currentTrace } from '../graph/record.ts';
 import { sizeOf } from '../graph/shape.ts';
 import type { State } from '../graph/state.ts';
 import { structure } from '../graph/structure.ts';
+import { expectSync } from '../graph/sync.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor.ts';
-import { mapTensors, restore, tools } from './arguments.ts';
+import { tools } from './arguments.ts';
 import { BackPressure } from './backPressure.ts';
 import type { Storage } from './buffers.ts';
 import type { Device } from './device.ts';
@@ -30,7 +30,8 @@ export class Plan {
   readonly #inputs: Inputs;
   /** Whether a parameter has a gradient when the step ends. */
   readonly #gradients: ReadonlyMap<State, boolean>;
-  readonly #structure: unknown;
+  /** What the function returned: traced tensors stand where the results of a step go. */
+  readonly #outputs: unknown;
   readonly #results: readonly Tensor[];
   /** The state that each leaf of the trace stands for. */
   readonly #states: ReadonlyMap<Tensor, State>;
@@ -55,9 +56,8 @@ export class Plan {
     this.#pressure = new BackPressure(device.gpu.queue);
     this.#profile = device.profile;
     this.#trace = trace;
-    const results: Tensor[] = [];
-    this.#structure = mapTensors(outputs, (tensor) => results.push(tensor.version) - 1);
-    this.#results = results;
+    this.#outputs = outputs;
+    this.#results = resultsIn(outputs);
     const updates = [...trace.writes].map(([state, value]) => ({
       leaf: trace.reads.get(state) as Tensor,
       value,
@@ -76,27 +76,28 @@ export class Plan {
 
   /** Runs `fn` once on placeholders and compiles what it recorded. */
   static async trace(fn: (...args: never[]) => unknown, args: readonly unknown[], device: Device): Promise<Plan> {
-    if (currentTrace())
-      throw new WeftError('[compile] a compiled function is called inside another; call the plain function there');
     const trace = new StepTrace();
     const placeholders: Tensor[] = [];
-    const outputs = trace.run(() => {
-      const given = mapTensors(args, (tensor) => {
+    const returned = trace.run(() => {
+      const given = mapTensors('compile', 'args', args, (tensor) => {
         const placeholder = leaf('input', tensor);
         placeholders.push(placeholder);
         return placeholder;
       });
       return (fn as (...args: readonly unknown[]) => unknown)(...(given as unknown[]));
     });
+    expectSync('compile', 'the function', returned);
+    const outputs = mapTensors('compile', 'result', returned, (tensor) => tensor);
     const gradients = trace.settleGradients(tools.gradientSlot);
-    if (outputs instanceof Promise)
-      throw new WeftError(
-        '[compile] the function is async; a trace runs once and at once, so it must return tensors, not a promise',
-      );
     const captured = outside(outputs, trace);
     for (const tensor of captured) tensor.kept = true;
     await materialise([...captured, ...[...trace.reads.keys()].map((state) => state.committed)]);
     return new Plan(device, trace, placeholders, outputs, gradients);
+  }
+
+  /** Parameters that backward reaches, and that nothing will change: the step does not, and no optimizer has them. */
+  get unheld(): State[] {
+    return this.#trace.unheld;
   }
 
   /** The recorded graph, line by line: for debug mode. */
@@ -152,7 +153,8 @@ export class Plan {
     this.#pressure.submitted();
     for (const [state, present] of this.#gradients) state.hasGradient = present;
     device.check();
-    return restore(this.#structure, results);
+    let next = 0;
+    return mapTensors('compile', 'result', this.#outputs, () => results[next++]);
   }
 
   /** Memory for results that have no place in the ring, and for versions that this step overwrites though somebody has them. */
@@ -263,10 +265,16 @@ export class Plan {
   }
 }
 
+/** The tensors among what a function returned, in their order. */
+function resultsIn(outputs: unknown): Tensor[] {
+  const results: Tensor[] = [];
+  mapTensors('compile', 'result', outputs, (tensor) => results.push(tensor.version));
+  return results;
+}
+
 /** Tensors from outside that a traced function returned or used. */
 function outside(outputs: unknown, trace: StepTrace): Tensor[] {
-  const roots: Tensor[] = [...trace.writes.values()];
-  mapTensors(outputs, (tensor) => roots.push(tensor.version));
+  const roots: Tensor[] = [...trace.writes.values(), ...resultsIn(outputs)];
   const found = new Set<Tensor>();
   for (const root of roots) if (root.node.trace === null) found.add(root);
   for (const node of reachable(roots, (tensor) => tensor.node.trace === null)) {

@@ -1,7 +1,8 @@
-import { nextNodeId } from '../graph/record.ts';
+import { WeftError } from '../errors.ts';
+import { tensorsIn } from '../graph/nested.ts';
+import { currentTrace, nextNodeId } from '../graph/record.ts';
 import { stateOf } from '../graph/state.ts';
 import type { Tensor } from '../tensor.ts';
-import { mapTensors } from './arguments.ts';
 import { materialise } from './run.ts';
 
 /** Runs a body in a scope, and gives it the `scope` for scopes within. */
@@ -27,7 +28,7 @@ export function noteSettled(tensor: Tensor): void {
 
 /**
  * Runs `body`, then frees the memory of the tensors that were made meanwhile, but for states, for what compiled functions
- * have captured, and for what it returns (alone, or in arrays and plain objects), which is computed first. A freed tensor
+ * have captured, and for what it returns (alone, or in any objects but their private fields), which is computed first. A freed tensor
  * is computed again where its graph is there, and counts as disposed of where it is not: results of compiled functions, and
  * of `noGrad`.
  *
@@ -37,7 +38,13 @@ export function noteSettled(tensor: Tensor): void {
  * Never needed: forgotten tensors are freed when the garbage collector gets to them. A scope for each turn keeps a long loop
  * of eager ops small. One that awaits also takes hold of what other tasks make meanwhile. Rejects with what `body` throws.
  */
-export const scope: Scoped = (body) => run(body, null);
+export const scope: Scoped = (body) => {
+  if (currentTrace())
+    throw new WeftError(
+      `[scope] is called inside ${currentTrace()?.label}, where nothing has memory yet; leave it out there`,
+    );
+  return run(body, null);
+};
 
 async function run<T>(body: (scope: Scoped) => T | Promise<T>, around: Scope | null): Promise<T> {
   const own: Scope = { around, start: nextNodeId(), settled: new Set() };
@@ -45,7 +52,7 @@ async function run<T>(body: (scope: Scoped) => T | Promise<T>, around: Scope | n
   const returned = new Set<Tensor>();
   try {
     const result = await body((inner) => run(inner, own));
-    mapTensors(result, (tensor) => returned.add(tensor.version));
+    for (const tensor of tensorsIn(result)) if (!tensor.state) returned.add(tensor.version);
     await materialise([...returned]);
     return result;
   } catch (error) {

@@ -1,8 +1,9 @@
 import { WeftError } from '../errors.ts';
-import { pendingStates } from '../graph/state.ts';
+import { currentTrace } from '../graph/record.ts';
+import { formatShape } from '../graph/shape.ts';
+import { pendingStates, type State } from '../graph/state.ts';
 import { declareOptions, flag } from '../options.ts';
-import type { Tensor } from '../tensor.ts';
-import { asTensors, mapTensors, signatureOf } from './arguments.ts';
+import { asTensors, signatureOf, tensorsAmong } from './arguments.ts';
 import { currentDevice } from './device.ts';
 import { Plan } from './plan.ts';
 import { inOrder, materialise } from './run.ts';
@@ -35,6 +36,22 @@ async function compareWithNewTrace(
   );
 }
 
+/** Those that it was said of. */
+const told = new WeakSet<State>();
+
+/** Says once of each parameter that it gets gradients for nothing: most often a part of a model that was forgotten. */
+function tellUnheld(fn: object, unheld: readonly State[]): void {
+  const news = unheld.filter((state) => !told.has(state));
+  if (news.length === 0) return;
+  for (const state of news) told.add(state);
+  const names = news.map(({ label, type }) => `${label} ${formatShape(type.shape)}`);
+  console.warn(
+    `[compile] backward in ${nameOf(fn)} reaches parameters that no optimizer holds and that the step leaves as they are: ${names.join(', ')}. Give them to the optimizer, or detach them.`,
+  );
+}
+
+const nameOf = (fn: object) => ('name' in fn && fn.name) || 'a function';
+
 /** A compiled function: call it like the original, await the results. */
 export interface Compiled<Args extends readonly unknown[], Result> {
   (...args: Args): Promise<Result>;
@@ -52,9 +69,18 @@ const abandoned = new FinalizationRegistry<Map<string, Plan[]>>((plans) => {
 });
 
 /**
- * Records `fn` once for each signature (shapes, dtypes and values of the arguments that are not tensors, modes of modules,
- * which gradients are there) and replays it from then on: one submit, nothing allocated, nothing traced. The results
- * belong to the caller. What changes from step to step must be an argument, a state, or a `dynamic` number.
+ * Records `fn` once for each signature (shapes and dtypes of tensors, values of other arguments, modes of modules, which
+ * gradients are there) and replays it from then on: one submit, nothing allocated, nothing traced. What changes from step to
+ * step must be an argument, a state, or a `dynamic` number.
+ *
+ * Arguments are taken as they are at the call. Tensors, and what `tensor` makes tensors of (typed arrays, arrays of only
+ * numbers or booleans), may change from call to call. A parameter or buffer stands for its state, which the function may
+ * read, differentiate and assign. Numbers, strings, booleans and null are part of the signature: each value costs a plan.
+ * Arrays, plain objects and Maps of all these are taken apart.
+ *
+ * Results are put together in the same way. Tensors belong to the caller; parameters and buffers come back as themselves, so
+ * that reading them gives the current version; other values come back as they were when `fn` was recorded. Rejects with a
+ * ValueError that names the place of anything else: objects of a class, functions, typed arrays.
  */
 export function compile<Args extends readonly unknown[], Result>(
   fn: (...args: Args) => Result,
@@ -70,6 +96,7 @@ export function compile<Args extends readonly unknown[], Result>(
     if (known) return known.use(work);
     const plan = await Plan.trace(fn as (...args: never[]) => unknown, args, currentDevice());
     traces++;
+    tellUnheld(fn, plan.unheld);
     const result = plan.use(work);
     // Plans for other modes are kept: training and evaluation take turns.
     const list = [...(plans.get(signature) ?? []), plan];
@@ -78,7 +105,7 @@ export function compile<Args extends readonly unknown[], Result>(
     plans.set(signature, list);
     if (plans.size === manySignatures) {
       console.warn(
-        `[compile] ${fn.name || 'a function'} has been traced for ${plans.size} signatures; each costs a plan. They are:\n  ${[...plans.keys()].join('\n  ')}`,
+        `[compile] ${nameOf(fn)} has been traced for ${plans.size} signatures; each costs a plan. They are:\n  ${[...plans.keys()].join('\n  ')}`,
       );
     }
     if (plans.size > keptPlans) {
@@ -88,22 +115,32 @@ export function compile<Args extends readonly unknown[], Result>(
     }
     return result;
   };
-  const call = async (...args: Args): Promise<Result> => {
+  const run = async (args: Args): Promise<Result> => {
     const given = asTensors(args);
-    const tensors: Tensor[] = [];
-    mapTensors(given, (tensor) => tensors.push(tensor));
-    const pending = tensors.filter((tensor) => !tensor.version.hostValues);
+    const tensors = tensorsAmong(given);
+    const pending = tensors.filter((tensor) => !tensor.hostValues);
     if (pending.length > 0 || pendingStates.size > 0) await materialise(pending);
     return withPlan(given, async (plan) => {
       await plan.prepare();
       return inOrder(() => plan.replay(tensors)) as Promise<Result>;
     });
   };
-  const prepare = async (...args: Args): Promise<Plan> =>
-    withPlan(asTensors(args), async (plan) => {
+  const call = (...args: Args): Promise<Result> => {
+    // A promise would be lost in the trace around it, which must be told.
+    if (currentTrace())
+      throw new WeftError(
+        `[compile] a compiled function is called inside ${currentTrace()?.label}; call the plain function there`,
+      );
+    return run(args);
+  };
+  const prepare = async (...args: Args): Promise<Plan> => {
+    const given = asTensors(args);
+    tensorsAmong(given);
+    return withPlan(given, async (plan) => {
       await plan.prepare();
       return plan;
     });
+  };
   abandoned.register(call, plans);
   return Object.defineProperties(Object.assign(call, { prepare }), {
     plans: { get: () => plans },

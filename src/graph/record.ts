@@ -5,6 +5,7 @@ import type { Attributes, Node } from './node.ts';
 import type { OpDef } from './op.ts';
 import { formatShape, type Shape } from './shape.ts';
 import type { State } from './state.ts';
+import { expectSync } from './sync.ts';
 
 /** What a trace does instead of the eager defaults while `compile` or `scan` runs a user's function. */
 export interface Trace {
@@ -41,7 +42,14 @@ type TensorFactory = (node: Node, index: number, shape: Shape, dtype: DType) => 
 let makeTensor: TensorFactory;
 /** Told of each eager call, once it is recorded. */
 let noticeEager: (node: Node) => void;
-export function provideTensor(factory: TensorFactory, notice: (node: Node) => void): void {
+/** Tells tensors from other values. */
+export let isTensor: (value: unknown) => value is Tensor;
+export function provideTensor(
+  factory: TensorFactory,
+  is: (value: unknown) => value is Tensor,
+  notice: (node: Node) => void,
+): void {
+  isTensor = is;
   makeTensor = factory;
   noticeEager = notice;
 }
@@ -89,7 +97,11 @@ export function withTrace<T>(trace: Trace | null, body: () => T): T {
 
 /** Runs `body` without recording gradients: what it computes is constant to `backward`. */
 export function noGrad<T>(body: () => T): T {
-  return withGradient(false, body);
+  return withGradient(false, () => {
+    const result = body();
+    expectSync('noGrad', 'the function', result);
+    return result;
+  });
 }
 
 /** Runs `body` with gradients recorded, or not. */

@@ -1,3 +1,5 @@
+import { ValueError } from '../errors.ts';
+import { contentsOf, isPlainObject } from '../graph/nested.ts';
 import { currentTrace, noteChange } from '../graph/record.ts';
 import type { State } from '../graph/state.ts';
 import { assignAll } from '../ops/packing.ts';
@@ -10,8 +12,10 @@ import { type LoadOptions, type LoadReport, matchState, type StateDict } from '.
 export type Layer = Module & { forward(x: Tensor): Tensor };
 
 /**
- * A part of a model. Its parameters, buffers and modules are whatever its fields hold, directly or in arrays and plain
- * objects; their names are the paths of the fields. It declares no `forward`: each module has the one that suits it.
+ * A part of a model. Its parameters, buffers and modules are whatever its fields hold, directly or in arrays, plain objects,
+ * Maps and Sets; their names are the paths of the fields, with the keys of a Map and the positions in a Set. Those in objects
+ * of other classes count as well, unless they have another name already: an optimizer or a trainer that a model holds adds
+ * nothing to it. Private fields are not seen. It declares no `forward`: each module has the one that suits it.
  */
 export abstract class Module {
   #training = true;
@@ -89,18 +93,43 @@ interface Place {
   readonly value: Parameter | Buffer | Module;
 }
 
-/** What hangs on `value`, depth first, in the order of definition. */
-function walk(value: unknown, path = '', above: readonly unknown[] = []): Place[] {
-  if (value instanceof Parameter || value instanceof Buffer) return [{ path, value }];
-  const isModule = value instanceof Module;
-  if (!(isModule || Array.isArray(value) || isPlain(value)) || above.includes(value)) return [];
-  const own: Place[] = isModule ? [{ path, value }] : [];
-  const children = Object.entries(value).flatMap(([name, child]) =>
-    walk(child, path ? `${path}.${name}` : name, [...above, value]),
-  );
-  return [...own, ...children];
+/** What hangs on `module`, depth first, in the order of definition. */
+function walk(module: Module): Place[] {
+  const places: (Place & { readonly aside: boolean })[] = [];
+  const visited = new Set<unknown>();
+  const visit = (value: unknown, path: string, above: readonly unknown[], aside: boolean) => {
+    if (value instanceof Parameter || value instanceof Buffer) {
+      places.push({ path, value, aside });
+      return;
+    }
+    if (above.includes(value)) return;
+    const contents = contentsOf(value);
+    if (!contents) return;
+    const isModule = value instanceof Module;
+    // An object of another class is nobody's part: it may hold the model itself, and is looked through once.
+    const isOther = !isModule && !isCollection(value);
+    if (isOther && visited.has(value)) return;
+    if (isOther) visited.add(value);
+    if (isModule) places.push({ path, value, aside });
+    for (const [name, content] of contents)
+      visit(content, path ? `${path}.${name}` : name, [...above, value], aside || isOther);
+  };
+  visit(module, '', [], false);
+  const parts = new Set(places.flatMap(({ value, aside }) => (aside ? [] : [value])));
+  return checkNames(places.filter(({ value, aside }) => !aside || !parts.has(value)));
 }
 
-function isPlain(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+const isCollection = (value: unknown) =>
+  Array.isArray(value) || value instanceof Map || value instanceof Set || isPlainObject(value);
+
+/** Throws where two things have one name, of which a state could hold only one. */
+function checkNames(places: readonly Place[]): Place[] {
+  const known = new Map<string, unknown>();
+  for (const { path, value } of places) {
+    const before = known.get(path);
+    if (before !== undefined && before !== value)
+      throw new ValueError(`[Module] two parts of one model bear the name ${path}; rename a field, or a key of a Map`);
+    known.set(path, value);
+  }
+  return [...places];
 }

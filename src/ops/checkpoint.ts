@@ -1,11 +1,13 @@
 import { ValueError } from '../errors.ts';
 import { differentiateAll } from '../graph/autograd.ts';
+import { mapTensors } from '../graph/nested.ts';
 import { reachable } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
 import { apply, applyOne, nextNodeId } from '../graph/record.ts';
 import { replay } from '../graph/replay.ts';
 import { stateOf } from '../graph/state.ts';
-import { Tensor } from '../tensor.ts';
+import { expectSync } from '../graph/sync.ts';
+import type { Tensor } from '../tensor.ts';
 
 /**
  * Activation recomputation (Chen et al. 2016). Inputs: the results of a function, then everything from outside that it
@@ -39,25 +41,25 @@ const laterOp: OpDef = {
   gradient: (_, [dy]) => [dy ?? null],
 };
 
-type Results = Tensor | readonly Results[];
-
 /**
  * The same function, of which backward keeps only what comes in and what goes out: values in between are computed again when
  * it needs them, bit for bit the same, dropout included. Costs one more forward pass of `fn` and saves its activations; a
- * model whose blocks are checkpointed holds those of one block at a time. `fn` returns a tensor or (nested) arrays of them,
- * and may use parameters and other tensors from outside, which get their gradients. Checkpoints nest.
+ * model whose blocks are checkpointed holds those of one block at a time. `fn` returns tensors, alone or in arrays,
+ * plain objects and Maps, and may use parameters and other tensors from outside, which get their gradients. Checkpoints nest.
  */
-export function checkpoint<Args extends readonly unknown[], Result extends Results>(
+export function checkpoint<Args extends readonly unknown[], Result>(
   fn: (...args: Args) => Result,
 ): (...args: Args) => Result {
   return (...args) => {
     const start = nextNodeId();
     const value = fn(...args);
     const results: Tensor[] = [];
-    mapResults(value, (tensor) => results.push(tensor.version));
+    expectSync('checkpoint', 'the function', value);
+    mapTensors('checkpoint', 'result', value, (tensor) => results.push(tensor.version));
+    if (results.length === 0) throw new ValueError('[checkpoint] the function must return tensors, and returned none');
     const outputs = apply(checkpointOp, [...results, ...usedFromBefore(results, start)], { results: results.length });
     let position = 0;
-    return mapResults(value, () => outputs[position++]) as Result;
+    return mapTensors('checkpoint', 'result', value, () => outputs[position++]) as Result;
   };
 }
 
@@ -69,12 +71,6 @@ function usedFromBefore(results: readonly Tensor[], start: number): Tensor[] {
   for (const node of reachable(results, isOutside))
     for (const input of node.inputs) if (isOutside(input)) used.add(input);
   return [...used];
-}
-
-function mapResults(value: unknown, map: (tensor: Tensor) => unknown): unknown {
-  if (value instanceof Tensor) return map(value);
-  if (Array.isArray(value)) return value.map((item) => mapResults(item, map));
-  throw new ValueError(`[checkpoint] the function must return tensors, or arrays of them, got ${typeof value}`);
 }
 
 /** For the registry. */

@@ -4,6 +4,7 @@ import { differentiate, provideDriverOps } from '../graph/autograd.ts';
 import { currentTrace } from '../graph/record.ts';
 import { formatShape } from '../graph/shape.ts';
 import { type State, stateOf } from '../graph/state.ts';
+import { expectSync } from '../graph/sync.ts';
 import { declareOptions, tensorLike } from '../options.ts';
 import { gradientOf, type Parameter, setGradient, type Tensor } from '../tensor.ts';
 import { add, ones, zeros } from './elementwise.ts';
@@ -75,6 +76,7 @@ export function valueAndGrad<Args extends readonly unknown[]>(
 ): (...args: Args) => { value: Tensor; gradients: Tensor[] } {
   return (...args) => {
     const value = fn(...args);
+    expectSync('valueAndGrad', 'the function', value);
     return { value, gradients: grad(value, parameters) };
   };
 }

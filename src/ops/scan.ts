@@ -7,6 +7,7 @@ import type { OpDef, ScanBody } from '../graph/op.ts';
 import { apply, currentTrace } from '../graph/record.ts';
 import { replay } from '../graph/replay.ts';
 import { formatShape, sameShape } from '../graph/shape.ts';
+import { takeRejection } from '../graph/sync.ts';
 import { count, declareOptions, flag, listOf, shown, tensorLike } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { add, copy, zeros } from './elementwise.ts';
@@ -103,7 +104,7 @@ function traceBody(body: ScanStep, carry: readonly Tensor[], xs: readonly Tensor
 
 /** What a body must return, said to those who have no compiler to say it. */
 function checkStep(result: ReturnType<ScanStep>): ReturnType<ScanStep> {
-  const what = (result as unknown) instanceof Promise ? 'a promise: it must not be async' : shown(result);
+  const what = takeRejection(result) ? 'a promise: it must not be async' : shown(result);
   const parts = (typeof result === 'object' && result !== null ? result : {}) as { carry?: unknown; y?: unknown };
   const wrong = [parts.carry, parts.y].some((part) => !listOf(tensorLike).accepts(part));
   if (wrong)

@@ -192,7 +192,7 @@ describe('checkpoint', () => {
 
   it('says what the function has to return', () => {
     expect(() => checkpoint((() => 3) as unknown as () => Tensor)()).toThrow(
-      '[checkpoint] the function must return tensors, or arrays of them, got number',
+      '[checkpoint] the function must return tensors, and returned none',
     );
   });
 });

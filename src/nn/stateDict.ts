@@ -38,6 +38,8 @@ export function matchState(
   options?: LoadOptions,
 ): { fitting: Map<string, Tensor>; report: LoadReport } {
   const { strict = true } = loadOptions('loadStateDict', options);
+  if (typeof given !== 'object' || given === null)
+    throw new ValueError(`[loadStateDict] needs a Map or an object of tensors, got ${given}`);
   const entries: ReadonlyMap<string, Tensor | HostTensor> =
     given instanceof Map ? given : new Map(Object.entries(given));
   const fitting = new Map<string, Tensor>();

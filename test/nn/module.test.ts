@@ -48,6 +48,74 @@ describe('a module', () => {
     expect(model.modules()).toEqual([model, ...model.blocks, model.heads.mean]);
   });
 
+  it('finds them in Maps, Sets and objects of other classes, nested in any way', async () => {
+    class Expert {
+      readonly layer = new Linear(2, 2, { bias: false });
+      readonly gate = parameter([1]);
+    }
+    class Mixture extends Module {
+      readonly byName = new Map<unknown, unknown>([
+        ['b', new Linear(2, 1)],
+        [7, [new Dropout(0.5)]],
+        [{}, parameter([3])],
+      ]);
+      readonly set = new Set([new Linear(1, 1, { bias: false }), new Dropout(0.1)]);
+      readonly expert = new Expert();
+      readonly bare = Object.assign(Object.create(null), { scale: new Buffer([1]) });
+      readonly none = [null, undefined, 'text', new Float32Array(3), new Date(), () => new Linear(1, 1)];
+    }
+    const model = new Mixture();
+    expect([...model.stateDict().keys()]).toEqual([
+      'byName.b.weight',
+      'byName.b.bias',
+      'byName.2',
+      'set.0.weight',
+      'expert.layer.weight',
+      'expert.gate',
+      'bare.scale',
+    ]);
+    expect(model.modules()).toHaveLength(6);
+    model.eval();
+    expect(model.modules().every(({ training }) => !training)).toBe(true);
+    const other = new Mixture();
+    other.loadStateDict(model.stateDict());
+    const [got, want] = [await read(...other.parameters()), await read(...model.parameters())];
+    expect(got).toEqual(want);
+  });
+
+  it('takes no second name from an optimizer, or another object that holds parts of it or all of it', () => {
+    class Trained extends Module {
+      readonly optimizer: AdamW;
+      readonly helper: { readonly owner: Module; self?: unknown };
+      readonly layer = new Linear(2, 1);
+      constructor() {
+        super();
+        this.optimizer = new AdamW(this.layer.parameters());
+        class Helper {
+          readonly self = this;
+          readonly owner: Module;
+          constructor(owner: Module) {
+            this.owner = owner;
+          }
+        }
+        this.helper = new Helper(this);
+      }
+    }
+    const model = new Trained();
+    expect([...model.stateDict().keys()]).toEqual(['layer.weight', 'layer.bias']);
+    expect(model.modules()).toEqual([model, model.layer]);
+  });
+
+  it('refuses two parts of one name, of which a state would hold only one', () => {
+    class Twice extends Module {
+      readonly parts = new Map<unknown, unknown>([
+        [1, parameter([1])],
+        ['1', parameter([2])],
+      ]);
+    }
+    expect(() => new Twice().stateDict()).toThrow('[Module] two parts of one model bear the name parts.1');
+  });
+
   it('switches all modules in it between training and evaluation', () => {
     const model = new Sequential(new Linear(2, 2), new Sequential(new Dropout(0.5)));
     expect(model.training).toBe(true);

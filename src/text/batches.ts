@@ -1,6 +1,7 @@
 import { ShapeError, ValueError } from '../errors.ts';
 import { anything, count, declareOptions } from '../options.ts';
 import { Generator, type GeneratorState, randomIntegers } from '../random.ts';
+import { expectIds } from './ids.ts';
 
 /** Token ids [B, T] and, as targets, the ids that follow each of them [B, T]; flat, row-major. */
 export type Batch = [inputs: Int32Array<ArrayBuffer>, targets: Int32Array<ArrayBuffer>];
@@ -15,6 +16,7 @@ export function trainValidationSplit<Data extends string | Int32Array>(
       `[trainValidationSplit] fraction is the share of validation, between 0 and 1, not ${fraction}`,
     );
   }
+  if (typeof data !== 'string') expectIds('trainValidationSplit', data);
   let cut = Math.floor(data.length * (1 - fraction));
   // Never between the two halves of a character.
   if (typeof data === 'string' && (data.codePointAt(cut - 1) ?? 0) > 0xffff) cut--;
@@ -115,6 +117,7 @@ function cut(data: Int32Array, starts: readonly number[], length: number): Batch
 }
 
 function checkWindow(op: string, data: Int32Array, length: number): void {
+  expectIds(op, data);
   if (data.length > length) return;
   throw new ShapeError(
     `[${op}] the text has ${data.length} tokens, but a window of length ${length} and its targets need ${length + 1}: ` +

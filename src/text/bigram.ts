@@ -1,4 +1,5 @@
 import { ShapeError, ValueError } from '../errors.ts';
+import { expectIds } from './ids.ts';
 
 /**
  * The loss of a bigram count model on `validation`, in nats per token: what a language model must beat to be said to
@@ -8,6 +9,7 @@ import { ShapeError, ValueError } from '../errors.ts';
 export function bigramLoss(train: Int32Array, validation: Int32Array, vocabularySize: number): number {
   const V = vocabularySize;
   for (const [name, data] of Object.entries({ train, validation })) {
+    expectIds('bigramLoss', data);
     if (data.length < 2) throw new ShapeError(`[bigramLoss] ${name} has ${data.length} tokens: a pair needs two`);
     const outside = data.find((id) => id < 0 || id >= V);
     if (outside !== undefined)

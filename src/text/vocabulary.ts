@@ -1,4 +1,5 @@
 import { FormatError, ValueError } from '../errors.ts';
+import { expectKind, text as string } from '../options.ts';
 
 /** Characters (Unicode code points) as token ids, in the order of their code points. */
 export class CharVocabulary {
@@ -6,8 +7,13 @@ export class CharVocabulary {
   readonly characters: readonly string[];
   readonly #ids: ReadonlyMap<string, number>;
 
-  /** The vocabulary of all characters that occur in `text`. */
+  /**
+   * The vocabulary of all characters that occur in `text`. Throws ValueError where there are none, and on half a character,
+   * which no file in UTF-8 can hold: two halves that meet would become another character.
+   */
   constructor(text: string) {
+    expectKind('CharVocabulary', 'the text', text, string);
+    checkWhole(text);
     const characters = [...new Set(text)];
     this.characters = characters.sort((a, b) => codePoint(a) - codePoint(b));
     this.#ids = new Map(this.characters.map((character, id) => [character, id]));
@@ -21,6 +27,7 @@ export class CharVocabulary {
 
   /** The ids of the characters of `text`. Throws ValueError on a character that is not in the vocabulary. */
   encode(text: string): Int32Array<ArrayBuffer> {
+    expectKind('CharVocabulary.encode', 'the text', text, string);
     const ids = new Int32Array(text.length);
     let length = 0;
     for (const character of text) {
@@ -57,6 +64,10 @@ export class CharVocabulary {
     if (typeof characters !== 'string' || characters === '') {
       throw new FormatError('[CharVocabulary.fromJSON] expected { "characters": "…" }, as toJSON gives it');
     }
+    if (!characters.isWellFormed())
+      throw new FormatError(
+        '[CharVocabulary.fromJSON] the characters have half a character among them: ids would change',
+      );
     const vocabulary = new CharVocabulary(characters);
     if (vocabulary.toJSON().characters !== characters) {
       throw new FormatError(
@@ -67,12 +78,24 @@ export class CharVocabulary {
   }
 
   #unknown(character: string, position: number): string {
-    const code = codePoint(character).toString(16).toUpperCase().padStart(4, '0');
     return (
-      `[CharVocabulary.encode] ${JSON.stringify(character)} (U+${code}), character ${position} of the text, is not among ` +
+      `[CharVocabulary.encode] ${JSON.stringify(character)} (${unicode(character)}), character ${position} of the text, is not among ` +
       `the ${this.size} characters of the vocabulary: remove it, or build the vocabulary from a text that has it`
     );
   }
 }
+
+/** Half a character is a surrogate without its other half, as `slice` leaves it where it cuts an emoji. */
+function checkWhole(text: string): void {
+  if (text.isWellFormed()) return;
+  const at = text.search(/\p{Surrogate}/u);
+  throw new ValueError(
+    `[CharVocabulary] the text has half a character, ${unicode(text[at] as string)}, at position ${at}: ` +
+      'cut texts between characters, with [...text].slice(…), or take what text.toWellFormed() gives',
+  );
+}
+
+/** U+1F600 */
+const unicode = (character: string) => `U+${codePoint(character).toString(16).toUpperCase().padStart(4, '0')}`;
 
 const codePoint = (character: string) => character.codePointAt(0) as number;

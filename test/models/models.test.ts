@@ -51,7 +51,9 @@ describe('GPT', () => {
     expect(() => new GPT({ ...small, heads: 3 })).toThrow(
       '[GPT] the width, 8, must be a multiple of the number of heads, 3',
     );
-    expect(() => new GPT({ ...small, layers: 0 })).toThrow('[GPT] layers must be a positive integer of at most 1000, got 0');
+    expect(() => new GPT({ ...small, layers: 0 })).toThrow(
+      '[GPT] layers must be a positive integer of at most 1000, got 0',
+    );
     expect(() => new GPT(small).forward(drawIds([2, 7], 11))).toThrow(
       '[GPT] 7 positions are more than its context of 6; give at most the last 6 tokens',
     );

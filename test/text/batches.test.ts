@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ShapeError, ValueError } from '../../src/errors.ts';
-import { batches, trainValidationSplit, windows } from '../../src/text/index.ts';
+import { DTypeError, ShapeError, ValueError } from '../../src/errors.ts';
+import { batches, bigramLoss, trainValidationSplit, windows } from '../../src/text/index.ts';
 
 const count = (n: number) => Int32Array.from({ length: n }, (_, i) => i);
 
@@ -89,7 +89,9 @@ describe('batches', () => {
   });
 
   it('takes only positive integers', () => {
-    expect(() => batches(count(50), { batch: 0, length: 4 })).toThrow('[batches] batch must be a positive integer, got 0');
+    expect(() => batches(count(50), { batch: 0, length: 4 })).toThrow(
+      '[batches] batch must be a positive integer, got 0',
+    );
     expect(() => batches(count(50), { batch: 1, length: 2.5 })).toThrow(
       '[batches] length must be a positive integer, got 2.5',
     );
@@ -112,4 +114,17 @@ describe('windows', () => {
   it('says how long the text must be, at the call', () => {
     expect(() => windows(count(4), { length: 4, batch: 1 })).toThrow('[windows] the text has 4 tokens');
   });
+});
+
+it.each([[[1, 2, 3, 4]], [Float32Array.of(1, 2, 3, 4)], [undefined]])('functions of ids refuse %o', (data) => {
+  const ids = data as unknown as Int32Array;
+  for (const call of [
+    () => batches(ids, { batch: 1, length: 1 }),
+    () => windows(ids, { batch: 1, length: 1 }),
+    () => trainValidationSplit(ids),
+    () => bigramLoss(ids, ids, 5),
+  ]) {
+    expect(call).toThrow(DTypeError);
+    expect(call).toThrow('takes token ids in an Int32Array, as encode() gives them, got');
+  }
 });

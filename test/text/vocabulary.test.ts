@@ -57,4 +57,28 @@ describe('CharVocabulary', () => {
   it('refuses an empty text', () => {
     expect(() => new CharVocabulary('')).toThrow('[CharVocabulary] the text is empty: it has no characters');
   });
+
+  it.each([
+    ['a\ud83d', 'U+D83D, at position 1'],
+    ['\ude00b', 'U+DE00, at position 0'],
+    // Sorted and joined, these two halves would make an emoji: one character in place of two.
+    ['😀\ude00\ud83d', 'U+DE00, at position 2'],
+  ])('refuses %j, which has half a character', (text, what) => {
+    expect(() => new CharVocabulary(text)).toThrow(ValueError);
+    expect(() => new CharVocabulary(text)).toThrow(`[CharVocabulary] the text has half a character, ${what}`);
+    expect(() => CharVocabulary.fromJSON({ characters: text })).toThrow(FormatError);
+    expect(() => new CharVocabulary('a😀b').encode(text)).toThrow(
+      /\(U\+D(83D|E00)\), character \d of the text, is not among/,
+    );
+    expect(new CharVocabulary(text.toWellFormed()).size).toBeGreaterThan(0);
+  });
+
+  it.each([[undefined], [5], [['a', 'b']], [Uint8Array.of(97)]])('refuses %o for a text', (text) => {
+    expect(() => new CharVocabulary(text as unknown as string)).toThrow(
+      /^\[CharVocabulary\] the text must be a string, got /,
+    );
+    expect(() => new CharVocabulary('a').encode(text as unknown as string)).toThrow(
+      /^\[CharVocabulary.encode\] the text must be/,
+    );
+  });
 });

@@ -441,7 +441,8 @@ const binaryOps: Record<BinaryName, OpDef> = {
     'pow',
     (a, b) => `pow_(${a}, ${b})`,
     (dy, a, b, y) => [
-      mul(dy, mul(b, pow(a, sub(b, 1)))),
+      // Of a⁰ at 0, b·aᵇ⁻¹ would be 0·∞; the derivatives of every power with a whole exponent end there.
+      mul(dy, mul(b, pow(a, where(and(equal(a, 0), equal(b, 0)), 0, sub(b, 1))))),
       mul(dy, where(greater(a, 0), mul(y, log(maximum(a, 1e-38))), 0)),
     ],
     float,

@@ -50,14 +50,25 @@ export { type CrossEntropyOptions, crossEntropy, huberLoss, l1Loss, mseLoss } fr
 export { lstm, lstmCell } from './ops/lstm.ts';
 export { matmul } from './ops/matmul.ts';
 export { layerNorm, rmsNorm } from './ops/norm.ts';
-export { dropout, rand, randn, uniform } from './ops/random.ts';
+export {
+  bernoulli,
+  dropout,
+  type NormalOptions,
+  normal,
+  type RandomOptions,
+  rand,
+  randint,
+  randn,
+  type UniformOptions,
+  uniform,
+} from './ops/random.ts';
 export { argMax, argMin, logSumExp, max, mean, min, type ReduceOptions, sum, sumSquares } from './ops/reduce.ts';
 export { categorical, type SampleOptions, sample } from './ops/sampling.ts';
 export { type ScanStep, scan } from './ops/scan.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
 export { at, expand, flip, permute, reshape, slice, squeeze, transpose, unsqueeze } from './ops/view.ts';
 export * as optim from './optim/index.ts';
-export { manualSeed } from './random.ts';
+export { Generator, manualSeed } from './random.ts';
 export { type NestedArray, Parameter, Tensor } from './tensor.ts';
 export * as text from './text/index.ts';
 export { version } from './version.ts';

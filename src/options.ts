@@ -45,6 +45,11 @@ export const shapeLike = kind<readonly number[]>(
   'a shape, an array of positive integers',
   (value) => Array.isArray(value) && value.every((extent) => count.accepts(extent)),
 );
+/** A random generator, told by what it does: this file knows no class. */
+export const generatorLike = kind<object>(
+  'a Generator',
+  (value) => typeof (value as { take?: unknown } | null)?.take === 'function',
+);
 export const abortSignal = kind<AbortSignal>(
   'an AbortSignal',
   (value) => typeof (value as AbortSignal | null)?.throwIfAborted === 'function',

@@ -1,9 +1,12 @@
 import { ValueError } from './errors.ts';
 
 /**
- * Random numbers on the host: the counter-based generator of shaders/lib/philox.wgsl, bit for bit, and what weights and
- * batches are drawn from. Only operations that IEEE 754 rounds correctly are used, so every engine gives the same numbers.
+ * Random numbers on the host: the counter-based generator of shaders/lib/philox.wgsl, bit for bit, and what batches are
+ * drawn from. Only operations that IEEE 754 rounds correctly are used, so every engine gives the same numbers.
  */
+
+/** Grows with each change of what a seed gives. 2: weights are drawn on the device, normal numbers by the inverse of their distribution. */
+export const randomVersion = 2;
 
 /** Where a random op draws from: seed low, seed high, position low, position high, as kernels take it. */
 export type RandomKey = Uint32Array<ArrayBuffer>;
@@ -107,13 +110,6 @@ export class Generator {
     return key;
   }
 
-  /** A generator that stands where this one does; this one takes a position. */
-  branch(): Generator {
-    const branch = new Generator().restore(this.state());
-    this.take();
-    return branch;
-  }
-
   state(): GeneratorState {
     return { seed: [...this.#seed], position: this.#position };
   }
@@ -134,46 +130,71 @@ export function manualSeed(seed: number | bigint): Generator {
 }
 
 /** Calls `use` with element index and block of words, for every four elements of `length`. */
-function eachBlock(length: number, generator: Generator, use: (index: number, words: Uint32Array) => void): void {
-  const key = generator.take();
+function eachBlock(length: number, key: RandomKey, use: (index: number, words: Uint32Array) => void): void {
   const words = new Uint32Array(4);
   for (let index = 0; index < length; index += 4) use(index, randomBlock(key, 0, index / 4, words));
 }
 
+/** Four numbers that a kind of draw takes, as shaders/lib/random.wgsl wants them. */
+export type Settings = Float32Array<ArrayBuffer>;
+
+/** Of uniform numbers in [low, high): the range in halves whose products with 12 bits are exact, and the last number below `high`. */
+export function uniformSettings(low: number, high: number): Settings {
+  const [first, end] = [Math.fround(low), Math.fround(high)];
+  const range = Math.fround(end - first);
+  single[0] = range;
+  singleBits[0] = (singleBits[0] as number) & 0xfffff000;
+  const upper = single[0];
+  single[0] = end;
+  // The bits of a positive number fall towards zero, those of a negative one rise away from it.
+  singleBits[0] = end === 0 ? 0x80000001 : (singleBits[0] as number) + (end > 0 ? -1 : 1);
+  return Float32Array.of(first, upper, range - upper, Math.max(first, single[0]));
+}
+const single = new Float32Array(1);
+const singleBits = new Uint32Array(single.buffer);
+
+/** Of normal numbers. */
+export const normalSettings = (mean: number, std: number): Settings => Float32Array.of(mean, std, 0, 0);
+
+/** The numbers that a key stands for, by kind of draw: uniform ones bit for bit as a device draws them, normal ones to 1e-6. */
+export const hostDraws = {
+  uniform(target: Float32Array, key: RandomKey, settings: Settings): void {
+    const [low, upper, lower, last] = settings as unknown as [number, number, number, number];
+    const { fround } = Math;
+    eachBlock(target.length, key, (index, drawn) => {
+      for (let i = 0; i < 4; i++) {
+        const word = drawn[i] as number;
+        const [a, b] = [(word >>> 20) * 2 ** -12, ((word >>> 8) & 0xfff) * 2 ** -24];
+        const above = fround(fround(fround(lower * b + lower * a) + upper * b) + upper * a);
+        // Writes beyond the end of a typed array do nothing.
+        target[index + i] = Math.min(Math.max(fround(low + above), low), last);
+      }
+    });
+  },
+  normal(target: Float32Array, key: RandomKey, settings: Settings): void {
+    const [mean, std] = settings as unknown as [number, number];
+    eachBlock(target.length, key, (index, drawn) => {
+      for (let i = 0; i < 4; i++) target[index + i] = mean + std * standardNormal(drawn[i] as number);
+    });
+  },
+};
+
 /** Fills `target` with uniform numbers from [low, high), 24 random bits each. Takes one position. */
 export function fillUniform<A extends Float32Array>(target: A, low = 0, high = 1, generator = defaultGenerator): A {
-  eachBlock(target.length, generator, (index, words) => {
-    const end = Math.min(4, target.length - index);
-    for (let i = 0; i < end; i++) target[index + i] = low + (high - low) * (((words[i] as number) >>> 8) * 2 ** -24);
-  });
+  hostDraws.uniform(target, generator.take(), uniformSettings(low, high));
   return target;
 }
 
-/** Fills `target` with normal numbers (Box, Muller 1958), computed in float64. Takes one position. */
+/** Fills `target` with normal numbers, computed in float64. Takes one position. */
 export function fillNormal<A extends Float32Array>(target: A, mean = 0, std = 1, generator = defaultGenerator): A {
-  eachBlock(target.length, generator, (index, words) => {
-    for (let i = 0; i < 4; i += 2) {
-      const radius = std * Math.sqrt(-2 * logarithm(((words[i] as number) + 0.5) * 2 ** -32));
-      // The angle as quarter turns and what is left of them, at most half of one.
-      const turns = (words[i + 1] as number) * 2 ** -30;
-      const quarter = Math.floor(turns + 0.5);
-      const rest = (turns - quarter) * (Math.PI / 2);
-      const odd = quarter % 2 === 1;
-      const x = odd ? -sine(rest) : cosine(rest);
-      const y = odd ? cosine(rest) : sine(rest);
-      const signed = quarter % 4 > 1 ? -radius : radius;
-      // Writes beyond the end of a typed array do nothing.
-      target[index + i] = mean + signed * x;
-      target[index + i + 1] = mean + signed * y;
-    }
-  });
+  hostDraws.normal(target, generator.take(), normalSettings(mean, std));
   return target;
 }
 
 /** `count` integers from [0, bound), bound ≤ 2^32. Takes one position. */
 export function randomIntegers(count: number, bound: number, generator = defaultGenerator): number[] {
   const values = new Array<number>(count);
-  eachBlock(count, generator, (index, words) => {
+  eachBlock(count, generator.take(), (index, words) => {
     const end = Math.min(4, count - index);
     for (let i = 0; i < end; i++) values[index + i] = scaled(words[i] as number, bound);
   });
@@ -183,7 +204,7 @@ export function randomIntegers(count: number, bound: number, generator = default
 /** The integers from 0 to n - 1 in random order (Fisher, Yates). Takes one position. */
 export function permutation(n: number, generator = defaultGenerator): Int32Array<ArrayBuffer> {
   const order = Int32Array.from({ length: n }, (_, i) => i);
-  eachBlock(n, generator, (index, words) => {
+  eachBlock(n, generator.take(), (index, words) => {
     const end = Math.min(4, n - index);
     for (let i = 0; i < end; i++) {
       const last = n - 1 - index - i;
@@ -197,7 +218,36 @@ export function permutation(n: number, generator = defaultGenerator): Int32Array
 }
 
 /** A random word brought down to [0, bound); some values come up more often than others by at most bound / 2^32. */
-const scaled = (word: number, bound: number) => Math.floor((word / 2 ** 32) * bound);
+const scaled = (word: number, bound: number) => (bound === 2 ** 32 ? word : mulHigh(word, bound));
+
+/**
+ * The standard normal number above which a share of (word + ½) / 2^32 lies (Wichura, "Algorithm AS 241", PPND7, 1988): what
+ * shaders/lib/random.wgsl computes.
+ */
+export function standardNormal(word: number): number {
+  const rest = Math.min(word, 0xffffffff - word);
+  const distance = (0x7fffffff - rest + 0.5) * 2 ** -32;
+  const size = distance <= 0.425 ? middle(distance) : outside((rest + 0.5) * 2 ** -32);
+  return word > 0x7fffffff ? -size : size;
+}
+
+function middle(distance: number): number {
+  const c = 0.180625 - distance * distance;
+  const top = ((59.10937472 * c + 159.29113202) * c + 50.434271938) * c + 3.3871327179;
+  return (distance * top) / (((67.1875636 * c + 78.757757664) * c + 17.895169469) * c + 1);
+}
+
+function outside(tail: number): number {
+  const root = Math.sqrt(-logarithm(tail));
+  if (root <= 5) {
+    const n = root - 1.6;
+    const top = ((0.17023821103 * n + 1.3067284816) * n + 2.75681539) * n + 1.4234372777;
+    return top / ((0.12021132975 * n + 0.7370016425) * n + 1);
+  }
+  const f = root - 5;
+  const top = ((0.017337203997 * f + 0.42868294337) * f + 3.081226386) * f + 6.657905115;
+  return top / ((0.012258202635 * f + 0.24197894225) * f + 1);
+}
 
 const float = new Float64Array(1);
 const floatBits = new Uint32Array(float.buffer);
@@ -216,18 +266,4 @@ function logarithm(x: number): number {
   let sum = 0;
   for (let n = 23; n >= 1; n -= 2) sum = sum * s * s + 1 / n;
   return exponent * Math.LN2 + 2 * s * sum;
-}
-
-/** cos x by its series, for |x| ≤ π/4; Math.cos may differ from engine to engine. */
-function cosine(x: number): number {
-  let sum = 1;
-  for (let n = 18; n >= 2; n -= 2) sum = 1 - (sum * x * x) / (n * (n - 1));
-  return sum;
-}
-
-/** sin x by its series, for |x| ≤ π/4. */
-function sine(x: number): number {
-  let sum = 1;
-  for (let n = 18; n >= 2; n -= 2) sum = 1 - (sum * x * x) / (n * (n + 1));
-  return sum * x;
 }

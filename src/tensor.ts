@@ -2,6 +2,7 @@ import { ShapeError, UnsupportedError } from './errors.ts';
 import { provideTensorTools } from './gpu/arguments.ts';
 import type { Storage } from './gpu/buffers.ts';
 import type { Device } from './gpu/device.ts';
+import { fillStorage } from './gpu/fill.ts';
 import { flushIfLong, readAll } from './gpu/run.ts';
 import { noteSettled } from './gpu/scope.ts';
 import type { Verdict } from './gpu/status.ts';
@@ -10,6 +11,7 @@ import { leaf, versionOp } from './graph/leaf.ts';
 import type { Node, TensorType } from './graph/node.ts';
 import { applyOne, currentTrace, provideTensor, withTrace } from './graph/record.ts';
 import { formatShape, type Shape, sizeOf } from './graph/shape.ts';
+import type { Source } from './graph/source.ts';
 import { markVersion, State, stateOf } from './graph/state.ts';
 import { asTensor, tensor } from './ops/create.ts';
 import * as elementwise from './ops/elementwise.ts';
@@ -22,7 +24,6 @@ import * as reduce from './ops/reduce.ts';
 import * as rows from './ops/softmax.ts';
 import * as view from './ops/view.ts';
 import { denoInspect, formatValues, headline, nodeInspect } from './print.ts';
-import { defaultGenerator } from './random.ts';
 
 type Operand = Tensor | number;
 
@@ -41,8 +42,8 @@ export class Tensor implements TensorType {
   readonly index: number;
   /** The state whose current version it stands for: a parameter's, a buffer's. Null for a plain value. */
   readonly state: State | null = null;
-  /** Values that came from the host and may not be on a device yet. */
-  hostValues: HostValues | null = null;
+  /** Where the values come from, if nothing computes them: they may not be on a device yet. */
+  source: Source | null = null;
   /** The device the value lies on, once it does. */
   device: Device | null = null;
   /** Brings the bytes from the staging buffer of the step that made them; null once that has moved on. */
@@ -88,17 +89,17 @@ export class Tensor implements TensorType {
       );
   }
 
-  /** True where the value exists: on the host, or on a device. */
+  /** True where nothing has to compute the value: it has a source, or lies on a device. */
   get isComputed(): boolean {
-    return this.hostValues !== null || this.#storage !== null;
+    return this.source !== null || this.#storage !== null;
   }
 
   /** The values, where the host has them. */
   get host(): HostArray | null {
-    return this.hostValues?.array ?? null;
+    return this.source instanceof HostValues ? this.source.array : null;
   }
 
-  /** Where the value lies on `device`; uploads host values. */
+  /** Where the value lies on `device`; brings it there from its source. */
   storageOn(device: Device): Storage {
     if (this.#storage) {
       if (this.device !== device)
@@ -107,24 +108,27 @@ export class Tensor implements TensorType {
         );
       return this.#storage;
     }
-    const { host } = this;
-    if (!host) {
+    const { source } = this;
+    if (!source) {
       this.expectHeld();
       throw new UnsupportedError(
         `[tensor] ${this.node.op.name} ${formatShape(this.shape)} is used before it is computed`,
       );
     }
-    const storage = device.buffers.allocate(host.byteLength, `weft ${this.node.op.name} ${formatShape(this.shape)}`);
-    device.gpu.queue.writeBuffer(storage.buffer, storage.offset, host);
+    const storage = device.buffers.allocate(
+      sizeOf(this.shape) * dtypes[this.dtype].bytes,
+      `weft ${this.node.op.name} ${formatShape(this.shape)}`,
+    );
+    fillStorage(device, storage, source);
     this.settle(device, storage);
-    // Steps write new versions of a state over the old one; the host's copy would be stale then.
-    if (stateOf(this)) this.hostValues = null;
+    // Steps write new versions of a state over the old one; the source would be stale then.
+    if (stateOf(this)) this.source = null;
     return storage;
   }
 
-  /** Brings a value of the host to `device`, where it is on no device yet. */
+  /** Brings a value that has a source to `device`, where it is on no device yet. */
   upload(device: Device): void {
-    if (this.hostValues && !this.#storage) this.storageOn(device);
+    if (this.source && !this.#storage) this.storageOn(device);
   }
 
   /** Takes over the memory that now holds the value. */
@@ -139,9 +143,9 @@ export class Tensor implements TensorType {
     if (final && this.node.op.lowering.kind !== 'leaf') this.node = withTrace(null, () => leaf('constant', this)).node;
   }
 
-  /** Frees the memory of a value that can be had again, from the host or from the graph; disposes of any other. */
+  /** Frees the memory of a value that can be had again, from its source or from the graph; disposes of any other. */
   forget(): void {
-    if (this.hostValues === null && this.node.op.lowering.kind === 'leaf') {
+    if (this.source === null && this.node.op.lowering.kind === 'leaf') {
       this.dispose();
       return;
     }
@@ -157,14 +161,14 @@ export class Tensor implements TensorType {
     forgotten.unregister(this);
     forgotten.register(this, storage, this);
     this.#storage = storage;
-    this.hostValues = null;
+    this.source = null;
     this.observed = false;
     return old;
   }
 
   /** A leaf with this value, for a state to hold. */
   asVersion(state: State): Tensor {
-    if (this.hostValues && !stateOf(this)) return markVersion(fromHost(this, this.hostValues), state);
+    if (this.source && !stateOf(this)) return markVersion(fromHost(this, this.source), state);
     return markVersion(applyOne(versionOp, [this]), state);
   }
 
@@ -211,8 +215,8 @@ export class Tensor implements TensorType {
   /** The values, where they can be shown at once: those on the host. To look is not to read: a state takes no notice. */
   protected get inHand(): HostArray | null {
     const { state } = this;
-    if (!state) return this.hostValues?.inHand ?? null;
-    return state.home || currentTrace() ? null : (state.committed.hostValues?.inHand ?? null);
+    if (!state) return this.source?.inHand ?? null;
+    return state.home || currentTrace() ? null : (state.committed.source?.inHand ?? null);
   }
 
   /** What `console.log` shows in Node and Deno: the values as well, where they are on the host. */
@@ -236,7 +240,7 @@ export class Tensor implements TensorType {
     forgotten.unregister(this);
     this.#storage?.release();
     this.#storage = null;
-    this.hostValues = null;
+    this.source = null;
     this.#disposed = true;
   }
 
@@ -520,10 +524,10 @@ export type NestedArray = number | boolean | NestedArray[];
 /** Values on the host, as `tensor` takes them: a number, nested arrays, or a typed array of numbers. */
 export type Values = NestedArray | Numbers;
 
-/** A computed tensor on the host. */
-export function fromHost({ shape, dtype }: TensorType, values: HostArray | HostValues): Tensor {
+/** A tensor whose values come from the host, or another source. */
+export function fromHost({ shape, dtype }: TensorType, values: HostArray | Source): Tensor {
   const tensor = withTrace(null, () => leaf('constant', { shape, dtype }));
-  tensor.hostValues = values instanceof HostValues ? values : new HostValues(values);
+  tensor.source = ArrayBuffer.isView(values) ? new HostValues(values) : values;
   return tensor;
 }
 
@@ -537,6 +541,5 @@ function nest(data: HostArray, shape: Shape, dtype: DType, offset = 0): NestedAr
 provideTensorTools({
   tensor,
   result: ({ shape, dtype }) => withTrace(null, () => leaf('constant', { shape, dtype })),
-  generator: defaultGenerator,
   gradientSlot: (state) => state.gradientSlot(() => fromHost(state.type, new Float32Array(sizeOf(state.type.shape)))),
 });

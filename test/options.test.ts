@@ -89,7 +89,13 @@ const functions: Rows<typeof weft, 'Tensor.elu'> = {
   min: (o) => weft.min(x(), 1, o),
   mseLoss: (o) => weft.mseLoss(x(), x(), o),
   profile: (o) => weft.profile(() => x(), o),
+  bernoulli: (o) => weft.bernoulli(0.5, [2], o),
+  dropout: (o) => weft.dropout(x(), 0.5, o),
+  normal: (o) => weft.normal([2], o),
   rand: (o) => weft.rand([2], o),
+  randint: (o) => weft.randint(0, 2, [2], o),
+  randn: (o) => weft.randn([2], o),
+  uniform: (o) => weft.uniform([2], o),
   rmsNorm: (o) => weft.rmsNorm(x(), null, o),
   sample: (o) => weft.sample(x(), o),
   scaledDotProductAttention: (o) => weft.scaledDotProductAttention(heads(), heads(), heads(), o),
@@ -162,7 +168,7 @@ const texts: Rows<typeof text> = {
 
 /** Those whose options are still to be declared. */
 const pending = new Set([
-  ...['init', 'rand', 'sample', 'generate', ...Object.keys(initialisers)],
+  ...['init', 'sample', 'generate'],
   ...['Adam', 'AdamW', 'Optimizer', 'SGD', 'a group of SGD'],
 ]);
 const all: readonly (readonly [name: string, call: (options: unknown) => unknown])[] = [

@@ -15,6 +15,7 @@ import packed from './packed.wgsl' with { type: 'text' };
 import philox from './philox.wgsl' with { type: 'text' };
 import product from './product.wgsl' with { type: 'text' };
 import productBlocks from './productBlocks.wgsl' with { type: 'text' };
+import random from './random.wgsl' with { type: 'text' };
 import rows from './rows.wgsl' with { type: 'text' };
 import sideSum from './sideSum.wgsl' with { type: 'text' };
 import status from './status.wgsl' with { type: 'text' };
@@ -39,6 +40,7 @@ export const library: Readonly<Record<string, string>> = {
   'philox.wgsl': philox,
   'product.wgsl': product,
   'productBlocks.wgsl': productBlocks,
+  'random.wgsl': random,
   'rows.wgsl': rows,
   'sideSum.wgsl': sideSum,
   'status.wgsl': status,

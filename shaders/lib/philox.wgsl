@@ -20,12 +20,20 @@ fn philox(counterIn: vec4<u32>, keyIn: vec2<u32>) -> vec4<u32> {
   }
   return counter;
 }
-// Element `index` of random stream `stream`: key = (seed low, seed high, position low, position high), the position
-// counting the random ops since the seed was set. Four elements share a block; lane = index % 4 picks one of its words.
-fn randomWord(key: vec4<u32>, stream: u32, index: u32) -> u32 {
+// Random stream `stream` of a key = (seed low, seed high, position low, position high), the position counting the random ops
+// since the seed was set. Block `index` holds elements 4·index to 4·index + 3.
+fn randomBlock(key: vec4<u32>, stream: u32, index: u32) -> vec4<u32> {
   let low = key.z + stream;
   let high = key.w + select(0u, 1u, low < key.z);
-  return philox(vec4<u32>(index >> 2u, 0u, low, high), key.xy)[index & 3u];
+  return philox(vec4<u32>(index, 0u, low, high), key.xy);
+}
+fn randomWord(key: vec4<u32>, stream: u32, index: u32) -> u32 { return randomBlock(key, stream, index >> 2u)[index & 3u]; }
+// Word `word` of the key that stands `advance` positions further on.
+fn keyWord(key: vec4<u32>, advance: u32, word: u32) -> u32 {
+  let low = key.z + advance;
+  let moved = vec4<u32>(key.xy, low, key.w + select(0u, 1u, low < key.z));
+  return select(0u, moved[min(word, 3u)], word < 4u);
 }
 // Uniform in [0, 1) with 24 bits, so that it is exact in f32.
-fn randomUniform(key: vec4<u32>, stream: u32, index: u32) -> f32 { return f32(randomWord(key, stream, index) >> 8u) * 5.9604644775390625e-8; }
+fn unit(word: u32) -> f32 { return f32(word >> 8u) * 5.9604644775390625e-8; }
+fn unit4(words: vec4<u32>) -> vec4<f32> { return vec4<f32>(words >> vec4<u32>(8u)) * 5.9604644775390625e-8; }

@@ -170,7 +170,7 @@ export function lower(
     }
     const inputs = node.inputs.map((tensor, index) => {
       const access = accessOf(tensor);
-      if (lowering.kind === 'elementwise') return access;
+      if (lowering.kind === 'elementwise' && !lowering.tables?.includes(index)) return access;
       if (lowering.kind === 'kernel' && lowering.strided?.(operandOf(access), index, node)) return access;
       return dense(tensor);
     });

@@ -1,9 +1,41 @@
 import { WeftError } from '../errors.ts';
 import { leaf, versionOp } from '../graph/leaf.ts';
 import type { TensorType } from '../graph/node.ts';
-import { applyOne, changeCount, nestTrace, type Trace, withTrace } from '../graph/record.ts';
+import {
+  applyOne,
+  changeCount,
+  type KeySource,
+  nestTrace,
+  type Streams,
+  type Trace,
+  withTrace,
+} from '../graph/record.ts';
 import { markVersion, type State } from '../graph/state.ts';
 import type { Tensor } from '../tensor.ts';
+import { alignment } from './ir.ts';
+
+/** The random streams that a trace hands out: a key for each source, which stands for the positions of one run. */
+class RandomStreams {
+  readonly #keyOf: () => Tensor;
+  readonly #sources = new Map<KeySource, { readonly key: Tensor; streams: number }>();
+
+  constructor(keyOf: () => Tensor) {
+    this.#keyOf = keyOf;
+  }
+
+  next(source: KeySource, count: number): Streams {
+    const known = this.#sources.get(source) ?? { key: this.#keyOf(), streams: 0 };
+    this.#sources.set(source, known);
+    const stream = known.streams;
+    known.streams += count;
+    return { key: known.key, stream };
+  }
+
+  /** The keys, and how many streams each has given. */
+  keys(): { readonly source: KeySource; readonly key: Tensor; readonly streams: number }[] {
+    return [...this.#sources].map(([source, given]) => ({ source, ...given }));
+  }
+}
 
 /** Records one run of a user's function: which states it reads and assigns, which host values it depends on. */
 export class StepTrace implements Trace {
@@ -21,8 +53,7 @@ export class StepTrace implements Trace {
   readonly #gradients = new Map<State, Tensor | null>();
   /** Parameters that got a gradient. */
   readonly #reached = new Set<State>();
-  randomKey: Tensor | null = null;
-  randomStreams = 0;
+  readonly randoms = new RandomStreams(() => this.leaf('dynamic', { shape: [4], dtype: 'u32' }));
 
   run<T>(body: () => T): T {
     nestTrace(this);
@@ -51,9 +82,8 @@ export class StepTrace implements Trace {
     return tensor;
   }
 
-  random(): { key: Tensor; stream: number } {
-    this.randomKey ??= this.leaf('dynamic', { shape: [4], dtype: 'u32' });
-    return { key: this.randomKey, stream: this.randomStreams++ };
+  random(source: KeySource, count: number): Streams {
+    return this.randoms.next(source, count);
   }
 
   gradient(state: State): Tensor | null {
@@ -110,9 +140,16 @@ export class StepTrace implements Trace {
   }
 }
 
+/** Elements from the key of one turn of a scan to that of the next, so that each can be bound where it lies. */
+export const keyStride = alignment;
+
 /** Records the body of a scan. It sees the values of the trace around it, and may change nothing outside. */
 export class BodyTrace implements Trace {
   readonly label = 'the body of a scan';
+  /** Their keys are slices of what the scan is given for all turns. */
+  readonly randoms = new RandomStreams(() =>
+    withTrace(this, () => leaf('input', { shape: [keyStride], dtype: 'u32' })),
+  );
   readonly #around: Trace | null;
 
   constructor(around: Trace | null) {
@@ -144,8 +181,8 @@ export class BodyTrace implements Trace {
     throw new WeftError('[scan] the body asks for a number that changes from step to step; pass it in xs instead');
   }
 
-  random(): { key: Tensor; stream: number } {
-    throw new WeftError('[scan] the body draws random numbers; draw them outside for all steps and pass them in xs');
+  random(source: KeySource, count: number): Streams {
+    return this.randoms.next(source, count);
   }
 
   guard<T>(read: () => T): T {

@@ -3,7 +3,6 @@ import type { TensorType } from '../graph/node.ts';
 import { isTensor } from '../graph/record.ts';
 import { formatShape } from '../graph/shape.ts';
 import type { State } from '../graph/state.ts';
-import type { Generator } from '../random.ts';
 import type { Tensor, Values } from '../tensor.ts';
 
 /** What a compiled function needs of the tensors that it takes and gives; tensor.ts provides it, which this layer must not import. */
@@ -12,7 +11,6 @@ export interface TensorTools {
   tensor(values: Values): Tensor;
   /** A computed tensor. */
   result(type: TensorType): Tensor;
-  generator: Generator;
   /** Where a parameter's gradient is kept from step to step. */
   gradientSlot(state: State): State;
 }

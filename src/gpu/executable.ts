@@ -279,7 +279,8 @@ function bytesOf(value: Value): number {
   return sizeOf(value.type.shape) * dtypes[value.type.dtype].bytes;
 }
 
-function writeFields(
+/** Writes the values of a uniform block's fields into its place. */
+export function writeFields(
   words: DataView,
   at: number,
   fields: SpecialisedShader['fields'],

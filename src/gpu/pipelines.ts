@@ -6,6 +6,7 @@ import { shaderStage } from './flags.ts';
 export class PipelineCache {
   readonly #gpu: GPUDevice;
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
+  readonly #immediate = new Map<string, GPUComputePipeline>();
   readonly #layouts = new Map<string, { group: GPUBindGroupLayout; pipeline: GPUPipelineLayout }>();
 
   constructor(gpu: GPUDevice) {
@@ -13,7 +14,7 @@ export class PipelineCache {
   }
 
   get size(): number {
-    return this.#pipelines.size;
+    return this.#pipelines.size + this.#immediate.size;
   }
 
   /** The pipeline of a shader; many may be asked for at once, and compile in parallel. */
@@ -45,6 +46,19 @@ export class PipelineCache {
       });
     this.#pipelines.set(shader.code, created);
     return created;
+  }
+
+  /** The same, for work that can't wait: it is compiled until the queue gets there. */
+  getNow(shader: SpecialisedShader, label: string): GPUComputePipeline {
+    const known = this.#immediate.get(shader.code);
+    if (known) return known;
+    const pipeline = this.#gpu.createComputePipeline({
+      label,
+      layout: this.layout(shader.access).pipeline,
+      compute: { module: this.#gpu.createShaderModule({ code: shader.code, label }), entryPoint: 'main' },
+    });
+    this.#immediate.set(shader.code, pipeline);
+    return pipeline;
   }
 
   /** Binding 0 is the uniform block, then one storage buffer for each letter: `r` read, `w` read_write. */

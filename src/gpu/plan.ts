@@ -67,10 +67,9 @@ export class Plan {
     this.program = buildProgram({ results: this.#results, updates }, isLeaf, device.profile);
     this.#states = new Map([...trace.reads].map(([state, leaf]) => [leaf, state]));
     this.#line = updates[0]?.state ?? this;
-    const { randomKey, randomStreams } = trace;
     this.#inputs = new Inputs(device, placeholders, [
       ...trace.dynamics,
-      ...(randomKey ? [{ leaf: randomKey, values: () => tools.generator.take(randomStreams) }] : []),
+      ...trace.randoms.keys().map(({ source, key, streams }) => ({ leaf: key, values: () => source.take(streams) })),
     ]);
   }
 

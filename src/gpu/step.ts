@@ -118,7 +118,7 @@ export function compile<Args extends readonly unknown[], Result>(
   const run = async (args: Args): Promise<Result> => {
     const given = asTensors(args);
     const tensors = tensorsAmong(given);
-    const pending = tensors.filter((tensor) => !tensor.hostValues);
+    const pending = tensors.filter((tensor) => !tensor.source);
     if (pending.length > 0 || pendingStates.size > 0) await materialise(pending);
     return withPlan(given, async (plan) => {
       await plan.prepare();

@@ -69,6 +69,8 @@ export interface ElementwiseLowering {
   readonly constant?: boolean;
   /** True where the expression uses `index`: such kernels take one element per invocation. */
   readonly indexed?: boolean;
+  /** True where it uses `index` and tables, and gives elements 4·index to 4·index + 3 where types are vectors. */
+  readonly blocks?: boolean;
   /** Inputs that are read through `element` only. */
   readonly tables?: readonly number[];
   /** For ops whose inputs cover only a part of the output. */

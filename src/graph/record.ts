@@ -15,8 +15,8 @@ export interface Trace {
   assign(state: State, value: Tensor): void;
   /** Numbers evaluated at each replay. */
   dynamic(values: () => readonly number[], length: number): Tensor;
-  /** The key of the random generator at each replay, and the next stream under it. */
-  random(): { key: Tensor; stream: number };
+  /** The key that `source` gives at each replay, and the first of the next `count` streams under it. */
+  random(source: KeySource, count: number): Streams;
   /** The accumulated gradient of a parameter at this point of the trace. */
   gradient(state: State): Tensor | null;
   setGradient(state: State, value: Tensor | null): void;
@@ -26,6 +26,18 @@ export interface Trace {
   locate(state: State): void;
   /** What a scan's body may not do is said here. */
   readonly label: string;
+}
+
+/** Where the keys of random ops come from: a generator, which a trace asks at each replay. */
+export interface KeySource {
+  /** The key of the first of `count` positions, which are then taken. */
+  take(count: number): Uint32Array<ArrayBuffer>;
+}
+
+/** What a random op draws from: a key u32 [4 or more], and a stream under it (see shaders/lib/philox.wgsl). */
+export interface Streams {
+  readonly key: Tensor;
+  readonly stream: number;
 }
 
 interface Recording {

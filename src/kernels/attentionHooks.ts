@@ -137,18 +137,16 @@ const dropoutFactors = /* wgsl */ `fn dropoutFactors(batch: u32, head: u32, row:
 const keepEach = /* wgsl */ `fn keep(index: u32) -> vec4<f32> {
   let key = randomKey[0];
   let draws = vec4<f32>(
-    randomUniform(key, params.stream, index), randomUniform(key, params.stream, index + 1u),
-    randomUniform(key, params.stream, index + 2u), randomUniform(key, params.stream, index + 3u),
+    unit(randomWord(key, params.stream, index)), unit(randomWord(key, params.stream, index + 1u)),
+    unit(randomWord(key, params.stream, index + 2u)), unit(randomWord(key, params.stream, index + 3u)),
   );
   return select(vec4<f32>(), vec4<f32>(params.keepScale), draws >= vec4<f32>(params.dropout));
 }`;
 
 /** … or, where rows begin at a multiple of four, all from one block of the generator (see philox.wgsl). */
 const keepBlock = /* wgsl */ `fn keep(index: u32) -> vec4<f32> {
-  let key = randomKey[0];
-  let low = key.z + params.stream;
-  let words = philox(vec4<u32>(index / 4u, 0u, low, key.w + select(0u, 1u, low < key.z)), key.xy);
-  return select(vec4<f32>(), vec4<f32>(params.keepScale), vec4<f32>(words >> vec4<u32>(8u)) * 5.9604644775390625e-8 >= vec4<f32>(params.dropout));
+  let draws = unit4(randomBlock(randomKey[0], params.stream, index / 4u));
+  return select(vec4<f32>(), vec4<f32>(params.keepScale), draws >= vec4<f32>(params.dropout));
 }`;
 
 const loadO = /* wgsl */ `fn loadO(base: u32, column: u32) -> vec4<f32> {

@@ -274,7 +274,8 @@ function chainBody(
       element: (a, position) => {
         const argument = step.arguments[a] as Argument;
         if (!('table' in argument)) throw new Error(`argument ${a} is not a table`);
-        return `${prefix}${argument.table}[${position}u]`;
+        const table = `${prefix}${argument.table}`;
+        return vector ? `${table}[${position >> 2}u][${position & 3}u]` : `${table}[${position}u]`;
       },
     });
     return `  let v${s}: ${types[step.dtype]} = ${expression};`;
@@ -312,7 +313,7 @@ function takesVectors(chain: Chain): boolean {
       !step.lowering.indexed &&
       step.arguments.every((argument) => {
         if ('step' in argument) return true;
-        if ('table' in argument) return false;
+        if ('table' in argument) return step.lowering.blocks === true;
         if ('constant' in argument) return !argument.window;
         return !argument.load.window && vectorises(argument.load.layout);
       }),

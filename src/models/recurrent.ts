@@ -2,11 +2,12 @@ import { ShapeError, ValueError } from '../errors.ts';
 import { formatShape } from '../graph/shape.ts';
 import { Dropout } from '../nn/dropout.ts';
 import { Embedding } from '../nn/embedding.ts';
+import { constant } from '../nn/init.ts';
 import { Linear } from '../nn/linear.ts';
 import { Module } from '../nn/module.ts';
 import { GRU, LSTM, RNN } from '../nn/recurrent.ts';
-import { tensor } from '../ops/create.ts';
 import { linearCrossEntropy } from '../ops/linearCrossEntropy.ts';
+import { overwritten } from '../ops/packing.ts';
 import { permute } from '../ops/view.ts';
 import { count, countUpTo, declareOptions, finite, oneOf, probability } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
@@ -107,11 +108,9 @@ export class RecurrentLanguageModel extends Module {
 
 /** The gates of an LSTM lie in the order i, f, g, o; of the two biases that each of them adds, one is enough. */
 function setForgetBias(lstm: LSTM, value: number): void {
-  for (const [name, bias] of lstm.namedParameters()) {
-    if (!name.startsWith('bias_hh')) continue;
-    const values = (bias.version.host as Float32Array<ArrayBuffer>).slice();
-    bias.assign(tensor(values.fill(value, lstm.hiddenSize, 2 * lstm.hiddenSize)));
-  }
+  const { hiddenSize } = lstm;
+  for (const [name, bias] of lstm.namedParameters())
+    if (name.startsWith('bias_hh')) bias.assign(overwritten(bias, hiddenSize, constant([hiddenSize], value)));
 }
 
 /** A character LSTM language model. */

@@ -1,11 +1,23 @@
 import { ShapeError, ValueError } from '../errors.ts';
-import { formatShape, type Shape, sizeOf } from '../graph/shape.ts';
+import { checkShape, formatShape, type Shape, sizeOf } from '../graph/shape.ts';
 import { filled } from '../ops/create.ts';
-import { drawn } from '../ops/random.ts';
-import { defaultGenerator, fillNormal, fillUniform, type Generator } from '../random.ts';
+import {
+  checkBounds,
+  drawn,
+  type NormalOptions,
+  normalOptions,
+  type RandomOptions,
+  type UniformOptions,
+  uniformOptions,
+} from '../ops/random.ts';
+import { declareOptions, finite, generatorLike } from '../options.ts';
+import { defaultGenerator, type Generator, hostDraws, normalSettings, uniformSettings } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 
-/** Initial values, drawn on the host so that a seed gives the same weights everywhere: `parameter(init.normal([3, 4]))`. */
+/**
+ * Initial values: `parameter(init.normal([3, 4]))`. Their place in the generator's sequence is taken when they are made; the
+ * device that first needs them draws them, with the numbers of the ops of these names.
+ */
 
 /** Every element `value`. */
 export function constant(shape: Shape, value: number): Tensor {
@@ -16,61 +28,61 @@ export const zeros = (shape: Shape): Tensor => constant(shape, 0);
 export const ones = (shape: Shape): Tensor => constant(shape, 1);
 
 /** Uniform in [low, high). */
-export function uniform(
-  shape: Shape,
-  { low = 0, high = 1, generator = defaultGenerator }: { low?: number; high?: number } & Source = {},
-): Tensor {
-  if (!(Number.isFinite(low) && Number.isFinite(high) && low <= high))
-    throw new ValueError(`[uniform] needs finite bounds with low ≤ high, got ${low} and ${high}`);
-  return drawn('uniform', shape, generator, (values, source) => fillUniform(values, low, high, source));
+export function uniform(shape: Shape, options?: UniformOptions): Tensor {
+  const { low = 0, high = 1, generator } = uniformOptions('uniform', options);
+  checkBounds('uniform', low, high);
+  return drawn('uniform', checkShape('uniform', shape), uniformSettings(low, high), generator);
 }
 
 /** Normal with the given mean and standard deviation. */
-export function normal(
-  shape: Shape,
-  { mean = 0, std = 1, generator = defaultGenerator }: { mean?: number; std?: number } & Source = {},
-): Tensor {
-  if (!(Number.isFinite(mean) && Number.isFinite(std) && std >= 0))
-    throw new ValueError(`[normal] needs finite numbers and std ≥ 0, got mean ${mean} and std ${std}`);
-  return drawn('normal', shape, generator, (values, source) => fillNormal(values, mean, std, source));
+export function normal(shape: Shape, options?: NormalOptions): Tensor {
+  const { mean = 0, std = 1, generator } = normalOptions('normal', options);
+  return drawn('normal', checkShape('normal', shape), normalSettings(mean, std), generator);
 }
 
+export interface GainOptions extends RandomOptions {
+  /** Factor of the standard deviation. */
+  gain?: number;
+}
+const gainOptions = declareOptions<GainOptions>({ gain: finite, generator: generatorLike });
+
 /** Uniform with variance 2·gain²/(fanIn + fanOut) (Glorot and Bengio 2010). */
-export function xavierUniform(shape: Shape, { gain = 1, generator }: { gain?: number } & Source = {}): Tensor {
+export function xavierUniform(shape: Shape, options?: GainOptions): Tensor {
+  const { gain = 1, generator } = gainOptions('xavierUniform', options);
   return symmetric(shape, gain * Math.sqrt(6 / sum(fans('xavierUniform', shape))), generator);
 }
 /** Normal with variance 2·gain²/(fanIn + fanOut) (Glorot and Bengio 2010). */
-export function xavierNormal(shape: Shape, { gain = 1, generator }: { gain?: number } & Source = {}): Tensor {
+export function xavierNormal(shape: Shape, options?: GainOptions): Tensor {
+  const { gain = 1, generator } = gainOptions('xavierNormal', options);
   return normal(shape, { std: gain * Math.sqrt(2 / sum(fans('xavierNormal', shape))), ...given(generator) });
 }
 
 /** Uniform with variance gain²/fanIn; √2 is the gain of relu (He et al. 2015). */
-export function kaimingUniform(
-  shape: Shape,
-  { gain = Math.SQRT2, generator }: { gain?: number } & Source = {},
-): Tensor {
+export function kaimingUniform(shape: Shape, options?: GainOptions): Tensor {
+  const { gain = Math.SQRT2, generator } = gainOptions('kaimingUniform', options);
   return symmetric(shape, gain * Math.sqrt(3 / fans('kaimingUniform', shape)[0]), generator);
 }
 /** Normal with variance gain²/fanIn; √2 is the gain of relu (He et al. 2015). */
-export function kaimingNormal(shape: Shape, { gain = Math.SQRT2, generator }: { gain?: number } & Source = {}): Tensor {
+export function kaimingNormal(shape: Shape, options?: GainOptions): Tensor {
+  const { gain = Math.SQRT2, generator } = gainOptions('kaimingNormal', options);
   return normal(shape, { std: gain * Math.sqrt(1 / fans('kaimingNormal', shape)[0]), ...given(generator) });
 }
 
 /** Orthonormal rows, or columns where there are fewer of them, times `gain` (Saxe et al. 2014); all but the first dimension count as one. */
-export function orthogonal(
-  shape: Shape,
-  { gain = 1, generator = defaultGenerator }: { gain?: number } & Source = {},
-): Tensor {
+export function orthogonal(shape: Shape, options?: GainOptions): Tensor {
+  const { gain = 1, generator = defaultGenerator } = gainOptions('orthogonal', options);
   fans('orthogonal', shape);
   const rows = shape[0] as number;
   const columns = sizeOf(shape) / rows;
   const [count, length] = [Math.min(rows, columns), Math.max(rows, columns)];
-  const drawn = fillNormal(new Float32Array(count * length), 0, 1, generator);
-  const vectors = Array.from({ length: count }, (_, i) =>
-    Float64Array.from(drawn.subarray(i * length, (i + 1) * length)),
-  );
-  orthonormalise(vectors);
+  const key = generator.take();
   return filled('orthogonal', shape, (values) => {
+    const numbers = new Float32Array(count * length);
+    hostDraws.normal(numbers, key, normalSettings(0, 1));
+    const vectors = Array.from({ length: count }, (_, i) =>
+      Float64Array.from(numbers.subarray(i * length, (i + 1) * length)),
+    );
+    orthonormalise(vectors);
     for (let i = 0; i < rows; i++) {
       for (let j = 0; j < columns; j++) {
         const [vector, element] = rows <= columns ? [i, j] : [j, i];
@@ -98,10 +110,6 @@ function orthonormalise(vectors: readonly Float64Array[]): void {
   }
 }
 
-interface Source {
-  /** Where the numbers come from; the default generator, which `manualSeed` sets. */
-  generator?: Generator | undefined;
-}
 const given = (generator: Generator | undefined) => (generator ? { generator } : {});
 
 function symmetric(shape: Shape, bound: number, generator: Generator | undefined): Tensor {

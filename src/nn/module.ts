@@ -85,7 +85,7 @@ export abstract class Module {
 
 /** A value that later steps do not overwrite. */
 function snapshot(version: Tensor): Tensor {
-  return version.hostValues ? fromHost(version, version.hostValues) : detach(version);
+  return version.source ? fromHost(version, version.source) : detach(version);
 }
 
 interface Place {

@@ -73,8 +73,8 @@ export function parameter(initial: Tensor | Values, name?: string): Parameter {
 
 /** The value as a tensor of its own, for a state to start with: a step writes over it. */
 export function fresh(value: Tensor): Tensor {
-  const { hostValues } = value.version;
-  return hostValues ? fromHost(value, hostValues) : copy(value);
+  const { source } = value.version;
+  return source ? fromHost(value, source) : copy(value);
 }
 
 /** A tensor as it is; one of whatever else `tensor` takes. */

@@ -1,28 +1,29 @@
-import { HostValues } from '../graph/dtype.ts';
+import { UnsupportedError } from '../errors.ts';
 import { noGrad } from '../graph/record.ts';
 import { sizeOf } from '../graph/shape.ts';
+import { type Part, PartedValues, partsOf } from '../graph/source.ts';
 import type { State } from '../graph/state.ts';
 import { fromHost, type Tensor } from '../tensor.ts';
 import { pack, packedSize } from './view.ts';
 
-/** The pack of the values as they are now: made on the host where all of them lie there, so that nothing runs. */
+/** The pack of the values as they are now: where all of them have a source, so has the pack, and nothing runs. */
 export function packValues(tensors: readonly Tensor[]): Tensor {
   const values = tensors.map((tensor) => tensor.version);
-  const parts = values.flatMap(({ hostValues, shape }) =>
-    hostValues ? [{ hostValues, size: packedSize(shape) }] : [],
-  );
-  if (parts.length < values.length) return noGrad(() => pack(values));
-  const length = parts.reduce((total, { size }) => total + size, 0);
-  const flat = new HostValues(() => {
-    const all = new Float32Array(length);
-    let offset = 0;
-    for (const { hostValues, size } of parts) {
-      all.set(hostValues.array, offset);
-      offset += size;
-    }
-    return all;
-  });
-  return fromHost({ shape: [length], dtype: 'f32' }, flat);
+  const parts: Part[] = [];
+  let length = 0;
+  for (const { source, shape } of values) {
+    if (!source) return noGrad(() => pack(values));
+    parts.push(...partsOf(source, length));
+    length += packedSize(shape);
+  }
+  return fromHost({ shape: [length], dtype: 'f32' }, new PartedValues(length, parts));
+}
+
+/** First values with those of the host in the place of some, from element `offset` on, before anything is computed. */
+export function overwritten(x: Tensor, offset: number, values: Tensor): Tensor {
+  const [own, over] = [x.version.source, values.version.source];
+  if (!own || !over) throw new UnsupportedError('[overwritten] a value has been computed; both must be first values');
+  return fromHost(x, new PartedValues(x.size, [...partsOf(own, 0), ...partsOf(over, offset)]));
 }
 
 /** Gives many states their next version; those that fill a pack do so as one, without a copy for each. */

@@ -11,6 +11,7 @@ import { takeRejection } from '../graph/sync.ts';
 import { count, declareOptions, flag, listOf, shown, tensorLike } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { add, copy, zeros } from './elementwise.ts';
+import { nextRandom, turnKeys } from './random.ts';
 
 /** One step of a recurrence: from the carry and a slice of xs to the next carry and a slice of ys. */
 export type ScanStep = (carry: Tensor[], x: Tensor[]) => { carry: Tensor[]; y: Tensor[] };
@@ -26,7 +27,8 @@ const scanOptions = declareOptions<ScanOptions>({ reverse: flag, length: count }
 /**
  * A recurrence over time: `body` is traced once and replayed for each slice of `xs` along dimension 0. Its gradient is the
  * scan in reverse, which computes each step again from the saved carry. Gives the last carry and the stacked ys.
- * The body may use tensors and parameters from outside; their gradients add up over the steps.
+ * The body may use tensors and parameters from outside; their gradients add up over the steps. What it draws at random is
+ * fresh at each turn, as a loop would draw it, and the same again in backward.
  */
 export function scan(
   body: ScanStep,
@@ -42,14 +44,10 @@ export function scan(
     if (x.shape[0] !== T)
       throw new ShapeError(`[scan] all xs must have ${T} slices along dimension 0, got ${formatShape(x.shape)}`);
   }
-  const { traced, isRead } = traceBody(body, carry, xs);
-  const outputs = applyScan(
-    traced,
-    carry,
-    xs.filter((_, i) => isRead[i]),
-    T,
-    reverse,
-  );
+  const { traced, isRead, randoms } = traceBody(body, carry, xs);
+  const keys = randoms.map(({ source, streams }) => turnKeys(nextRandom(source, T * streams), T, streams, reverse));
+  const slices = [...xs, ...keys].filter((_, i) => isRead[i]);
+  const outputs = applyScan(traced, carry, slices, T, reverse);
   const carries = carry.length;
   return { carry: outputs.slice(0, carries), ys: outputs.slice(2 * carries) };
 }
@@ -75,10 +73,15 @@ function applyScan(
   return apply(op, [...carry, ...xs, ...traced.captured]);
 }
 
-interface TracedBody {
+interface ClosedBody {
   readonly traced: ScanBody;
   /** Which of the slices the body reads; it has no place for the others. */
   readonly isRead: readonly boolean[];
+}
+
+interface TracedBody extends ClosedBody {
+  /** What it draws from: keys that follow the slices of xs. */
+  readonly randoms: ReturnType<BodyTrace['randoms']['keys']>;
 }
 
 function traceBody(body: ScanStep, carry: readonly Tensor[], xs: readonly Tensor[]): TracedBody {
@@ -98,7 +101,9 @@ function traceBody(body: ScanStep, carry: readonly Tensor[], xs: readonly Tensor
         );
       }
     }
-    return closeBody(trace, carries, slices, [...result.carry, ...carries, ...result.y]);
+    const randoms = trace.randoms.keys();
+    const all = [...slices, ...randoms.map(({ key }) => key)];
+    return { ...closeBody(trace, carries, all, [...result.carry, ...carries, ...result.y]), randoms };
   });
 }
 
@@ -120,7 +125,7 @@ function closeBody(
   carries: readonly Tensor[],
   slices: readonly Tensor[],
   results: readonly Tensor[],
-): TracedBody {
+): ClosedBody {
   const outputs = results.map((tensor) => copy(tensor.version));
   const own = (tensor: Tensor) => tensor.node.trace === trace;
   const read = new Set(reachable(outputs, (tensor) => !own(tensor)).flatMap(({ inputs }) => inputs));

@@ -79,7 +79,7 @@ describe('a replayed step', () => {
   test('finds what it reads on the device once it is prepared', async () => {
     const { step, parameters } = trainingStep();
     await step.prepare(ids(), targets());
-    expect(parameters.map(({ version }) => [version.hostValues, version.device])).toEqual(
+    expect(parameters.map(({ version }) => [version.source, version.device])).toEqual(
       parameters.map(() => [null, device]),
     );
   });

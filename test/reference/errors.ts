@@ -15,6 +15,8 @@ type Rule = (inputs: readonly Ref[]) => readonly Ref[];
 export function errorsOf(node: Node, inputs: readonly Approximation[], outputs: readonly Ref[], rule: Rule): Bounds {
   const { name, lowering } = node.op;
   if (moves.has(name)) return moved(inputs, outputs, rule, node);
+  if (name === 'uniformIn' || name === 'normal') return [randomError(name, inputs, outputs[0] as Ref)];
+  if (choices.has(name)) return chosen(inputs, outputs);
   if (lowering.kind === 'elementwise') return [elementwise(node, inputs, outputs[0] as Ref, rule)];
   const kind = name === 'reduce' ? String(node.attributes.kind) : name;
   if (kind in sums) return [summed(inputs, rule, (sums[kind] as (typeof sums)[string])(node))];
@@ -60,6 +62,8 @@ const moves = new Set([
   'embedding',
   'iota',
   'uniform',
+  'randint',
+  'turnKeys',
 ]);
 
 /** Errors go where their values go. An index that may be wrong makes everything possible. */
@@ -169,6 +173,20 @@ function elementwise(node: Node, inputs: readonly Approximation[], y: Ref, rule:
   return error.data.some((e) => e !== 0) ? error : null;
 }
 
+/** Four sums of numbers that are none greater than the bounds; or what `normalError` says. */
+function randomError(name: string, [, settings]: readonly Approximation[], y: Ref): Ref {
+  const [a = 0, b = 0] = settings?.value.data ?? [];
+  const room = 4 * unit * (Math.abs(a) + Math.abs(b));
+  return ref(
+    y.shape,
+    y.data.map((value) => (name === 'normal' ? normalError(value, a, b) : room)),
+  );
+}
+
+/** Normal numbers are right to 1e-6 of their standard deviation, in the tails of themselves, on every engine. */
+export const normalError = (x: number, mean: number, std: number) =>
+  1e-6 * Math.max(Math.abs(std), Math.abs(x - mean)) + 2 * unit * Math.abs(x);
+
 // ── sums and products ────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Ops that add up `terms` numbers for each element of the result. */
@@ -222,7 +240,7 @@ function between([x]: readonly Approximation[], y: Ref, rule: Rule, roundings: n
   );
 }
 
-const choices = new Set(['argMax', 'argMin', 'topK', 'categorical']);
+const choices = new Set(['argMax', 'argMin', 'topK', 'categorical', 'bernoulli']);
 
 /** What is chosen is certain where the inputs are exact, and may be anything where they are not. */
 function chosen(inputs: readonly Approximation[], outputs: readonly Ref[]): Bounds {

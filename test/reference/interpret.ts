@@ -1,12 +1,14 @@
-import type { DType } from '../../src/graph/dtype.ts';
+import { type DType, HostValues } from '../../src/graph/dtype.ts';
 import { type Attributes, type Node, reachable } from '../../src/graph/node.ts';
 import type { ScanLowering } from '../../src/graph/op.ts';
 import { type Shape, sizeOf } from '../../src/graph/shape.ts';
+import { PartedValues } from '../../src/graph/source.ts';
 import type { Tensor } from '../../src/index.ts';
-import { type RandomKey, randomBlock } from '../../src/random.ts';
+import { hostDraws } from '../../src/random.ts';
 import { erf } from './elementwise.ts';
-import { errorsOf } from './errors.ts';
+import { errorsOf, normalError } from './errors.ts';
 import { evaluate, type Ref, ref } from './index.ts';
+import * as random from './random.ts';
 import { build, get, mapLines, reshape } from './ref.ts';
 
 /** A value in float64, and how far an honest float32 computation of it may be off, element by element; null for not at all. */
@@ -46,9 +48,33 @@ function run(roots: readonly Tensor[], known: Map<Tensor, Approximation>, errors
 
 function leaf(node: Node): Approximation {
   const [tensor] = node.outputs;
+  if (tensor?.source instanceof PartedValues) return firstValues(tensor, tensor.source);
   if (!tensor?.host)
     throw new Error(`the interpreter needs the values of ${node.op.name} [${tensor?.shape}] on the host`);
   return { value: ref(tensor.shape, tensor.host), error: null };
+}
+
+/** What a device draws: uniform numbers to the bit, normal ones to 1e-6 of their standard deviation or themselves. */
+function firstValues({ shape }: Tensor, { parts }: PartedValues): Approximation {
+  const value = ref(shape);
+  const error = ref(shape);
+  for (const { offset, values } of parts) {
+    if (values instanceof HostValues) {
+      value.data.set(values.array, offset);
+      error.data.fill(0, offset, offset + values.array.length);
+      continue;
+    }
+    const numbers = new Float32Array(values.length);
+    hostDraws[values.kind](numbers, values.key, values.settings);
+    value.data.set(numbers, offset);
+    const [mean = 0, std = 0] = values.settings;
+    if (values.kind === 'normal')
+      error.data.set(
+        numbers.map((x) => normalError(x, mean, std)),
+        offset,
+      );
+  }
+  return { value, error: error.data.some((e) => e !== 0) ? error : null };
 }
 
 function resultsOf(node: Node, known: Map<Tensor, Approximation>, errors: boolean): Approximation[] {
@@ -97,6 +123,7 @@ export function isKnown(op: string): boolean {
 type Adapter = (inputs: readonly Ref[], node: Node) => readonly Ref[];
 
 const first = (inputs: readonly Ref[]) => inputs[0] as Ref;
+const streamOf = (node: Node) => number(node.attributes, 'stream');
 const shapeOf = (node: Node, output = 0) => (node.types[output] as { shape: Shape }).shape;
 const number = (attributes: Attributes, name: string) => attributes[name] as number;
 const numbers = (attributes: Attributes, name: string) => attributes[name] as readonly number[];
@@ -123,7 +150,12 @@ const adapters: Readonly<Record<string, Adapter>> = {
     ref(shapeOf(node), new Float64Array(sizeOf(shapeOf(node))).fill(number(node.attributes, 'value'))),
   ],
   iota: (_, node) => [build(shapeOf(node), (index) => index[number(node.attributes, 'axis')] as number)],
-  uniform: (inputs, node) => [uniform(first(inputs), number(node.attributes, 'stream'), shapeOf(node))],
+  uniform: ([key], node) => [random.uniform(key as Ref, streamOf(node), shapeOf(node))],
+  uniformIn: ([key, settings], node) => [random.uniformIn(key as Ref, settings as Ref, streamOf(node), shapeOf(node))],
+  normal: ([key, settings], node) => [random.normal(key as Ref, settings as Ref, streamOf(node), shapeOf(node))],
+  randint: ([key, settings], node) => [random.randint(key as Ref, settings as Ref, streamOf(node), shapeOf(node))],
+  bernoulli: ([p, key], node) => [random.bernoulli(p as Ref, key as Ref, streamOf(node))],
+  turnKeys: ([key], { attributes }) => [random.turnKeys(key as Ref, attributes as never)],
 
   slice: (inputs, { attributes }) => {
     const [start, step, shape] = ['start', 'step', 'shape'].map((name) => numbers(attributes, name)) as [
@@ -191,11 +223,7 @@ const adapters: Readonly<Record<string, Adapter>> = {
   },
   categorical: ([logits, key], node) => {
     const x = logits as Ref;
-    const draws = words(key as Ref, number(node.attributes, 'stream'), x.data.length);
-    const noisy = ref(
-      x.shape,
-      x.data.map((logit, i) => (logit > -1e30 ? logit - Math.log(exponential(draws[i] as number)) : -Infinity)),
-    );
+    const noisy = random.noisy(x, key as Ref, streamOf(node));
     const best = mapLines(noisy, x.shape.length - 1, (line) => [Math.max(0, line.indexOf(Math.max(...line)))]);
     return [reshape(best, shapeOf(node))];
   },
@@ -257,35 +285,13 @@ function group(
 
 // ── random numbers ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** The first words of a stream of the generator. */
-function words(key: Ref, stream: number, length: number): number[] {
-  const blocks = Array.from({ length: Math.ceil(length / 4) }, (_, i) => [
-    ...randomBlock(Uint32Array.from(key.data) as RandomKey, stream, i),
-  ]);
-  return blocks.flat();
-}
-
-function uniform(key: Ref, stream: number, shape: Shape): Ref {
-  const draws = words(key, stream, sizeOf(shape));
-  return ref(
-    shape,
-    Float64Array.from({ length: sizeOf(shape) }, (_, i) => ((draws[i] as number) >>> 8) * 2 ** -24),
-  );
-}
-
-/** −log(1 − u) for a word of 32 random bits, of which the kernel keeps what f32 can hold. */
-function exponential(word: number): number {
-  const u = Math.fround((Math.fround(word) + 0.5) * 2 ** -32);
-  return -Math.log1p(-Math.min(u, 1 - 2.98e-8));
-}
-
 /** The optional inputs of attention as the reference takes them: mask, and 0 or 1/(1 − p) for each weight. */
 function maskAndDropout(rest: readonly Ref[], node: Node): (Ref | undefined)[] {
   const { masked, probability, stream } = node.attributes as { masked: boolean; probability: number; stream: number };
   const mask = masked ? rest[0] : undefined;
   if (probability === 0) return [mask];
   const [q, k] = node.inputs as readonly [Tensor, Tensor];
-  const draws = uniform(rest.at(-1) as Ref, stream, [...q.shape.slice(0, 3), k.shape[2] as number]);
+  const draws = random.uniform(rest.at(-1) as Ref, stream, [...q.shape.slice(0, 3), k.shape[2] as number]);
   return [
     mask,
     ref(

@@ -1,19 +1,20 @@
-import { concat, expand, flip, pad, permute, rand, slice, split, type Tensor, tensor } from '../../src/index.ts';
-import { randomIntegers } from '../../src/random.ts';
+import { concat, expand, flip, pad, permute, slice, split, type Tensor, tensor } from '../../src/index.ts';
+import { fillUniform, randomIntegers } from '../../src/random.ts';
 import { generator } from './gpu.ts';
 
 /** Inputs of tests, drawn from the run's seed. */
 
 type Shape = readonly number[];
+const sizeOf = (shape: Shape) => shape.reduce((product, extent) => product * extent, 1);
 
 /** Uniform numbers from [low, high). */
 export function draw(shape: Shape, low = -2, high = 2): Tensor {
-  return rand(shape, { low, high }, generator);
+  return tensor(fillUniform(new Float32Array(sizeOf(shape)), low, high, generator), { shape });
 }
 
 /** Numbers at least `gap` away from 0 and, where there are few, from each other: kinks and ties are out of reach. */
 export function drawApart(shape: Shape, gap = 0.01): Tensor {
-  const size = shape.reduce((product, extent) => product * extent, 1);
+  const size = sizeOf(shape);
   const places = Array.from({ length: size }, (_, i) => (i + 1) * (i % 2 === 0 ? 1 : -1));
   const order = randomIntegers(size, 2 ** 31, generator);
   const shuffled = places.map((place, i) => [order[i] as number, place] as const).sort(([a], [b]) => a - b);
@@ -37,7 +38,7 @@ export function drawAllApart(...shapes: readonly Shape[]): Tensor[] {
 
 /** Whole numbers from [0, bound). */
 export function drawIds(shape: Shape, bound: number, dtype: 'i32' | 'u32' = 'i32'): Tensor {
-  const size = shape.reduce((product, extent) => product * extent, 1);
+  const size = sizeOf(shape);
   const ids = randomIntegers(size, bound, generator);
   return tensor(dtype === 'i32' ? Int32Array.from(ids) : Uint32Array.from(ids), { shape });
 }

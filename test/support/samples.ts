@@ -1,6 +1,7 @@
 import { apply } from '../../src/graph/record.ts';
 import {
   argMax,
+  bernoulli,
   categorical,
   checkpoint,
   concat,
@@ -21,7 +22,10 @@ import {
   max,
   mean,
   min,
+  normal,
   pad,
+  rand,
+  randint,
   rmsNorm,
   scaledDotProductAttention,
   scan,
@@ -247,6 +251,23 @@ export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
     ),
   ],
   uniform: [sample('random', apart, (x) => uniform([3, 5]).mul(x))],
+  uniformIn: [sample('random', apart, (x) => rand([3, 5], { low: -1, high: 3 }).mul(x))],
+  normal: [sample('random', apart, (x) => normal([3, 5], { mean: 1, std: 2 }).mul(x))],
+  bernoulli: [
+    sample(
+      'random',
+      () => [draw(odd, 0, 1)],
+      (p) => bernoulli(p),
+    ),
+  ],
+  randint: [sample('random', apart, (x) => randint(-3, 9, [3, 5]).cast('f32').mul(x))],
+  turnKeys: [
+    sample(
+      'a scan that draws',
+      () => [draw([3, 5])],
+      (x) => scan(([c]) => ({ carry: [(c as Tensor).add(uniform([5]))], y: [] }), [x.at(0)], [x]).carry,
+    ),
+  ],
 
   // ── views and joins ───────────────────────────────────────────────────────────────────────────────────────────────
   reshape: unary((x) => x.reshape([5, 3])),

@@ -1,0 +1,79 @@
+import { HostValues } from '../graph/dtype.ts';
+import type { Draw, Part, Source } from '../graph/source.ts';
+import { fill } from '../kernels/fill.ts';
+import type { Storage } from './buffers.ts';
+import type { Device } from './device.ts';
+import { writeFields } from './executable.ts';
+
+/** Writes first values where they are to lie. */
+export function fillStorage(device: Device, storage: Storage, source: Source): void {
+  const { buffer, offset } = storage;
+  if (source instanceof HostValues) {
+    device.gpu.queue.writeBuffer(buffer, offset, source.array);
+    return;
+  }
+  const { parts, length } = source;
+  // The memory may have held another tensor.
+  for (const [from, to] of gaps(parts, length))
+    device.gpu.queue.writeBuffer(buffer, offset + 4 * from, new Float32Array(to - from));
+  drawParts(device, storage, parts);
+  for (const { offset: at, values } of parts)
+    if (values instanceof HostValues) device.gpu.queue.writeBuffer(buffer, offset + 4 * at, values.array);
+}
+
+const lengthOf = ({ values }: Part) => (values instanceof HostValues ? values.array.length : values.length);
+
+/** The ranges that no part covers. */
+function gaps(parts: readonly Part[], length: number): [from: number, to: number][] {
+  const found: [number, number][] = [];
+  let end = 0;
+  for (const part of parts) {
+    if (part.offset > end) found.push([end, part.offset]);
+    end = Math.max(end, part.offset + lengthOf(part));
+  }
+  if (end < length) found.push([end, length]);
+  return found;
+}
+
+/** Elements of one dispatch: whole bindings. */
+const most = 2 ** 24;
+
+/** Draws all parts that are drawn in one submit: a dispatch for each, or several for what is large. */
+function drawParts(device: Device, { buffer, offset }: Storage, parts: readonly Part[]): void {
+  const pieces = parts.flatMap(({ offset: start, values }) =>
+    values instanceof HostValues ? [] : piecesOf(values, offset + 4 * start),
+  );
+  if (pieces.length === 0) return;
+  const { gpu, pipelines, buffers } = device;
+  const words = new DataView(new ArrayBuffer(pieces.length * 256));
+  const uniforms = buffers.create(words.byteLength, 'weft draws', GPUBufferUsage.UNIFORM);
+  const encoder = gpu.createCommandEncoder({ label: 'weft draws' });
+  const pass = encoder.beginComputePass({ label: 'weft draws' });
+  for (const [i, { at, count, dispatch, shader }] of pieces.entries()) {
+    writeFields(words, i * 256, shader.fields, dispatch.uniforms ?? {}, dispatch.kernel);
+    pass.setPipeline(pipelines.getNow(shader, dispatch.kernel));
+    const entries = [
+      { buffer: uniforms, offset: i * 256, size: 256 },
+      { buffer, offset: at, size: Math.ceil(count / 4) * 16 },
+    ];
+    pass.setBindGroup(
+      0,
+      gpu.createBindGroup({
+        layout: pipelines.layout(shader.access).group,
+        entries: entries.map((resource, binding) => ({ binding, resource })),
+      }),
+    );
+    pass.dispatchWorkgroups(...dispatch.workgroups);
+  }
+  pass.end();
+  gpu.queue.writeBuffer(uniforms, 0, words.buffer as ArrayBuffer);
+  gpu.queue.submit([encoder.finish()]);
+  buffers.destroy(uniforms);
+}
+
+function piecesOf({ kind, key, settings, length }: Draw, at: number) {
+  return Array.from({ length: Math.ceil(length / most) }, (_, i) => {
+    const count = Math.min(most, length - i * most);
+    return { at: at + 4 * i * most, count, ...fill({ kind, key, settings, first: (i * most) / 4, count }) };
+  });
+}

@@ -18,6 +18,7 @@ import {
   type Tensor,
   tensor,
 } from '../../src/index.ts';
+import { draw } from '../support/draw.ts';
 import { announceReads, device, useGpu } from '../support/gpu.ts';
 
 /** Uncompiled use: nothing runs until a value is wanted, and graphs of one structure share a plan. */
@@ -71,7 +72,7 @@ describe('the plan cache', () => {
   });
 
   test('makes bind groups anew only for what reads other data', async () => {
-    const w = randn([8, 8]);
+    const w = draw([8, 8]);
     const both = (x: Tensor) => readAll([x.mul(2), w.matmul(w)]);
     const [a, b] = [tensor([1, 2, 3]), tensor([4, 5, 6])];
     await both(a);

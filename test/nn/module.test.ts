@@ -297,11 +297,9 @@ describe('layers', () => {
     expect(() => init.orthogonal([3])).toThrow(
       '[orthogonal] needs a shape of two or more dimensions, [out, in, …], got [3]',
     );
-    expect(() => init.normal([3], { std: -1 })).toThrow(
-      '[normal] needs finite numbers and std ≥ 0, got mean 0 and std -1',
-    );
+    expect(() => init.normal([3], { std: -1 })).toThrow('[normal] std must be a finite number of at least 0, got -1');
     expect(() => init.uniform([3], { low: 1, high: 0 })).toThrow(
-      '[uniform] needs finite bounds with low ≤ high, got 1 and 0',
+      '[uniform] needs low ≤ high, and f32 numbers between them, got 1 and 0',
     );
     expect(() => init.constant([3], Number.NaN)).toThrow('[constant] the value must be a finite number, got NaN');
   });

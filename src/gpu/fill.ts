@@ -4,6 +4,7 @@ import { fill } from '../kernels/fill.ts';
 import type { Storage } from './buffers.ts';
 import type { Device } from './device.ts';
 import { writeFields } from './executable.ts';
+import { bufferUsage } from './flags.ts';
 
 /** Writes first values where they are to lie. */
 export function fillStorage(device: Device, storage: Storage, source: Source): void {
@@ -46,7 +47,7 @@ function drawParts(device: Device, { buffer, offset }: Storage, parts: readonly 
   if (pieces.length === 0) return;
   const { gpu, pipelines, buffers } = device;
   const words = new DataView(new ArrayBuffer(pieces.length * 256));
-  const uniforms = buffers.create(words.byteLength, 'weft draws', GPUBufferUsage.UNIFORM);
+  const uniforms = buffers.create(words.byteLength, 'weft draws', bufferUsage.UNIFORM);
   const encoder = gpu.createCommandEncoder({ label: 'weft draws' });
   const pass = encoder.beginComputePass({ label: 'weft draws' });
   for (const [i, { at, count, dispatch, shader }] of pieces.entries()) {

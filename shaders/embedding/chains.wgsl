@@ -9,7 +9,7 @@ const SIZE: u32 = 64u;
 const E: u32 = 64u;
 const HEAD: u32 = 0x80000000u;
 
-struct Params { count: u32 }
+struct Params { start: u32, end: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> dOut: array<Vector>;
@@ -17,6 +17,8 @@ struct Params { count: u32 }
 @group(0) @binding(3) var<storage, read> links: array<u32>;
 @group(0) @binding(4) var<storage, read_write> output: array<Vector>;
 
+// What the positions before `start` add up to.
+fn before(index: u32) -> Vector { return Vector(); }
 fn store(index: u32, value: Vector) { output[index] = value; }
 
 @compute @workgroup_size(SIZE)
@@ -24,14 +26,15 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let lane = laneOrder(local_index, SIZE);
   let group = groupOrder(workgroup_id, num_workgroups);
   let index = linearGroup(group, num_workgroups) * SIZE + lane;
-  let first = index / E;
-  if (first >= params.count || links[first] < HEAD) { return; }
+  let first = params.start + index / E;
+  if (first >= params.end || links[first] < HEAD) { return; }
 
   let column = index % E;
-  var sum = Vector();
+  let to = u32(ids[first]) * E + column;
+  var sum = before(to);
   // Links lead onwards; should they be garbage (a profiler runs kernels again when their inputs are gone), the loop still ends.
-  for (var position = first; position < params.count; position = max(position + 1u, links[position] & ~HEAD)) {
+  for (var position = first; position < params.end; position = max(position + 1u, links[position] & ~HEAD)) {
     sum += dOut[position * E + column];
   }
-  store(u32(ids[first]) * E + column, sum);
+  store(to, sum);
 }

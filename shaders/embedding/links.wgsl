@@ -1,14 +1,15 @@
 // uses: order.wgsl, sideSum.wgsl
 // Gradient of a large table, first stage: zeroes it, and chains the positions that hold the same id.
 // 1: ids [count], 2: links [count], 3: dWeight [V, E]. A link is the next position with the same id (count at the end),
-// plus HEAD where no earlier position has it. No head leads to an id outside the table.
+// plus HEAD where no earlier position has it. No head leads to an id outside the table. Positions from `start` to `end` of
+// many are as if there were no others.
 // Vector: f32, or vec4<f32> as in the second stage; `elements` counts Vectors.
 alias Index = i32;
 alias Vector = f32;
 const SIZE: u32 = 64u;
 const HEAD: u32 = 0x80000000u;
 
-struct Params { count: u32, V: u32, elements: u32, sides: u32, sideRows: u32, sideColumns: u32 }
+struct Params { start: u32, end: u32, V: u32, elements: u32, sides: u32, sideRows: u32, sideColumns: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> ids: array<Index>;
@@ -26,16 +27,17 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     sideSum(place);
     return;
   }
-  let index = place - params.sides * SIZE;
-  if (index < params.elements) { store(index, Vector()); }
-  if (index >= params.count) { return; }
+  let element = place - params.sides * SIZE;
+  if (element < params.elements) { store(element, Vector()); }
+  let index = params.start + element;
+  if (index >= params.end) { return; }
 
   let id = ids[index];
   var head = select(0u, HEAD, u32(id) < params.V);
-  for (var earlier = 0u; earlier < index; earlier++) {
+  for (var earlier = params.start; earlier < index; earlier++) {
     if (ids[earlier] == id) { head = 0u; break; }
   }
   var next = index + 1u;
-  while (next < params.count && ids[next] != id) { next++; }
+  while (next < params.end && ids[next] != id) { next++; }
   links[index] = head | next;
 }

@@ -1,6 +1,6 @@
 // uses: order.wgsl, sideSum.wgsl
 // Gradient of a small table: an invocation owns some columns of one row and adds, in order, the gradients of every
-// position that holds its id. Reads all ids for each row; ids outside the table belong to no row.
+// position that holds its id, to what `before` gives. Reads all ids from `start` to `end` for each row; ids outside the table belong to no row.
 // 1: dOut [count, E], 2: ids [count], 3: dWeight [V, E].
 // Vector: f32, or vec4<f32> where E is a multiple of four and `store` is as it stands here. E: width of a row in Vectors.
 alias Index = i32;
@@ -8,13 +8,14 @@ alias Vector = f32;
 const SIZE: u32 = 64u;
 const E: u32 = 64u;
 
-struct Params { count: u32, V: u32, sides: u32, sideRows: u32, sideColumns: u32 }
+struct Params { start: u32, end: u32, V: u32, sides: u32, sideRows: u32, sideColumns: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> dOut: array<Vector>;
 @group(0) @binding(2) var<storage, read> ids: array<Index>;
 @group(0) @binding(3) var<storage, read_write> output: array<Vector>;
 
+fn before(index: u32) -> Vector { return Vector(); }
 fn store(index: u32, value: Vector) { output[index] = value; }
 
 @compute @workgroup_size(SIZE)
@@ -31,8 +32,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   if (row >= params.V) { return; }
 
   let column = index % E;
-  var sum = Vector();
-  for (var position = 0u; position < params.count; position++) {
+  var sum = before(index);
+  for (var position = params.start; position < params.end; position++) {
     if (u32(ids[position]) == row) { sum += dOut[position * E + column]; }
   }
   store(index, sum);

@@ -1,6 +1,7 @@
 import { DeviceLostError, OutOfMemoryError, UnsupportedError, WeftError } from '../errors.ts';
 import { checkChoices } from '../kernels/families.ts';
 import { type Choices, type DeviceProfile, defaultProfile, type SelectionProfile } from '../kernels/kernel.ts';
+import { leastLoopLimit, loopLimitOf } from '../kernels/loops.ts';
 import { anything, declareOptions, type Kind, object, oneOf } from '../options.ts';
 import { adviceFor, surroundings } from './advice.ts';
 import { BufferPool } from './buffers.ts';
@@ -31,6 +32,11 @@ export interface InitOptions {
   store?: ChoiceStore;
   /** `default` keeps to the limits that every WebGPU device has; by default weft asks for what the adapter offers. */
   limits?: 'default' | 'adapter';
+  /**
+   * Turns that a kernel's loops may take in one invocation, 1,024 or more: longer work is split into several dispatches. By
+   * default what the adapter's driver allows: Mesa's software driver ends loops after 65,535, others never do.
+   */
+  loopLimit?: number;
 }
 
 /** An object with the methods of a WebGPU interface, whoever has made it. */
@@ -38,6 +44,11 @@ const having = (wanted: string, method: string): Kind<object> => ({
   wanted,
   accepts: (value): value is object => typeof (value as Record<string, unknown> | null)?.[method] === 'function',
 });
+
+const turns: Kind<number> = {
+  wanted: `a whole number of turns, ${leastLoopLimit} or more; leave it out for what the adapter allows`,
+  accepts: (value): value is number => Number.isInteger(value) && (value as number) >= leastLoopLimit,
+};
 
 const initOptions = declareOptions<InitOptions>({
   gpu: having('a GPU, such as navigator.gpu', 'requestAdapter'),
@@ -48,6 +59,7 @@ const initOptions = declareOptions<InitOptions>({
   choices: anything,
   store: object,
   limits: oneOf('default', 'adapter'),
+  loopLimit: turns,
 });
 
 /** Bytes and objects that a device holds. */
@@ -92,7 +104,7 @@ export class Device {
   /** Rejects when the device is lost; awaits race with it. */
   readonly lost: Promise<never>;
 
-  constructor(gpu: GPUDevice, adapter: string, selection: SelectionProfile, choices: Choices = {}) {
+  constructor(gpu: GPUDevice, adapter: string, selection: SelectionProfile, choices: Choices, loopLimit: number) {
     this.gpu = gpu;
     this.adapter = adapter;
     const { limits } = gpu;
@@ -105,6 +117,7 @@ export class Device {
       bindingBytes: limits.maxStorageBufferBindingSize,
       bufferBytes: limits.maxBufferSize,
       subgroups: gpu.features.has('subgroups'),
+      loopLimit,
     };
     this.buffers = new BufferPool(gpu);
     this.pipelines = new PipelineCache(gpu);
@@ -209,8 +222,9 @@ export async function init(given: InitOptions = {}): Promise<Device> {
 
 async function wrap(gpu: GPUDevice, options: InitOptions): Promise<Device> {
   const adapter = describe(gpu.adapterInfo);
-  const { selection, choices } = await selectionOf(adapter, isSoftware(adapter), options);
-  return new Device(gpu, adapter, selection, choices);
+  const software = gpu.adapterInfo?.isFallbackAdapter || isSoftware(adapter);
+  const { selection, choices } = await selectionOf(adapter, software, options);
+  return new Device(gpu, adapter, selection, choices, loopLimitOf(adapter, software, options.loopLimit));
 }
 
 async function open(options: InitOptions): Promise<Device> {
@@ -232,7 +246,13 @@ async function open(options: InitOptions): Promise<Device> {
     requiredLimits,
     requiredFeatures: options.limits === 'default' ? [] : features,
   });
-  const device = new Device(gpu, description, selection, choices);
+  const device = new Device(
+    gpu,
+    description,
+    selection,
+    choices,
+    loopLimitOf(description, software, options.loopLimit),
+  );
   device.source = api;
   return device;
 }

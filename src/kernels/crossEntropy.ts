@@ -2,6 +2,7 @@ import backward from '../../shaders/crossEntropy/backward.wgsl' with { type: 'te
 import forward from '../../shaders/crossEntropy/forward.wgsl' with { type: 'text' };
 import type { Dispatch, Family } from './kernel.ts';
 import { grid, input, output, status } from './kernel.ts';
+import { loop } from './loops.ts';
 import { elementsOf, fewLanes, manyLanes, roughly, rowsOf } from './rows.ts';
 
 /** Logits [rows, V] against class indices [rows]. */
@@ -30,17 +31,18 @@ type Layout = readonly [lanes: number, size: number];
 
 /** What forward and backward have in common. */
 function common({ rows, V, ignoreIndex, labelSmoothing, targetDType }: CrossEntropyProblem, [lanes, size]: Layout) {
-  const { constants, functions, n, pieces, workgroups } = rowsOf(rows, V, 1, lanes, size);
+  const { constants, functions, n, pieces, meeting, workgroups } = rowsOf(rows, V, 1, lanes, size);
   return {
     constants: { ...constants, Index: targetDType },
     functions,
     uniforms: { rows, n, pieces, V, ignoreIndex, labelSmoothing },
     workgroups: grid(workgroups),
+    turns: loop(pieces) + meeting,
   };
 }
 
 function forwardDispatch(problem: CrossEntropyProblem, variant: string, layout: Layout): Dispatch {
-  const { constants, functions, uniforms, workgroups } = common(problem, layout);
+  const { constants, functions, uniforms, ...extent } = common(problem, layout);
   return {
     kernel: `crossEntropy/${variant}`,
     source: forward,
@@ -48,12 +50,12 @@ function forwardDispatch(problem: CrossEntropyProblem, variant: string, layout: 
     functions: { ...functions, ...(problem.V % 4 === 0 && vectorFunctions) },
     bindings: [output(0), output(1), output(2), input(0), input(1), status],
     uniforms: { ...uniforms, statusCode: 0 },
-    workgroups,
+    ...extent,
   };
 }
 
 function backwardDispatch(problem: CrossEntropyProblem, variant: string, layout: Layout): Dispatch {
-  const { constants, functions, uniforms, workgroups } = common(problem, layout);
+  const { constants, functions, uniforms, ...extent } = common(problem, layout);
   return {
     kernel: `crossEntropyBackward/${variant}`,
     source: backward,
@@ -61,7 +63,7 @@ function backwardDispatch(problem: CrossEntropyProblem, variant: string, layout:
     functions: { ...functions, ...(problem.V % 4 === 0 && vectorFunctionsBackward) },
     bindings: [output(0), input(0), input(1), input(2), input(3)],
     uniforms: { ...uniforms, dLossStride: problem.dLossStride ?? 1 },
-    workgroups,
+    ...extent,
   };
 }
 

@@ -4,6 +4,7 @@ import type { ElementwiseLowering, ExpressionTypes, Window } from '../graph/op.t
 import { type Layout, sizeOf } from '../graph/shape.ts';
 import { type DeviceProfile, grid, input, type KernelCall, type LoadHook, output, type StoreHook } from './kernel.ts';
 import { indexExpression, offsetOf, readsVectors, rowOf, vectorises } from './layout.ts';
+import { loop } from './loops.ts';
 
 /**
  * Elementwise chains as one generated kernel, or as the tail (`store`) or head (`load`) of a hand-written one. All
@@ -111,6 +112,7 @@ ${rows ? rows.main : elements(perInvocation, whole, short)}
         bindings: [...chain.buffers.map((_, i) => input(i)), ...chain.outputs.map((_, i) => output(i))],
         uniforms,
         workgroups,
+        turns: loop(perInvocation),
       },
     ],
   };

@@ -2,9 +2,9 @@ import chains from '../../shaders/embedding/chains.wgsl' with { type: 'text' };
 import forward from '../../shaders/embedding/forward.wgsl' with { type: 'text' };
 import links from '../../shaders/embedding/links.wgsl' with { type: 'text' };
 import rows from '../../shaders/embedding/rows.wgsl' with { type: 'text' };
-import type { BindingSource, Family, KernelCall, StoreHook } from './kernel.ts';
+import type { BindingSource, DeviceProfile, Dispatch, Family, KernelCall, StoreHook } from './kernel.ts';
 import { grid, input, output, scratch, status } from './kernel.ts';
-import { tooManyIterations } from './loops.ts';
+import { loop, ranges, timesIn } from './loops.ts';
 import { roughly } from './rows.ts';
 import { noSideSum } from './sideSum.ts';
 
@@ -42,7 +42,9 @@ export const embedding: Family<EmbeddingProblem> = {
   select: () => 'elements',
 };
 
-function withTail(store: StoreHook | undefined, bindings: readonly BindingSource[]) {
+type Tailed = Pick<Dispatch, 'bindings' | 'functions' | 'library' | 'declarations'>;
+
+function withTail(store: StoreHook | undefined, bindings: readonly BindingSource[]): Tailed {
   if (!store) return { bindings };
   const { functions, library } = store;
   const declarations = store.declarations(bindings.length + 1);
@@ -58,57 +60,95 @@ export const embeddingBackward: Family<EmbeddingProblem> = {
   name: 'embeddingBackward',
   variants: {
     /** One dispatch; reads V · count ids. */
-    rows: { unsupported: ({ count }, profile) => tooManyIterations(count, profile), call: byRows },
+    rows: { call: byRows },
     /** Two dispatches; reads about count² ids. */
-    chains: { unsupported: ({ count }, profile) => tooManyIterations(count, profile), call: byChains },
+    chains: {
+      unsupported: (problem, profile) =>
+        problem.store && positions(problem, profile).length > 1
+          ? 'a tail needs the sums of all positions at once'
+          : null,
+      call: byChains,
+    },
   },
   select: ({ V, count }, { selection }) => (selection === 'gpu' && V * count <= 2 ** 20 ? 'rows' : 'chains'),
   shapeClass: ({ V, E, count }) => roughly(V, E, count),
 };
 
-function byRows(problem: EmbeddingProblem): KernelCall {
-  const { count, V, store } = problem;
+/** Two loops meet at an invocation's own position, and lanes that run side by side count together: their positions lie this far apart. */
+const skew = SIZE + 1;
+
+/** Ranges of the positions, each for dispatches of its own. */
+const positions = ({ count }: EmbeddingProblem, { loopLimit }: DeviceProfile) =>
+  ranges(count, timesIn(loopLimit - skew));
+
+/** A later range adds to what earlier ones have left in scratch; the last one, which has the tail, reads it there. */
+function byRows(problem: EmbeddingProblem, profile: DeviceProfile): KernelCall {
+  const { V, store } = problem;
   const { Index, Vector, E } = layout(problem);
-  return {
-    dispatches: [
-      {
-        kernel: 'embeddingBackward/rows',
-        source: rows,
-        constants: { Index, Vector, E, SIZE },
-        ...withTail(store, [input(0), input(1), output(0)]),
-        uniforms: { count, V, ...noSideSum },
-        workgroups: grid(Math.ceil((V * E) / SIZE)),
-        sideThreads: SIZE,
+  const parts = positions(problem, profile);
+  const dispatches = parts.map(({ start, end }, i): Dispatch => {
+    const isLast = i === parts.length - 1;
+    const { functions, declarations, ...rest } = withTail(isLast ? store : undefined, [
+      ...[input(0), input(1), isLast ? output(0) : scratch(0)],
+      ...(isLast && i > 0 ? [scratch(0)] : []),
+    ]);
+    const earlier = isLast ? 'earlier' : 'output';
+    return {
+      kernel: 'embeddingBackward/rows',
+      source: rows,
+      constants: { Index, Vector, E, SIZE },
+      ...rest,
+      functions: {
+        ...functions,
+        ...(i > 0 && { before: `fn before(index: u32) -> Vector { return ${earlier}[index]; }` }),
       },
-    ],
-  };
+      declarations: [
+        isLast && i > 0 && '@group(0) @binding(4) var<storage, read> earlier: array<Vector>;',
+        declarations,
+      ]
+        .filter(Boolean)
+        .join('\n'),
+      uniforms: { start, end, V, ...noSideSum },
+      workgroups: grid(Math.ceil((V * E) / SIZE)),
+      turns: loop(end - start),
+      ...(i === 0 && { sideThreads: SIZE }),
+    };
+  });
+  return { dispatches, ...(parts.length > 1 && { scratch: [V * problem.E * 4] }) };
 }
 
-function byChains(problem: EmbeddingProblem): KernelCall {
+/** A later range adds to what stands in the result. */
+function byChains(problem: EmbeddingProblem, profile: DeviceProfile): KernelCall {
   const { count, V, store } = problem;
   const { Index, Vector, E } = layout(problem);
-  return {
-    dispatches: [
+  const dispatches = positions(problem, profile).flatMap(({ start, end }): Dispatch[] => {
+    const elements = start === 0 ? V * E : 0;
+    const chain = withTail(store, [input(0), input(1), scratch(0), output(0)]);
+    const before = 'fn before(index: u32) -> Vector { return output[index]; }';
+    return [
       {
         kernel: 'embeddingBackward/chains/links',
         source: links,
         constants: { Index, Vector, SIZE },
         ...withTail(store, [input(1), scratch(0), output(0)]),
-        uniforms: { count, V, elements: V * E, ...noSideSum },
-        workgroups: grid(Math.ceil(Math.max(count, V * E) / SIZE)),
-        sideThreads: SIZE,
+        uniforms: { start, end, V, elements, ...noSideSum },
+        workgroups: grid(Math.ceil(Math.max(end - start, elements) / SIZE)),
+        turns: loop(end - start) + skew,
+        ...(start === 0 && { sideThreads: SIZE }),
       },
       {
         kernel: 'embeddingBackward/chains',
         source: chains,
         constants: { Index, Vector, E, SIZE },
-        ...withTail(store, [input(0), input(1), scratch(0), output(0)]),
-        uniforms: { count },
-        workgroups: grid(Math.ceil((count * E) / SIZE)),
+        ...chain,
+        functions: { ...chain.functions, ...(start > 0 && { before }) },
+        uniforms: { start, end },
+        workgroups: grid(Math.ceil(((end - start) * E) / SIZE)),
+        turns: loop(end - start),
       },
-    ],
-    scratch: [count * 4],
-  };
+    ];
+  });
+  return { dispatches, scratch: [count * 4] };
 }
 
 /** Rows in vectors of four where their width allows it. A tail takes elements one by one. */

@@ -1,5 +1,6 @@
 import { UnsupportedError } from '../errors.ts';
-import type { DeviceProfile, Family, KernelCall } from './kernel.ts';
+import type { DeviceProfile, Family, KernelCall, Variant } from './kernel.ts';
+import { tooManyTurns } from './loops.ts';
 
 /** A family with a problem of its own type, closed over so that the compiler need not know the type. */
 export interface FamilyCall {
@@ -20,21 +21,34 @@ export function familyCall<Problem>(family: Family<Problem>, problem: Problem): 
     call(profile, pinned) {
       const variant = pinned ?? selectVariant(family, problem, profile);
       const chosen = family.variants[variant];
-      const reason = chosen?.unsupported?.(problem, profile);
-      if (!chosen || reason)
-        throw new UnsupportedError(`[${family.name}] variant ${variant}: ${reason ?? 'there is no such variant'}`);
+      const reason = chosen ? obstacle(chosen, problem, profile) : 'there is no such variant';
+      if (!chosen || reason) throw new UnsupportedError(`[${family.name}] variant ${variant}: ${reason}`);
       return { ...chosen.call(problem, profile), variant };
     },
   };
 }
 
-/** The variant for a problem: a choice where there is one that can do it, else what the family's rule says. */
+/**
+ * The variant for a problem: a choice where there is one that can do it, else what the family's rule says, else the first
+ * that can. Where none can, that of the rule, whose obstacle tells why.
+ */
 export function selectVariant<Problem>(family: Family<Problem>, problem: Problem, profile: DeviceProfile): string {
   const { choices = {} } = profile;
+  const ruled = family.select(problem, profile);
   const chosen = choices[choiceOf(family, problem)] ?? choices[family.name];
-  const variant = chosen === undefined ? undefined : family.variants[chosen];
-  if (chosen && variant && !variant.unsupported?.(problem, profile)) return chosen;
-  return family.select(problem, profile);
+  const order = [...(chosen === undefined ? [] : [chosen]), ruled, ...Object.keys(family.variants)];
+  const fits = (name: string) => {
+    const variant = family.variants[name];
+    return variant !== undefined && obstacle(variant, problem, profile) === null;
+  };
+  return order.find(fits) ?? ruled;
+}
+
+/** Why a variant can't do a problem on a device, by its own word or by the turns of its loops; null where it can. */
+export function obstacle<Problem>(variant: Variant<Problem>, problem: Problem, profile: DeviceProfile): string | null {
+  const own = variant.unsupported?.(problem, profile) ?? null;
+  if (own !== null || profile.loopLimit === Number.POSITIVE_INFINITY) return own;
+  return tooManyTurns(variant.call(problem, profile), profile);
 }
 
 function choiceOf<Problem>(family: Family<Problem>, problem: Problem): string {

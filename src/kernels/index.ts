@@ -3,9 +3,9 @@ import destinations from '../../shaders/index/destinations.wgsl' with { type: 't
 import gatherSource from '../../shaders/index/gather.wgsl' with { type: 'text' };
 import sources from '../../shaders/index/sources.wgsl' with { type: 'text' };
 import { type DType, dtypes } from '../graph/dtype.ts';
-import type { Dispatch, Family } from './kernel.ts';
+import type { DeviceProfile, Dispatch, Family } from './kernel.ts';
 import { grid, input, output, status } from './kernel.ts';
-import { tooManyIterations } from './loops.ts';
+import { loop, type Range, ranges, timesIn } from './loops.ts';
 import { roughly } from './rows.ts';
 
 /** Indices [outer, m, inner] along the middle axis of [outer, n, inner]. */
@@ -61,13 +61,15 @@ export const scatterAdd: Family<IndexProblem> = {
   variants: {
     /** One dispatch; reads n · m indices of each line. */
     destinations: {
-      unsupported: ({ m }, profile) => tooManyIterations(m, profile),
-      call: (problem) => ({ dispatches: [scatter(problem, 'destinations', destinations, problem.n)] }),
+      call: (problem, profile) => ({
+        dispatches: pieces(problem, profile).map((piece) =>
+          scatter(problem, 'destinations', destinations, problem.n, piece),
+        ),
+      }),
     },
     /** Two dispatches; reads about m² indices of each line. */
     sources: {
-      unsupported: ({ m }, profile) => tooManyIterations(m, profile),
-      call: (problem) => {
+      call: (problem, profile) => {
         const count = problem.outer * problem.n * problem.inner;
         const copyBase: Dispatch = {
           kernel: 'scatterAdd/sources/copy',
@@ -77,7 +79,10 @@ export const scatterAdd: Family<IndexProblem> = {
           uniforms: { count },
           workgroups: groups(count),
         };
-        return { dispatches: [copyBase, scatter(problem, 'sources', sources, problem.m)] };
+        const scatters = pieces(problem, profile).map((piece) =>
+          scatter(problem, 'sources', sources, piece.end - piece.start, piece),
+        );
+        return { dispatches: [copyBase, ...scatters] };
       },
     },
   },
@@ -85,13 +90,22 @@ export const scatterAdd: Family<IndexProblem> = {
   shapeClass: ({ outer, n, inner, m }) => roughly(outer, n, inner, m),
 };
 
-function scatter(problem: IndexProblem, name: string, source: string, extent: number): Dispatch {
+/** Two loops meet at an invocation's own index, and lanes that run side by side count together: their indices lie this far apart. */
+const skew = SIZE + 1;
+
+/** Ranges of the indices along the axis, each for one dispatch. */
+const pieces = ({ m }: IndexProblem, { loopLimit }: DeviceProfile) => ranges(m, timesIn(loopLimit - skew));
+
+/** A later range adds to what stands in the result, not to the base. */
+function scatter(problem: IndexProblem, name: string, source: string, extent: number, { start, end }: Range): Dispatch {
   return {
     kernel: `scatterAdd/${name}`,
     source,
     constants: constants(problem),
+    functions: start > 0 ? { before: 'fn before(element: u32) -> Element { return result[element]; }' } : {},
     bindings: [input(0), input(1), input(2), output(0), status],
-    uniforms: uniforms(problem),
+    uniforms: { ...uniforms(problem), start, end },
     workgroups: groups(problem.outer * extent * problem.inner),
+    turns: loop(end - start) + skew,
   };
 }

@@ -51,6 +51,8 @@ export interface Dispatch {
   readonly uniforms?: Readonly<Record<string, number>>;
   /** Number of workgroups; a variant folds grids above 65,535 itself. */
   readonly workgroups: readonly [number, number, number];
+  /** The most turns that an invocation takes of all its loops together, from above; none where left out. See loops.ts. */
+  readonly turns?: number;
   /** Set where this is a sum that another dispatch could make. */
   readonly sideSum?: SideSum;
   /** Invocations of a workgroup, where the first workgroups could make such a sum: the shader calls `sideSum`. */
@@ -76,6 +78,8 @@ export interface DeviceProfile {
   readonly bufferBytes: number;
   /** Whether lanes can read each other's values; never needed, and no result depends on how many can. */
   readonly subgroups: boolean;
+  /** Turns of its loops that an invocation can take before the driver ends them; Infinity where there is no limit. */
+  readonly loopLimit: number;
   /** Variants that were measured, or pinned by hand, and go before the rule of their family. */
   readonly choices?: Choices;
 }
@@ -92,12 +96,14 @@ export const defaultProfile: DeviceProfile = {
   bindingBytes: 128 * 1024 * 1024,
   bufferBytes: 256 * 1024 * 1024,
   subgroups: false,
+  loopLimit: Number.POSITIVE_INFINITY,
 };
 
 /** One way to compute a problem. */
 export interface Variant<Problem> {
   /** null where the variant can do the problem on this device, else the reason why not. */
   unsupported?(problem: Problem, profile: DeviceProfile): string | null;
+  /** Its dispatches; a variant that can split a long loop does so where the device's limit asks for it. */
   call(problem: Problem, profile: DeviceProfile): KernelCall;
 }
 

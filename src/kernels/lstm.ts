@@ -16,7 +16,7 @@ import {
   output,
   type Variant,
 } from './kernel.ts';
-import { loopLimit } from './loops.ts';
+import { loop, timesIn } from './loops.ts';
 import { roughly } from './rows.ts';
 
 /** One direction of one LSTM layer: `T` time steps of `B` batch rows, hidden size `H`. */
@@ -177,9 +177,19 @@ function sequence(direction: 'forward' | 'backward', source: string): Variant<Ls
       const slices = slicesOf(H, Math.min(8, 256 / units, Math.max(4, 128 / units)), profile);
       const SLICES = slices < width ? 1 : slices;
       const BLOCKS = direction === 'backward' && SLICES === 1 ? blocksOf(units, profile) : 1;
-      // All loops of a step of the backward pass, from above.
-      const iterations = 4 * (units / SLICES + 12 * width);
-      const chunk = Math.max(1, Math.floor(Math.min(2 ** 27 / (H * H * Math.ceil(B / 64)), loopLimit / iterations)));
+      const own = SLICES === 1 ? width * BLOCKS : 1;
+      const slicesSum = SLICES === 1 ? 0 : loop(width) + loop(SLICES);
+      const together = SLICES >= 4 ? 4 : 1;
+      const each = {
+        forward: loop(own) + loop(Math.ceil(units / SLICES)) + 4 * slicesSum + loop(own),
+        backward:
+          loop(own, loop(4)) +
+          loop(4 / together, loop(own, loop(together)) + loop(Math.ceil((together * units) / SLICES))) +
+          slicesSum +
+          loop(own),
+      }[direction];
+      const most = timesIn(profile.loopLimit - 2 * loop(own), each);
+      const chunk = Math.max(1, Math.min(Math.floor(2 ** 27 / (H * H * Math.ceil(B / 64))), most, T));
       const dispatches: Dispatch[] = [];
       for (let start = 0; start < T; start += chunk) {
         dispatches.push({
@@ -190,6 +200,7 @@ function sequence(direction: 'forward' | 'backward', source: string): Variant<Ls
           bindings: bindings[direction],
           uniforms: { T, B, start, count: Math.min(chunk, T - start), reverse: Number(reverse) },
           workgroups: grid(Math.ceil(B / width)),
+          turns: loop(chunk, each) + 2 * loop(own),
         });
       }
       return { dispatches };
@@ -213,6 +224,10 @@ function stepper(direction: 'forward' | 'backward', source: string, { B, H }: Ls
   const SLICES = slicesOf(H, 16, profile);
   const BLOCKS = direction === 'backward' ? blocksOf(H / width, profile) : 1;
   const items = (H / width / BLOCKS) * Math.ceil(B / width);
+  const turns = {
+    forward: loop(Math.ceil(H / width / SLICES)) + 4 * loop(SLICES) + loop(width),
+    backward: loop(Math.ceil((4 * H) / width / SLICES)) + loop(SLICES) + loop(BLOCKS * width),
+  }[direction];
   // Small workgroups keep all cores busy on a CPU.
   const SIZE = profile.selection === 'gpu' ? 64 : 16;
   return (uniforms: Record<string, number>, flags: Record<string, boolean> = {}): Dispatch => ({
@@ -223,6 +238,7 @@ function stepper(direction: 'forward' | 'backward', source: string, { B, H }: Ls
     bindings: bindings[direction],
     uniforms: { B, ...uniforms },
     workgroups: grid(Math.ceil((items * SLICES) / SIZE)),
+    turns,
   });
 }
 

@@ -2,9 +2,10 @@ import gemvText from '../../shaders/matmul/gemv.wgsl' with { type: 'text' };
 import sumText from '../../shaders/matmul/sum.wgsl' with { type: 'text' };
 import type { DeviceProfile, Dispatch, Family, Variant } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
+import { loop } from './loops.ts';
 import { type Padded, padOperands } from './matmulPadding.ts';
 import { type MatmulProblem, type Matrix, type Product, simplify } from './matmulProblem.ts';
-import { sumLines, type Tiling, type TilingName, tilingOf, tilings, tooLong, workgroups } from './matmulTilings.ts';
+import { sumLines, type Tiling, type TilingName, tilingOf, tilings, workgroups } from './matmulTilings.ts';
 import { roughly } from './rows.ts';
 import { noSideSum } from './sideSum.ts';
 
@@ -79,6 +80,7 @@ function multiply(
     bindings: [a, b, splits === 1 ? output(0) : scratch(0)],
     uniforms: uniforms(product, splits, slice),
     workgroups: grid(workgroups(product, tiling, splits)),
+    turns: tiling.turns(slice),
     sideThreads: tiling.threads,
   };
 }
@@ -93,7 +95,7 @@ function whole(name: TilingName): Variant<MatmulProblem> {
   return {
     unsupported(problem, profile) {
       if (name.startsWith('quads') && !profile.subgroups) return 'the device has no subgroups';
-      return cannotSum(tilings[name], simplify(problem)) ?? tooLong(problem.K, name, profile);
+      return cannotSum(tilings[name], simplify(problem));
     },
     call(problem) {
       const product = simplify(problem);
@@ -111,7 +113,7 @@ const padded: Variant<MatmulProblem> = {
     const bytes = Math.max(0, ...scratch);
     if (bytes > profile.bindingBytes)
       return `a padded operand takes ${bytes} bytes, a binding has ${profile.bindingBytes}`;
-    return cannotSum(tilings[name], product) ?? tooLong(problem.K, name, profile);
+    return cannotSum(tilings[name], product);
   },
   call(problem, profile) {
     const { product, operands, copies, scratch } = padOperands(simplify(problem));
@@ -121,13 +123,14 @@ const padded: Variant<MatmulProblem> = {
   },
 };
 
-/** No slice of K is longer, so that no driver stops a loop short. */
+/** No slice of K is longer: rounding errors of a sum grow with its length. */
 const longest = 2 ** 15;
 
-/** Slices of K that bring `groups` workgroups to about 256: multiples of every TILE_K, about 128 steps or longer. */
-function slices({ K }: Product, groups: number): { splits: number; slice: number } {
+/** Slices of K that bring `groups` workgroups to about 256: multiples of every TILE_K, about 128 steps or longer, but no longer than the device allows. */
+function slices({ K }: Product, groups: number, tiling: Tiling, { loopLimit }: DeviceProfile) {
   const wanted = Math.max(2, Math.ceil(K / longest), Math.min(Math.ceil(256 / groups), Math.floor(K / 128)));
-  const slice = Math.ceil(K / wanted / 16) * 16;
+  let slice = Math.ceil(K / wanted / 16) * 16;
+  while (slice > 16 && tiling.turns(slice) > loopLimit) slice = Math.ceil(slice / 2 / 16) * 16;
   return { splits: Math.ceil(K / slice), slice };
 }
 
@@ -143,7 +146,8 @@ function split(
   profile: DeviceProfile,
 ): { name: TilingName; splits: number; slice: number; bytes: number } {
   const name = splitTiling(product, profile);
-  const { splits, slice } = slices(product, workgroups(product, tilings[name]));
+  const tiling = tilings[name];
+  const { splits, slice } = slices(product, workgroups(product, tiling), tiling, profile);
   return { name, splits, slice, bytes: 4 * splits * product.batches * product.M * product.N };
 }
 
@@ -172,6 +176,7 @@ const splitK: Variant<MatmulProblem> = {
       bindings: [scratch(0), output(0), ...(sum ? [scratch(1)] : [])],
       uniforms: { count, splits, sums: lines },
       workgroups: grid(Math.ceil((Math.ceil(count / 4) + lines) / 64)),
+      turns: loop(splits) + loop(4),
     };
     return {
       dispatches: [withExtras(partial, { sum }, sum && scratch(1)), withExtras(total, { epilogue, sum })],
@@ -228,6 +233,7 @@ const gemv: Variant<MatmulProblem> = {
         vBatch1: isRow ? batch1.a : batch1.b,
       },
       workgroups: grid(Math.ceil(rows / ((4 * 128) / slices)) * batches),
+      turns: loop(Math.ceil(K / (4 * slices))) + 2 * loop(slices) + 2 * loop(4),
     };
     return { dispatches: [withExtras(dispatch, problem)] };
   },
@@ -241,7 +247,7 @@ function select(problem: MatmulProblem, profile: DeviceProfile): string {
   if (N === 1 || (M === 1 && gpu)) return 'gemv';
   if (gpu && K >= 512 && workgroups(product, tilings[splitTiling(product, profile)]) < 128) return 'splitK';
   const name = tilingOf(product, profile);
-  if (whole(name).unsupported?.(problem, profile)) return 'splitK';
+  if (K > 8 * longest || whole(name).unsupported?.(problem, profile)) return 'splitK';
   if (name === 'registers16' && isWorthPadding(product) && !padded.unsupported?.(problem, profile)) return 'padded';
   return name;
 }

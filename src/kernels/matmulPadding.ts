@@ -1,5 +1,6 @@
 import padText from '../../shaders/matmul/pad.wgsl' with { type: 'text' };
 import { type BindingSource, type Dispatch, grid, input, scratch } from './kernel.ts';
+import { loop } from './loops.ts';
 import type { Product } from './matmulProblem.ts';
 
 /** A product of operands that can be read in whole vec4s, after copies of those that could not. */
@@ -58,6 +59,7 @@ function padded({ M, N, K, batch, ...product }: Product, name: 'a' | 'b', place:
       batchStride1: inner[name],
     },
     workgroups: grid(lines * extent0 * extent1),
+    turns: loop(Math.ceil(quads / 64)),
   };
   return {
     matrix: { ...matrix, lead: quads * 4, offset: 0, vec4: true },

@@ -2,7 +2,7 @@ import quadsText from '../../shaders/matmul/quads.wgsl' with { type: 'text' };
 import registersText from '../../shaders/matmul/registers.wgsl' with { type: 'text' };
 import tiledText from '../../shaders/matmul/tiled.wgsl' with { type: 'text' };
 import type { DeviceProfile } from './kernel.ts';
-import { tooManyIterations } from './loops.ts';
+import { loop } from './loops.ts';
 import type { Product } from './matmulProblem.ts';
 
 /** How a variant cuts the output: rows and columns of a tile, tiles and threads of a workgroup, and the constants that say so. */
@@ -12,8 +12,8 @@ export interface Tiling {
   readonly N: number;
   readonly perGroup: number;
   readonly threads: number;
-  /** Iterations of a thread's loops for a step of 1 along K. */
-  readonly loops: number;
+  /** Turns of a thread's loops for `k` steps along K. */
+  turns(k: number): number;
   /** Whether sums of an operand have threads of their own, which may read it in either direction. */
   readonly sumsApart: boolean;
   readonly constants: Readonly<Record<string, number>>;
@@ -25,10 +25,19 @@ const inWorkgroupMemory = (M: number, N: number, K: number, blocksM: number, blo
   N,
   perGroup: 1,
   threads: (M * N) / (16 * blocksM * blocksN),
-  loops: 1,
+  // Tiles are brought by all threads, their sums are added up, and blocks are stored in up to four pieces.
+  turns(k) {
+    const bring = loop(Math.ceil((M * K) / (4 * this.threads))) + loop(Math.ceil((N * K) / (4 * this.threads)));
+    return (
+      loop(Math.ceil(k / K), bring + loop(K / 4)) + loop(this.threads) + loop(4) + loop(4 * blocksM * blocksN, loop(4))
+    );
+  },
   sumsApart: false,
   constants: { TILE_M: M, TILE_N: N, TILE_K: K, BLOCKS_M: blocksM, BLOCKS_N: blocksN },
 });
+
+/** Turns of a thread that makes sums of an operand: `sumLines` in shaders/lib/productBlocks.wgsl. */
+const sumTurns = (k: number) => loop(Math.ceil(k / 128), loop(32)) + loop(4);
 
 /** A tile for each thread. */
 const inRegisters = (blocks: number): Tiling => ({
@@ -37,7 +46,7 @@ const inRegisters = (blocks: number): Tiling => ({
   N: 4 * blocks,
   perGroup: 8,
   threads: 8,
-  loops: 1 / 4,
+  turns: (k) => Math.max(loop(Math.ceil(k / 4)) + loop(4 * blocks, loop(blocks, loop(4))), sumTurns(k)),
   sumsApart: true,
   constants: { BLOCKS: blocks },
 });
@@ -49,7 +58,7 @@ const inQuads = (blocks: number): Tiling => ({
   N: 16,
   perGroup: 1,
   threads: 4,
-  loops: 1 / 4,
+  turns: (k) => Math.max(loop(Math.ceil(k / 4)) + loop(16 * blocks, loop(4)), sumTurns(k)),
   sumsApart: true,
   constants: { BLOCKS: blocks },
 });
@@ -78,10 +87,6 @@ export function workgroups(product: Product, tiling: Tiling, splits = 1): number
   const sums = sumsApart ? Math.ceil(sumLines(product) / 4) * splits : 0;
   return Math.ceil((tiles + (sums * perGroup) / threads) / perGroup);
 }
-
-/** A reason why a thread can't go through K in one go, or null; the loops that store the tile are short. */
-export const tooLong = (K: number, name: TilingName, profile: DeviceProfile): string | null =>
-  tooManyIterations(K * tilings[name].loops + 512, profile);
 
 /** Where a tiling is worth it: from so many workgroups, rows, columns and products of scalars on. The first row that fits is taken. */
 interface Row {

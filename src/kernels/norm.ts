@@ -3,9 +3,10 @@ import backwardLines from '../../shaders/norm/backwardLines.wgsl' with { type: '
 import backwardRows from '../../shaders/norm/backwardRows.wgsl' with { type: 'text' };
 import forward from '../../shaders/norm/forward.wgsl' with { type: 'text' };
 import forwardRows from '../../shaders/norm/forwardRows.wgsl' with { type: 'text' };
+import { familyCall } from './family.ts';
 import type { BindingSource, DeviceProfile, Dispatch, Family, KernelCall, StoreHook, Variant } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
-import { tooManyIterations } from './loops.ts';
+import { loop, timesIn } from './loops.ts';
 import type { ReduceProblem } from './reduce.ts';
 import { reduce } from './reduce.ts';
 import { elementsOf, manyLanes, powerOfTwo, type Rows, roughly, rowsOf } from './rows.ts';
@@ -67,7 +68,7 @@ function dispatch(
   { kind, rows, E, store }: BackwardProblem,
   extras: Extras,
   { constants, functions, n, pieces }: Rows,
-  rest: Pick<Dispatch, 'kernel' | 'source' | 'uniforms' | 'workgroups'>,
+  rest: Pick<Dispatch, 'kernel' | 'source' | 'uniforms' | 'workgroups' | 'turns'>,
 ): Dispatch {
   extras.addHook(store);
   const vector = constants.Element !== 'f32';
@@ -82,12 +83,19 @@ function dispatch(
   };
 }
 
-function normCall(problem: NormProblem, variant: string, source: string, layout: Rows, workgroups: number): KernelCall {
+function normCall(
+  problem: NormProblem,
+  variant: string,
+  source: string,
+  layout: Rows,
+  workgroups: number,
+  turns: number,
+): KernelCall {
   const { eps, weight, bias } = problem;
   const extras = new Extras([output(0), output(1), input(0)]);
   if (weight) extras.add('weight', input(1), 'read', column('gain', 'weight'));
   if (bias) extras.add('bias', input(weight ? 2 : 1), 'read', column('shift', 'bias'));
-  const kernel = { kernel: `norm/${variant}`, source, uniforms: { eps }, workgroups: grid(workgroups) };
+  const kernel = { kernel: `norm/${variant}`, source, uniforms: { eps }, workgroups: grid(workgroups), turns };
   return { dispatches: [dispatch(problem, extras, layout, kernel)] };
 }
 
@@ -107,7 +115,6 @@ export const norm: Family<NormProblem> = {
   variants: {
     /** A lane for each four rows. */
     thread: {
-      unsupported: ({ E }, profile) => tooManyIterations(2 * elementsOf(E), profile),
       call: (problem, { subgroups }) => {
         const { rows, E, store } = problem;
         const layout = rowsOf(rows, E, 1, 1, fourRows.size);
@@ -117,14 +124,16 @@ export const norm: Family<NormProblem> = {
           constants: { ...layout.constants, SKEW: subgroups ? 0 : 8 },
           functions: store ? layout.functions : { ...layout.functions, ...placeFirst },
         };
-        return normCall(problem, 'thread', forwardRows, adapted, Math.ceil(rows / (fourRows.rows * fourRows.size)));
+        const workgroups = Math.ceil(rows / (fourRows.rows * fourRows.size));
+        return normCall(problem, 'thread', forwardRows, adapted, workgroups, loop(4) + 2 * loop(layout.n));
       },
     },
     /** Up to a workgroup for each row. */
     rows: {
       call: (problem) => {
         const layout = rowsOf(problem.rows, problem.E, 1, ...manyLanes(elementsOf(problem.E)));
-        return normCall(problem, 'rows', forward, layout, layout.workgroups);
+        const turns = 2 * loop(layout.pieces) + layout.meeting;
+        return normCall(problem, 'rows', forward, layout, layout.workgroups, turns);
       },
     },
   },
@@ -157,6 +166,7 @@ function normBackwardCall(
   source: string,
   layout: Rows,
   block: number,
+  turns: number,
   profile: DeviceProfile,
 ): KernelCall {
   const { rows, E, weight, bias } = problem;
@@ -165,10 +175,11 @@ function normBackwardCall(
   const extras = new Extras([output(0), input(0), input(1), input(weight ? 3 : 2)]);
   if (weight) extras.add('weight', input(2), 'read', column('gain', 'weight'));
   if (gradients) extras.add('partials', scratch(0), 'read_write', partials(weight, bias));
-  const kernel = { kernel: `normBackward/${variant}`, source, uniforms: { block }, workgroups: grid(groups) };
+  const kernel = { kernel: `normBackward/${variant}`, source, uniforms: { block }, workgroups: grid(groups), turns };
   const dx = dispatch(problem, extras, layout, kernel);
   if (!gradients) return { dispatches: [dx] };
-  return { dispatches: [dx, sumGroups(groups, E, gradients, profile)], scratch: [groups * gradients * E * 4] };
+  const sums = sumGroups(groups, E, gradients, profile);
+  return { dispatches: [dx, ...sums.dispatches], scratch: [groups * gradients * E * 4, ...sums.scratch] };
 }
 
 /** Writes a workgroup's share of dweight and dbias, and reads it again. */
@@ -184,8 +195,8 @@ function partials(weight: boolean, bias: boolean): Record<string, string> {
   };
 }
 
-/** partials [groups, gradients, E] → output(1) and output(2), in one dispatch. */
-function sumGroups(groups: number, E: number, gradients: number, profile: DeviceProfile): Dispatch {
+/** partials [groups, gradients, E] → output(1) and output(2), in one dispatch where groups are not too many for that. */
+function sumGroups(groups: number, E: number, gradients: number, profile: DeviceProfile): Required<KernelCall> {
   const second: StoreHook = {
     functions: {
       store: `fn store(index: u32, value: f32) {
@@ -200,24 +211,42 @@ function sumGroups(groups: number, E: number, gradients: number, profile: Device
     ...{ kind: 'sum', outer: 1, n: groups, inner: gradients * E, dtype: 'f32' },
     ...(gradients > 1 && { store: second }),
   };
-  const variant = profile.selection === 'software' ? 'thread' : problem.inner > 1 ? 'columns' : 'rows';
-  const sum = reduce.variants[variant]?.call(problem, profile).dispatches[0] as Dispatch;
-  const [, , ...others] = sum.bindings;
-  const dispatch = { ...sum, kernel: `normBackward/${variant}/sum`, bindings: [output(1), scratch(0), ...others] };
-  if (groups > mostSideRows) return dispatch;
+  const wanted = profile.selection === 'software' ? 'thread' : problem.inner > 1 ? 'columns' : 'rows';
+  const call = familyCall(reduce, problem).call({ ...profile, choices: { reduce: wanted } });
+  const dispatches = call.dispatches.map(({ sideSum: _, ...sum }) => ({
+    ...sum,
+    kernel: `normBackward/${call.variant}/sum`,
+    bindings: sum.bindings.map(moved),
+  }));
+  const [only] = dispatches;
+  if (!only || dispatches.length > 1 || groups > mostSideRows) return { dispatches, scratch: call.scratch ?? [] };
   const outputs = gradients > 1 ? [output(1), output(2)] : [output(1)];
-  return { ...dispatch, sideSum: { rows: groups, columns: problem.inner, source: scratch(0), outputs } };
+  return {
+    dispatches: [{ ...only, sideSum: { rows: groups, columns: problem.inner, source: scratch(0), outputs } }],
+    scratch: [],
+  };
 }
 
-/** Workgroups with few lanes, which go along four rows for each lane, then down the columns: `turns` for each element of a row. */
-function alongAndDown(name: string, source: string, turns: number): Variant<BackwardProblem> {
+/** Where a sum's bindings lie behind the kernel that made the partials: those are scratch 0, and dweight is output 1. */
+function moved(binding: BindingSource): BindingSource {
+  if (binding.kind === 'input') return scratch(0);
+  if (binding.kind === 'scratch') return scratch(binding.index + 1);
+  return binding.kind === 'output' && binding.index === 0 ? output(1) : binding;
+}
+
+/** Workgroups with few lanes, which go along four rows for each lane, then down the columns. */
+function alongAndDown(
+  name: string,
+  source: string,
+  turns: (layout: Rows, lanes: number) => number,
+): Variant<BackwardProblem> {
   return {
-    unsupported: ({ E }, profile) => tooManyIterations(turns * elementsOf(E) + fourRows.rows * fourRows.size, profile),
     call: (problem, profile) => {
       const { rows, E } = problem;
       const lanes = Math.max(4, powerOfTwo(elementsOf(E) / 4, fourRows.size));
       const layout = rowsOf(rows, E, 1, lanes, lanes);
-      return normBackwardCall(problem, name, source, layout, fourRows.rows * lanes, profile);
+      const block = fourRows.rows * lanes;
+      return normBackwardCall(problem, name, source, layout, block, turns(layout, lanes), profile);
     },
   };
 }
@@ -230,18 +259,26 @@ export const normBackward: Family<BackwardProblem> = {
   name: 'normBackward',
   variants: {
     /** A lane for each four rows, then for each four columns. */
-    thread: alongAndDown('thread', backwardRows, 2),
+    thread: alongAndDown('thread', backwardRows, ({ n, pieces }, lanes) => loop(n) + loop(pieces, loop(4 * lanes))),
     /** A lane for each row, then for each column: the same with less to compile. */
-    line: alongAndDown('line', backwardLines, 8),
+    line: alongAndDown(
+      'line',
+      backwardLines,
+      ({ n }, lanes) => loop(4, loop(n)) + loop(Math.ceil(n / lanes), loop(4 * lanes)),
+    ),
     /** Up to a workgroup for each row. */
     rows: {
       call: (problem, profile) => {
         const { rows, E } = problem;
         const [lanes, size] = manyLanes(elementsOf(E));
         const layout = rowsOf(rows, E, 1, lanes, size);
+        const each = loop(layout.pieces) + layout.meeting + loop(layout.pieces, loop(4));
+        const last = loop(4, 2 * loop(size / lanes));
         // No more workgroups than fill a large device a few times over: each adds to what is summed at last.
-        const turns = Math.ceil(layout.workgroups / 256);
-        return normBackwardCall(problem, 'rows', backward, layout, (turns * size) / lanes, profile);
+        const most = Math.max(1, timesIn(profile.loopLimit - last, each));
+        const times = Math.min(most, Math.ceil(layout.workgroups / 256));
+        const block = (times * size) / lanes;
+        return normBackwardCall(problem, 'rows', backward, layout, block, loop(times, each) + last, profile);
       },
     },
   },

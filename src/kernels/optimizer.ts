@@ -4,6 +4,7 @@ import sgdSource from '../../shaders/optimizer/sgd.wgsl' with { type: 'text' };
 import squares from '../../shaders/optimizer/squares.wgsl' with { type: 'text' };
 import type { BindingSource, Dispatch, Family } from './kernel.ts';
 import { grid, inout, input, output, scratch } from './kernel.ts';
+import { loop, timesIn } from './loops.ts';
 import { rowsOf } from './rows.ts';
 
 /** Parameters of up to eight groups with settings of their own, packed one after another into a flat buffer. */
@@ -180,9 +181,10 @@ export const clipNorm: Family<ClipNormProblem> = {
   name: 'clipNorm',
   variants: {
     twoPasses: {
-      call: ({ N, maxNorm }, { selection }) => {
-        const [lanes, most] = selection === 'software' ? [8, 64] : [256, 512];
-        const { constants, functions, n } = rowsOf(1, N, 1, lanes, lanes);
+      call: ({ N, maxNorm }, { selection, loopLimit }) => {
+        const [lanes, wanted] = selection === 'software' ? [8, 64] : [256, 512];
+        const { constants, functions, n, meeting } = rowsOf(1, N, 1, lanes, lanes);
+        const most = Math.max(wanted, Math.ceil(n / (4 * lanes * timesIn(loopLimit - meeting))));
         const groups = Math.min(most, Math.ceil(n / (4 * lanes)));
         const pieces = n / (4 * lanes * groups);
         const partial: Dispatch = {
@@ -193,6 +195,7 @@ export const clipNorm: Family<ClipNormProblem> = {
           bindings: [input(0), scratch(0)],
           uniforms: { n, groups, pieces: Math.ceil(pieces) },
           workgroups: [groups, 1, 1],
+          turns: loop(Math.ceil(pieces)) + meeting,
         };
         return {
           dispatches: [partial, clipDispatch('clipNorm/norm', scratch(0), groups, maxNorm)],
@@ -211,5 +214,6 @@ function clipDispatch(kernel: string, squaresFrom: BindingSource, count: number,
     bindings: [squaresFrom, output(0), output(1)],
     uniforms: { count, maxNorm },
     workgroups: [1, 1, 1],
+    turns: loop(Math.ceil(count / 64)) + loop(6),
   };
 }

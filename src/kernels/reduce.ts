@@ -2,6 +2,7 @@ import columns from '../../shaders/reduce/columns.wgsl' with { type: 'text' };
 import rows from '../../shaders/reduce/rows.wgsl' with { type: 'text' };
 import type { DeviceProfile, Dispatch, Family, KernelCall, LoadHook, StoreHook } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
+import { loop, timesIn } from './loops.ts';
 import { elementsOf, fewLanes, manyLanes, mostPlaces, powerOfTwo, roughly } from './rows.ts';
 import { mostSideRows } from './sideSum.ts';
 
@@ -69,8 +70,8 @@ const reductions: Readonly<Record<ReduceKind, (dtype: ReduceProblem['dtype']) =>
   }),
 };
 
-/** Elements to accumulators (`partial`), accumulators to results (`final`), or straight through (`whole`). */
-type Stage = 'whole' | 'partial' | 'final';
+/** Elements to accumulators (`partial`), those to fewer (`more`), accumulators to results (`final`), or straight through (`whole`). */
+type Stage = 'whole' | 'partial' | 'more' | 'final';
 
 /** How a stage lies on the device: lanes that share an output, lanes of a workgroup, and pieces of the axis. */
 interface Layout {
@@ -80,19 +81,30 @@ interface Layout {
   readonly chunk: number;
 }
 
-function stage(problem: ReduceProblem, name: string, stage: Stage, n: number, layout: Layout, four: boolean): Dispatch {
+/** `from`: the scratch that holds the accumulators; new ones go to the next. */
+function stage(
+  problem: ReduceProblem,
+  name: string,
+  stage: Stage,
+  n: number,
+  layout: Layout,
+  four: boolean,
+  from = -1,
+): Dispatch {
   const { kind, outer, inner, dtype } = problem;
   const reduction = reductions[kind](dtype);
   const type = (scalar: string) => (four ? `vec4<${scalar}>` : scalar);
   const Accumulator = reduction.accumulator ?? type(dtype);
-  const Input = stage === 'final' ? Accumulator : type(dtype);
-  const Output = stage === 'partial' ? Accumulator : type(reduction.output ?? dtype);
-  const load = stage === 'final' ? undefined : problem.load;
-  const store = stage === 'partial' ? undefined : problem.store;
+  const isFirst = stage === 'whole' || stage === 'partial';
+  const isLast = stage === 'whole' || stage === 'final';
+  const Input = isFirst ? type(dtype) : Accumulator;
+  const Output = isLast ? type(reduction.output ?? dtype) : Accumulator;
+  const load = isFirst ? problem.load : undefined;
+  const store = isLast ? problem.store : undefined;
   const contiguous = inner === 1;
-  const vector = contiguous && !load && stage !== 'final' && n % 4 === 0;
+  const vector = contiguous && !load && isFirst && n % 4 === 0;
 
-  const sources = load ? load.bindings : [stage === 'final' ? scratch(0) : input(0)];
+  const sources = load ? load.bindings : [isFirst ? input(0) : scratch(from)];
   const { lanes, size, chunks, chunk } = layout;
   const columnsAt = four ? inner / 4 : inner;
   const turn = 4 * lanes * (vector ? 4 : 1);
@@ -109,9 +121,9 @@ function stage(problem: ReduceProblem, name: string, stage: Stage, n: number, la
     },
     functions: {
       identity: `fn identity() -> Accumulator { return Accumulator(${reduction.identity}); }`,
-      lift: `fn lift(value: Input, index: u32) -> Accumulator { return ${(stage !== 'final' && reduction.lift) || 'value'}; }`,
+      lift: `fn lift(value: Input, index: u32) -> Accumulator { return ${(isFirst && reduction.lift) || 'value'}; }`,
       combine: `fn combine(a: Accumulator, b: Accumulator) -> Accumulator { return ${reduction.combine}; }`,
-      finish: `fn finish(a: Accumulator, count: u32) -> Output { return ${(stage !== 'partial' && reduction.finish) || 'a'}; }`,
+      finish: `fn finish(a: Accumulator, count: u32) -> Output { return ${(isLast && reduction.finish) || 'a'}; }`,
       ...(vector && vectorLoads),
       ...(four && load && { fetch: fourHooks.fetch }),
       ...(four && store && { write: fourHooks.write }),
@@ -122,14 +134,18 @@ function stage(problem: ReduceProblem, name: string, stage: Stage, n: number, la
       .filter(Boolean)
       .join('\n'),
     library: [...(load?.library ?? []), ...(store?.library ?? [])],
-    bindings: [stage === 'partial' ? scratch(0) : output(0), ...sources, ...(store?.bindings ?? [])],
+    bindings: [isLast ? output(0) : scratch(from + 1), ...sources, ...(store?.bindings ?? [])],
     uniforms: {
       ...{ outer, n, chunks, chunk, count: problem.n, turns: Math.ceil(chunk / turn) },
       ...(!contiguous && { inner: columnsAt }),
     },
     workgroups: grid(Math.ceil((outer * columnsAt * chunks * lanes) / size)),
+    turns: loop(Math.ceil(chunk / turn)) + meeting(lanes),
   };
 }
+
+/** Turns in which lanes bring their results together, from above: in two levels in rows.wgsl, in one in columns.wgsl. */
+const meeting = (lanes: number) => (lanes === 1 ? 0 : loop(Math.max(lanes, 16)) + loop(16));
 
 const vectorLoads = {
   load: 'fn load(index: u32) -> Input { return source[index / 4u][index % 4u]; }',
@@ -178,20 +194,34 @@ function sideSumOf({ kind, dtype, outer, n, inner, load, store }: ReduceProblem)
   return { sideSum: { rows: n, columns: inner, source: input(0), outputs: [output(0)] } };
 }
 
-/** Two passes: the axis in about `pieces` chunks, then their accumulators. */
+/** Two passes: the axis in about `pieces` chunks, then their accumulators; more where those are many. */
 function split(problem: ReduceProblem, profile: DeviceProfile, pieces: number, [lanes, size]: Lanes): KernelCall {
   const { n, outer, inner } = problem;
-  const chunk = Math.ceil(n / pieces / 4) * 4;
-  const chunks = Math.ceil(n / chunk);
   const four = fourColumns(problem, profile);
+  const bytes = reductions[problem.kind](problem.dtype).accumulator ? 8 : 4;
+  const most = 4 * lanes * Math.min(mostTurns, timesIn(profile.loopLimit - meeting(lanes)));
+  const dispatches: Dispatch[] = [];
+  const sizes: number[] = [];
+  let left = n;
+  let wanted = pieces;
+  do {
+    const chunk = Math.ceil(left / Math.max(wanted, left / most) / 4) * 4;
+    const chunks = Math.ceil(left / chunk);
+    const part = sizes.length === 0 ? 'partial' : 'more';
+    dispatches.push(stage(problem, 'split', part, left, { lanes, size, chunks, chunk }, four, sizes.length - 1));
+    sizes.push(outer * chunks * inner * bytes);
+    left = chunks;
+    wanted = left / mostPlaces;
+  } while (left > most);
+  const last = { lanes, size, chunks: 1, chunk: left };
   return {
-    dispatches: [
-      stage(problem, 'split', 'partial', n, { lanes, size, chunks, chunk }, four),
-      stage(problem, 'split', 'final', chunks, { lanes, size, chunks: 1, chunk: chunks }, four),
-    ],
-    scratch: [outer * chunks * inner * (reductions[problem.kind](problem.dtype).accumulator ? 8 : 4)],
+    dispatches: [...dispatches, stage(problem, 'split', 'final', left, last, four, sizes.length - 1)],
+    scratch: sizes,
   };
 }
+
+/** A lane takes no more turns: rounding errors of a sum grow with them, if less than with the first pass. */
+const mostTurns = 4096;
 
 type Lanes = readonly [lanes: number, size: number];
 

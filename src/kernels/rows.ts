@@ -1,3 +1,5 @@
+import { loop } from './loops.ts';
+
 /** How rows lie on the lanes of a kernel that uses shaders/lib/rows.wgsl, which says what the words mean. */
 export interface Rows {
   readonly constants: Readonly<Record<string, number | boolean | string>>;
@@ -11,8 +13,13 @@ export interface Rows {
   readonly inner: number;
   /** Pieces of a lane. */
   readonly pieces: number;
+  /** Turns in which the lanes of a row bring their results together. */
+  readonly meeting: number;
   readonly workgroups: number;
 }
+
+/** FAN in shaders/lib/rows.wgsl: lanes that gather what the lanes of a row have. */
+const fan = 8;
 
 /** Elements of a row as a lane takes them: four neighbours at once, where rows are contiguous and allow it. */
 export const elementsOf = (n: number, inner = 1): number => (inner === 1 && n % 4 === 0 ? n / 4 : n);
@@ -34,6 +41,7 @@ export function rowsOf(outer: number, n: number, inner: number, lanes: number, s
     functions: vector && contiguous ? foldVector : {},
     ...{ rows, n: elements, inner: across },
     pieces: Math.ceil(elements / (4 * lanes)),
+    meeting: lanes === 1 ? 0 : loop(Math.ceil(lanes / fan)) + loop(fan),
     workgroups: Math.ceil((rows * lanes) / size),
   };
 }

@@ -1,9 +1,9 @@
 import categoricalSource from '../../shaders/select/categorical.wgsl' with { type: 'text' };
 import insertion from '../../shaders/select/insertion.wgsl' with { type: 'text' };
 import sort from '../../shaders/select/sort.wgsl' with { type: 'text' };
-import type { Dispatch, Family, KernelCall } from './kernel.ts';
+import type { DeviceProfile, Dispatch, Family, KernelCall } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
-import { loopLimit } from './loops.ts';
+import { loop, timesIn } from './loops.ts';
 import { roughly } from './rows.ts';
 
 /** The k ≤ 1024 largest or smallest of each row of [rows, n]. */
@@ -23,10 +23,16 @@ export const topK: Family<TopKProblem> = {
   variants: {
     /** An invocation picks from a chunk; one in the wrong order takes k moves for each candidate. */
     insertion: {
-      unsupported: ({ k }) => (k <= 128 ? null : 'k > 128: too many moves for one invocation'),
-      call: (problem, { selection }) => {
-        const SIZE = selection === 'software' ? 8 : 64;
-        const chunk = Math.floor(loopLimit / (problem.k + 1));
+      unsupported: ({ k }, profile) => {
+        if (k > 128) return 'k > 128: too many moves for one invocation';
+        return insertionChunk(k, profile) >= 2 * k
+          ? null
+          : `k = ${k}: too many moves for a limit of ${profile.loopLimit}`;
+      },
+      call: (problem, profile) => {
+        const { n, k } = problem;
+        const SIZE = profile.selection === 'software' ? 8 : 64;
+        const chunk = insertionChunk(k, profile);
         return tournament(problem, () => ({
           variant: 'insertion',
           source: insertion,
@@ -34,6 +40,7 @@ export const topK: Family<TopKProblem> = {
           chunk,
           chunksPerGroup: SIZE,
           uniforms: { chunk },
+          turns: loop(Math.min(n, chunk), k + 1) + loop(k),
         }));
       },
     },
@@ -46,14 +53,26 @@ export const topK: Family<TopKProblem> = {
       call: (problem) =>
         tournament(problem, (count) => {
           const CHUNK = count <= 128 ? 128 : count <= 512 ? 512 : 2048;
-          const constants = { SIZE: Math.min(256, CHUNK / 2), CHUNK };
-          return { variant: 'sort', source: sort, constants, chunk: CHUNK, chunksPerGroup: 1 };
+          const SIZE = Math.min(256, CHUNK / 2);
+          const runs = Math.log2(CHUNK);
+          return {
+            variant: 'sort',
+            source: sort,
+            constants: { SIZE, CHUNK },
+            chunk: CHUNK,
+            chunksPerGroup: 1,
+            turns: 2 * loop(CHUNK / SIZE) + loop(runs, loop(runs, loop(CHUNK / 2 / SIZE))),
+          };
         }),
     },
   },
   select: ({ n, k }, { selection }) => (k <= 128 && (selection === 'software' || n * k <= 512) ? 'insertion' : 'sort'),
   shapeClass: ({ rows, n, k }) => roughly(rows, n, k),
 };
+
+/** Candidates of an invocation, which may have to move a whole list for each: as many as make one busy for long enough. */
+const insertionChunk = (k: number, { loopLimit }: DeviceProfile): number =>
+  timesIn(Math.min(loopLimit, 2 ** 16 - 1) - loop(k), k + 1);
 
 /** What picks the best k of each chunk of candidates. */
 interface Picker {
@@ -64,6 +83,7 @@ interface Picker {
   /** Candidates to a chunk, at least 2k. */
   readonly chunk: number;
   readonly chunksPerGroup: number;
+  readonly turns: number;
 }
 
 /** Stages, each over the winners of the one before, until a chunk holds all candidates of its row. */
@@ -72,7 +92,7 @@ function tournament({ rows, n, k, largest }: TopKProblem, pickerFor: (count: num
   const winners: number[] = [];
   let count = n;
   for (let stage = 0; ; stage++) {
-    const { variant, source, constants, uniforms, chunk, chunksPerGroup } = pickerFor(count);
+    const { variant, source, constants, uniforms, chunk, chunksPerGroup, turns } = pickerFor(count);
     const chunks = Math.ceil(count / chunk);
     const candidates = 2 * (stage - 1);
     dispatches.push({
@@ -87,6 +107,7 @@ function tournament({ rows, n, k, largest }: TopKProblem, pickerFor: (count: num
       ],
       uniforms: { rows, count, k, chunks, ...uniforms },
       workgroups: grid(Math.ceil((rows * chunks) / chunksPerGroup)),
+      turns,
     });
     if (chunks === 1) return { dispatches, scratch: winners };
     count = chunks * k;
@@ -117,18 +138,23 @@ export const categorical: Family<CategoricalProblem> = {
   name: 'categorical',
   variants: {
     gumbel: {
-      call: ({ rows, n, stream }, { selection }) => ({
-        dispatches: [
-          {
-            kernel: 'categorical/gumbel',
-            source: categoricalSource,
-            constants: { SIZE: selection === 'software' && n <= 2 ** 17 ? 32 : n <= 256 ? 64 : 256 },
-            bindings: [input(0), input(1), output(0)],
-            uniforms: { rows, n, stream },
-            workgroups: grid(rows),
-          },
-        ],
-      }),
+      call: ({ rows, n, stream }, { selection, loopLimit }) => {
+        const few = selection === 'software' && n <= Math.min(2 ** 17, 16 * loopLimit);
+        const SIZE = few ? 32 : n <= 256 ? 64 : 256;
+        return {
+          dispatches: [
+            {
+              kernel: 'categorical/gumbel',
+              source: categoricalSource,
+              constants: { SIZE },
+              bindings: [input(0), input(1), output(0)],
+              uniforms: { rows, n, stream },
+              workgroups: grid(rows),
+              turns: loop(Math.ceil(n / SIZE)) + loop(Math.log2(SIZE)),
+            },
+          ],
+        };
+      },
     },
   },
   select: () => 'gumbel',

@@ -1,5 +1,6 @@
 import type { BindingSource, Dispatch } from './kernel.ts';
 import { grid } from './kernel.ts';
+import { loop } from './loops.ts';
 
 /**
  * What a dispatch does, where that is no more than a sum over the rows of a matrix [rows, columns]: the first workgroups
@@ -49,5 +50,6 @@ export function withSideSum(host: Dispatch, sum: SideSum): Dispatch {
     bindings: [...host.bindings, ...bindings],
     uniforms: { ...host.uniforms, sides, sideRows: rows, sideColumns: columns },
     workgroups: grid(x * y * z + sides),
+    turns: Math.max(host.turns ?? 0, loop(rows / 8) + loop(7)),
   };
 }

@@ -2,6 +2,7 @@ import backward from '../../shaders/softmax/backward.wgsl' with { type: 'text' }
 import forward from '../../shaders/softmax/forward.wgsl' with { type: 'text' };
 import type { BindingSource, Family, KernelCall } from './kernel.ts';
 import { grid, input, output } from './kernel.ts';
+import { loop } from './loops.ts';
 import { elementsOf, fewLanes, manyLanes, roughly, rowsOf } from './rows.ts';
 
 /** Along the middle axis of [outer, n, inner]. */
@@ -19,7 +20,7 @@ function family(name: string, source: string, bindings: readonly BindingSource[]
     variant: string,
     [lanes, size]: readonly [lanes: number, size: number],
   ): KernelCall => {
-    const { constants, functions, workgroups, ...extents } = rowsOf(outer, n, inner, lanes, size);
+    const { constants, functions, workgroups, meeting, ...extents } = rowsOf(outer, n, inner, lanes, size);
     return {
       dispatches: [
         {
@@ -30,6 +31,7 @@ function family(name: string, source: string, bindings: readonly BindingSource[]
           bindings,
           uniforms: extents,
           workgroups: grid(workgroups),
+          turns: 2 * loop(extents.pieces) + meeting,
         },
       ],
     };

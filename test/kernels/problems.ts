@@ -6,6 +6,7 @@ import { crossEntropy, crossEntropyBackward } from '../../src/kernels/crossEntro
 import { cumsum } from '../../src/kernels/cumulative.ts';
 import { type Chain, elementwiseKernel } from '../../src/kernels/elementwise.ts';
 import { embedding, embeddingBackward } from '../../src/kernels/embedding.ts';
+import { familyCall } from '../../src/kernels/family.ts';
 import { gather, scatterAdd } from '../../src/kernels/index.ts';
 import type { DeviceProfile, Dispatch, Family, KernelCall } from '../../src/kernels/kernel.ts';
 import { lstmBackward, lstmCell, lstmCellBackward, lstmForward } from '../../src/kernels/lstm.ts';
@@ -153,10 +154,7 @@ const selected =
   <Problem>(family: Family<Problem>, problems: () => Iterable<Problem>) =>
   (profile: DeviceProfile): KernelCall[] =>
     Array.from(problems(), (problem) => {
-      const name = family.select(problem, profile);
-      const reason = family.variants[name]?.unsupported?.(problem, profile);
-      if (reason) throw new Error(`${family.name} selects ${name}, but: ${reason}`);
-      return family.variants[name]?.call(problem, profile) as KernelCall;
+      return familyCall(family, problem).call(profile);
     });
 
 const softmaxes = () => product({ log: flags, outer: [4], n: extents, inner: [1, 3, 4] });

@@ -2,6 +2,7 @@ import { expect } from 'vitest';
 import { type DType, type HostArray, hostArray } from '../../src/graph/dtype.ts';
 import type { BindingSource, DeviceProfile, Dispatch, KernelCall } from '../../src/kernels/kernel.ts';
 import { defaultProfile } from '../../src/kernels/kernel.ts';
+import { loopLimitOf } from '../../src/kernels/loops.ts';
 import { type SpecialisedShader, specialise, withLibrary } from '../../src/kernels/specialise.ts';
 import { profile } from './environment.ts';
 
@@ -14,6 +15,7 @@ export const runProfile: DeviceProfile = {
   ...defaultProfile,
   selection: profile,
   subgroups: adapter?.features.has('subgroups') ?? false,
+  loopLimit: loopLimitOf(adapter?.info.description ?? '', /llvmpipe/i.test(adapter?.info.description ?? '')),
 };
 export const profiles: readonly DeviceProfile[] = [
   { ...defaultProfile, selection: 'gpu' },

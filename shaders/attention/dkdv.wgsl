@@ -38,7 +38,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
 
   var dK: array<mat4x4<f32>, CHUNKS * PARTS>;
   var dV: array<mat4x4<f32>, CHUNKS * PARTS>;
-  for (var first = start; first < params.L; first += 32u) {
+  for (var first = walkFrom(start); first < walkTo(params.L); first += 32u) {
     let row = first + member * 4u;
     var products = mat4x4<f32>(); // Q Kᵀ
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
@@ -104,8 +104,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
         let within = member + part % PARTS * 8u;
         let column = part / PARTS * WIDTH + within;
         if (within < WIDTH && column < COLUMNS) {
-          store(dKBase, column, dK[part][c] * params.scale);
-          store(dVBase, column, dV[part][c]);
+          store(dKBase, column, added(dKBase, column, dK[part][c] * params.scale));
+          store(dVBase, column, added(dVBase, column, dV[part][c]));
         }
       }
     }

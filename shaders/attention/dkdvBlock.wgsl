@@ -21,7 +21,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
 
   // The first step sets what the others add to; keys that no query sees need it too, and find all of their queries hidden.
   let start = select(0u, min(group.x * SIZE * 4u, params.L - 1u), CAUSAL);
-  for (var row = start; row < params.L; row += 4u) {
+  for (var row = walkFrom(start); row < walkTo(params.L); row += 4u) {
     let queries = otherPlaces(qBase, row, params.qRow, params.L, lane);
     let gradients = otherPlaces(dOBase, row, params.dORow, params.L, lane);
     var p = mat4x4<f32>(); // Q Kᵀ, then weights

@@ -75,7 +75,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
 
   // The first step sets what the others add to; keys that no query sees need it too, and find all of their queries hidden.
   let start = select(0u, min(group.x * SIZE * 8u, params.L - 1u), CAUSAL);
-  for (var row = start; row < params.L; row += 16u) {
+  for (var row = walkFrom(start); row < walkTo(params.L); row += 16u) {
     let queries = others(qBase, row, params.qRow, params.L, lane);
     let gradients = others(dOBase, row, params.dORow, params.L, lane);
     var p = queryKeys(queries, keysA, keysB); // products, then weights

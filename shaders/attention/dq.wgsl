@@ -25,11 +25,11 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let row = group.x * 32u + team * 4u;
   let queries = places(startQ(batch, head), row, params.qRow, params.L);
   let gradients = places(startDO(batch, head), row, params.dORow, params.L);
-  let end = select(params.S, min(params.S, group.x * 32u + 32u), CAUSAL);
+  let end = walkTo(select(params.S, min(params.S, group.x * 32u + 32u), CAUSAL));
   let saved = savedRows(batch, head, row, member == 0u);
 
   var dQ: array<mat4x4<f32>, CHUNKS * PARTS>;
-  for (var first = 0u; first < end; first += 32u) {
+  for (var first = walkFrom(0u); first < end; first += 32u) {
     let key = first + member * 4u;
     var slopes = mat4x4<f32>(); // dO Vᵀ
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
@@ -78,7 +78,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       for (var part = 0u; part < CHUNKS * PARTS; part++) {
         let within = member + part % PARTS * 8u;
         let column = part / PARTS * WIDTH + within;
-        if (within < WIDTH && column < COLUMNS) { store(base, column, dQ[part][r] * params.scale); }
+        if (within < WIDTH && column < COLUMNS) { store(base, column, added(base, column, dQ[part][r] * params.scale)); }
       }
     }
   }

@@ -18,9 +18,9 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let gradients = places(startDO(batch, head), row, params.dORow, params.L);
   let results = places(startDQ(batch, head), row, params.dQRow, params.L);
   let saved = savedRows(batch, head, row, true);
-  let end = select(params.S, min(params.S, (group.x + 1u) * SIZE * 4u), CAUSAL);
+  let end = walkTo(select(params.S, min(params.S, (group.x + 1u) * SIZE * 4u), CAUSAL));
 
-  for (var key = 0u; key < end; key += 4u) {
+  for (var key = walkFrom(0u); key < end; key += 4u) {
     let keys = otherPlaces(kBase, key, params.kRow, params.S, lane);
     let values = otherPlaces(vBase, key, params.vRow, params.S, lane);
     var p = mat4x4<f32>(); // Q Kᵀ, then weights

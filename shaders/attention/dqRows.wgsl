@@ -59,9 +59,9 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     savedB = savedRows(batch, head, row + 4u * i, true);
   }
   let ones = vec4<f32>(1.0);
-  let end = select(params.S, min(params.S, (group.x + 1u) * SIZE * 8u), CAUSAL);
+  let end = walkTo(select(params.S, min(params.S, (group.x + 1u) * SIZE * 8u), CAUSAL));
 
-  for (var key = 0u; key < end; key += 16u) {
+  for (var key = walkFrom(0u); key < end; key += 16u) {
     let keys = others(kBase, key, params.kRow, params.S, lane);
     var s = queryKeys(queriesA, queriesB, keys);
     var d = gradientValues(gradientsA, gradientsB, others(vBase, key, params.vRow, params.S, lane));

@@ -1,4 +1,4 @@
-// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionTiles.wgsl
+// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionForward.wgsl, attentionTiles.wgsl
 // Attention, forward, with tiles in workgroup memory (FlashAttention-2: Dao, 2023): softmax(scale Q Kᵀ + mask) V.
 //
 // A workgroup takes 32 query rows and walks over tiles of 32 keys. Its 64 lanes form 8 teams of 8: a team owns four rows,
@@ -7,9 +7,6 @@
 // Grid: [tiles of 32 rows, H, B].
 //
 // q and result [B, H, L, D], k and v [B, H, S, D], strided; lse: dense [B, H, L], max + log of the sum of exponentials. A row whose keys are all hidden gives 0, and an lse of +1e30.
-
-@group(0) @binding(4) var<storage, read_write> result: array<Element>;
-@group(0) @binding(5) var<storage, read_write> lse: array<f32>;
 
 var<workgroup> tile: array<vec4<f32>, 32u * WIDTH + 8u>; // 32 rows of K, then of V
 var<workgroup> weights: array<vec4<f32>, 8u * STRIDE>; // for each team and key, the weights in four rows
@@ -27,12 +24,23 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let member = lane % 8u;
   let row = group.x * 32u + team * 4u;
   let queries = places(startQ(batch, head), row, params.qRow, params.L);
-  let end = select(params.S, min(params.S, group.x * 32u + 32u), CAUSAL);
+  let end = walkTo(select(params.S, min(params.S, group.x * 32u + 32u), CAUSAL));
+  let live = min(4u, params.L - min(row, params.L));
+  let running = runningOf((batch * params.H + head) * params.L + row, live);
 
   var output: array<mat4x4<f32>, CHUNKS * PARTS>;
-  var peak = vec4<f32>(FLOOR);
-  var total = vec4<f32>(); // over this member's keys
-  for (var first = 0u; first < end; first += 32u) {
+  if (resumes()) {
+    for (var r = 0u; r < live; r++) {
+      for (var part = 0u; part < CHUNKS * PARTS; part++) {
+        let within = member + part % PARTS * 8u;
+        let column = part / PARTS * WIDTH + within;
+        if (within < WIDTH && column < COLUMNS) { output[part][r] = loadResult(startO(batch, head) + (row + r) * params.ORow, column); }
+      }
+    }
+  }
+  var peak = running.peak;
+  var total = select(vec4<f32>(), running.total, member == 0u); // over this member's keys
+  for (var first = walkFrom(0u); first < end; first += 32u) {
     let key = first + member * 4u;
     var products = mat4x4<f32>();
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {

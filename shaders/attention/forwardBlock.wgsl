@@ -1,10 +1,7 @@
-// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionRows.wgsl
+// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionForward.wgsl, attentionRows.wgsl
 // Attention, forward, as in forwardRows.wgsl but with so little text that it compiles in a fraction of the time: for small problems,
 // whose first step is what one waits for. A lane takes four query rows and walks over the keys by four.
 // Grid: [tiles of 4 SIZE rows, H, B]. Bindings as in forward.wgsl.
-
-@group(0) @binding(4) var<storage, read_write> result: array<Element>;
-@group(0) @binding(5) var<storage, read_write> lse: array<f32>;
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
@@ -18,11 +15,13 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let live = liveOf(row, 4u, params.L);
   let queries = places(startQ(batch, head), row, params.qRow, params.L);
   let results = places(startO(batch, head), row, params.ORow, params.L);
-  let end = select(params.S, min(params.S, (group.x + 1u) * SIZE * 4u), CAUSAL);
+  let end = walkTo(select(params.S, min(params.S, (group.x + 1u) * SIZE * 4u), CAUSAL));
+  let statistic = (batch * params.H + head) * params.L + row;
 
-  var peak = vec4<f32>(FLOOR);
-  var total = vec4<f32>();
-  for (var key = 0u; key < end; key += 4u) {
+  let running = runningOf(statistic, live);
+  var peak = running.peak;
+  var total = running.total;
+  for (var key = walkFrom(0u); key < end; key += 4u) {
     let keys = otherPlaces(kBase, key, params.kRow, params.S, lane);
     var s = mat4x4<f32>(); // products, then scores, then weights
     for (var column = 0u; column < params.columns; column++) { s += transpose(blockQ(queries, column)) * otherK(keys, column); }
@@ -42,6 +41,5 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   }
 
   let logSum = logSumOf(peak, total);
-  let statistic = (batch * params.H + head) * params.L + row;
   for (var r = 0u; r < live; r++) { lse[statistic + r] = logSum[r]; }
 }

@@ -1,12 +1,9 @@
-// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionRows.wgsl, attentionWide.wgsl, attentionQueries.wgsl
+// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionForward.wgsl, attentionRows.wgsl, attentionWide.wgsl, attentionQueries.wgsl
 // Attention, forward, without workgroup memory: softmax(scale Q Kᵀ + mask) V with a running maximum and sum (FlashAttention-2).
 //
 // A lane takes eight query rows and walks over the keys by sixteen, whose scores all lie in registers. O is summed up in the
 // rows of the result: arrays in registers of the size of a head cost seconds of compilation on some adapters, and workgroup
 // memory and barriers are slow on others. Grid: [tiles of 8 SIZE rows, H, B]. Bindings as in forward.wgsl.
-
-@group(0) @binding(4) var<storage, read_write> result: array<Element>;
-@group(0) @binding(5) var<storage, read_write> lse: array<f32>;
 
 // Weights after dropout: column = query, component = key.
 fn kept(weights: mat4x4<f32>, batch: u32, head: u32, row: u32, key: u32) -> mat4x4<f32> {
@@ -29,13 +26,16 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let queriesB = places(qBase, row + 4u, params.qRow, params.L);
   let resultsA = places(OBase, row, params.ORow, params.L);
   let resultsB = places(OBase, row + 4u, params.ORow, params.L);
-  let end = select(params.S, min(params.S, (group.x + 1u) * SIZE * 8u), CAUSAL);
+  let end = walkTo(select(params.S, min(params.S, (group.x + 1u) * SIZE * 8u), CAUSAL));
+  let statistic = (batch * params.H + head) * params.L + row;
 
-  var peakA = vec4<f32>(FLOOR);
-  var peakB = vec4<f32>(FLOOR);
-  var totalA = vec4<f32>();
-  var totalB = vec4<f32>();
-  for (var key = 0u; key < end; key += 16u) {
+  let runningA = runningOf(statistic, live);
+  let runningB = runningOf(statistic + 4u, max(live, 4u) - 4u);
+  var peakA = runningA.peak;
+  var peakB = runningB.peak;
+  var totalA = runningA.total;
+  var totalB = runningB.total;
+  for (var key = walkFrom(0u); key < end; key += 16u) {
     // Products, then scores, then weights.
     var s = queryKeys(queriesA, queriesB, others(kBase, key, params.kRow, params.S, lane));
     let beforeA = peakA;
@@ -83,6 +83,5 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
 
   let logSumA = logSumOf(peakA, totalA);
   let logSumB = logSumOf(peakB, totalB);
-  let statistic = (batch * params.H + head) * params.L + row;
   for (var r = 0u; r < live; r++) { lse[statistic + r] = select(logSumB[r % 4u], logSumA[r % 4u], r < 4u); }
 }

@@ -22,6 +22,7 @@ struct Params {
   dVOffset: u32, dVBatch: u32, dVHead: u32, dVRow: u32,
   maskOffset: u32, maskBatch: u32, maskHead: u32, maskRow: u32, maskKey: u32,
   dropout: f32, keepScale: f32, stream: u32,
+  first: u32, end: u32, // what a dispatch walks over, where one of many has its part
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<Element>;
@@ -73,6 +74,26 @@ fn blockV(at: vec4<u32>, column: u32) -> mat4x4<f32> {
 }
 fn store(base: u32, column: u32, value: vec4<f32>) {
   for (var x = 0u; x < min(4u, params.D - 4u * column); x++) { result[base + 4u * column + x] = value[x]; }
+}
+// Whether this is one of several dispatches, each for its part of what a workgroup walks over: keys, or queries.
+const SPLIT: bool = false;
+fn walkFrom(start: u32) -> u32 {
+  if (SPLIT) { return max(start, params.first); }
+  return start;
+}
+fn walkTo(end: u32) -> u32 {
+  if (SPLIT) { return min(end, params.end); }
+  return end;
+}
+// Whether it goes on from what earlier ones have left.
+fn resumes() -> bool { return SPLIT && params.first > 0u; }
+fn loadResult(base: u32, column: u32) -> vec4<f32> {
+  let i = base + 4u * column;
+  return select(vec4<f32>(), vec4<f32>(result[i], result[i + 1u], result[i + 2u], result[i + 3u]), inside(column));
+}
+fn added(base: u32, column: u32, value: vec4<f32>) -> vec4<f32> {
+  if (resumes()) { return value + loadResult(base, column); }
+  return value;
 }
 // Each of four query rows sees the keys before this one.
 fn limits(row: u32) -> vec4<u32> {

@@ -11,10 +11,6 @@ fn otherQ(at: vec4<u32>, column: u32) -> mat4x4<f32> { return blockQ(at, column)
 fn otherK(at: vec4<u32>, column: u32) -> mat4x4<f32> { return blockK(at, column); }
 fn otherV(at: vec4<u32>, column: u32) -> mat4x4<f32> { return blockV(at, column); }
 
-fn loadResult(base: u32, column: u32) -> vec4<f32> {
-  let i = base + 4u * column;
-  return select(vec4<f32>(), vec4<f32>(result[i], result[i + 1u], result[i + 2u], result[i + 3u]), inside(column));
-}
 fn blockResult(at: vec4<u32>, column: u32) -> mat4x4<f32> {
   return mat4x4<f32>(loadResult(at.x, column), loadResult(at.y, column), loadResult(at.z, column), loadResult(at.w, column));
 }

@@ -1,4 +1,5 @@
 import attention from './attention.wgsl' with { type: 'text' };
+import attentionForward from './attentionForward.wgsl' with { type: 'text' };
 import attentionGradients from './attentionGradients.wgsl' with { type: 'text' };
 import attentionQueries from './attentionQueries.wgsl' with { type: 'text' };
 import attentionRows from './attentionRows.wgsl' with { type: 'text' };
@@ -24,6 +25,7 @@ import store from './store.wgsl' with { type: 'text' };
 /** The shared functions, by the name that a shader's first line uses for them. */
 export const library: Readonly<Record<string, string>> = {
   'attention.wgsl': attention,
+  'attentionForward.wgsl': attentionForward,
   'attentionGradients.wgsl': attentionGradients,
   'attentionQueries.wgsl': attentionQueries,
   'attentionRows.wgsl': attentionRows,

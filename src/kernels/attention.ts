@@ -9,6 +9,7 @@ import forward from '../../shaders/attention/forward.wgsl' with { type: 'text' }
 import forwardBlock from '../../shaders/attention/forwardBlock.wgsl' with { type: 'text' };
 import forwardRows from '../../shaders/attention/forwardRows.wgsl' with { type: 'text' };
 import { elements, type Hooked, hooks, operands, rowLoads, shared, uniforms, withDelta } from './attentionHooks.ts';
+import { blockWalks, tileWalks, type Walks, wideWalks } from './attentionWalks.ts';
 import {
   type DeviceProfile,
   type Dispatch,
@@ -20,6 +21,7 @@ import {
   scratch,
   type Variant,
 } from './kernel.ts';
+import { loop, ranges, timesIn } from './loops.ts';
 import { roughly } from './rows.ts';
 
 /**
@@ -68,14 +70,16 @@ export interface AttentionBackwardProblem extends AttentionProblem {
   readonly dV: Operand;
 }
 
+type Part = 'forward' | 'dq' | 'dkdv';
+
 /** One way to do all stages. */
 interface Form {
-  readonly sources: { readonly forward: string; readonly dq: string; readonly dkdv: string };
+  readonly sources: Readonly<Record<Part, string>>;
   constants(problem: AttentionProblem): Readonly<Record<string, number>>;
   /** Rows that a workgroup takes, of queries or of keys. */
   readonly tile: number;
-  /** Whether sums lie in the result, which is then read too. */
-  readonly inPlace: boolean;
+  /** How long the walks of its kernels are. */
+  readonly walks: Walks;
   /** Whether a lane works on many 4×4 blocks at once, or on one. */
   readonly wide: boolean;
   /** Whether four lanes make a workgroup and load together. */
@@ -86,21 +90,21 @@ const rows = { forward: forwardRows, dq: dqRows, dkdv: dkdvRows };
 const block = { forward: forwardBlock, dq: dqBlock, dkdv: dkdvBlock };
 const lanes = (SIZE: number) => () => ({ SIZE });
 const forms = {
-  flash: { sources: tiles, constants: ({ D }) => ({ D }), tile: 32, inPlace: false, wide: false, quads: false },
-  rows: { sources: rows, constants: lanes(8), tile: 64, inPlace: true, wide: true, quads: false },
-  quads: { sources: rows, constants: lanes(4), tile: 32, inPlace: true, wide: true, quads: true },
-  block: { sources: block, constants: lanes(8), tile: 32, inPlace: true, wide: false, quads: false },
-  quadBlock: { sources: block, constants: lanes(4), tile: 16, inPlace: true, wide: false, quads: true },
+  flash: { sources: tiles, constants: ({ D }) => ({ D }), walks: tileWalks, tile: 32, wide: false, quads: false },
+  rows: { sources: rows, constants: lanes(8), walks: wideWalks, tile: 64, wide: true, quads: false },
+  quads: { sources: rows, constants: lanes(4), walks: wideWalks, tile: 32, wide: true, quads: true },
+  block: { sources: block, constants: lanes(8), walks: blockWalks, tile: 32, wide: false, quads: false },
+  quadBlock: { sources: block, constants: lanes(4), walks: blockWalks, tile: 16, wide: false, quads: true },
 } satisfies Record<string, Form>;
 type Name = keyof typeof forms;
 
 /** The variants of a family, one for each form. */
 function variants<Problem extends AttentionProblem>(
-  call: (problem: Problem, name: Name) => KernelCall,
+  call: (problem: Problem, name: Name, profile: DeviceProfile) => KernelCall,
 ): Record<Name, Variant<Problem>> {
   const variant = (name: Name): Variant<Problem> => ({
     unsupported: (problem, profile) => unsupported(problem, forms[name], profile),
-    call: (problem) => call(problem, name),
+    call: (problem, profile) => call(problem, name, profile),
   });
   return {
     flash: variant('flash'),
@@ -148,17 +152,18 @@ function unsupported(problem: AttentionProblem, { tile, quads }: Form, { subgrou
   return loose ? `${loose.name} has stride ${loose.operand.strides[3]} in its last dimension: must be 1` : null;
 }
 
-function forwardCall(problem: AttentionProblem, name: Name): KernelCall {
+function forwardCall(problem: AttentionProblem, name: Name, profile: DeviceProfile): KernelCall {
   const fixed = [input(0), input(1), input(2), output(0), output(1)];
-  const hooked = hooks(problem, forms[name], ['Q', 'K', 'V'], fixed, 3);
-  return { dispatches: [stage(problem, name, 'forward', problem.L, shared(hooked, forms[name], ['K', 'V']))] };
+  const hooked = hooks(problem, ['Q', 'K', 'V'], fixed, 3);
+  const { L, S } = problem;
+  return { dispatches: stages(problem, name, 'forward', L, S, shared(hooked, forms[name], ['K', 'V']), profile) };
 }
 
-function backwardCall(problem: AttentionBackwardProblem, name: Name): KernelCall {
+function backwardCall(problem: AttentionBackwardProblem, name: Name, profile: DeviceProfile): KernelCall {
   const { B, H, L, S } = problem;
   const form = forms[name];
   const fixed = [input(0), input(1), input(2), input(5), scratch(0), output(0)];
-  const hooked = hooks(problem, form, ['Q', 'K', 'V', 'DO'], fixed, 6);
+  const hooked = hooks(problem, ['Q', 'K', 'V', 'DO'], fixed, 6);
   const folded = foldsDelta(problem);
   const first: Dispatch = {
     kernel: `attentionBackward/${name}/delta`,
@@ -168,24 +173,39 @@ function backwardCall(problem: AttentionBackwardProblem, name: Name): KernelCall
     bindings: [input(3), input(4), input(5), scratch(0)],
     workgroups: [Math.ceil(L / 64), H, B],
     uniforms: uniforms(problem),
+    turns: loop(Math.ceil(problem.D / 4)),
   };
   const ofQueries = shared(folded ? withDelta(problem, hooked) : hooked, form, ['K', 'V']);
   const ofKeys = shared(hooked, form, ['Q', 'DO']);
-  const stages = [stage(problem, name, 'dq', L, ofQueries), stage(problem, name, 'dkdv', S, ofKeys)];
-  return { dispatches: folded ? stages : [first, ...stages], scratch: [B * H * L * 8] };
+  const dispatches = [
+    ...stages(problem, name, 'dq', L, S, ofQueries, profile),
+    ...stages(problem, name, 'dkdv', S, L, ofKeys, profile),
+  ];
+  return { dispatches: folded ? dispatches : [first, ...dispatches], scratch: [B * H * L * 8] };
 }
 
-function stage(problem: AttentionProblem, name: Name, part: keyof Form['sources'], extent: number, hooked: Hooked) {
-  const { sources, constants, tile } = forms[name];
-  const dispatch: Dispatch = {
+/** A stage, whose lanes own rows of `extent` and walk over `others`: one dispatch, or one for each range that a walk can take in. */
+function stages(
+  problem: AttentionProblem,
+  name: Name,
+  part: Part,
+  extent: number,
+  others: number,
+  hooked: Hooked,
+  { loopLimit }: DeviceProfile,
+): Dispatch[] {
+  const { sources, constants, tile, walks } = forms[name];
+  const { by, step, rest } = walks(problem, part);
+  const walk = ranges(others, by * timesIn(loopLimit - rest, step));
+  return walk.map(({ start, end }) => ({
     kernel: part === 'forward' ? `attentionForward/${name}` : `attentionBackward/${name}/${part}`,
     source: sources[part],
     workgroups: [Math.ceil(extent / tile), problem.H, problem.B],
-    uniforms: uniforms(problem),
+    uniforms: { ...uniforms(problem), first: start, end },
+    turns: loop(Math.ceil((end - start) / by), step) + rest,
     ...hooked,
-    constants: { ...elements(problem), CAUSAL: problem.causal, ...constants(problem) },
-  };
-  return dispatch;
+    constants: { ...elements(problem), CAUSAL: problem.causal, SPLIT: walk.length > 1, ...constants(problem) },
+  }));
 }
 
 /** Whether dq computes δ itself, and leaves it for dkdv: with a mask or a random key it has no bindings left for O and lse. */

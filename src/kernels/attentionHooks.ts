@@ -15,7 +15,7 @@ export function operands(problem: AttentionProblem & Partial<AttentionBackwardPr
 }
 
 /** Whether every row begins at a multiple of four elements, so that buffers can be read as vec4. */
-function vectors(problem: AttentionProblem): boolean {
+export function vectors(problem: AttentionProblem): boolean {
   const aligned = ({ shape, strides, offset }: Operand) =>
     offset % 4 === 0 && strides.slice(0, 3).every((stride, axis) => shape[axis] === 1 || stride % 4 === 0);
   return problem.D % 4 === 0 && operands(problem).every(({ operand }) => aligned(operand));
@@ -49,14 +49,12 @@ export interface Hooked extends Pick<Dispatch, 'functions' | 'declarations' | 'b
 /** Bindings and hooks of a stage: vec4 access, and after `fixed` bindings those of the mask and of the random key. */
 export function hooks(
   problem: AttentionProblem,
-  { inPlace }: { readonly inPlace: boolean },
   inputs: readonly string[],
   fixed: readonly BindingSource[],
   firstInput: number,
 ): Hooked {
-  const loads = inPlace ? [...inputs, 'Result'] : inputs;
   const functions: Record<string, string> = {
-    ...rowLoads(problem, loads),
+    ...rowLoads(problem, [...inputs, 'Result']),
     ...(vectors(problem) && { store: vectorStore }),
   };
   const bindings = [...fixed];

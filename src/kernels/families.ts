@@ -14,7 +14,8 @@ import { reduce } from './reduce.ts';
 import { categorical, topK } from './select.ts';
 import { softmax, softmaxBackward } from './softmax.ts';
 
-const families: readonly Pick<Family<never>, 'name' | 'variants'>[] = [
+/** All families of kernels. */
+export const families: readonly Pick<Family<never>, 'name' | 'variants'>[] = [
   ...[matmul, attentionForward, attentionBackward, lstmForward, lstmBackward, lstmCell, lstmCellBackward],
   ...[norm, normBackward, softmax, softmaxBackward, crossEntropy, crossEntropyBackward, reduce, cumsum],
   ...[embedding, embeddingBackward, gather, scatterAdd, topK, categorical, copyFamily],

@@ -25,7 +25,7 @@ export const timesIn = (turns: number, inside = 0): number => Math.max(0, Math.f
 
 /** A reason why a device can't run a call, or null: turns of an invocation beyond what the driver allows. */
 export function tooManyTurns({ dispatches }: KernelCall, { loopLimit }: DeviceProfile): string | null {
-  const turns = Math.max(...dispatches.map((dispatch) => dispatch.turns ?? 0));
+  const turns = dispatches.reduce((most, dispatch) => Math.max(most, dispatch.turns ?? 0), 0);
   if (turns <= loopLimit) return null;
   return `one invocation takes ${turns} turns of its loops, and this device ends them after ${loopLimit}`;
 }

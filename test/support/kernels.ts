@@ -91,7 +91,12 @@ export function gpu(): Promise<Gpu> {
 
 async function open(): Promise<Gpu> {
   if (!adapter) throw new Error('WebGPU has no adapter here');
-  const device = await adapter.requestDevice({ requiredFeatures: runProfile.subgroups ? ['subgroups'] : [] });
+  // One storage buffer more than kernels may use, for what is counted in them (see turns.ts).
+  const storageBuffers = Math.min(adapter.limits.maxStorageBuffersPerShaderStage, defaultProfile.storageBuffers + 1);
+  const device = await adapter.requestDevice({
+    requiredFeatures: runProfile.subgroups ? ['subgroups'] : [],
+    requiredLimits: { maxStorageBuffersPerShaderStage: storageBuffers },
+  });
   const errors: string[] = [];
   device.addEventListener('uncapturederror', ({ error }) => errors.push(error.message));
   const { vendor, architecture, device: model, description } = adapter.info;

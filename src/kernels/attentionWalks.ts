@@ -1,0 +1,66 @@
+import type { AttentionProblem } from './attention.ts';
+import { vectors } from './attentionHooks.ts';
+import { loop } from './loops.ts';
+
+/** How a lane of an attention kernel walks over keys, or queries: `by` so many at a time, with what turns of other loops. */
+interface Walk {
+  readonly by: number;
+  /** Turns within each step. */
+  readonly step: number;
+  /** Turns before and after. */
+  readonly rest: number;
+}
+
+export type Walks = (problem: AttentionProblem, part: 'forward' | 'dq' | 'dkdv') => Walk;
+
+/** Columns of a head, and turns in which four of its elements are stored. */
+const widthOf = (problem: AttentionProblem) => ({
+  columns: Math.ceil(problem.D / 4),
+  store: vectors(problem) ? 0 : loop(4),
+});
+
+/** `savedRows` of attentionHooks.ts. */
+const delta = (columns: number) => loop(4, loop(columns));
+
+/** forwardBlock.wgsl, dqBlock.wgsl, dkdvBlock.wgsl. */
+export const blockWalks: Walks = (problem, part) => {
+  const { columns, store } = widthOf(problem);
+  const stored = 4 * store;
+  return {
+    forward: { by: 4, step: loop(columns) + loop(columns, stored), rest: 2 * loop(4) },
+    dq: { by: 4, step: loop(columns) + loop(columns, stored), rest: delta(columns) },
+    dkdv: { by: 4, step: loop(columns) + loop(columns, loop(2, stored)), rest: 0 },
+  }[part];
+};
+
+/** forwardRows.wgsl, dqRows.wgsl, dkdvRows.wgsl. */
+export const wideWalks: Walks = (problem, part) => {
+  const { columns, store } = widthOf(problem);
+  const stored = loop(columns, loop(8, store));
+  return {
+    forward: { by: 16, step: loop(columns) + 2 * loop(4) + stored, rest: 2 * loop(4) + loop(8) },
+    dq: { by: 16, step: 2 * loop(columns) + loop(4) + stored, rest: loop(2, delta(columns)) },
+    dkdv: { by: 16, step: 2 * loop(columns) + loop(4) + 2 * stored, rest: 0 },
+  }[part];
+};
+
+/** forward.wgsl, dq.wgsl, dkdv.wgsl; the names are those of attentionTiles.wgsl. */
+export const tileWalks: Walks = (problem, part) => {
+  const { columns, store } = widthOf(problem);
+  const chunks = Math.ceil(columns / 16);
+  const width = Math.ceil(columns / chunks);
+  const parts = Math.ceil(width / 8);
+  const stage = loop(Math.ceil((32 * width) / 64));
+  const multiply = loop(chunks, stage + loop(width));
+  const accumulate = loop(chunks, stage + loop(32, loop(parts)));
+  const rows = (each: number) => loop(4, loop(chunks * parts, each));
+  return {
+    forward: {
+      by: 32,
+      step: multiply + accumulate + loop(8) + loop(4) + loop(chunks * parts),
+      rest: loop(4) + loop(8) + rows(0) + rows(store),
+    },
+    dq: { by: 32, step: 2 * multiply + accumulate + loop(4), rest: delta(columns) + rows(store) },
+    dkdv: { by: 32, step: 2 * multiply + 2 * accumulate + 2 * loop(4), rest: rows(2 * store) },
+  }[part];
+};

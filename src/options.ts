@@ -54,6 +54,11 @@ export const abortSignal = kind<AbortSignal>(
   'an AbortSignal',
   (value) => typeof (value as AbortSignal | null)?.throwIfAborted === 'function',
 );
+/** Axes of a tensor: one, several, or all of them. */
+export const axesLike = kind<number | readonly number[] | null | undefined>('an axis, or an array of axes', (value) =>
+  [value ?? []].flat().every((axis) => typeof axis === 'number'),
+);
+export const array = kind<readonly unknown[]>('an array', Array.isArray);
 /** An object or a class's instance, whose own parts the function checks. */
 export const object = kind<object>('an object', (value) => typeof value === 'object' && value !== null);
 /** Checked by the function itself, with a message of its own. */

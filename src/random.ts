@@ -92,7 +92,7 @@ export class Generator {
 
   /** Starts again from `seed`. */
   manualSeed(seed: number | bigint): this {
-    if (typeof seed === 'number' && !Number.isSafeInteger(seed)) {
+    if (typeof seed !== 'bigint' && !Number.isSafeInteger(seed)) {
       throw new ValueError(`[manualSeed] a seed is an integer, not ${seed}; beyond 2^53 use a bigint`);
     }
     const bits = BigInt(seed);

@@ -9,7 +9,7 @@ import type { Verdict } from './gpu/status.ts';
 import { type DType, dtypes, type HostArray, HostValues, type Numbers } from './graph/dtype.ts';
 import { leaf, versionOp } from './graph/leaf.ts';
 import type { Node, TensorType } from './graph/node.ts';
-import { applyOne, currentTrace, provideTensor, withTrace } from './graph/record.ts';
+import { applyOne, currentTrace, expectTensor, provideTensor, withTrace } from './graph/record.ts';
 import { formatShape, type Shape, sizeOf } from './graph/shape.ts';
 import type { Source } from './graph/source.ts';
 import { markVersion, State, stateOf } from './graph/state.ts';
@@ -510,6 +510,7 @@ export function gradientOf(state: State): Tensor | null {
   return state.hasGradient ? (state.gradient as State).value : null;
 }
 export function setGradient(state: State, value: Tensor | null): void {
+  if (value !== null) expectTensor('grad', 'a gradient', value);
   const trace = currentTrace();
   if (trace) trace.setGradient(state, value);
   else if (value === null) state.dropGradient();

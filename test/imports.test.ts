@@ -8,7 +8,7 @@ const mayImport: Record<string, readonly string[]> = {
   // The engine, from the ground up: a graph of values; kernels as pure descriptions; a compiler that turns the one into a
   // list of the other; a runtime that runs such lists. Nothing below the ops imports an op: Tensor is known as a type.
   'src/errors': [],
-  'src/graph': ['src/errors', 'type src/tensor', 'type src/kernels'],
+  'src/graph': ['src/errors', 'src/options', 'type src/tensor', 'type src/kernels'],
   'src/kernels': ['src/errors', 'shaders', 'src/graph/shape', 'src/graph/dtype', 'type src/graph'],
   'src/compile': ['src/errors', 'src/graph', 'src/kernels', 'type src/tensor'],
   'src/gpu': [

@@ -1,5 +1,7 @@
 import { explainProgram } from '../compile/explain.ts';
 import { buildProgram } from '../compile/program.ts';
+import { ValueError } from '../errors.ts';
+import { expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../tensor.ts';
 import { currentDevice } from './device.ts';
 import type { Compiled } from './step.ts';
@@ -10,11 +12,16 @@ import type { Compiled } from './step.ts';
  */
 export function explain(subject: Tensor | Compiled<never, unknown>): string {
   if (typeof subject === 'function') {
-    const plans = [...subject.plans].flatMap(([signature, list]) =>
+    if (!(subject.plans instanceof Map))
+      throw new ValueError(
+        '[explain] takes a tensor or a compiled function, got a plain one; compile(fn) makes one of it',
+      );
+    const plans = [...(subject as Compiled<never, unknown>).plans].flatMap(([signature, list]) =>
       list.map((plan) => `${signature}\n${explainProgram(plan.program)}`),
     );
     return plans.length > 0 ? plans.join('\n\n') : 'not traced yet: call the function, or its prepare(), first';
   }
+  expectTensor('explain', 'the subject', subject);
   const tensor = subject.version;
   if (tensor.isComputed) return `${String(tensor)} is already computed; nothing would run`;
   return explainProgram(

@@ -1,7 +1,8 @@
 import { DTypeError, ShapeError, WeftError } from '../errors.ts';
+import { callback, expectKind, shown, tensorLike } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import type { DType } from './dtype.ts';
-import type { Attributes, Node } from './node.ts';
+import type { Attributes, Node, TensorType } from './node.ts';
 import type { OpDef } from './op.ts';
 import { formatShape, type Shape } from './shape.ts';
 import type { State } from './state.ts';
@@ -109,6 +110,7 @@ export function withTrace<T>(trace: Trace | null, body: () => T): T {
 
 /** Runs `body` without recording gradients: what it computes is constant to `backward`. */
 export function noGrad<T>(body: () => T): T {
+  expectKind('noGrad', 'the body', body, callback);
   return withGradient(false, () => {
     const result = body();
     expectSync('noGrad', 'the function', result);
@@ -129,7 +131,8 @@ export function withGradient<T>(differentiable: boolean, body: () => T): T {
 
 /** Records a call of `op`; its shape and type rules are checked here, so that errors point at the caller's line. */
 export function apply(op: OpDef, inputs: readonly Tensor[], attributes: Attributes = {}): readonly Tensor[] {
-  const values = inputs.map((tensor) => {
+  const values = inputs.map((tensor, i) => {
+    expectTensor(op.name, `input ${i}`, tensor);
     const value = tensor.version;
     const owner = value.node.trace;
     if (owner !== null && owner !== recording.trace && !enclosing(owner)) {
@@ -173,15 +176,24 @@ function enclosing(owner: object): boolean {
   return false;
 }
 
-/** Throws a DTypeError unless `tensor` has one of the wanted types. */
-export function expectDType(op: string, name: string, dtype: DType, wanted: readonly DType[]): void {
-  if (!wanted.includes(dtype)) {
-    throw new DTypeError(`[${op}] ${name} must be ${wanted.join(' or ')}, got ${dtype}; use .cast('${wanted[0]}')`);
+/** Throws a DTypeError unless this is a tensor: who calls from JavaScript may pass anything. */
+export function expectTensor(op: string, name: string, x: unknown): void {
+  if (!tensorLike.accepts(x))
+    throw new DTypeError(`[${op}] ${name} must be a tensor, got ${shown(x)}; tensor(…) makes one of numbers`);
+}
+
+/** Throws a DTypeError unless `x` is a tensor of one of the wanted types. */
+export function expectDType(op: string, name: string, x: TensorType, wanted: readonly DType[]): void {
+  expectTensor(op, name, x);
+  if (!wanted.includes(x.dtype)) {
+    throw new DTypeError(`[${op}] ${name} must be ${wanted.join(' or ')}, got ${x.dtype}; use .cast('${wanted[0]}')`);
   }
 }
 
-/** Throws a ShapeError unless `shape` has the wanted rank (or one in a range). */
-export function expectRank(op: string, name: string, shape: Shape, least: number, most = least): void {
+/** Throws a ShapeError unless `x` is a tensor of the wanted rank (or one in a range). */
+export function expectRank(op: string, name: string, x: TensorType, least: number, most = least): void {
+  expectTensor(op, name, x);
+  const { shape } = x;
   if (shape.length < least || shape.length > most) {
     const wanted = least === most ? `${least}` : most === Infinity ? `at least ${least}` : `${least} to ${most}`;
     throw new ShapeError(`[${op}] ${name} must have rank ${wanted}, got ${formatShape(shape)} of rank ${shape.length}`);

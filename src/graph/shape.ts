@@ -1,4 +1,5 @@
 import { ShapeError } from '../errors.ts';
+import { axesLike, expectKind } from '../options.ts';
 
 /** Extents of a tensor, outermost first. `[]` is a scalar. */
 export type Shape = readonly number[];
@@ -55,6 +56,7 @@ export function normaliseAxis(op: string, axis: number, rank: number): number {
 
 /** Axes counted from the front, ascending, without repeats; all axes where none are given. */
 export function normaliseAxes(op: string, axes: number | readonly number[] | null | undefined, rank: number): number[] {
+  expectKind(op, 'axes', axes, axesLike);
   if (axes === null || axes === undefined) return Array.from({ length: rank }, (_, i) => i);
   const list = (typeof axes === 'number' ? [axes] : axes)
     .map((axis) => normaliseAxis(op, axis, rank))

@@ -1,5 +1,5 @@
 import { ShapeError } from '../errors.ts';
-import { formatShape } from '../graph/shape.ts';
+import { expectRank } from '../graph/record.ts';
 import { selfAttention } from '../nn/attention.ts';
 import { Dropout } from '../nn/dropout.ts';
 import { Embedding } from '../nn/embedding.ts';
@@ -145,9 +145,9 @@ export class GPT extends Module {
 
   /** The last hidden values of ids [B, T] → [B, T, E]; `logits` makes scores of them. */
   hidden(ids: Tensor): Tensor {
+    expectRank('GPT', 'ids', ids, 2);
     const [, T] = ids.shape as [number, number];
     const { contextLength } = this.config;
-    if (ids.rank !== 2) throw new ShapeError(`[GPT] ids must be [B, T], got ${formatShape(ids.shape)}`);
     if (T > contextLength)
       throw new ShapeError(
         `[GPT] ${T} positions are more than its context of ${contextLength}; give at most the last ${contextLength} tokens`,

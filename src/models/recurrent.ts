@@ -1,5 +1,5 @@
-import { ShapeError, ValueError } from '../errors.ts';
-import { formatShape } from '../graph/shape.ts';
+import { ValueError } from '../errors.ts';
+import { expectRank } from '../graph/record.ts';
 import { Dropout } from '../nn/dropout.ts';
 import { Embedding } from '../nn/embedding.ts';
 import { constant } from '../nn/init.ts';
@@ -92,8 +92,7 @@ export class RecurrentLanguageModel extends Module {
 
   /** output [T, B, H] */
   #timeFirst(ids: Tensor, state: readonly Tensor[]): { output: Tensor; state: Tensor[] } {
-    if (ids.rank !== 2)
-      throw new ShapeError(`[RecurrentLanguageModel] ids must be [B, T], got ${formatShape(ids.shape)}`);
+    expectRank('RecurrentLanguageModel', 'ids', ids, 2);
     const x = this.dropout.forward(this.embedding.forward(permute(ids, [1, 0]))); // [T, B, E]
     const [output, last] = this.#recur(x, state); // [T, B, H]
     return { output: this.dropout.forward(output), state: last };

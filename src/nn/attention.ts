@@ -1,4 +1,5 @@
 import { ShapeError } from '../errors.ts';
+import { expectTensor } from '../graph/record.ts';
 import { formatShape } from '../graph/shape.ts';
 import { scaledDotProductAttention } from '../ops/attention.ts';
 import { parameter } from '../ops/create.ts';
@@ -109,6 +110,7 @@ export class MultiHeadAttention extends Module {
   #project(query: Tensor, key: Tensor, value: Tensor): Tensor[] {
     const E = this.in_proj_weight.shape[1] as number;
     for (const x of [query, key, value]) {
+      expectTensor('MultiHeadAttention', 'an input', x);
       if (x.rank !== 3 || x.shape[2] !== E) {
         throw new ShapeError(
           `[MultiHeadAttention] inputs must be ${this.batchFirst ? '[B, T' : '[T, B'}, ${E}], got ${formatShape(x.shape)}`,

@@ -1,4 +1,5 @@
 import { ShapeError, ValueError } from '../errors.ts';
+import { expectTensor } from '../graph/record.ts';
 import { formatShape, sameShape } from '../graph/shape.ts';
 import { parameter } from '../ops/create.ts';
 import { zeros } from '../ops/elementwise.ts';
@@ -82,6 +83,8 @@ abstract class RecurrentCell extends Module {
   protected start(x: Tensor, h: Tensor | undefined): Tensor {
     const name = this.constructor.name;
     const [I, H] = [this.weight_ih.shape[1] as number, this.weight_hh.shape[1] as number];
+    expectTensor(name, 'the input', x);
+    if (h !== undefined) expectTensor(name, 'the state', h);
     if (x.rank !== 2 || x.shape[1] !== I)
       throw new ShapeError(`[${name}] the input must be [B, ${I}], got ${formatShape(x.shape)}`);
     const wanted = [x.shape[0] as number, H] as const;

@@ -1,4 +1,5 @@
 import { ShapeError } from '../errors.ts';
+import { expectTensor } from '../graph/record.ts';
 import { formatShape } from '../graph/shape.ts';
 import { parameter } from '../ops/create.ts';
 import { matmul } from '../ops/matmul.ts';
@@ -32,6 +33,7 @@ export class Linear extends Module {
   }
 
   forward(x: Tensor): Tensor {
+    expectTensor('Linear', 'the input', x);
     const width = this.weight.shape[1];
     if (x.shape.at(-1) !== width)
       throw new ShapeError(`[Linear] the last dimension of ${formatShape(x.shape)} must be inFeatures, ${width}`);

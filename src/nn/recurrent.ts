@@ -1,4 +1,5 @@
 import { ShapeError } from '../errors.ts';
+import { expectTensor } from '../graph/record.ts';
 import { formatShape, sameShape } from '../graph/shape.ts';
 import { zeros } from '../ops/elementwise.ts';
 import { concat, stack } from '../ops/join.ts';
@@ -121,6 +122,8 @@ abstract class Recurrent extends Module {
   /** The parts of the state, each [B, H], that layer and direction `index` start from. */
   #initialStates(x: Tensor, states: readonly (Tensor | undefined)[]): (index: number) => Tensor[] {
     const name = this.constructor.name;
+    expectTensor(name, 'the input', x);
+    for (const state of states) if (state !== undefined) expectTensor(name, 'the state', state);
     if (x.rank !== 3 || x.shape[2] !== this.inputSize) {
       throw new ShapeError(
         `[${name}] the input must be ${this.batchFirst ? '[B, T' : '[T, B'}, ${this.inputSize}], got ${formatShape(x.shape)}`,

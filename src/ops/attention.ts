@@ -208,8 +208,8 @@ export function scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, optio
     ['k', k],
     ['v', v],
   ] as const) {
-    expectDType(op, name, x.dtype, ['f32']);
-    expectRank(op, name, x.shape, 4);
+    expectDType(op, name, x, ['f32']);
+    expectRank(op, name, x, 4);
   }
   const [B, H, L, D] = q.shape as [number, number, number, number];
   const S = k.shape[2] as number;

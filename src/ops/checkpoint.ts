@@ -7,6 +7,7 @@ import { apply, applyOne, nextNodeId } from '../graph/record.ts';
 import { replay } from '../graph/replay.ts';
 import { stateOf } from '../graph/state.ts';
 import { expectSync } from '../graph/sync.ts';
+import { callback, expectKind } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 
 /**
@@ -50,6 +51,7 @@ const laterOp: OpDef = {
 export function checkpoint<Args extends readonly unknown[], Result>(
   fn: (...args: Args) => Result,
 ): (...args: Args) => Result {
+  expectKind('checkpoint', 'fn', fn, callback);
   return (...args) => {
     const start = nextNodeId();
     const value = fn(...args);

@@ -2,6 +2,7 @@ import type { Attributes, Node, TensorType } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
 import { apply } from '../graph/record.ts';
 import type { DeviceProfile, KernelCall, Operand } from '../kernels/kernel.ts';
+import { callback, declareOptions, text } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 
 /** An op of one's own, in one object. */
@@ -18,6 +19,11 @@ export interface OpDefinition {
   decompose?(inputs: readonly Tensor[], attributes: Attributes): readonly Tensor[];
 }
 
+const defineOptions = declareOptions<OpDefinition>(
+  { name: text, infer: callback, kernel: callback, gradient: callback, decompose: callback },
+  ['name', 'infer', 'kernel'],
+);
+
 /**
  * Makes an op from WGSL of one's own. What comes back records a call of it: it fuses, plans and differentiates like the
  * built-in ops. The shader follows the conventions of shaders/: `struct Params` in binding 0, storage bindings from 1 on.
@@ -25,6 +31,7 @@ export interface OpDefinition {
 export function defineOp(
   definition: OpDefinition,
 ): (inputs: readonly Tensor[], attributes?: Attributes) => readonly Tensor[] {
+  defineOptions('defineOp', definition);
   const { name, infer, kernel, gradient, decompose } = definition;
   const op: OpDef = {
     name,

@@ -1,4 +1,5 @@
 import { currentTrace } from '../graph/record.ts';
+import { callback, count, expectKind } from '../options.ts';
 import { fromHost, type Tensor } from '../tensor.ts';
 
 /**
@@ -8,6 +9,8 @@ import { fromHost, type Tensor } from '../tensor.ts';
 export function dynamic(values: () => number): Tensor;
 export function dynamic(values: () => readonly number[], length: number): Tensor;
 export function dynamic(values: () => number | readonly number[], length = 1): Tensor {
+  expectKind('dynamic', 'values', values, callback);
+  expectKind('dynamic', 'length', length, count);
   const list = () => {
     const given = values();
     return typeof given === 'number' ? [given] : given;

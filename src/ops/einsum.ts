@@ -1,6 +1,7 @@
 import { ShapeError, ValueError } from '../errors.ts';
 import { expectDType } from '../graph/record.ts';
 import { formatShape } from '../graph/shape.ts';
+import { expectKind, listOf, tensorLike, text } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { mul } from './elementwise.ts';
 import { matmul } from './matmul.ts';
@@ -15,6 +16,8 @@ import { expand, permute, reshape, slice } from './view.ts';
  * makes no sense, and a ShapeError where a letter has several extents.
  */
 export function einsum(equation: string, ...operands: readonly Tensor[]): Tensor {
+  expectKind('einsum', 'the equation', equation, text);
+  expectKind('einsum', 'operands', operands, listOf(tensorLike));
   const { inputs, output } = parse(equation, operands);
   const terms = operands.map((x, i) => takeDiagonals(x, inputs[i] as Label[]));
   checkExtents(equation, terms);
@@ -128,7 +131,7 @@ function join(left: Term, right: Term, wanted: ReadonlySet<Label>): Term {
     const align = ({ x, labels: own }: Term) => spread(ordered({ x, labels: own }, labels), labels, own);
     return { x: mul(align(a), align(b)), labels };
   }
-  for (const [name, { x }] of Object.entries({ a, b })) expectDType('einsum', `operand ${name}`, x.dtype, ['f32']);
+  for (const [name, { x }] of Object.entries({ a, b })) expectDType('einsum', `operand ${name}`, x, ['f32']);
   // Dimensions to broadcast that are summed over must have their whole extent on both sides.
   const whole = ({ x, labels: own }: Term): Term => ({
     x: expand(

@@ -1,11 +1,11 @@
 import { DTypeError, ValueError } from '../errors.ts';
-import type { DType } from '../graph/dtype.ts';
+import { type DType, dtypes } from '../graph/dtype.ts';
 import type { Attributes, TensorType } from '../graph/node.ts';
 import type { ExpressionContext, OpDef } from '../graph/op.ts';
-import { applyOne } from '../graph/record.ts';
+import { applyOne, expectTensor } from '../graph/record.ts';
 import { broadcastShapes, checkShape, type Shape, sameShape } from '../graph/shape.ts';
 import { literal } from '../kernels/elementwise.ts';
-import { declareOptions, finite, oneOf } from '../options.ts';
+import { declareOptions, finite, oneOf, shown } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 
 /**
@@ -368,12 +368,16 @@ export function gelu(x: Tensor, options?: { approximate?: 'none' | 'tanh' }): Te
 }
 /** x limited to [min, max]. */
 export function clamp(x: Tensor, min: number, max: number): Tensor {
+  expectTensor('clamp', 'the input', x);
   if (Number.isNaN(min) || Number.isNaN(max) || min > max)
     throw new ValueError(`[clamp] min must not exceed max, got ${min} and ${max}`);
   return applyOne(unaryOps.clamp, [x], { min: Math.max(min, -3.4028234e38), max: Math.min(max, 3.4028234e38) });
 }
 /** The values in another element type: floats lose their fraction, bool is 0 or 1, numbers become true where not 0. */
 export function cast(x: Tensor, dtype: DType): Tensor {
+  expectTensor('cast', 'the input', x);
+  if (!Object.hasOwn(dtypes, dtype))
+    throw new DTypeError(`[cast] there is no dtype ${shown(dtype)}; there are ${Object.keys(dtypes).join(', ')}`);
   return x.dtype === dtype ? x : applyOne(unaryOps.cast, [x], { dtype });
 }
 
@@ -474,10 +478,15 @@ function shared(dy: Tensor, first: Tensor, tie: Tensor): readonly Tensor[] {
 }
 
 type Operand = Tensor | number;
+/** Throws a DTypeError unless each is a tensor or a number. */
+function expectOperands(name: string, ...operands: readonly Operand[]): void {
+  for (const each of operands) if (typeof each !== 'number') expectTensor(name, 'an operand', each);
+}
 const binaryFunction =
   (name: BinaryName) =>
   (a: Operand, b: Operand): Tensor => {
     if (typeof a === 'number' && typeof b === 'number') throw new DTypeError(`[${name}] one operand must be a tensor`);
+    expectOperands(name, a, b);
     const left = operand(a, b as Tensor);
     const right = operand(b, left);
     return simplified(name, left, right) ?? applyOne(binaryOps[name], [left, right]);
@@ -527,10 +536,11 @@ const whereOp = op('where', {
   expression: ([condition, a, b]) => `select(${b}, ${a}, ${condition})`,
   gradient: (dy, [condition]) => [null, where(condition as Tensor, dy, 0), where(condition as Tensor, 0, dy)],
 });
-/** `a` where the condition (bool) holds, `b` elsewhere; all broadcast. */
+/** `a` where the condition (bool) holds, `b` elsewhere; all broadcast. Two numbers give f32. */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
-  const like = typeof a === 'number' ? b : a;
-  if (typeof like === 'number') throw new DTypeError('[where] one of the two values must be a tensor');
+  expectTensor('where', 'the condition', condition);
+  expectOperands('where', a, b);
+  const like = typeof a !== 'number' ? a : typeof b !== 'number' ? b : zeros([]);
   return applyOne(whereOp, [condition, operand(a, like), operand(b, like)]);
 }
 

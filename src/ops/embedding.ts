@@ -53,9 +53,9 @@ function problemOf(table: TensorType, ids: TensorType) {
 
 /** Rows of `weight` [V, E] by `ids` [...] (i32 or u32) → [..., E]. An id outside [0, V) throws a ValueError at the next read. */
 export function embedding(ids: Tensor, weight: Tensor): Tensor {
-  expectDType('embedding', 'ids', ids.dtype, ['i32', 'u32']);
-  expectDType('embedding', 'weight', weight.dtype, ['f32']);
-  expectRank('embedding', 'weight', weight.shape, 2);
+  expectDType('embedding', 'ids', ids, ['i32', 'u32']);
+  expectDType('embedding', 'weight', weight, ['f32']);
+  expectRank('embedding', 'weight', weight, 2);
   const rows = applyOne(embeddingOp, [weight, reshape(ids, [sizeOf(ids.shape)])]);
   return reshape(rows, [...ids.shape, weight.shape[1] as number]);
 }

@@ -1,11 +1,11 @@
 import { DTypeError, ShapeError, ValueError } from '../errors.ts';
 import { keepAtFlush } from '../gpu/run.ts';
 import { differentiate, provideDriverOps } from '../graph/autograd.ts';
-import { currentTrace } from '../graph/record.ts';
+import { currentTrace, expectTensor } from '../graph/record.ts';
 import { formatShape } from '../graph/shape.ts';
 import { type State, stateOf } from '../graph/state.ts';
 import { expectSync } from '../graph/sync.ts';
-import { declareOptions, tensorLike } from '../options.ts';
+import { callback, declareOptions, expectKind, listOf, tensorLike } from '../options.ts';
 import { gradientOf, type Parameter, setGradient, type Tensor } from '../tensor.ts';
 import { add, ones, zeros } from './elementwise.ts';
 import { sumTo } from './reduce.ts';
@@ -13,6 +13,8 @@ import { sumTo } from './reduce.ts';
 provideDriverOps({ add, sumTo, onesLike: (x) => ones(x.shape) });
 
 function scalar(op: string, loss: Tensor, seed?: Tensor): void {
+  expectTensor(op, 'the loss', loss);
+  if (seed !== undefined) expectTensor(op, 'the seed', seed);
   if (!seed && loss.size !== 1)
     throw new ShapeError(
       `[${op}] needs a loss of one element, got ${formatShape(loss.shape)}; reduce it first, or give a seed`,
@@ -59,6 +61,7 @@ const gradOptions = declareOptions<{ seed?: Tensor }>({ seed: tensorLike });
 export function grad(loss: Tensor, targets: readonly Tensor[], options?: { seed?: Tensor }): Tensor[] {
   const { seed } = gradOptions('grad', options);
   scalar('grad', loss, seed);
+  expectKind('grad', 'targets', targets, listOf(tensorLike));
   for (const [i, { dtype }] of targets.entries()) {
     if (dtype !== 'f32') throw new DTypeError(`[grad] target ${i} is ${dtype}; only f32 has gradients`);
   }
@@ -74,6 +77,7 @@ export function valueAndGrad<Args extends readonly unknown[]>(
   fn: (...args: Args) => Tensor,
   parameters: readonly (Parameter | Tensor)[],
 ): (...args: Args) => { value: Tensor; gradients: Tensor[] } {
+  expectKind('valueAndGrad', 'fn', fn, callback);
   return (...args) => {
     const value = fn(...args);
     expectSync('valueAndGrad', 'the function', value);

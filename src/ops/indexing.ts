@@ -1,7 +1,7 @@
 import { ShapeError, ValueError } from '../errors.ts';
 import type { TensorType } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
-import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
+import { apply, applyOne, expectDType, expectRank, expectTensor } from '../graph/record.ts';
 import { formatShape, normaliseAxis, sameShape, sizeOf } from '../graph/shape.ts';
 import { cumsum as cumsumFamily } from '../kernels/cumulative.ts';
 import { familyCall } from '../kernels/family.ts';
@@ -38,7 +38,7 @@ export function iota(shape: readonly number[], axis: number): Tensor {
 
 /** 1 (f32) at the position of each id in a new last dimension of `classes`, else 0. Ids outside give zeros. */
 export function oneHot(ids: Tensor, classes: number): Tensor {
-  expectDType('oneHot', 'ids', ids.dtype, ['i32', 'u32']);
+  expectDType('oneHot', 'ids', ids, ['i32', 'u32']);
   if (!Number.isInteger(classes) || classes < 1)
     throw new ValueError(`[oneHot] the number of classes must be a positive integer, got ${classes}`);
   const shape = [...ids.shape, classes];
@@ -47,12 +47,12 @@ export function oneHot(ids: Tensor, classes: number): Tensor {
 
 /** Elements on and below the k-th diagonal of the last two dimensions; zeros above. */
 export function tril(x: Tensor, diagonal = 0): Tensor {
-  expectRank('tril', 'the input', x.shape, 2, Infinity);
+  expectRank('tril', 'the input', x, 2, Infinity);
   return where(greaterEqual(add(iota(x.shape, -2), diagonal), iota(x.shape, -1)), x, 0);
 }
 /** Elements on and above the k-th diagonal of the last two dimensions; zeros below. */
 export function triu(x: Tensor, diagonal = 0): Tensor {
-  expectRank('triu', 'the input', x.shape, 2, Infinity);
+  expectRank('triu', 'the input', x, 2, Infinity);
   return where(greaterEqual(sub(iota(x.shape, -1), diagonal), iota(x.shape, -2)), x, 0);
 }
 
@@ -99,7 +99,8 @@ function indexProblem(x: TensorType, index: TensorType, axis: number) {
   };
 }
 function checkIndex(name: string, x: Tensor, index: Tensor, axis: number): number {
-  expectDType(name, 'the index', index.dtype, ['i32', 'u32']);
+  expectTensor(name, 'the input', x);
+  expectDType(name, 'the index', index, ['i32', 'u32']);
   const dimension = normaliseAxis(name, axis, x.rank);
   if (index.rank !== x.rank || index.shape.some((extent, i) => i !== dimension && extent !== x.shape[i])) {
     throw new ShapeError(
@@ -116,7 +117,7 @@ export function gather(x: Tensor, index: Tensor, axis: number): Tensor {
 /** x with `source` added at the positions of `index` along an axis, in order: deterministic where positions repeat. */
 export function scatterAdd(x: Tensor, index: Tensor, source: Tensor, axis: number): Tensor {
   const dimension = checkIndex('scatterAdd', x, index, axis);
-  expectDType('scatterAdd', 'the source', source.dtype, [x.dtype]);
+  expectDType('scatterAdd', 'the source', source, [x.dtype]);
   if (!sameShape(source.shape, index.shape))
     throw new ShapeError(
       `[scatterAdd] index ${formatShape(index.shape)} and source ${formatShape(source.shape)} must have one shape`,
@@ -146,7 +147,7 @@ const cumsumOptions = declareOptions<{ reverse?: boolean }>({ reverse: flag });
 /** Running sum along an axis, from the start or from the end. */
 export function cumsum(x: Tensor, axis: number, options?: { reverse?: boolean }): Tensor {
   const { reverse = false } = cumsumOptions('cumsum', options);
-  expectDType('cumsum', 'the input', x.dtype, ['f32', 'i32', 'u32']);
+  expectDType('cumsum', 'the input', x, ['f32', 'i32', 'u32']);
   return applyOne(cumsumOp, [x], { axis: normaliseAxis('cumsum', axis, x.rank), reverse });
 }
 
@@ -179,8 +180,8 @@ const topKOptions = declareOptions<{ largest?: boolean }>({ largest: flag });
 /** The k largest (or smallest) elements of the last dimension, best first, and their positions (i32); of equals the first. */
 export function topK(x: Tensor, k: number, options?: { largest?: boolean }): { values: Tensor; indices: Tensor } {
   const { largest = true } = topKOptions('topK', options);
-  expectDType('topK', 'the input', x.dtype, ['f32']);
-  expectRank('topK', 'the input', x.shape, 1, Infinity);
+  expectDType('topK', 'the input', x, ['f32']);
+  expectRank('topK', 'the input', x, 1, Infinity);
   const n = x.shape.at(-1) as number;
   if (!Number.isInteger(k) || k < 1 || k > Math.min(n, 1024))
     throw new ValueError(`[topK] k must be an integer in [1, ${Math.min(n, 1024)}], got ${k}`);

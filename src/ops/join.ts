@@ -1,9 +1,10 @@
 import { DTypeError, ShapeError, ValueError } from '../errors.ts';
 import type { TensorType } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
-import { apply, applyOne } from '../graph/record.ts';
+import { apply, applyOne, expectTensor } from '../graph/record.ts';
 import { formatShape, normaliseAxis } from '../graph/shape.ts';
 import { literal } from '../kernels/elementwise.ts';
+import { array, count, either, expectKind, listOf, tensorLike } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { zeros } from './elementwise.ts';
 import { slice, unsqueeze } from './view.ts';
@@ -55,6 +56,8 @@ const padOp: OpDef = {
 };
 /** x with `[before, after]` elements of `value` added around each dimension. */
 export function pad(x: Tensor, widths: readonly (readonly [number, number])[], value = 0): Tensor {
+  expectTensor('pad', 'the input', x);
+  expectKind('pad', 'widths', widths, listOf(array));
   if (widths.length !== x.rank)
     throw new ShapeError(
       `[pad] ${widths.length} pairs of widths for a tensor of rank ${x.rank}, shape ${formatShape(x.shape)}`,
@@ -106,10 +109,15 @@ const concatOp: OpDef = {
     );
   },
 };
+function expectTensors(op: string, tensors: readonly Tensor[]): void {
+  expectKind(op, 'tensors', tensors, listOf(tensorLike));
+}
+
 /** Inputs of one concatenation kernel: with the output they fill the eight bindings that every device has. */
 const widest = 7;
 /** Tensors one after another along an axis; all other dimensions must agree. */
 export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
+  expectTensors('concat', tensors);
   const first = tensors[0];
   if (!first) throw new ShapeError('[concat] no tensors were given');
   const dimension = normaliseAxis('concat', axis, first.rank);
@@ -130,6 +138,7 @@ export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
 }
 /** Tensors of one shape along a new dimension. */
 export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
+  expectTensors('stack', tensors);
   const rank = (tensors[0]?.rank ?? 0) + 1;
   const dimension = normaliseAxis('stack', axis, rank);
   return concat(
@@ -168,6 +177,8 @@ const splitOp: OpDef = {
 };
 /** Parts of the given extents (or of one extent) along an axis. */
 export function split(x: Tensor, extents: number | readonly number[], axis = 0): Tensor[] {
+  expectTensor('split', 'the input', x);
+  expectKind('split', 'extents', extents, either(count, listOf(count)));
   const dimension = normaliseAxis('split', axis, x.rank);
   const whole = x.shape[dimension] as number;
   const list =

@@ -202,10 +202,10 @@ function chunkFor(V: number): number {
 }
 
 function checkOperands(op: string, hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | null): void {
-  expectDType(op, 'hidden', hidden.dtype, ['f32']);
-  expectDType(op, 'weight', weight.dtype, ['f32']);
-  expectRank(op, 'hidden', hidden.shape, 1, Infinity);
-  expectRank(op, 'weight', weight.shape, 2);
+  expectDType(op, 'hidden', hidden, ['f32']);
+  expectDType(op, 'weight', weight, ['f32']);
+  expectRank(op, 'hidden', hidden, 1, Infinity);
+  expectRank(op, 'weight', weight, 2);
   const [V, E] = weight.shape as [number, number];
   if (hidden.shape.at(-1) !== E) {
     throw new ShapeError(
@@ -218,7 +218,7 @@ function checkOperands(op: string, hidden: Tensor, weight: Tensor, targets: Tens
     );
   }
   if (!bias) return;
-  expectDType(op, 'bias', bias.dtype, ['f32']);
+  expectDType(op, 'bias', bias, ['f32']);
   if (!sameShape(bias.shape, [V]))
     throw new ShapeError(`[${op}] the bias must be [${V}], one for each class, got ${formatShape(bias.shape)}`);
 }

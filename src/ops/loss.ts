@@ -97,8 +97,8 @@ const crossEntropyOptions = declareOptions<CrossEntropyOptions>(crossEntropyKind
  * stored. A target outside [0, V) throws a ValueError at the next read.
  */
 export function crossEntropy(logits: Tensor, targets: Tensor, options?: CrossEntropyOptions): Tensor {
-  expectDType('crossEntropy', 'logits', logits.dtype, ['f32']);
-  expectRank('crossEntropy', 'logits', logits.shape, 1, Infinity);
+  expectDType('crossEntropy', 'logits', logits, ['f32']);
+  expectRank('crossEntropy', 'logits', logits, 1, Infinity);
   const { ignoreIndex, labelSmoothing, reduction } = checkCrossEntropy(
     'crossEntropy',
     targets,
@@ -126,7 +126,7 @@ export function checkCrossEntropy(
   targets: Tensor,
   { ignoreIndex = -100, labelSmoothing = 0, reduction = 'mean' }: CrossEntropyOptions,
 ): Required<CrossEntropyOptions> {
-  expectDType(op, 'targets', targets.dtype, ['i32', 'u32']);
+  expectDType(op, 'targets', targets, ['i32', 'u32']);
   return { ignoreIndex, labelSmoothing, reduction };
 }
 

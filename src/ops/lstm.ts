@@ -175,8 +175,8 @@ export function lstm(
     ['c0', c0],
     ['the weight', weight],
   ] as const)
-    expectDType('lstm', name, x.dtype, ['f32']);
-  expectRank('lstm', 'gatesX', gatesX.shape, 3);
+    expectDType('lstm', name, x, ['f32']);
+  expectRank('lstm', 'gatesX', gatesX, 3);
   const { T, B, H } = sizes(gatesX);
   if (
     !Number.isInteger(H) ||
@@ -195,8 +195,8 @@ export function lstm(
 
 /** One LSTM step: gates before activation [B, 4H] (x·W_ihᵀ + h·W_hhᵀ + biases), c [B, H] → h' and c' [B, H]. */
 export function lstmCell(gates: Tensor, c: Tensor): { h: Tensor; c: Tensor } {
-  expectDType('lstmCell', 'the gates', gates.dtype, ['f32']);
-  expectRank('lstmCell', 'c', c.shape, 2);
+  expectDType('lstmCell', 'the gates', gates, ['f32']);
+  expectRank('lstmCell', 'c', c, 2);
   const { B, H } = cellSizes(c);
   if (!sameShape(gates.shape, [B, 4 * H]))
     throw new ShapeError(

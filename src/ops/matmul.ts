@@ -1,7 +1,7 @@
 import { DTypeError, ShapeError } from '../errors.ts';
 import type { TensorType } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
-import { applyOne } from '../graph/record.ts';
+import { applyOne, expectTensor } from '../graph/record.ts';
 import { broadcastShapes, expandLayout, formatShape, type Shape } from '../graph/shape.ts';
 import { familyCall } from '../kernels/family.ts';
 import type { Operand } from '../kernels/kernel.ts';
@@ -80,6 +80,8 @@ function broadcast(operand: Operand, batch: Shape): Operand {
  * the right a column, and its dimension goes from the result, as in PyTorch.
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
+  expectTensor('matmul', 'the first operand', a);
+  expectTensor('matmul', 'the second operand', b);
   if (a.dtype !== 'f32' || b.dtype !== 'f32')
     throw new DTypeError(`[matmul] both operands must be f32, got ${a.dtype} and ${b.dtype}; use .cast('f32')`);
   if (a.rank === 0 || b.rank === 0)

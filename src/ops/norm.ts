@@ -87,12 +87,13 @@ function normalise(
   options: NormOptions | undefined,
 ): Tensor {
   const { eps = 1e-5 } = normOptions(name, options);
-  expectDType(name, 'the input', x.dtype, ['f32']);
-  expectRank(name, 'the input', x.shape, 1, Infinity);
+  expectDType(name, 'the input', x, ['f32']);
+  expectRank(name, 'the input', x, 1, Infinity);
   for (const [what, vector] of [
     ['the weight', weight],
     ['the bias', bias],
   ] as const) {
+    if (vector !== null) expectDType(name, what, vector, ['f32']);
     if (vector && (vector.rank !== 1 || vector.shape[0] !== x.shape.at(-1))) {
       throw new ShapeError(
         `[${name}] ${what} must have shape [${x.shape.at(-1)}], the last dimension of ${formatShape(x.shape)}, got ${formatShape(vector.shape)}`,

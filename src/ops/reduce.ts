@@ -2,7 +2,7 @@ import { DTypeError } from '../errors.ts';
 import type { DType } from '../graph/dtype.ts';
 import type { TensorType } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
-import { applyOne } from '../graph/record.ts';
+import { applyOne, expectTensor } from '../graph/record.ts';
 import { normaliseAxes, type Shape, sizeOf } from '../graph/shape.ts';
 import { familyCall } from '../kernels/family.ts';
 import { reduce as family, type ReduceKind } from '../kernels/reduce.ts';
@@ -82,6 +82,7 @@ function reduceOver(
   options: ReduceOptions | undefined,
   types: readonly DType[],
 ): Tensor {
+  expectTensor(name, 'the input', x);
   const { keepDims = false } = reduceOptions(name, options);
   if (!types.includes(x.dtype))
     throw new DTypeError(`[${name}] the input must be ${types.join(' or ')}, got ${x.dtype}; use .cast('${types[0]}')`);

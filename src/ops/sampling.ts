@@ -29,8 +29,8 @@ const categoricalOp: OpDef = {
 
 /** One index per row, drawn on the GPU from softmax(logits) [..., V] → i32 [...]; entries ≤ −1e30 are never drawn. */
 export function categorical(logits: Tensor): Tensor {
-  expectDType('categorical', 'logits', logits.dtype, ['f32']);
-  expectRank('categorical', 'logits', logits.shape, 1, Infinity);
+  expectDType('categorical', 'logits', logits, ['f32']);
+  expectRank('categorical', 'logits', logits, 1, Infinity);
   const { key, stream } = nextRandom();
   return applyOne(categoricalOp, [logits, key], { stream });
 }

@@ -8,7 +8,7 @@ import { apply, currentTrace } from '../graph/record.ts';
 import { replay } from '../graph/replay.ts';
 import { formatShape, sameShape } from '../graph/shape.ts';
 import { takeRejection } from '../graph/sync.ts';
-import { count, declareOptions, flag, listOf, shown, tensorLike } from '../options.ts';
+import { callback, count, declareOptions, expectKind, flag, listOf, shown, tensorLike } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { add, copy, zeros } from './elementwise.ts';
 import { nextRandom, turnKeys } from './random.ts';
@@ -37,6 +37,9 @@ export function scan(
   options?: ScanOptions,
 ): { carry: Tensor[]; ys: Tensor[] } {
   const { reverse = false, length } = scanOptions('scan', options);
+  expectKind('scan', 'the body', body, callback);
+  expectKind('scan', 'carry', carry, listOf(tensorLike));
+  expectKind('scan', 'xs', xs, listOf(tensorLike));
   const T = length ?? xs[0]?.shape[0];
   if (T === undefined || !Number.isInteger(T) || T < 1)
     throw new ShapeError('[scan] the number of steps follows from xs; without xs give `length`');

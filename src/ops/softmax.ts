@@ -44,8 +44,8 @@ const softmaxBackwardOp: OpDef = {
 };
 
 function apply(name: string, log: boolean, x: Tensor, axis: number): Tensor {
-  expectDType(name, 'the input', x.dtype, ['f32']);
-  expectRank(name, 'the input', x.shape, 1, Infinity);
+  expectDType(name, 'the input', x, ['f32']);
+  expectRank(name, 'the input', x, 1, Infinity);
   const dimension = normaliseAxis(name, axis, x.rank);
   const attributes = {
     log,

@@ -2,7 +2,7 @@ import { ShapeError } from '../errors.ts';
 import { versionOp } from '../graph/leaf.ts';
 import type { Attributes, Node, TensorType } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
-import { applyOne } from '../graph/record.ts';
+import { applyOne, expectTensor } from '../graph/record.ts';
 import {
   checkShape,
   expandLayout,
@@ -18,6 +18,7 @@ import {
 import { providePacking } from '../graph/state.ts';
 import { copyFamily } from '../kernels/copy.ts';
 import { familyCall } from '../kernels/family.ts';
+import { array, expectKind, integer, listOf, nullable } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { constantOf, full } from './elementwise.ts';
 import { pad } from './join.ts';
@@ -53,6 +54,8 @@ const reshapeOp = viewOp(
 );
 /** The same elements in another shape; one extent may be −1 and follows from the rest. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
+  expectTensor('reshape', 'the input', x);
+  expectKind('reshape', 'the shape', shape, listOf(integer));
   const known = shape.filter((extent) => extent !== -1);
   if (shape.length - known.length > 1)
     throw new ShapeError(`[reshape] at most one extent may be -1, got ${formatShape(shape)}`);
@@ -92,6 +95,8 @@ const permuteOp = viewOp(
 );
 /** Dimension i of the result is dimension `order[i]` of x. */
 export function permute(x: Tensor, order: readonly number[]): Tensor {
+  expectTensor('permute', 'the input', x);
+  expectKind('permute', 'the order', order, listOf(integer));
   const axes = order.map((axis) => normaliseAxis('permute', axis, x.rank));
   if (axes.length !== x.rank || new Set(axes).size !== x.rank) {
     throw new ShapeError(
@@ -102,6 +107,7 @@ export function permute(x: Tensor, order: readonly number[]): Tensor {
 }
 /** Swaps two dimensions; the last two where none are given. */
 export function transpose(x: Tensor, a = -2, b = -1): Tensor {
+  expectTensor('transpose', 'the input', x);
   const order = x.shape.map((_, i) => i);
   const [first, second] = [normaliseAxis('transpose', a, x.rank), normaliseAxis('transpose', b, x.rank)];
   order[first] = second;
@@ -134,6 +140,8 @@ export function slice(
   x: Tensor,
   ranges: readonly (readonly [start?: number, stop?: number, step?: number] | null)[],
 ): Tensor {
+  expectTensor('slice', 'the input', x);
+  expectKind('slice', 'ranges', ranges, listOf(nullable(array)));
   if (ranges.length > x.rank)
     throw new ShapeError(
       `[slice] ${ranges.length} ranges for a tensor of rank ${x.rank}, shape ${formatShape(x.shape)}`,
@@ -161,6 +169,7 @@ export function slice(
 }
 /** One position of a dimension, which goes: `at(x, -1, 0)` is the last row. */
 export function at(x: Tensor, index: number, axis = 0): Tensor {
+  expectTensor('at', 'the input', x);
   const dimension = normaliseAxis('at', axis, x.rank);
   const extent = x.shape[dimension] as number;
   const position = index < 0 ? index + extent : index;
@@ -206,6 +215,8 @@ const expandOp = viewOp(
 );
 /** Dimensions of extent 1 repeated to `shape`, and new ones in front; −1 keeps an extent. */
 export function expand(x: Tensor, shape: Shape): Tensor {
+  expectTensor('expand', 'the input', x);
+  expectKind('expand', 'the shape', shape, listOf(integer));
   const missing = shape.length - x.rank;
   const target = shape.map((extent, i) => (extent === -1 && i >= missing ? (x.shape[i - missing] as number) : extent));
   checkShape('expand', target);
@@ -235,11 +246,13 @@ const flipOp = viewOp(
 );
 /** The order of elements reversed along the axes; along all where none are given. */
 export function flip(x: Tensor, axes?: number | readonly number[]): Tensor {
+  expectTensor('flip', 'the input', x);
   return look(flipOp, x, { axes: normaliseAxes('flip', axes, x.rank) });
 }
 
 /** Removes dimensions of extent 1: all, or the named ones. */
 export function squeeze(x: Tensor, axes?: number | readonly number[]): Tensor {
+  expectTensor('squeeze', 'the input', x);
   const chosen =
     axes === undefined
       ? x.shape.flatMap((extent, i) => (extent === 1 ? [i] : []))
@@ -256,6 +269,7 @@ export function squeeze(x: Tensor, axes?: number | readonly number[]): Tensor {
 }
 /** Puts a dimension of extent 1 at `axis` of the result. */
 export function unsqueeze(x: Tensor, axis: number): Tensor {
+  expectTensor('unsqueeze', 'the input', x);
   const position = normaliseAxis('unsqueeze', axis, x.rank + 1);
   return reshape(x, [...x.shape.slice(0, position), 1, ...x.shape.slice(position)]);
 }

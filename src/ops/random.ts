@@ -183,7 +183,7 @@ export function bernoulli(p: Tensor | number, ...rest: readonly [(Shape | Random
   const isNumber = typeof p === 'number';
   if (isNumber) checkProbability('bernoulli', p);
   const probabilities = isNumber ? full(checkShape('bernoulli', rest[0] as Shape), p) : p;
-  expectDType('bernoulli', 'p', probabilities.dtype, ['f32']);
+  expectDType('bernoulli', 'p', probabilities, ['f32']);
   const { generator } = randomOptions('bernoulli', (isNumber ? rest[1] : rest[0]) as RandomOptions | undefined);
   const { key, stream } = nextRandom(generator);
   return applyOne(bernoulliOp, [probabilities, key], { stream });

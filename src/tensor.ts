@@ -289,6 +289,15 @@ export class Tensor implements TensorType {
   greaterEqual(other: Operand): Tensor {
     return elementwise.greaterEqual(this, other);
   }
+  isNaN(): Tensor {
+    return elementwise.isNaN(this);
+  }
+  isInf(): Tensor {
+    return elementwise.isInf(this);
+  }
+  isFinite(): Tensor {
+    return elementwise.isFinite(this);
+  }
   and(other: Tensor): Tensor {
     return elementwise.and(this, other);
   }

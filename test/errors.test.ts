@@ -256,6 +256,11 @@ const shapeErrors: readonly Mistake[] = [
 
 const dtypeErrors: readonly Mistake[] = [
   [
+    'a fraction for whole numbers',
+    () => i32(2).mul(0.5),
+    /^\[mul\] 0.5 is not a whole number, so i32 can't hold it; use .cast\('f32'\) first/,
+  ],
+  [
     'operands of two types',
     () => add(f32(2), i32(2)),
     /^\[add\] the inputs are f32 and i32; weft never promotes, so cast one: \.cast\('f32'\)/,
@@ -383,8 +388,9 @@ const valueErrors: readonly Mistake[] = [
     () => leakyRelu(f32(2), { slope: Number.NaN }),
     /^\[leakyRelu\] slope must be a finite number, got NaN/,
   ],
-  ['a constant that is NaN', () => full([2], Number.NaN), /^\[full\] the value is NaN/],
-  ['padding with NaN', () => pad(f32(2), [[1, 0]], Number.NaN), /^\[pad\] the value is NaN/],
+  ['a constant that i32 lacks', () => full([2], 2 ** 31, 'i32'), /^\[full\] 2147483648 is out of range for i32/],
+  ['padding with what u32 lacks', () => pad(zeros([2], 'u32'), [[1, 0]], -1), /^\[pad\] -1 is out of range for u32/],
+  ['a number that i32 lacks', () => i32(2).add(-(2 ** 31) - 1), /^\[add\] -2147483649 is out of range for i32/],
   ['more of the best than there are', () => topK(f32(3), 4), /^\[topK\] k must be an integer in \[1, 3\], got 4/],
   ['no classes', () => oneHot(i32(2), 0), /^\[oneHot\] the number of classes must be a positive integer, got 0/],
   [

@@ -1,4 +1,4 @@
-// uses: order.wgsl, rows.wgsl
+// uses: order.wgsl, bits.wgsl, rows.wgsl
 // Gradient of cross-entropy: dlogits = dloss[row] · (softmax(logits) − (1 − ε) onehot(target) − ε / V), 0 for a row whose
 // target is ignored or invalid. Nothing is shared by the lanes of a row.
 // 1: dlogits, 2: logits [rows, V], 3: targets, 4: statistics [rows] of (m, log Σ exp(x − m)), 5: dloss [rows], or one for all where dLossStride is 0.
@@ -31,15 +31,23 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
 
   let label = i32(targets[row]);
   let counts = label != params.ignoreIndex && label >= 0 && u32(label) < params.V;
-  let scale = select(0.0, dLoss[row * params.dLossStride], counts);
+  let scale = dLoss[row * params.dLossStride];
   let saved = statistics[row];
   // softmax(x) · scale is exp(x − m) · hot: the difference comes first, since both may be large.
-  let hot = exp(-saved.y) * scale;
+  let hot = keepNaN(exp(-saved.y), saved.y) * scale;
   let cold = params.labelSmoothing / f32(params.V) * scale;
   let start = row * params.n;
   let last = params.n - 1u;
   let pieces = params.pieces;
   var j = part;
+  // What does not count is not looked at: a logit there may be NaN.
+  if (!counts) {
+    for (var left = 4u * pieces; left > 0u; left--) {
+      write(start, j, Element(), last);
+      j += LANES;
+    }
+    return;
+  }
   for (var left = pieces; left > 0u; left--) {
     let a = logits[place(start, j, last)];
     let b = logits[place(start, j + LANES, last)];
@@ -52,7 +60,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     j += 4u * LANES;
   }
   // The lane that wrote the target's gradient corrects it.
-  if (counts && part == elementOf(u32(label)) % LANES) {
+  if (part == elementOf(u32(label)) % LANES) {
     let own = decayRow(logitAt(start, u32(label)) - saved.x) * hot;
     writeAt(start, u32(label), (own - (1.0 - params.labelSmoothing) * scale) - cold);
   }

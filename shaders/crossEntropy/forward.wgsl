@@ -1,4 +1,4 @@
-// uses: order.wgsl, rows.wgsl, status.wgsl
+// uses: order.wgsl, bits.wgsl, rows.wgsl, status.wgsl
 // Cross-entropy of logits [rows, V] with class indices: loss = (1 − ε) · −log p(target) + ε / V · Σ −log p, with label
 // smoothing ε (Szegedy et al.: "Rethinking the Inception architecture", 2016). Lanes walk over their pieces once, for the
 // maximum m, for Σ exp(x − m), which shrinks whenever m grows, and for Σ (x − first) where SMOOTH, x being large perhaps and
@@ -80,7 +80,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let valid = label >= 0 && u32(label) < params.V;
     if (!ignored && !valid) { reportBadData(params.statusCode); }
     // The differences first: x and m may be large.
-    let logSum = log(whole.exps);
+    let logSum = logOf(totalOf(whole.exps));
     var loss = 0.0;
     if (!ignored && valid) {
       loss = logSum - (logitAt(start, u32(label)) - whole.most);

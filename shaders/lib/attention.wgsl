@@ -112,8 +112,9 @@ fn scoresOf(products: mat4x4<f32>, batch: u32, head: u32, row: u32, key: u32) ->
     select(hidden, addMask(products[3] * params.scale, batch, head, row, key + 3u), end > vec4<u32>(key + 3u)),
   );
 }
-// The exponential of arguments ≤ 0, as `decay` of rows.wgsl.
-fn decay(x: vec4<f32>) -> vec4<f32> { return exp(select(x, vec4<f32>(-104.0), x < vec4<f32>(-104.0))); }
+fn areNaN(x: vec4<f32>) -> vec4<bool> { return (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u); }
+// The exponential of arguments ≤ 0; below -104 it is 0 in f32. NaN stays NaN, which SwiftShader's exp would make ∞.
+fn decay(x: vec4<f32>) -> vec4<f32> { return select(exp(select(x, vec4<f32>(-104.0), x < vec4<f32>(-104.0))), x, areNaN(x)); }
 // exp(score - reference of the row): nothing for hidden keys, as long as the reference is FLOOR or more.
 fn weigh(scores: mat4x4<f32>, reference: vec4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(
@@ -125,10 +126,10 @@ fn weigh(scores: mat4x4<f32>, reference: vec4<f32>) -> mat4x4<f32> {
 }
 // What the weights of a row are multiplied by and the log of what they add up to, given their sum: none for empty rows.
 fn inverseOf(total: vec4<f32>) -> vec4<f32> {
-  return select(1.0 / max(total, vec4<f32>(NOTHING)), vec4<f32>(), total < vec4<f32>(NOTHING));
+  return select(1.0 / total, vec4<f32>(), total < vec4<f32>(NOTHING));
 }
 fn logSumOf(peak: vec4<f32>, total: vec4<f32>) -> vec4<f32> {
-  return select(peak + log(max(total, vec4<f32>(NOTHING))), vec4<f32>(-HIDDEN), total < vec4<f32>(NOTHING));
+  return select(select(peak + log(total), total, areNaN(total)), vec4<f32>(-HIDDEN), total < vec4<f32>(NOTHING));
 }
 fn largest(x: mat4x4<f32>) -> vec4<f32> { return max(max(x[0], x[1]), max(x[2], x[3])); }
 fn sum(x: mat4x4<f32>) -> vec4<f32> { return x[0] + x[1] + x[2] + x[3]; }

@@ -5,6 +5,7 @@ import attentionQueries from './attentionQueries.wgsl' with { type: 'text' };
 import attentionRows from './attentionRows.wgsl' with { type: 'text' };
 import attentionTiles from './attentionTiles.wgsl' with { type: 'text' };
 import attentionWide from './attentionWide.wgsl' with { type: 'text' };
+import bits from './bits.wgsl' with { type: 'text' };
 import elementwise from './elementwise.wgsl' with { type: 'text' };
 import lstm from './lstm.wgsl' with { type: 'text' };
 import lstmSequence from './lstmSequence.wgsl' with { type: 'text' };
@@ -31,6 +32,7 @@ export const library: Readonly<Record<string, string>> = {
   'attentionRows.wgsl': attentionRows,
   'attentionTiles.wgsl': attentionTiles,
   'attentionWide.wgsl': attentionWide,
+  'bits.wgsl': bits,
   'elementwise.wgsl': elementwise,
   'lstm.wgsl': lstm,
   'lstmSequence.wgsl': lstmSequence,

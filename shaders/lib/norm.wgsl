@@ -30,3 +30,5 @@ fn nearOf(start: u32) -> f32 {
   let high = source[start + min(2u, last)] + source[start + min(3u, last)];
   return sumOf(low + high) * f32(params.n) / f32(4u * params.E);
 }
+// 1/σ from the variance, which may come out below 0.
+fn deviationOf(variance: f32) -> f32 { return inverseSqrt(keepNaN(max(variance, 0.0), variance) + params.eps); }

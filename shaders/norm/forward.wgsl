@@ -1,4 +1,4 @@
-// uses: order.wgsl, rows.wgsl, norm.wgsl
+// uses: order.wgsl, bits.wgsl, rows.wgsl, norm.wgsl
 // Layer norm and RMS norm with LANES lanes to a row, whose sums meet in workgroup memory in two levels.
 var<workgroup> partial: array<vec2<f32>, SIZE>;
 
@@ -60,7 +60,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
 
   let means = sums / f32(params.E);
   let rest = select(0.0, means.x, CENTRED);
-  let deviation = inverseSqrt(max(means.y - rest * rest, 0.0) + params.eps);
+  let deviation = deviationOf(means.y - rest * rest);
   j = part;
   for (var left = pieces; left > 0u; left--) {
     if (!ONE) { v = load(start, j, last); }

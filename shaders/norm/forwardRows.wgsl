@@ -1,4 +1,4 @@
-// uses: order.wgsl, rows.wgsl, norm.wgsl
+// uses: order.wgsl, bits.wgsl, rows.wgsl, norm.wgsl
 // Layer norm and RMS norm for software adapters: a lane has four rows, so that it loads weight and bias once for them.
 // Rows past the end are the last one again.
 //
@@ -42,7 +42,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     e = after(e);
   }
   let rest = sum / f32(params.E);
-  let deviation = inverseSqrt(max(squares / f32(params.E) - rest * rest, vec4<f32>(0.0)) + params.eps);
+  let variance = squares / f32(params.E) - rest * rest;
+  let deviation = vec4<f32>(deviationOf(variance.x), deviationOf(variance.y), deviationOf(variance.z), deviationOf(variance.w));
 
   e = begin;
   for (var left = n; left > 0u; left--) {

@@ -1,4 +1,4 @@
-// uses: order.wgsl
+// uses: order.wgsl, bits.wgsl
 // Top k by tournament, for few winners: an invocation picks the best k of a chunk of candidates, keeping their list sorted
 // in the output itself; further stages do the same to those until one chunk is left.
 // 1: source [rows, count], 2: values [rows, chunks·k], 3: indices [rows, chunks·k]; stages after the first read the
@@ -20,10 +20,10 @@ struct Params { rows: u32, count: u32, k: u32, chunks: u32, chunk: u32 }
 fn candidate(row: u32, j: u32) -> u32 { return j; }
 
 // Unsigned integers in the order of the values, the best greatest: the bits of a positive float are in order as they are,
-// those of a negative one backwards. -0 counts as 0; NaN goes beyond the infinity of its sign.
+// those of a negative one backwards. -0 counts as 0; NaN, of either sign, as more than infinity.
 fn orderOf(value: f32) -> u32 {
   let raw = bitcast<u32>(value);
-  let bits = select(raw, 0u, raw == 0x80000000u);
+  let bits = select(select(raw, 0u, raw == 0x80000000u), 0x7fffffffu, isNaN(value));
   let ascending = select(bits ^ 0x80000000u, ~bits, bits >= 0x80000000u);
   return select(~ascending, ascending, LARGEST);
 }

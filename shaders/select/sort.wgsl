@@ -1,4 +1,4 @@
-// uses: order.wgsl
+// uses: order.wgsl, bits.wgsl
 // Top k by tournament: a workgroup sorts a chunk of candidates (bitonic: Batcher, "Sorting networks and their
 // applications", 1968) and keeps the best k; further stages do the same to those until one chunk is left.
 // 1: source [rows, count], 2: values [rows, chunks·k], 3: indices [rows, chunks·k]; stages after the first read the
@@ -25,10 +25,10 @@ var<workgroup> entries: array<vec2<u32>, CHUNK>;
 fn candidate(row: u32, j: u32) -> u32 { return j; }
 
 // Unsigned integers in the order of the values, the best greatest: the bits of a positive float are in order as they are,
-// those of a negative one backwards. -0 counts as 0; NaN goes beyond the infinity of its sign.
+// those of a negative one backwards. -0 counts as 0; NaN, of either sign, as more than infinity.
 fn orderOf(value: f32) -> u32 {
   let raw = bitcast<u32>(value);
-  let bits = select(raw, 0u, raw == 0x80000000u);
+  let bits = select(select(raw, 0u, raw == 0x80000000u), 0x7fffffffu, isNaN(value));
   let ascending = select(bits ^ 0x80000000u, ~bits, bits >= 0x80000000u);
   return select(~ascending, ascending, LARGEST);
 }

@@ -1,4 +1,4 @@
-// uses: order.wgsl, rows.wgsl
+// uses: order.wgsl, bits.wgsl, rows.wgsl
 // Gradient of softmax, dx = y (dy − Σ y dy), or of its logarithm (LOG), dx = dy − exp(y) Σ dy, along the middle axis of
 // [outer, n, inner].
 // 1: dx, 2: y, 3: dy.
@@ -29,7 +29,7 @@ fn term(y: Element, dy: Element, j: u32, last: u32) -> Element {
 
 fn write(start: u32, j: u32, y: Element, dy: Element, sum: Row, last: u32) {
   if (!inside(j, last)) { return; }
-  if (LOG) { output[start + j] = dy - decay(y) * sum; } else { output[start + j] = y * (dy - sum); }
+  if (LOG) { output[start + j] = dy - select(y, decay(y), y <= Element(1.0)) * sum; } else { output[start + j] = y * (dy - sum); }
 }
 
 @compute @workgroup_size(SIZE)

@@ -1,4 +1,4 @@
-// uses: order.wgsl, rows.wgsl
+// uses: order.wgsl, bits.wgsl, rows.wgsl
 // Softmax, or its logarithm (LOG), along the middle axis of [outer, n, inner]. Lanes walk over their pieces once for the
 // maximum m and the sum of exp(x − m), which shrinks whenever m grows, and once more for the result; the pairs of a row
 // meet in workgroup memory in two levels (Milakov, Gimelshein: "Online normalizer calculation for softmax", 2018).
@@ -68,7 +68,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     for (var k = 1u; k < min(FAN, LANES); k++) { whole = join(whole, partial[first + k]); }
   }
 
-  let scale = select(1.0 / whole.sum, log(whole.sum), LOG);
+  let total = totalOf(whole.sum);
+  let scale = select(1.0 / total, logOf(total), LOG);
   j = part * params.inner;
   for (var left = pieces; left > 0u; left--) {
     if (!ONE) { v = load(start, j, step, last); }

@@ -1,3 +1,5 @@
+import { DTypeError, ValueError } from '../errors.ts';
+
 /** Element types. `bool` is stored as u32 (0 or 1), so that every element takes four bytes until f16 arrives. */
 export type DType = 'f32' | 'i32' | 'u32' | 'bool';
 
@@ -50,4 +52,21 @@ export class HostValues {
     if (typeof this.#values === 'function') this.#values = this.#values();
     return this.#values;
   }
+}
+
+/** The least and the greatest number of an integer type. */
+export const integerRange: Readonly<Record<'i32' | 'u32', readonly [least: number, greatest: number]>> = {
+  i32: [-(2 ** 31), 2 ** 31 - 1],
+  u32: [0, 2 ** 32 - 1],
+};
+
+/** A number that meets a tensor of type `dtype`, or is to fill one; throws where the type can't hold it. */
+export function fitting(op: string, value: number, dtype: DType): number {
+  if (dtype === 'f32') return value;
+  if (!Number.isInteger(value))
+    throw new DTypeError(`[${op}] ${value} is not a whole number, so ${dtype} can't hold it; use .cast('f32') first`);
+  const [least, greatest] = dtype === 'bool' ? [0, 1] : integerRange[dtype];
+  if (value < least || value > greatest)
+    throw new ValueError(`[${op}] ${value} is out of range for ${dtype}, which holds ${least} to ${greatest}`);
+  return value;
 }

@@ -1,5 +1,5 @@
 import type { Tensor } from '../tensor.ts';
-import { type Node, reachable } from './node.ts';
+import { type Attributes, type Node, reachable } from './node.ts';
 import type { OpDef, ScanLowering } from './op.ts';
 
 /** Lines that are equal for graphs that differ only in the contents of their leaves; and the leaves in their order. */
@@ -21,12 +21,20 @@ export function structure(nodes: readonly Node[], roots: readonly Tensor[]): { l
   const parts: string[] = [];
   for (const node of nodes) {
     parts.push(
-      `${identityOf(node.op)}${JSON.stringify(node.attributes)}(${node.inputs.map(reference).join()})${scanKey(node)}`,
+      `${identityOf(node.op)}${attributesKey(node.attributes)}(${node.inputs.map(reference).join()})${scanKey(node)}`,
     );
     position.set(node, position.size);
   }
   return { lines: [...parts, `> ${roots.map(reference).join()}`], leaves };
 }
+
+/** Attributes as text; JSON writes numbers that are not finite as null, and would take them for each other. */
+function attributesKey(attributes: Attributes): string {
+  const text = JSON.stringify(attributes);
+  return text.includes('null') ? JSON.stringify(attributes, nameNumbers) : text;
+}
+const nameNumbers = (_: string, value: unknown) =>
+  typeof value === 'number' && !Number.isFinite(value) ? `number ${value}` : value;
 
 /** Users may define ops of one name twice; scans make an op for each call and tell them apart by their bodies. */
 const identities = new WeakMap<OpDef, string>();
@@ -60,7 +68,7 @@ function structureOfBody(outputs: readonly Tensor[], given: ReadonlySet<Tensor>)
   return [
     ...nodes.map(
       (node) =>
-        `${identityOf(node.op)}${JSON.stringify(node.attributes)}(${node.inputs.map(reference).join()})${scanKey(node)}`,
+        `${identityOf(node.op)}${attributesKey(node.attributes)}(${node.inputs.map(reference).join()})${scanKey(node)}`,
     ),
     outputs.map(reference).join(),
   ].join(';');

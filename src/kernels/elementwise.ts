@@ -44,13 +44,15 @@ export interface Chain {
   readonly outputs: readonly number[];
 }
 
-/** A WGSL literal of the given element type. f32 values are clamped to the finite range: shaders know no infinity. */
+/** A WGSL expression for a number of the given element type. Infinities and NaN are no literals, so they come from bits.wgsl. */
 export function literal(value: number, dtype: DType): string {
   if (dtype === 'bool') return value ? 'true' : 'false';
   if (dtype === 'u32') return `${Math.trunc(value) >>> 0}u`;
   if (dtype === 'i32') return Math.trunc(value) === -2147483648 ? 'i32(-2147483647 - 1)' : `i32(${Math.trunc(value)})`;
-  const finite = Math.fround(Math.min(Math.max(value, -3.4028234e38), 3.4028234e38));
-  const text = String(finite);
+  const single = Math.fround(value);
+  if (Number.isNaN(single)) return 'notANumber()';
+  if (!Number.isFinite(single)) return single > 0 ? 'infinity()' : '(-infinity())';
+  const text = String(single);
   return /[.e]/.test(text) ? text : `${text}.0`;
 }
 const workgroup = 64;
@@ -85,7 +87,7 @@ export function elementwiseKernel(chain: Chain, label: string, profile: DevicePr
   const stores = chain.outputs.map(
     (step, i) => `  out${i}[i] = ${stored(`v${step}`, (chain.steps[step] as ChainStep).dtype, vector)};`,
   );
-  const source = `// uses: order.wgsl, elementwise.wgsl
+  const source = `// uses: order.wgsl, bits.wgsl, elementwise.wgsl
 struct Params { count: u32${[...new Set(offsets.values())].map((name) => `, ${name}: i32`).join('')} }
 const SIZE: u32 = ${workgroup}u;
 @group(0) @binding(0) var<uniform> params: Params;
@@ -108,7 +110,7 @@ ${rows ? rows.main : elements(perInvocation, whole, short)}
         kernel: `elementwise/${label}`,
         source,
         library: libraryOf(chain),
-        ...(vector ? { constants: { V: 'vec4<f32>', B: 'vec4<bool>' } } : {}),
+        ...(vector ? { constants: { V: 'vec4<f32>', B: 'vec4<bool>', U: 'vec4<u32>' } } : {}),
         bindings: [...chain.buffers.map((_, i) => input(i)), ...chain.outputs.map((_, i) => output(i))],
         uniforms,
         workgroups,
@@ -176,7 +178,7 @@ export function storeHook(chain: Chain, firstInput: number, primary: number, fir
   ];
   return {
     functions: { store: `fn store(index: u32, value: f32) {\n  let i = index;\n${[...body, ...stores].join('\n')}\n}` },
-    library: ['elementwise.wgsl', ...libraryOf(chain)],
+    library: ['bits.wgsl', 'elementwise.wgsl', ...libraryOf(chain)],
     declarations: (firstBinding) =>
       [
         ...readDeclarations(chain, firstBinding, 'in'),
@@ -202,7 +204,7 @@ export function loadHook(chain: Chain, firstInput: number): LoadHook {
     functions: {
       load: `fn load(index: u32) -> f32 {\n  let i = index;\n${body.join('\n')}\n  return v${chain.outputs[0]};\n}`,
     },
-    library: ['elementwise.wgsl', ...libraryOf(chain)],
+    library: ['bits.wgsl', 'elementwise.wgsl', ...libraryOf(chain)],
     declarations: (firstBinding) => readDeclarations(chain, firstBinding, 'source').join('\n'),
     bindings: chain.buffers.map((_, i) => input(firstInput + i)),
     windowed: chain.steps.some((step) => step.arguments.some(isWindowed)),
@@ -251,15 +253,20 @@ function chainBody(
   prefix: Prefix = 'in',
 ): string[] {
   const types = vector ? vectorTypes : scalarTypes;
-  return chain.steps.map((step, s) => {
+  return chain.steps.flatMap((step, s) => {
     const inside: string[] = [];
+    const constants: string[] = [];
+    // Compilers would compute with constants alone, and refuse a text in which they overflow or divide by 0.
+    const named = step.arguments.length > 1 && step.arguments.every((argument) => 'constant' in argument);
     const values = step.arguments.map((argument, a) => {
       const dtype = step.argumentTypes[a] as DType;
       inside.push('true');
       if ('table' in argument) return '';
       if ('constant' in argument) {
         if (argument.window) inside[a] = windowCondition(argument.window);
-        return `${types[dtype]}(${literal(argument.constant, dtype)})`;
+        const value = `${types[dtype]}(${literal(argument.constant, dtype)})`;
+        if (named) constants.push(`  let v${s}of${a} = ${value};`);
+        return named ? `v${s}of${a}` : value;
       }
       if ('step' in argument) return argument.step < 0 ? 'value' : `v${argument.step}`;
       const { load } = argument;
@@ -280,7 +287,7 @@ function chainBody(
         return vector ? `${table}[${position >> 2}u][${position & 3}u]` : `${table}[${position}u]`;
       },
     });
-    return `  let v${s}: ${types[step.dtype]} = ${expression};`;
+    return [...constants, `  let v${s}: ${types[step.dtype]} = ${expression};`];
   });
 }
 

@@ -158,7 +158,7 @@ function wide(
   } else {
     functions.gradientBlock = `fn gradientBlock(at: u32) -> Block { return Block(${four('dGates', '4u * UNITS')}); }`;
   }
-  return { constants: { H, WIDTH: 4, T: 'vec4<f32>', Block: 'mat4x4<f32>' }, functions };
+  return { constants: { H, WIDTH: 4, T: 'vec4<f32>', TBits: 'vec4<u32>', Block: 'mat4x4<f32>' }, functions };
 }
 
 /** One workgroup for some batch rows and all of time, in chunks that no watchdog and no limit of iterations ends. */

@@ -33,42 +33,58 @@ interface Reduction {
   readonly output?: 'i32';
 }
 
-/** The least and the greatest finite value. */
-const lowest = { f32: '-3.4028234e38', i32: 'i32(-2147483648)', u32: '0u' };
-const highest = { f32: '3.4028234e38', i32: '2147483647', u32: '4294967295u' };
+/** Below and above everything, or nothing below and above it. */
+const lowest = { f32: '-infinity()', i32: 'i32(-2147483648)', u32: '0u' };
+const highest = { f32: 'infinity()', i32: '2147483647', u32: '4294967295u' };
 
-/** Index 0 in the identity is right even for a row of nothing but the identity's value. */
-const first = (dtype: ReduceProblem['dtype'], identity: string, better: '<' | '>'): Reduction => ({
-  accumulator: 'Best',
-  declarations: `struct Best { value: ${dtype}, index: u32 }`,
-  identity: `${identity}, 0u`,
-  lift: 'Best(value, index)',
-  combine: `Best(select(b.value, a.value, FIRST), select(b.index, a.index, FIRST))`.replaceAll(
-    'FIRST',
-    `a.value ${better} b.value || (a.value == b.value && a.index < b.index)`,
-  ),
-  finish: 'i32(a.index)',
-  output: 'i32',
+type Element = ReduceProblem['dtype'];
+
+/** The better of two. A NaN goes before everything: comparisons with it are false, so it is enough to look at one of the two. */
+const better = (dtype: Element, order: '<' | '>'): Reduction => ({
+  identity: (order === '>' ? lowest : highest)[dtype],
+  combine: dtype === 'f32' ? `select(b, a, (a ${order} b) | areNaN(a))` : `${order === '>' ? 'max' : 'min'}(a, b)`,
 });
 
-const reductions: Readonly<Record<ReduceKind, (dtype: ReduceProblem['dtype']) => Reduction>> = {
+/** Index 0 in the identity is right even for a row of nothing but the identity's value. */
+const first = (dtype: Element, order: '<' | '>'): Reduction => {
+  const before = `a.value ${order} b.value || (a.value == b.value && a.index < b.index)`;
+  const nan = 'isNaN(a.value) && (!isNaN(b.value) || a.index < b.index)';
+  const wins = dtype === 'f32' ? `select(${before}, ${nan}, isNaN(a.value) || isNaN(b.value))` : before;
+  return {
+    accumulator: 'Best',
+    declarations: `struct Best { value: ${dtype}, index: u32 }`,
+    identity: `${(order === '>' ? lowest : highest)[dtype]}, 0u`,
+    lift: 'Best(value, index)',
+    combine: `Best(select(b.value, a.value, ${wins}), select(b.index, a.index, ${wins}))`,
+    finish: 'i32(a.index)',
+    output: 'i32',
+  };
+};
+
+const reductions: Readonly<Record<ReduceKind, (dtype: Element) => Reduction>> = {
   sum: (dtype) => ({ identity: `${dtype}(0)`, combine: 'a + b' }),
   mean: () => ({ identity: '0.0', combine: 'a + b', finish: 'a / f32(count)' }),
   sumSquares: () => ({ identity: '0.0', lift: 'value * value', combine: 'a + b' }),
-  max: (dtype) => ({ identity: lowest[dtype], combine: 'max(a, b)' }),
-  min: (dtype) => ({ identity: highest[dtype], combine: 'min(a, b)' }),
-  argMax: (dtype) => first(dtype, lowest[dtype], '>'),
-  argMin: (dtype) => first(dtype, highest[dtype], '<'),
-  // (maximum m, Σ exp(x − m)); one exp for each combination, its argument clamped where exp gives 0 anyway.
+  max: (dtype) => better(dtype, '>'),
+  min: (dtype) => better(dtype, '<'),
+  argMax: (dtype) => first(dtype, '>'),
+  argMin: (dtype) => first(dtype, '<'),
+  // (maximum m, Σ exp(x − m)); one exp for each combination. Equal maxima, infinite ones among them, are 0 apart.
   logSumExp: () => ({
     accumulator: 'vec2<f32>',
     identity: `${lowest.f32}, 0.0`,
     lift: 'vec2<f32>(value, 1.0)',
     combine:
-      'vec2<f32>(max(a.x, b.x), select(b.y, a.y, a.x > b.x) + select(a.y, b.y, a.x > b.x) * exp(-min(abs(a.x - b.x), 104.0)))',
+      'vec2<f32>(select(b.x, a.x, a.x > b.x || isNaN(a.x)), select(b.y, a.y, a.x > b.x) + select(a.y, b.y, a.x > b.x) * exp(-select(abs(a.x - b.x), 0.0, a.x == b.x)))',
     finish: 'a.x + log(a.y)',
   }),
 };
+
+/** Which elements of an accumulator are NaN. */
+const areNaN = (four: boolean) =>
+  four
+    ? 'fn areNaN(x: vec4<f32>) -> vec4<bool> { return (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u); }'
+    : 'fn areNaN(x: f32) -> bool { return isNaN(x); }';
 
 /** Elements to accumulators (`partial`), those to fewer (`more`), accumulators to results (`final`), or straight through (`whole`). */
 type Stage = 'whole' | 'partial' | 'more' | 'final';
@@ -130,10 +146,15 @@ function stage(
       ...load?.functions,
       ...store?.functions,
     },
-    declarations: [reduction.declarations, load?.declarations(2), store?.declarations(2 + sources.length)]
+    declarations: [
+      reduction.declarations,
+      reduction.combine.includes('areNaN') ? areNaN(four) : '',
+      load?.declarations(2),
+      store?.declarations(2 + sources.length),
+    ]
       .filter(Boolean)
       .join('\n'),
-    library: [...(load?.library ?? []), ...(store?.library ?? [])],
+    library: ['bits.wgsl', ...(load?.library ?? []), ...(store?.library ?? [])],
     bindings: [isLast ? output(0) : scratch(from + 1), ...sources, ...(store?.bindings ?? [])],
     uniforms: {
       ...{ outer, n, chunks, chunk, count: problem.n, turns: Math.ceil(chunk / turn) },

@@ -1,5 +1,5 @@
 import { DTypeError, ValueError } from '../errors.ts';
-import { type DType, dtypes } from '../graph/dtype.ts';
+import { type DType, dtypes, fitting, integerRange } from '../graph/dtype.ts';
 import type { Attributes, TensorType } from '../graph/node.ts';
 import type { ExpressionContext, OpDef } from '../graph/op.ts';
 import { applyOne, expectTensor } from '../graph/record.ts';
@@ -88,6 +88,9 @@ function inferRow(name: string, row: Row, inputs: readonly TensorType[], attribu
   };
 }
 
+/** A function that WGSL has for all numbers, in the form that keeps NaN for floats. */
+const guarded = (name: 'clamp' | 'max' | 'min', dtype: DType) => (dtype === 'f32' ? `${name}_` : name);
+
 const f = (value: unknown, { types }: ExpressionContext) => `${types.f32}(${literal(value as number, 'f32')})`;
 
 // ── constants ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -103,15 +106,10 @@ const fullOp: OpDef = {
 };
 /**
  * A tensor of one repeated value that rules may take for a number, since nobody can ask for its gradient: users get those
- * of create.ts. Numbers outside f32's range become its largest finite value.
+ * of create.ts. In f32 any number, infinities and NaN too; in i32 and u32 a whole one that they hold.
  */
 export function full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor {
-  if (Number.isNaN(value)) throw new ValueError('[full] the value is NaN');
-  return applyOne(fullOp, [], {
-    shape: [...checkShape('full', shape)],
-    value: Math.max(-3.4028234e38, Math.min(3.4028234e38, value)),
-    dtype,
-  });
+  return applyOne(fullOp, [], { shape: [...checkShape('full', shape)], value: fitting('full', value, dtype), dtype });
 }
 export const zeros = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 0, dtype);
 export const ones = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 1, dtype);
@@ -123,8 +121,8 @@ export function constantOf(x: Tensor): number | null {
 }
 
 /** A number as a scalar tensor of the other operand's type. */
-function operand(value: Tensor | number, like: Tensor): Tensor {
-  return typeof value === 'number' ? full([], value, like.dtype) : value;
+function operand(name: string, value: Tensor | number, like: Tensor): Tensor {
+  return typeof value === 'number' ? full([], fitting(name, value, like.dtype), like.dtype) : value;
 }
 
 // ── one input ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -155,7 +153,10 @@ type UnaryName =
   | 'not'
   | 'clamp'
   | 'cast'
-  | 'copy';
+  | 'copy'
+  | 'isNaN'
+  | 'isInf'
+  | 'isFinite';
 const unaryOps: Record<UnaryName, OpDef> = {
   neg: unary(
     'neg',
@@ -171,7 +172,8 @@ const unaryOps: Record<UnaryName, OpDef> = {
   ),
   sign: unary(
     'sign',
-    (x, _, { dtype, types }) => (dtype === 'u32' ? `min(${x}, ${types.u32}(1u))` : `sign(${x})`),
+    (x, _, { dtype, types }) =>
+      dtype === 'f32' ? `sign_(${x})` : dtype === 'u32' ? `min(${x}, ${types.u32}(1u))` : `sign(${x})`,
     () => null,
     number,
   ),
@@ -187,7 +189,7 @@ const unaryOps: Record<UnaryName, OpDef> = {
   ),
   log: unary(
     'log',
-    (x) => `log(${x})`,
+    (x) => `log_(${x})`,
     (dy, x) => div(dy, x),
   ),
   sqrt: unary(
@@ -237,17 +239,17 @@ const unaryOps: Record<UnaryName, OpDef> = {
   ),
   relu: unary(
     'relu',
-    (x, _, { types }) => `max(${x}, ${types.f32}(0.0))`,
-    (dy, _, y) => where(greater(y, 0), dy, 0),
+    (x) => `relu_(${x})`,
+    (dy, _, y) => where(lessEqual(y, 0), 0, dy),
   ),
   leakyRelu: unary(
     'leakyRelu',
-    (x, { slope }, c) => `select(${x} * ${f(slope, c)}, ${x}, ${x} > ${f(0, c)})`,
+    (x, { slope }, c) => `select(${x}, ${x} * ${f(slope, c)}, negative_(${x}))`,
     (dy, x, _, { slope }) => where(greater(x, 0), dy, mul(dy, slope as number)),
   ),
   elu: unary(
     'elu',
-    (x, { alpha }, c) => `select(${f(alpha, c)} * (exp_(min(${x}, ${f(0, c)})) - ${f(1, c)}), ${x}, ${x} > ${f(0, c)})`,
+    (x, { alpha }, c) => `select(${x}, ${f(alpha, c)} * (exp(${x}) - ${f(1, c)}), negative_(${x}))`,
     (dy, x, y, { alpha }) => where(greater(x, 0), dy, mul(dy, add(y, alpha as number))),
   ),
   geluErf: unary(
@@ -262,7 +264,7 @@ const unaryOps: Record<UnaryName, OpDef> = {
   ),
   silu: unary(
     'silu',
-    (x) => `(${x} * sigmoid_(${x}))`,
+    (x) => `silu_(${x})`,
     (dy, x) => {
       const s = sigmoid(x);
       return mul(dy, mul(s, add(1, mul(x, sub(1, s)))));
@@ -277,20 +279,24 @@ const unaryOps: Record<UnaryName, OpDef> = {
   clamp: unary(
     'clamp',
     (x, { min, max }, { dtype, types }) =>
-      `clamp(${x}, ${types[dtype]}(${literal(min as number, dtype)}), ${types[dtype]}(${literal(max as number, dtype)}))`,
+      `${guarded('clamp', dtype)}(${x}, ${types[dtype]}(${literal(min as number, dtype)}), ${types[dtype]}(${literal(max as number, dtype)}))`,
     (dy, x, _, { min, max }) => where(and(greaterEqual(x, min as number), lessEqual(x, max as number)), dy, 0),
     number,
   ),
   cast: op('cast', {
     inputs: [any],
     output: ({ dtype }) => dtype as DType,
-    expression: ([x], _, { types, dtype, inputDTypes }) =>
-      dtype === 'bool'
-        ? `(${x} != ${types[inputDTypes[0] as DType]}(${literal(0, inputDTypes[0] as DType)}))`
-        : `${types[dtype]}(${x})`,
+    expression: ([x], _, { types, dtype, inputDTypes }) => {
+      const from = inputDTypes[0] as DType;
+      if (dtype === 'bool') return from === 'f32' ? `isTrue_(${x})` : `(${x} != ${types[from]}(${literal(0, from)}))`;
+      return from === 'f32' ? `${types[dtype]}(whole_(${x}))` : `${types[dtype]}(${x})`;
+    },
     gradient: (dy, [x]) => [(x as Tensor).dtype === 'f32' ? dy : null],
   }),
   copy: op('copy', { inputs: [any], expression: ([x]) => x as string, gradient: (dy) => [dy] }),
+  isNaN: op('isNaN', { inputs: [float], output: 'bool', expression: ([x]) => `isNaN_(${x})` }),
+  isInf: op('isInf', { inputs: [float], output: 'bool', expression: ([x]) => `isInf_(${x})` }),
+  isFinite: op('isFinite', { inputs: [float], output: 'bool', expression: ([x]) => `isFinite_(${x})` }),
 };
 
 // The derivative of gelu in plain ops, for gradients of gradients: φ(x) = e^(−x²/2)/√(2π), Φ(x) = (1 + erf(x/√2))/2.
@@ -325,8 +331,9 @@ export const neg = unaryFunction('neg');
 export const abs = unaryFunction('abs');
 export const sign = unaryFunction('sign');
 export const floor = unaryFunction('floor');
-/** eˣ; finite for every finite x (the argument is clamped to f32's range). */
+/** eˣ; ∞ beyond f32's range, from 88.72 on. */
 export const exp = unaryFunction('exp');
+/** ln x; −∞ at 0, NaN below. */
 export const log = unaryFunction('log');
 export const sqrt = unaryFunction('sqrt');
 /** 1/√x */
@@ -344,6 +351,15 @@ export const silu = unaryFunction('silu');
 /** log(1 + eˣ) */
 export const softplus = unaryFunction('softplus');
 export const not = unaryFunction('not');
+/** True (bool) where x (f32) is NaN. */
+const whereNaN = unaryFunction('isNaN');
+/** True (bool) where x (f32) is ∞ or −∞. */
+const whereInf = unaryFunction('isInf');
+/** True (bool) where x (f32) is neither infinite nor NaN. */
+const whereFinite = unaryFunction('isFinite');
+
+// Under their names only for those who import them: here they would hide JavaScript's own.
+export { whereFinite as isFinite, whereInf as isInf, whereNaN as isNaN };
 /** The value in memory of its own. */
 export const copy = unaryFunction('copy');
 
@@ -366,14 +382,22 @@ export function gelu(x: Tensor, options?: { approximate?: 'none' | 'tanh' }): Te
   const { approximate = 'none' } = geluOptions('gelu', options);
   return applyOne(approximate === 'tanh' ? unaryOps.geluTanh : unaryOps.geluErf, [x]);
 }
-/** x limited to [min, max]. */
+/** x limited to [min, max]; for integers, to as much of it as their type holds. NaN stays NaN. */
 export function clamp(x: Tensor, min: number, max: number): Tensor {
   expectTensor('clamp', 'the input', x);
-  if (Number.isNaN(min) || Number.isNaN(max) || min > max)
-    throw new ValueError(`[clamp] min must not exceed max, got ${min} and ${max}`);
-  return applyOne(unaryOps.clamp, [x], { min: Math.max(min, -3.4028234e38), max: Math.min(max, 3.4028234e38) });
+  if (!(min <= max)) throw new ValueError(`[clamp] min must not exceed max, got ${min} and ${max}`);
+  return applyOne(unaryOps.clamp, [x], { min: bound(min, x.dtype), max: bound(max, x.dtype) });
 }
-/** The values in another element type: floats lose their fraction, bool is 0 or 1, numbers become true where not 0. */
+/** A limit as a number of the type: the nearest that it has, where the limit lies outside. */
+function bound(value: number, dtype: DType): number {
+  if (dtype !== 'i32' && dtype !== 'u32') return value;
+  const [least, greatest] = integerRange[dtype];
+  return fitting('clamp', Math.min(Math.max(value, least), greatest), dtype);
+}
+/**
+ * The values in another element type: floats lose their fraction and are limited to what integers hold, NaN gives the
+ * integer 0; bool is 0 or 1, numbers become true where not 0, NaN too.
+ */
 export function cast(x: Tensor, dtype: DType): Tensor {
   expectTensor('cast', 'the input', x);
   if (!Object.hasOwn(dtypes, dtype))
@@ -395,13 +419,20 @@ function binary(
     ...(rule ? { gradient: (dy, [a, b], y) => rule(dy, a as Tensor, b as Tensor, y) } : {}),
   });
 }
-function comparison(name: string, expression: (a: string, b: string) => string, types = number): OpDef {
+function comparison(
+  name: string,
+  expression: (a: string, b: string, context: ExpressionContext) => string,
+  types = number,
+): OpDef {
   return op(name, {
     inputs: [types, types],
     output: 'bool',
-    expression: ([a, b]) => expression(a as string, b as string),
+    expression: ([a, b], _, context) => expression(a as string, b as string, context),
   });
 }
+
+/** Whether the text of an operand is the number 0. */
+const isZero = (text: string) => /^\S*\(0\.0\)$/.test(text);
 
 type BinaryName =
   | 'add'
@@ -427,17 +458,17 @@ const binaryOps: Record<BinaryName, OpDef> = {
   ),
   sub: binary(
     'sub',
-    (a, b) => `(${a} - ${b})`,
+    (a, b, { dtype }) => (a === b && dtype === 'f32' ? `timesZero_(${a})` : `(${a} - ${b})`),
     (dy) => [dy, neg(dy)],
   ),
   mul: binary(
     'mul',
-    (a, b) => `(${a} * ${b})`,
+    (a, b) => (isZero(a) ? `timesZero_(${b})` : isZero(b) ? `timesZero_(${a})` : `(${a} * ${b})`),
     (dy, a, b) => [mul(dy, b), mul(dy, a)],
   ),
   div: binary(
     'div',
-    (a, b) => `(${a} / ${b})`,
+    (a, b, { dtype }) => (isZero(a) || (a === b && dtype === 'f32') ? `quotient_(${a}, ${b})` : `(${a} / ${b})`),
     (dy, _, b, y) => [div(dy, b), neg(mul(dy, div(y, b)))],
   ),
   // d/db a^b = a^b·ln a, taken as 0 where a ≤ 0, as PyTorch does at 0.
@@ -454,16 +485,20 @@ const binaryOps: Record<BinaryName, OpDef> = {
   // Equal operands share the gradient, as in PyTorch.
   maximum: binary(
     'maximum',
-    (a, b) => `max(${a}, ${b})`,
+    (a, b, { dtype }) => `${guarded('max', dtype)}(${a}, ${b})`,
     (dy, a, b) => shared(dy, greater(a, b), equal(a, b)),
   ),
   minimum: binary(
     'minimum',
-    (a, b) => `min(${a}, ${b})`,
+    (a, b, { dtype }) => `${guarded('min', dtype)}(${a}, ${b})`,
     (dy, a, b) => shared(dy, less(a, b), equal(a, b)),
   ),
   equal: comparison('equal', (a, b) => `(${a} == ${b})`, any),
-  notEqual: comparison('notEqual', (a, b) => `(${a} != ${b})`, any),
+  notEqual: comparison(
+    'notEqual',
+    (a, b, { inputDTypes }) => (inputDTypes[0] === 'f32' ? `notEqual_(${a}, ${b})` : `(${a} != ${b})`),
+    any,
+  ),
   less: comparison('less', (a, b) => `(${a} < ${b})`),
   lessEqual: comparison('lessEqual', (a, b) => `(${a} <= ${b})`),
   greater: comparison('greater', (a, b) => `(${a} > ${b})`),
@@ -487,8 +522,8 @@ const binaryFunction =
   (a: Operand, b: Operand): Tensor => {
     if (typeof a === 'number' && typeof b === 'number') throw new DTypeError(`[${name}] one operand must be a tensor`);
     expectOperands(name, a, b);
-    const left = operand(a, b as Tensor);
-    const right = operand(b, left);
+    const left = operand(name, a, b as Tensor);
+    const right = operand(name, b, left);
     return simplified(name, left, right) ?? applyOne(binaryOps[name], [left, right]);
   };
 
@@ -507,8 +542,7 @@ function simplified(name: BinaryName, a: Tensor, b: Tensor): Tensor | null {
   const [x, y] = [constantOf(a), constantOf(b)];
   if (x === null && y === null) return null;
   const shape = broadcastShapes(name, [a.shape, b.shape]);
-  if (x !== null && y !== null && !(name === 'div' && y === 0))
-    return full(shape, Math.fround(rule.compute(Math.fround(x), Math.fround(y))));
+  if (x !== null && y !== null) return full(shape, Math.fround(rule.compute(Math.fround(x), Math.fround(y))));
   if (y === rule.neutral && sameShape(a.shape, shape)) return a.version;
   if (x === rule.neutral && rule.commutes && sameShape(b.shape, shape)) return b.version;
   return null;
@@ -518,10 +552,13 @@ export const sub = binaryFunction('sub');
 export const mul = binaryFunction('mul');
 /** a / b; integers divide towards zero. */
 export const div = binaryFunction('div');
-/** aᵇ; a negative base needs an integer exponent. */
+/** aᵇ as IEEE 754 has it: NaN for a negative base with a fraction in the exponent, ∞ for 0 with a negative one, 1 for a⁰. */
 export const pow = binaryFunction('pow');
+/** The greater of a and b; NaN where one of them is. */
 export const maximum = binaryFunction('maximum');
+/** The lesser of a and b; NaN where one of them is. */
 export const minimum = binaryFunction('minimum');
+/** Comparisons give bool. With NaN they are false, except `notEqual`. */
 export const equal = binaryFunction('equal');
 export const notEqual = binaryFunction('notEqual');
 export const less = binaryFunction('less');
@@ -541,7 +578,7 @@ export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   expectTensor('where', 'the condition', condition);
   expectOperands('where', a, b);
   const like = typeof a !== 'number' ? a : typeof b !== 'number' ? b : zeros([]);
-  return applyOne(whereOp, [condition, operand(a, like), operand(b, like)]);
+  return applyOne(whereOp, [condition, operand('where', a, like), operand('where', b, like)]);
 }
 
 /** For the registry. */

@@ -1,4 +1,5 @@
-import { DTypeError, ShapeError, ValueError } from '../errors.ts';
+import { DTypeError, ShapeError } from '../errors.ts';
+import { fitting } from '../graph/dtype.ts';
 import type { TensorType } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectTensor } from '../graph/record.ts';
@@ -62,7 +63,7 @@ export function pad(x: Tensor, widths: readonly (readonly [number, number])[], v
     throw new ShapeError(
       `[pad] ${widths.length} pairs of widths for a tensor of rank ${x.rank}, shape ${formatShape(x.shape)}`,
     );
-  if (Number.isNaN(value)) throw new ValueError('[pad] the value is NaN');
+  fitting('pad', value, x.dtype);
   let padded = x.version;
   for (const [axis, [before, after]] of widths.entries()) {
     if (!Number.isInteger(before) || !Number.isInteger(after) || before < 0 || after < 0) {

@@ -63,6 +63,7 @@ export const attention = {
       lse.data[row] = hidden ? LSE_OF_HIDDEN_ROW : logSumExp(line);
       const first = Math.floor(row / L) * S;
       for (const [j, score] of line.entries()) {
+        if (score === -Infinity) continue; // what is hidden is not read
         addRow(O, row, Math.exp(score - get(lse, row)) * (factors ? get(factors, row * S + j) : 1), v, first + j);
       }
     }
@@ -85,6 +86,7 @@ export const attention = {
       const delta = dot(dO, row, O, row);
       const first = Math.floor(row / L) * S;
       for (const [j, score] of scores(row).entries()) {
+        if (score === -Infinity) continue;
         const key = first + j;
         const p = Math.exp(score - get(lse, row));
         const factor = factors ? get(factors, row * S + j) : 1;

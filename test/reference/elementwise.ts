@@ -22,11 +22,11 @@ const gelu = (x: number, approximate: 'none' | 'tanh') =>
 
 const clamp = (x: number, min: number, max: number) => Math.min(Math.max(x, min), max);
 
-/** Conversions as WGSL has them: towards zero, and to the nearest value of the type where it is out of range. */
+/** Conversions as WGSL has them: towards zero, and to the nearest value of the type where it is out of range; NaN gives 0. */
 const casts: Readonly<Record<DType, (x: number) => number>> = {
   f32: (x) => x,
-  i32: (x) => clamp(Math.trunc(x), -(2 ** 31), 2 ** 31 - 1),
-  u32: (x) => clamp(Math.trunc(x), 0, 2 ** 32 - 1),
+  i32: (x) => clamp(Math.trunc(x) || 0, -(2 ** 31), 2 ** 31 - 1),
+  u32: (x) => clamp(Math.trunc(x) || 0, 0, 2 ** 32 - 1),
   bool: (x) => Number(x !== 0),
 };
 
@@ -65,6 +65,9 @@ export const elementwise = {
   sign: unary(Math.sign),
   floor: unary(Math.floor),
   not: unary((x) => Number(x === 0)),
+  isNaN: unary((x) => Number(Number.isNaN(x))),
+  isInf: unary((x) => Number(Math.abs(x) === Infinity)),
+  isFinite: unary((x) => Number(Number.isFinite(x))),
   cast: unaryWith((x, { dtype }: { dtype: DType }) => casts[dtype](x)),
   clamp: unaryWith((x, { min, max }: { min?: number | null; max?: number | null }) =>
     clamp(x, min ?? -Infinity, max ?? Infinity),
@@ -73,7 +76,7 @@ export const elementwise = {
   sub: binary((a, b) => a - b),
   mul: binary((a, b) => a * b),
   div: binary((a, b) => a / b),
-  pow: binary((a, b) => a ** b),
+  pow: binary((a, b) => (a === 1 ? 1 : Math.abs(a) === 1 && Math.abs(b) === Infinity ? 1 : a ** b)), // as IEEE 754, not as JavaScript
   maximum: binary(Math.max),
   minimum: binary(Math.min),
   equal: binary((a, b) => a === b),

@@ -2,10 +2,19 @@ import { at, build, extent, flatIndex, get, indices, mapLines, type Ref, type Ru
 
 const within = (i: number, length: number) => i >= 0 && i < length;
 
+/** The order of numbers; NaN is the largest of all, as in PyTorch. */
+function compare(a: number, b: number): number {
+  if (Number.isNaN(a) || Number.isNaN(b)) return Number(Number.isNaN(a)) - Number(Number.isNaN(b));
+  return a === b ? 0 : a < b ? -1 : 1;
+}
+
 /** Positions of the k largest (or smallest) values, best first; equal values keep their order. */
 const best = (values: readonly number[], k: number, largest: boolean) =>
   [...values.keys()]
-    .sort((a, b) => ((values[b] as number) - (values[a] as number)) * (largest ? 1 : -1) || a - b)
+    .sort((a, b) => {
+      const [first, second] = largest ? [b, a] : [a, b];
+      return compare(values[first] as number, values[second] as number) || a - b;
+    })
     .slice(0, k);
 
 interface TopKAttributes {

@@ -265,8 +265,11 @@ const normOf = ({ kind }: Attributes) => (kind === 'layer' ? 'layerNorm' : 'rmsN
 /** d gelu(x) / dx: Φ(x) + x φ(x), and the derivative of the tanh form. */
 function slopeOf(x: Ref, approximate: 'none' | 'tanh'): Ref {
   const exactly = (value: number) =>
-    0.5 * (1 + erf(value / Math.SQRT2)) + (value * Math.exp(-0.5 * value ** 2)) / Math.sqrt(2 * Math.PI);
+    Math.abs(value) === Infinity
+      ? Number(value > 0)
+      : 0.5 * (1 + erf(value / Math.SQRT2)) + (value * Math.exp(-0.5 * value ** 2)) / Math.sqrt(2 * Math.PI);
   const approximately = (value: number) => {
+    if (Math.abs(value) > 100) return Number(value > 0);
     const t = Math.tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value ** 3));
     return 0.5 * (1 + t) + 0.5 * value * (1 - t * t) * Math.sqrt(2 / Math.PI) * (1 + 3 * 0.044715 * value ** 2);
   };

@@ -29,7 +29,8 @@ export const loss = {
       statistics.data.set([most, logSum], 2 * row);
       weight.data[row] = counts(target, V, ignoreIndex);
       if (!weight.data[row]) continue;
-      const expected = (1 - labelSmoothing) * (line[target] as number) + labelSmoothing * (sum(line) / V);
+      const smooth = labelSmoothing === 0 ? 0 : labelSmoothing * (sum(line) / V);
+      const expected = (1 - labelSmoothing) * (line[target] as number) + smooth;
       losses.data[row] = logSum - (expected - most);
     }
     return [losses, statistics, weight];

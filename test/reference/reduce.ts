@@ -3,7 +3,7 @@ import { flatIndex, indices, logSumExp, mapLines, maximum, type Ref, type Rules,
 const mean = (values: readonly number[]) => sum(values) / values.length;
 const minimum = (values: readonly number[]) => -maximum(values.map((value) => -value));
 
-/** One number from many, which come in row-major order. Of equal elements the first is the largest or smallest. */
+/** One number from many, which come in row-major order. Of equal elements the first is the largest or smallest, NaN before all. */
 const kinds = {
   sum,
   mean,
@@ -11,8 +11,8 @@ const kinds = {
   max: maximum,
   min: minimum,
   logSumExp,
-  argMax: (values: readonly number[]) => values.indexOf(maximum(values)),
-  argMin: (values: readonly number[]) => values.indexOf(minimum(values)),
+  argMax: (values: readonly number[]) => values.findIndex((value) => Object.is(value + 0, maximum(values) + 0)),
+  argMin: (values: readonly number[]) => values.findIndex((value) => Object.is(value + 0, minimum(values) + 0)),
 };
 
 export type ReduceKind = keyof typeof kinds;

@@ -124,6 +124,7 @@ export function sum(values: Iterable<number>): number {
 /** log Σ exp(x), safe from overflow. */
 export function logSumExp(values: readonly number[]): number {
   const largest = maximum(values);
+  if (Math.abs(largest) === Infinity) return largest;
   return largest + Math.log(sum(values.map((value) => Math.exp(value - largest))));
 }
 

@@ -1,4 +1,4 @@
-import { logSumExp, map, mapLines, type Ref, type Rules, sum } from './ref.ts';
+import { map, mapLines, maximum, type Ref, type Rules, sum } from './ref.ts';
 
 interface SoftmaxAttributes {
   readonly axis: number;
@@ -8,8 +8,9 @@ interface SoftmaxAttributes {
 export const softmax = {
   softmax: ([x]: readonly [Ref], { axis, log = false }: SoftmaxAttributes): [Ref] => [
     mapLines(x, axis, (line) => {
-      const normaliser = logSumExp(line);
-      return line.map((value) => (log ? value - normaliser : Math.exp(value - normaliser)));
+      const most = maximum(line);
+      const total = sum(line.map((value) => Math.exp(value - most)));
+      return line.map((value) => (log ? value - most - Math.log(total) : Math.exp(value - most) / total));
     }),
   ],
 

@@ -143,7 +143,12 @@ export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
   sign: unary((x) => x.sign()),
   floor: unary(
     (x) => x.floor(),
-    () => [drawApart(odd).add(0.003)],
+    () => [
+      tensor(
+        Array.from(drawApart([15]).host as ArrayLike<number>, (x) => x + 0.003),
+        { shape: odd },
+      ),
+    ],
   ),
   exp: unary((x) => x.exp()),
   log: unary((x) => x.log(), positive),
@@ -202,6 +207,9 @@ export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
     sample('f32 to bool', apart, (x) => x.cast('bool')),
   ],
   copy: unary((x) => copy(x)),
+  isNaN: unary((x) => x.isNaN()),
+  isInf: unary((x) => x.isInf()),
+  isFinite: unary((x) => x.isFinite()),
   add: arithmetic((a, b) => a.add(b)),
   sub: arithmetic((a, b) => a.sub(b)),
   mul: arithmetic((a, b) => a.mul(b)),

@@ -411,7 +411,21 @@ const valueErrors: readonly Mistake[] = [
   ['a gradient of integers', () => grad(i32(1).sum(), []), /^\[grad\] the loss is i32; only f32 has gradients/],
 ];
 
+const unsupportedErrors: readonly Mistake[] = [
+  [
+    'heads that no kernel takes',
+    () => scaledDotProductAttention(f32(1, 1, 2, 129), f32(1, 1, 2, 129), f32(1, 1, 2, 129)),
+    /^\[scaledDotProductAttention\] heads of 129 elements: at most 128/,
+  ],
+  [
+    'more sequences than a grid has places',
+    () => scaledDotProductAttention(f32(65536, 1, 1, 1), f32(65536, 1, 1, 1), f32(65536, 1, 1, 1)),
+    /^\[scaledDotProductAttention\] 65536 sequences of 1 heads: at most 65535 of each/,
+  ],
+];
+
 describe.for([
+  { name: 'UnsupportedError', type: UnsupportedError, mistakes: unsupportedErrors },
   { name: 'ShapeError', type: ShapeError, mistakes: shapeErrors },
   { name: 'DTypeError', type: DTypeError, mistakes: dtypeErrors },
   { name: 'ValueError', type: ValueError, mistakes: valueErrors },

@@ -167,10 +167,7 @@ const texts: Rows<typeof text> = {
 // ── the sweeps ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Those whose options are still to be declared. */
-const pending = new Set([
-  ...['init', 'sample', 'generate'],
-  ...['Adam', 'AdamW', 'Optimizer', 'SGD', 'a group of SGD'],
-]);
+const pending = new Set([...['sample', 'generate'], ...['Adam', 'AdamW', 'Optimizer', 'SGD', 'a group of SGD']]);
 const all: readonly (readonly [name: string, call: (options: unknown) => unknown])[] = [
   ...[functions, modules, initialisers, optimizers, languageModels, files, texts].flatMap((rows) =>
     Object.entries<Row>(rows)

@@ -143,11 +143,22 @@ function shapeClass({ B, H, L, S, D, causal }: AttentionProblem): string {
   return `${causal ? 'causal' : 'full'} ${roughly(B * H, L, S)} ${D}`;
 }
 
-function unsupported(problem: AttentionProblem, { tile, quads }: Form, { subgroups }: DeviceProfile): string | null {
-  const { B, H, L, S, D } = problem;
-  if (quads && !subgroups) return 'the device has no subgroups';
+type Sizes = Pick<AttentionProblem, 'B' | 'H' | 'L' | 'S' | 'D'>;
+
+/** Why no variant can do a problem of these sizes, whatever the device and however the operands lie; null where one may. */
+export function tooLarge({ B, H, L, S, D }: Sizes, tile = 64): string | null {
   if (D > 128) return `heads of ${D} elements: at most 128`;
-  if (Math.max(B, H, Math.ceil(Math.max(L, S) / tile)) > 65535) return `[${B}, ${H}, ${L}, ${S}] exceeds the grid`;
+  const most = 65535;
+  if (Math.max(B, H) > most) return `${B} sequences of ${H} heads: at most ${most} of each, so cut the batch in parts`;
+  if (Math.max(L, S) > most * tile) return `${L} queries and ${S} keys: at most ${most * tile} of each`;
+  return null;
+}
+
+function unsupported(problem: AttentionProblem, { tile, quads }: Form, { subgroups }: DeviceProfile): string | null {
+  const { D } = problem;
+  if (quads && !subgroups) return 'the device has no subgroups';
+  const large = tooLarge(problem, tile);
+  if (large) return large;
   const loose = operands(problem).find(({ operand }) => D > 1 && operand.strides[3] !== 1);
   return loose ? `${loose.name} has stride ${loose.operand.strides[3]} in its last dimension: must be 1` : null;
 }

@@ -1,4 +1,4 @@
-import { ShapeError } from '../errors.ts';
+import { ShapeError, UnsupportedError } from '../errors.ts';
 import { differentiateComposed } from '../graph/autograd.ts';
 import type { Attributes, Node, TensorType } from '../graph/node.ts';
 import type { OpDef, Placement, Surroundings } from '../graph/op.ts';
@@ -12,7 +12,7 @@ import {
   type Layout,
   sameShape,
 } from '../graph/shape.ts';
-import { attentionForward, attentionBackward as backwardFamily } from '../kernels/attention.ts';
+import { attentionForward, attentionBackward as backwardFamily, tooLarge } from '../kernels/attention.ts';
 import { familyCall } from '../kernels/family.ts';
 import type { Operand } from '../kernels/kernel.ts';
 import { declareOptions, finite, flag, nullable, probability, tensorLike } from '../options.ts';
@@ -218,6 +218,8 @@ export function scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, optio
       `[${op}] for q ${formatShape(q.shape)} both k and v must be [${B}, ${H}, S, ${D}], got ${formatShape(k.shape)} and ${formatShape(v.shape)}`,
     );
   }
+  const large = tooLarge({ B, H, L, S, D });
+  if (large) throw new UnsupportedError(`[${op}] ${large}`);
   const factor = scale ?? 1 / Math.sqrt(D);
   // Nothing is kept; there is no scale that could make up for it.
   if (dropout === 1) return mul(scaledDotProductAttention(q, k, v, { ...options, dropout: 0 }), 0);

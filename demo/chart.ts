@@ -17,7 +17,7 @@ export function resample(values: readonly number[], count: number): number[] {
 
 export const meanOf = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-const [width, height, left, top, right, bottom] = [720, 400, 56, 40, 16, 44];
+const [width, height, left, top, right, bottom] = [720, 400, 70, 40, 16, 44];
 
 /** The curve as an SVG document: every loss in grey, their running mean, the validation loss and the bigram model's. */
 export function svgChart({ title, losses, validation, bigram }: LossCurve): string {
@@ -33,6 +33,7 @@ export function svgChart({ title, losses, validation, bigram }: LossCurve): stri
     `<path d="M${left} ${y(loss).toFixed(1)}H${width - right}" stroke="${colour}" stroke-dasharray="5 4"/>` +
     `<text x="${width - right}" y="${(y(loss) - 5).toFixed(1)}" text-anchor="end" fill="${colour}">${name} ${loss.toFixed(3)}</text>`;
   const ticks = Array.from({ length: Math.round((high - low) * 2) + 1 }, (_, i) => low + i / 2);
+  const middle = (top + height - bottom) / 2;
   const steps = [
     ...new Set(
       [1, 0.25, 0.5, 0.75, 1].map((share, i) => (i === 0 ? 1 : Math.max(1, Math.round(share * losses.length)))),
@@ -52,6 +53,7 @@ export function svgChart({ title, losses, validation, bigram }: LossCurve): stri
         `<text x="${x(step).toFixed(1)}" y="${height - bottom + 18}" text-anchor="middle" fill="#666">${step}</text>`,
     ),
     `<text x="${(left + width - right) / 2}" y="${height - 8}" text-anchor="middle" fill="#666">training step</text>`,
+    `<text x="16" y="${middle}" transform="rotate(-90 16 ${middle})" text-anchor="middle" fill="#666">loss, nats per character</text>`,
     line(losses, 'stroke="#b8c4d6" stroke-width="1"'),
     line(runningMean(losses, Math.max(1, Math.round(losses.length / 50))), 'stroke="#1f5fbf" stroke-width="2"'),
     level(bigram, 'bigram counts', '#b3541e'),

@@ -22,6 +22,8 @@ export interface RunInfo {
   readonly seed: number;
   /** Fingerprint of the text. */
   readonly text: string;
+  /** Its name, those of earlier ones first; null in checkpoints of before there were names. */
+  readonly textName: string | null;
   readonly vocabulary: text.CharVocabulary;
 }
 
@@ -53,7 +55,7 @@ export function readCheckpoint(bytes: io.ByteSource, path: string): Checkpoint {
     const file = io.readSafetensors(bytes);
     const json = file.metadata[metadataName];
     if (json === undefined) throw new Error('it is a safetensors file, but not one that `npm start` wrote');
-    const { version, vocabulary, loader, random, choices = {}, ...info } = JSON.parse(json);
+    const { version, vocabulary, loader, random, choices = {}, textName = null, ...info } = JSON.parse(json);
     if (version !== 1) throw new Error(`it is of version ${version}, and this program reads version 1`);
     if (!modelNames.includes(info.config?.model)) throw new Error('its model is none that this program knows');
     const tensors = Object.entries(file.tensors).map(([name, { data, ...type }]): [string, Tensor] => [
@@ -61,7 +63,7 @@ export function readCheckpoint(bytes: io.ByteSource, path: string): Checkpoint {
       tensor(data, type),
     ]);
     return {
-      info: { ...info, choices, vocabulary: text.CharVocabulary.fromJSON(vocabulary) },
+      info: { ...info, choices, textName, vocabulary: text.CharVocabulary.fromJSON(vocabulary) },
       positions: { loader, random },
       tensors: new Map(tensors),
     };
@@ -70,12 +72,16 @@ export function readCheckpoint(bytes: io.ByteSource, path: string): Checkpoint {
   }
 }
 
+/** The training loss of each step that the run has done. */
+export const lossesOf = ({ tensors }: Checkpoint): number[] => Array.from(tensors.get(lossesName)?.host ?? []);
+
 /** Puts a run back where it was, to the bit. */
-export function restoreTraining(training: Training, { positions, tensors }: Checkpoint): void {
+export function restoreTraining(training: Training, checkpoint: Checkpoint): void {
+  const { positions, tensors } = checkpoint;
   restoreModel(training.model, tensors);
   const states = [...tensors].filter(([name]) => name.startsWith(optimizerPrefix));
   training.optimizer.loadStateDict(new Map(states.map(([name, value]) => [name.slice(optimizerPrefix.length), value])));
-  training.losses = Array.from(tensors.get(lossesName)?.host ?? []);
+  training.losses = lossesOf(checkpoint);
   training.loader.restore(positions.loader);
   training.generator.restore(positions.random);
 }

@@ -2,6 +2,9 @@ import { text as language } from '../src/index.ts';
 import { corpusOf, fingerprint } from './corpus.ts';
 import { type Host, JobError } from './host.ts';
 
+/** What the text is called where no file is given. */
+export const embeddedName = "weft's own source";
+
 /** A text in two parts, as ids. */
 export interface Data {
   /** The file, or what the embedded text is. */
@@ -25,7 +28,7 @@ export async function loadData(
   context: number,
   known?: language.CharVocabulary,
 ): Promise<Data> {
-  const name = file ?? "weft's own source";
+  const name = file ?? embeddedName;
   const text = file === null ? corpusOf(await host.sources()) : decode(await host.readFile(file), file);
   const needed = 10 * (context + 1);
   if (text.length < needed) {
@@ -35,6 +38,12 @@ export async function loadData(
     );
   }
   const vocabulary = known ?? new language.CharVocabulary(text);
+  const strange = known && [...new Set(text)].find((character) => !known.characters.includes(character));
+  if (strange !== undefined) {
+    throw new JobError(
+      `the run can't go on with ${name}: it has ${JSON.stringify(strange)}, which the text of before has not; give that one with --text FILE`,
+    );
+  }
   const { train, validation } = language.trainValidationSplit(vocabulary.encode(text), 0.1);
   const bigram = language.bigramLoss(train, validation, vocabulary.size);
   return { name, vocabulary, train, validation, bigram, fingerprint: await fingerprint(text) };

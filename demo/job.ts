@@ -1,15 +1,23 @@
 import { type Device, init, StoreError, type TuneProgress, UnsupportedError } from '../src/index.ts';
 import { meanOf } from './chart.ts';
-import { type Checkpoint, readCheckpoint, restoreModel, restoreTraining, writeCheckpoint } from './checkpoint.ts';
+import {
+  type Checkpoint,
+  lossesOf,
+  readCheckpoint,
+  restoreModel,
+  restoreTraining,
+  writeCheckpoint,
+} from './checkpoint.ts';
 import { type Config, configOf, withSteps } from './configs.ts';
-import { type Data, loadData } from './data.ts';
-import type { Host } from './host.ts';
+import { type Data, embeddedName, loadData } from './data.ts';
+import { type Host, JobError } from './host.ts';
 import { createModel, parameterCount } from './models.ts';
 import type { Options } from './options.ts';
 import {
   headline,
   introduction,
   type ModelSummary,
+  nothingLeft,
   quoted,
   results,
   type SampleSummary,
@@ -29,23 +37,74 @@ export async function runJob(options: Options, host: Host): Promise<Summary | Sa
   const device = await init(checkpoint ? { profile: checkpoint.info.profile } : {});
   if (checkpoint) pinKernels(device, checkpoint, host);
   if (checkpoint && options.sample.prompt !== null) return writeOnly(checkpoint, options.sample.prompt, options, host);
-
+  const { adapter } = device;
+  const { runtime } = host;
   const configs = checkpoint
     ? [withSteps(checkpoint.info.config, options.steps)]
     : options.models.map((model) => configOf(options.config, model, options.steps));
+  if (checkpoint && path !== null) {
+    const [config, done] = [configs[0] as Config, lossesOf(checkpoint).length];
+    if (done >= config.steps) {
+      host.print(nothingLeft(done, config, path, textOption(options, checkpoint)));
+      const vocabulary = checkpoint.info.vocabulary.size;
+      return { adapter, runtime, vocabulary, bigramLoss: null, models: [summaryOfBefore(config, checkpoint)] };
+    }
+    checkTextName(checkpoint, options, path);
+  }
   const context = Math.max(...configs.map((config) => config.context));
   const data = await loadData(options.text, host, context, checkpoint?.info.vocabulary);
-  host.print(introduction(data, device.adapter, host.runtime, device.profile.selection));
+  host.print(introduction(data, adapter, runtime, device.profile.selection));
   if (checkpoint && checkpoint.info.text !== data.fingerprint) {
-    host.print(`Note        ${path} was trained on another text: it goes on, but not as if it had never stopped`);
+    host.print(`Note        ${otherText(checkpoint, options, path)}: it goes on, but not as if it had never stopped`);
   }
 
   const models: ModelSummary[] = [];
   for (const config of configs) {
     if (!host.interrupted) models.push(await trainModel(config, data, checkpoint, device, options, host));
   }
-  const { adapter } = device;
-  return { adapter, runtime: host.runtime, vocabulary: data.vocabulary.size, bigramLoss: data.bigram, models };
+  return { adapter, runtime, vocabulary: data.vocabulary.size, bigramLoss: data.bigram, models };
+}
+
+/** How the command line names the text of a run that is to go on. */
+function textOption({ text }: Options, checkpoint: Checkpoint | null): string {
+  if (text !== null) return ` --text ${text}`;
+  const name = checkpoint?.info.textName ?? embeddedName;
+  return name === embeddedName ? '' : ' --text FILE';
+}
+
+/** Throws JobError where a run on a file is to go on without it: with the embedded text it would learn something else. */
+function checkTextName({ info: { textName } }: Checkpoint, options: Options, path: string): void {
+  if (options.text !== null || textName === null || textName === embeddedName) return;
+  throw new JobError(`${path} was trained on ${textName}: add --text FILE with that text, or another to go on with`);
+}
+
+/** Why the text is not the one that the run has learned from so far. */
+function otherText({ info: { textName } }: Checkpoint, options: Options, path: string | null): string {
+  if (options.text === null && textName === embeddedName) return `${embeddedName} has changed since ${path} was saved`;
+  if (options.text === null) return `${path} was trained on another text, which --text FILE names`;
+  return `${path} was trained on ${textName ?? 'another text'}`;
+}
+
+/** What is known of a run without another step. */
+function summaryOfBefore(config: Config, checkpoint: Checkpoint): ModelSummary {
+  const model = createModel(config, checkpoint.info.vocabulary.size);
+  return summaryOf(config.model, parameterCount(model), lossesOf(checkpoint));
+}
+
+function summaryOf(model: string, parameters: number, losses: readonly number[]): ModelSummary {
+  return {
+    model,
+    parameters,
+    steps: losses.length,
+    firstLoss: losses[0] ?? Number.NaN,
+    finalLoss: meanOf(losses.slice(-20)),
+    valLoss: null,
+    tokensPerSecond: null,
+    dispatchesPerStep: null,
+    submitsPerStep: null,
+    sample: null,
+    checkpoint: null,
+  };
 }
 
 /** Kernels that this version of weft has not don't keep a run from going on. */
@@ -91,39 +150,52 @@ async function trainModel(
 
   if (options.tune) await tuneKernels(training, host);
   const { choices } = device;
-  const info = { config, profile: device.profile.selection, choices, seed, text: data.fingerprint, vocabulary };
-  const save = async () =>
-    host.writeFile(options.out, `${config.model}.safetensors`, await writeCheckpoint(training, info));
+  const { selection } = device.profile;
+  const textName = namesOf(data, checkpoint);
+  const info = { config, profile: selection, choices, seed, text: data.fingerprint, textName, vocabulary };
+  const file = options.resume === null ? config.model : stemOf(options.resume);
+  const save = async () => host.writeFile(options.out, `${file}.safetensors`, await writeCheckpoint(training, info));
+  const before = training.losses.length;
   const { speed, counts, finished } = await trainSteps(training, { host, stopAfter: options.stopAfter, save });
   const { losses } = training;
+  // A run without a step leaves the records as they are.
+  if (losses.length === before) {
+    host.print(`  ended before another step: nothing was changed`);
+    return summaryOf(config.model, parameters, losses);
+  }
   const summary = {
-    model: config.model,
-    parameters,
-    steps: losses.length,
-    firstLoss: losses[0] ?? Number.NaN,
-    finalLoss: meanOf(losses.slice(-20)),
-    valLoss: null,
+    ...summaryOf(config.model, parameters, losses),
     tokensPerSecond: speed,
     dispatchesPerStep: counts?.dispatches ?? null,
     submitsPerStep: counts?.submits ?? null,
-    sample: null,
     checkpoint: await save(),
   };
   if (!finished) {
-    const text = options.text === null ? '' : ` --text ${options.text}`;
-    host.print(`  saved after step ${losses.length}; go on with: npm start -- --resume ${summary.checkpoint}${text}`);
+    const command = `npm start -- --resume ${summary.checkpoint}${textOption(options, checkpoint)}`;
+    host.print(`  saved after step ${losses.length}; go on with: ${command}`);
     return summary;
   }
 
   const valLoss = await validationLoss(model, data.validation, config.context);
-  const title = `${config.model.toUpperCase()} on ${data.name}`;
+  const title = `${config.model.toUpperCase()} on ${textName}`;
   const curve = { title, losses, validation: valLoss, bigram };
-  const curvePath = await host.showCurve(options.out, `${config.model}.svg`, curve);
+  const curvePath = await host.showCurve(options.out, `${file}.svg`, curve);
   host.print(results({ ...summary, valLoss }, bigram, curvePath));
   const sample = await writeText(model, vocabulary, firstPrompt(data), options.sample, seed, host);
   host.print(quoted(sample));
   return { ...summary, valLoss, sample };
 }
+
+/** What the run has learned from: this text, after those before it. */
+function namesOf({ name, fingerprint }: Data, checkpoint: Checkpoint | null): string {
+  if (!checkpoint) return name;
+  const { text, textName } = checkpoint.info;
+  if (text === fingerprint) return textName ?? name;
+  return `${textName ?? 'another text'}, then ${name}`;
+}
+
+/** A run that goes on keeps the name of its file, so that it writes over no other run's. */
+const stemOf = (path: string) => path.replace(/^.*[\\/]/, '').replace(/\.safetensors$/, '');
 
 /** A new line is where most texts can begin. */
 function firstPrompt({ vocabulary: { characters } }: Data): string {

@@ -7,8 +7,8 @@ export interface Summary {
   readonly runtime: string;
   /** V, the number of different characters. */
   readonly vocabulary: number;
-  /** Validation loss of a model that counts pairs of characters. */
-  readonly bigramLoss: number;
+  /** Validation loss of a model that counts pairs of characters; null where no text was read. */
+  readonly bigramLoss: number | null;
   readonly models: readonly ModelSummary[];
 }
 
@@ -27,7 +27,8 @@ export interface ModelSummary {
   readonly dispatchesPerStep: number | null;
   readonly submitsPerStep: number | null;
   readonly sample: string | null;
-  readonly checkpoint: string;
+  /** Null where there was no step, and so nothing to save. */
+  readonly checkpoint: string | null;
 }
 
 /** What `--json` prints where a trained model only was to write. */
@@ -39,11 +40,13 @@ export interface SampleSummary {
 
 /** The lines above all models. */
 export function introduction(data: Data, adapter: string, runtime: string, selection: 'gpu' | 'software'): string {
-  const { size } = data.vocabulary;
+  const { vocabulary, train, validation, bigram } = data;
+  const kernels = selection === 'gpu' ? 'a GPU' : 'a software adapter (a driver that computes on the CPU)';
+  const guessing = Math.log(vocabulary.size).toFixed(3);
   return [
-    `Adapter     ${adapter}, ${runtime}, kernels for a ${selection === 'gpu' ? 'GPU' : 'software adapter'}`,
-    `Text        ${data.name}: ${number(data.train.length)} characters to learn from, ${number(data.validation.length)} to validate, ${size} different ones`,
-    `To beat     ${data.bigram.toFixed(3)} nats per character, by counting pairs; guessing gives ${Math.log(size).toFixed(3)}`,
+    `Adapter     ${adapter}, ${runtime}, with kernels for ${kernels}`,
+    `Text        ${data.name}: ${number(train.length)} characters to learn from, ${number(validation.length)} to validate, ${vocabulary.size} different ones`,
+    `To beat     ${bigram.toFixed(3)} nats per character (a nat is 1.44 bits, and fewer are better), which bigram counts reach: how often each character follows each; guessing gives ${guessing}`,
   ].join('\n');
 }
 
@@ -60,19 +63,36 @@ export function headline({ model, sizes, context, batch, steps, lr }: Config, pa
 }
 
 /** The lines under a model that is trained. */
-export function results(summary: ModelSummary & { readonly valLoss: number }, bigram: number, curve: string): string {
+export function results(
+  summary: ModelSummary & { readonly valLoss: number; readonly checkpoint: string },
+  bigram: number,
+  curve: string,
+): string {
   const { finalLoss, valLoss, dispatchesPerStep, submitsPerStep, tokensPerSecond, checkpoint } = summary;
   const verdict =
     valLoss < bigram
       ? `${(bigram - valLoss).toFixed(3)} below the bigram counts`
       : `not below the bigram counts, ${bigram.toFixed(3)}`;
   const speed = tokensPerSecond === null ? '' : `, ${number(Math.round(tokensPerSecond))} tokens per second`;
-  const calls = `${dispatchesPerStep} dispatches, ${submitsPerStep} submit${submitsPerStep === 1 ? '' : 's'}`;
+  const calls = `${dispatchesPerStep} dispatches (kernels started) in ${submitsPerStep} submit${submitsPerStep === 1 ? '' : 's'} to the device`;
   return [
     `  loss         ${finalLoss.toFixed(3)} in training, ${valLoss.toFixed(3)} in validation (${verdict})`,
     ...(dispatchesPerStep === null ? [] : [`  a step       ${calls}${speed}`]),
     `  checkpoint   ${checkpoint}`,
     `  loss curve   ${curve}`,
+  ].join('\n');
+}
+
+/** What is said where a run that is to go on has nothing left to do. */
+export function nothingLeft(done: number, { steps }: Config, path: string, text: string): string {
+  const state =
+    done === steps
+      ? `is finished: it has done all its ${number(steps)} steps`
+      : `has done ${number(done)} steps already`;
+  return [
+    `${path} ${state}. Nothing was changed.`,
+    `  train on     npm start -- --resume ${path} --steps ${2 * done}${text}`,
+    `  write text   npm start -- --sample "PROMPT" --checkpoint ${path}`,
   ].join('\n');
 }
 

@@ -3,6 +3,7 @@ import { plot } from 'asciichart';
 import cliProgress from 'cli-progress';
 import { type LossCurve, resample } from './chart.ts';
 import type { Progress } from './host.ts';
+import { columnsOf, wrap } from './wrap.ts';
 
 /** Seconds between two lines of progress where the output is a file or a pipe. */
 const secondsBetweenLines = 5;
@@ -18,12 +19,12 @@ export class Terminal {
   }
 
   get columns(): number {
-    return this.#stream.columns || 80;
+    return columnsOf(this.#stream, process.env) ?? 80;
   }
 
   print(text = ''): void {
     this.#endBar();
-    this.#stream.write(`${text}\n`);
+    this.#stream.write(`${wrap(text, this.columns)}\n`);
   }
 
   progress(progress: Progress): void {
@@ -65,14 +66,14 @@ export class Terminal {
   }
 }
 
-/** The curve in characters, `columns` wide. */
+/** The curve in characters, `columns` wide, with the names of its axes. */
 export function terminalChart({ losses }: LossCurve, columns = 80): string {
   const axis = 10;
-  const width = Math.max(10, Math.min(100, columns) - axis);
+  const width = Math.max(20, Math.min(100, columns) - axis);
   const chart = plot(resample(losses, width), { height: 10, format: (value) => value.toFixed(2).padStart(axis - 3) });
-  const last = String(losses.length);
-  const steps = `step 1${last.padStart(Math.max(1, Math.min(width, losses.length) - 6))}`;
-  return `${chart}\n${' '.repeat(axis - 1)}${steps}`;
+  const [first, last] = ['step 1', String(losses.length)];
+  const steps = `${first}${last.padStart(Math.max(last.length + 1, Math.min(width, losses.length) - first.length))}`;
+  return `  training loss, nats per character\n${chart}\n${' '.repeat(axis - 1)}${steps}`;
 }
 
 /** A terminal on standard output, or on standard error where that is to stay free for JSON. */

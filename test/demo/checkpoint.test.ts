@@ -39,14 +39,14 @@ describe('a checkpoint', () => {
       // Three runs read their losses, and three files are written.
       announceReads(6);
       const choices = { softmax: 'rows' };
-      const info: RunInfo = { config, profile, choices, seed: 7, text: 'abc', vocabulary };
+      const info: RunInfo = { config, profile, choices, seed: 7, text: 'abc', textName: 'a.txt', vocabulary };
       const whole = new Training(config, vocabulary.size, ids, info.seed);
       await train(whole, 20);
 
       const first = new Training(config, vocabulary.size, ids, info.seed);
       await train(first, 10);
       const checkpoint = readCheckpoint(await writeCheckpoint(first, info), 'a');
-      expect(checkpoint.info).toMatchObject({ config, profile, choices, seed: 7, text: 'abc' });
+      expect(checkpoint.info).toMatchObject({ config, profile, choices, seed: 7, text: 'abc', textName: 'a.txt' });
       expect(checkpoint.info.vocabulary.characters).toEqual(vocabulary.characters);
 
       // Another seed: all that counts must come from the checkpoint.

@@ -31,15 +31,60 @@ describe.skipIf(runtime === 'chromium')('npm start', () => {
       await write(`${choices.matmul}.safetensors`, io.writeSafetensors(tensors, { weft }));
       const out = ['--out', `${folder}/${choices.matmul}`];
       const { errors } = await start(...common, '--resume', `${folder}/${choices.matmul}.safetensors`, ...out);
-      const after = io.readSafetensors(await read(`${choices.matmul}/rnn.safetensors`));
+      const after = io.readSafetensors(await read(`${choices.matmul}/${choices.matmul}.safetensors`));
       return { errors, choices: JSON.parse(after.metadata.weft as string).choices };
     };
     const [there, gone] = await Promise.all([goOn({ matmul: 'tiled64' }), goOn({ matmul: 'none' })]);
     expect(there.choices).toEqual({ matmul: 'tiled64' });
     expect(there.errors).not.toContain('Note');
     expect(gone.choices).toEqual({});
-    expect(gone.errors).toContain('kernels of the checkpoint are gone');
-    expect(gone.errors).toContain('[choose] matmul has no variant "none"');
+    expect(plain(gone.errors)).toContain('kernels of the checkpoint are gone');
+    expect(plain(gone.errors)).toContain('[choose] matmul has no variant "none"');
+  });
+
+  it('leaves the records of a finished run as they are, says so, and names the text that is missing', async () => {
+    const { start, folder, read, write } = await shell();
+    const [text, other] = [`${folder}/text.txt`, `${folder}/other.txt`];
+    await write('other.txt', new TextEncoder().encode('let loom = weft + shuttle; { fn main() }\n'.repeat(50)));
+    const file = `${folder}/mine.safetensors`;
+    await start('--text', text, '--json', '--model', 'rnn', '--steps', '2', '--out', folder);
+    const before = await read('rnn.safetensors');
+    await write('mine.safetensors', before);
+
+    const resume = (...args: string[]) => start('--json', '--resume', file, ...args);
+    const [finished, withOther, fewer, missing] = await Promise.all([
+      resume(),
+      resume('--text', other),
+      resume('--text', text, '--steps', '1'),
+      resume('--steps', '3'),
+    ]);
+    expect(plain(finished.errors)).toContain(
+      `${file} is finished: it has done all its 2 steps. Nothing was changed. ` +
+        `train on npm start -- --resume ${file} --steps 4 --text FILE ` +
+        `write text npm start -- --sample "PROMPT" --checkpoint ${file}`,
+    );
+    expect(plain(withOther.errors)).toContain(`is finished: it has done all its 2 steps. Nothing was changed.`);
+    expect(plain(withOther.errors)).toContain(`--resume ${file} --steps 4 --text ${other}`);
+    expect(plain(fewer.errors)).toContain(`${file} has done 2 steps already. Nothing was changed.`);
+    for (const { code, summary } of [finished, withOther, fewer]) {
+      expect(code).toBe(0);
+      expect(summary.models[0]).toMatchObject({ model: 'rnn', steps: 2, valLoss: null, checkpoint: null });
+    }
+    expect(missing.code).toBe(1);
+    expect(missing.errors).toBe(
+      `weft: ${file} was trained on ${text}: add --text FILE with that text, or another to go on with\n`,
+    );
+    expect(await read('mine.safetensors')).toEqual(before);
+    await expect(read('mine.svg')).rejects.toThrow();
+
+    // A run that goes on with another text says so, then and in its records, which bear the name of its file.
+    const on = await resume('--text', other, '--steps', '3');
+    expect(plain(on.errors)).toContain(
+      `${file} was trained on ${text}: it goes on, but not as if it had never stopped`,
+    );
+    expect(on.summary.models[0]).toMatchObject({ steps: 3, checkpoint: file });
+    expect(new TextDecoder().decode(await read('mine.svg'))).toContain(`RNN on ${text}, then ${other}`);
+    expect(await read('rnn.safetensors')).toEqual(before);
   });
 
   it('says in one line what is wrong and what to do', async () => {
@@ -62,6 +107,9 @@ describe.skipIf(runtime === 'chromium')('npm start', () => {
     }
   });
 });
+
+/** Without line ends and columns. */
+const plain = (text: string) => text.replace(/\s+/g, ' ');
 
 /** Runs the demo's command line in processes of its own, in a folder with a text. */
 async function shell() {

@@ -3,6 +3,7 @@
 import { closeSync, existsSync, openSync, unlinkSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
+import { wrap } from '../demo/wrap.ts';
 import { type Options, runBench, select } from './bench.ts';
 import { runInChrome } from './chrome.ts';
 import { peerNames } from './peers/library.ts';
@@ -11,20 +12,26 @@ import { TerminalHost } from './terminal.ts';
 
 const usage = `npm run bench -- [options]
 
-Compares weft's kernels and training steps with those of other libraries, in headless Chrome. Every result is checked
-against a float64 reference; contenders take turns, and the median of at least 15 rounds counts (fewer for a contender
+Compares weft's kernels and training steps with those of other libraries, in
+headless Chrome. Every result is checked against a float64 reference; contenders
+take turns, and the median of at least 15 rounds counts (fewer for a contender
 that is more than twice as slow as the fastest and beaten by another peer too).
 
   --deno           in Deno: weft and jax-js
-  --only PATTERN   only rows where the regular expression matches "name shape contender"; can be repeated
-  --variants       every variant of weft's kernels, and what tune() finds; so does a pattern with weft: in it
+  --only PATTERN   only rows where the regular expression matches
+                   "name shape contender"; can be repeated
+  --variants       every variant of weft's kernels, and what tune() finds; so does
+                   a pattern with weft: in it
   --quick          fewer rounds, and, without --only, fewer sizes
   --json FILE      writes the rows to FILE
   --help           this text
 
-Names:      ${rowNames.join(', ')}
-Contenders: weft, ${peerNames.join(', ')};
-            weft:counted (software adapters: the kernels of a GPU, which \`npm run counts\` counts), weft:VARIANT, weft:tuned
+${wrap(`Names:       ${rowNames.join(', ')}`, 80)}
+${wrap(
+  `Contenders:  weft, ${peerNames.join(', ')}; weft:counted (software adapters, which compute on the CPU: the kernels ` +
+    'of a GPU, which `npm run counts` counts), weft:VARIANT, weft:tuned',
+  80,
+)}
 
 Examples
   npm run bench -- --quick

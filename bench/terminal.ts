@@ -1,5 +1,6 @@
 import process from 'node:process';
 import cliProgress from 'cli-progress';
+import { columnsOf, wrap } from '../demo/wrap.ts';
 import type { Host, Progress } from './bench.ts';
 import { asText, bytes, fastestFirst, limitOf, type Row, type Table, tables } from './rows.ts';
 
@@ -13,7 +14,7 @@ export class TerminalHost implements Host {
 
   progress({ done, all, now }: Progress): void {
     if (!process.stderr.isTTY) return;
-    const details = now.slice(0, Math.max(20, (process.stderr.columns || 80) - 40));
+    const details = now.slice(0, Math.max(20, (columnsOf(process.stderr, process.env) ?? 80) - 40));
     if (this.#bar) this.#bar.update(done, { details });
     else {
       this.#bar = new cliProgress.SingleBar({
@@ -33,15 +34,19 @@ export class TerminalHost implements Host {
 
   rows(rows: readonly Row[]): void {
     this.end();
-    if (this.all.length === 0 && rows[0]) console.log(`${rows[0].runtime}, ${rows[0].adapter}\n`);
+    const columns = columnsOf(process.stdout, process.env) ?? 80;
+    if (this.all.length === 0 && rows[0]) console.log(`${wrap(heading(rows[0]), columns)}\n`);
     this.all.push(...rows);
-    for (const group of tables(rows)) console.log(oneLine(group) ?? `${text(group)}\n`);
+    for (const group of tables(rows)) {
+      const line = oneLine(group);
+      console.log(line === null ? `${text(group, columns)}\n` : wrap(line, columns));
+    }
     if (rows[0]?.suite === 'limits') console.log();
   }
 
   message(message: string): void {
     this.end();
-    console.error(message);
+    console.error(wrap(message, columnsOf(process.stderr, process.env) ?? Infinity));
   }
 
   end(): void {
@@ -49,6 +54,12 @@ export class TerminalHost implements Host {
     this.#bar = null;
   }
 }
+
+/** Where the figures are from, and what those mean that have no unit. */
+export const heading = ({ runtime, adapter }: Row) =>
+  `${runtime}, ${adapter}${/llvmpipe|swiftshader/i.test(adapter) ? ' (a driver that computes on the CPU)' : ''}\n` +
+  'Medians; p10 – p90: what four of five rounds lie between; of limit: of what the device can do at most; ' +
+  'dispatches: kernels (programs of the GPU) that are started; submits: how often work is handed to the device.';
 
 function oneLine(group: readonly Row[]): string | null {
   const [first] = group as [Row];
@@ -61,14 +72,43 @@ function oneLine(group: readonly Row[]): string | null {
   return `${name}: ${limitOf(first).join(' ')} (${shape})`;
 }
 
-/** A table in columns of equal width. */
-function text(group: readonly Row[]): string {
+/**
+ * A table in columns of equal width. Where it is wider than `columns`, notes go below their rows, and figures that don't
+ * fit beside the others into further blocks, each of which begins with the contenders.
+ */
+export function text(group: readonly Row[], columns: number): string {
   const [first] = group as [Row];
   const { titles, lines } = asText([fastestFirst(group)])[0] as Table;
   const widths = titles.map((title, i) => Math.max(title.length, ...lines.map((line) => (line[i] as string).length)));
   const isText = (i: number) => i === 0 || titles[i] === 'note';
-  const padded = [titles, ...lines].map((line) =>
-    line.map((cell, i) => (isText(i) ? cell.padEnd(widths[i] as number) : cell.padStart(widths[i] as number))),
-  );
-  return [`${first.name} ${first.shape}`, ...padded.map((line) => `  ${line.join('  ').trimEnd()}`)].join('\n');
+  const wholeRow = (shown: readonly number[]) => (line: readonly string[]) => {
+    const cells = shown.map((i) => {
+      const [cell, width] = [line[i] as string, widths[i] as number];
+      return isText(i) ? cell.padEnd(width) : cell.padStart(width);
+    });
+    return `  ${cells.join('  ').trimEnd()}`;
+  };
+
+  const all = titles.map((_, i) => i);
+  const widthOf = (shown: readonly number[]) => shown.reduce((sum, i) => sum + 2 + (widths[i] as number), 0);
+  if (widthOf(all) <= columns) return [titleOf(first), ...[titles, ...lines].map(wholeRow(all))].join('\n');
+
+  const note = titles.indexOf('note');
+  const blocks: number[][] = [];
+  for (const i of all.slice(1).filter((i) => i !== note)) {
+    const last = blocks.at(-1);
+    if (last && widthOf([...last, i]) <= columns) last.push(i);
+    else blocks.push([0, i]);
+  }
+  const parts = blocks.map((shown, block) => {
+    const rowOf = wholeRow(shown);
+    const rows = lines.map((line) => {
+      const said = block === 0 && note >= 0 ? (line[note] as string) : '';
+      return said === '' ? rowOf(line) : `${rowOf(line)}\n${wrap(`    ${said}`, columns)}`;
+    });
+    return [rowOf(titles), ...rows].join('\n');
+  });
+  return [titleOf(first), ...parts].join('\n');
 }
+
+const titleOf = ({ name, shape }: Row) => `${name} ${shape}`;

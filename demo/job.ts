@@ -37,32 +37,28 @@ export async function runJob(options: Options, host: Host): Promise<Summary | Sa
   const device = await init(checkpoint ? { profile: checkpoint.info.profile } : {});
   if (checkpoint) pinKernels(device, checkpoint, host);
   if (checkpoint && options.sample.prompt !== null) return writeOnly(checkpoint, options.sample.prompt, options, host);
-  const { adapter } = device;
-  const { runtime } = host;
+
   const configs = checkpoint
     ? [withSteps(checkpoint.info.config, options.steps)]
     : options.models.map((model) => configOf(options.config, model, options.steps));
-  if (checkpoint && path !== null) {
-    const [config, done] = [configs[0] as Config, lossesOf(checkpoint).length];
-    if (done >= config.steps) {
-      host.print(nothingLeft(done, config, path, textOption(options, checkpoint)));
-      const vocabulary = checkpoint.info.vocabulary.size;
-      return { adapter, runtime, vocabulary, bigramLoss: null, models: [summaryOfBefore(config, checkpoint)] };
-    }
-    checkTextName(checkpoint, options, path);
+  if (checkpoint) {
+    const [config] = configs as [Config];
+    if (lossesOf(checkpoint).length >= config.steps) return leaveAsItIs(checkpoint, config, device, options, host);
+    checkTextName(checkpoint, options);
   }
   const context = Math.max(...configs.map((config) => config.context));
   const data = await loadData(options.text, host, context, checkpoint?.info.vocabulary);
-  host.print(introduction(data, adapter, runtime, device.profile.selection));
+  const { adapter } = device;
+  host.print(introduction(data, adapter, host.runtime, device.profile.selection));
   if (checkpoint && checkpoint.info.text !== data.fingerprint) {
-    host.print(`Note        ${otherText(checkpoint, options, path)}: it goes on, but not as if it had never stopped`);
+    host.print(`Note        ${otherText(checkpoint, options)}: it goes on, but not as if it had never stopped`);
   }
 
   const models: ModelSummary[] = [];
   for (const config of configs) {
     if (!host.interrupted) models.push(await trainModel(config, data, checkpoint, device, options, host));
   }
-  return { adapter, runtime, vocabulary: data.vocabulary.size, bigramLoss: data.bigram, models };
+  return { adapter, runtime: host.runtime, vocabulary: data.vocabulary.size, bigramLoss: data.bigram, models };
 }
 
 /** How the command line names the text of a run that is to go on. */
@@ -73,22 +69,31 @@ function textOption({ text }: Options, checkpoint: Checkpoint | null): string {
 }
 
 /** Throws JobError where a run on a file is to go on without it: with the embedded text it would learn something else. */
-function checkTextName({ info: { textName } }: Checkpoint, options: Options, path: string): void {
-  if (options.text !== null || textName === null || textName === embeddedName) return;
-  throw new JobError(`${path} was trained on ${textName}: add --text FILE with that text, or another to go on with`);
+function checkTextName({ info: { textName } }: Checkpoint, { text, resume }: Options): void {
+  if (text !== null || textName === null || textName === embeddedName) return;
+  throw new JobError(`${resume} was trained on ${textName}: add --text FILE with that text, or another to go on with`);
 }
 
 /** Why the text is not the one that the run has learned from so far. */
-function otherText({ info: { textName } }: Checkpoint, options: Options, path: string | null): string {
-  if (options.text === null && textName === embeddedName) return `${embeddedName} has changed since ${path} was saved`;
-  if (options.text === null) return `${path} was trained on another text, which --text FILE names`;
-  return `${path} was trained on ${textName ?? 'another text'}`;
+function otherText({ info: { textName } }: Checkpoint, { text, resume }: Options): string {
+  if (text === null && textName === embeddedName) return `${embeddedName} has changed since ${resume} was saved`;
+  if (text === null) return `${resume} was trained on another text, which --text FILE names`;
+  return `${resume} was trained on ${textName ?? 'another text'}`;
 }
 
-/** What is known of a run without another step. */
-function summaryOfBefore(config: Config, checkpoint: Checkpoint): ModelSummary {
-  const model = createModel(config, checkpoint.info.vocabulary.size);
-  return summaryOf(config.model, parameterCount(model), lossesOf(checkpoint));
+/** Says that a run has no steps left to do, and gives what is known of it. */
+function leaveAsItIs(checkpoint: Checkpoint, config: Config, device: Device, options: Options, host: Host): Summary {
+  const losses = lossesOf(checkpoint);
+  host.print(nothingLeft(losses.length, config, options.resume as string, textOption(options, checkpoint)));
+  const { size } = checkpoint.info.vocabulary;
+  const parameters = parameterCount(createModel(config, size));
+  return {
+    adapter: device.adapter,
+    runtime: host.runtime,
+    vocabulary: size,
+    bigramLoss: null,
+    models: [summaryOf(config.model, parameters, losses)],
+  };
 }
 
 function summaryOf(model: string, parameters: number, losses: readonly number[]): ModelSummary {

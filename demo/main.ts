@@ -7,6 +7,7 @@ import { DenoHost } from './deno.ts';
 import { runJob } from './job.ts';
 import { help, type Options, optionsFrom, syntax, UsageError, type Values } from './options.ts';
 import { terminal } from './terminal.ts';
+import { columnsOf, wrap } from './wrap.ts';
 
 try {
   const values = commandLine();
@@ -14,7 +15,9 @@ try {
   else await run(optionsFrom(values));
 } catch (error) {
   const message = error instanceof Error ? error.message : String(error);
-  console.error(process.env.WEFT_DEBUG && error instanceof Error ? error.stack : `weft: ${message}`);
+  // Whole where it goes to a file, for others to search.
+  const columns = columnsOf(process.stderr, process.env) ?? Infinity;
+  console.error(process.env.WEFT_DEBUG && error instanceof Error ? error.stack : wrap(`weft: ${message}`, columns));
   if (error instanceof UsageError) console.error('npm start -- --help lists all options.');
   process.exitCode = error instanceof UsageError ? 2 : 1;
 }

@@ -32,44 +32,54 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-export const help = `weft trains a Transformer and an LSTM on text, character by character, on WebGPU.
+export const help = `weft trains a Transformer and an LSTM on text, character by character, on
+WebGPU.
 
-  npm start                                   GPT, then LSTM, on weft's own source code
+  npm start                     GPT, then LSTM, on weft's own source code
   npm start -- [options]
 
 What to learn
-  --text FILE          a text of yours, UTF-8; without it weft's own source code
-  --model NAME         ${modelNames.join(', ')}; repeat it for several (default: gpt, then lstm)
-  --config NAME        ${configNames.join(' or ')} (default: default)
-  --steps N            training steps, over which the learning rate decays
-  --seed N             seed of weights and batches (default: 1337); the same seed on the same device gives the
-                       same losses, bit for bit
+  --text FILE         a text of yours, UTF-8; without it weft's own source code
+  --model NAME        ${modelNames.join(', ')}; repeat it for several (default: gpt,
+                      then lstm)
+  --config NAME       sizes of model and training: ${configNames.join(' or ')}
+                      (default: default)
+  --steps N           training steps, over which the learning rate decays
+  --seed N            seed of weights and batches (default: 1337); the same seed
+                      on the same device gives the same losses, bit for bit
 
 Stop and go on
-  --out DIR            folder for checkpoints and loss curves (default: weft-out, or the folder of the checkpoint
-                       that --resume names)
-  --stop-after N       saves after step N and ends; Ctrl-C does so after the current step
-  --resume FILE        goes on from a checkpoint, to the bit as if it had never stopped
+  --out DIR           folder for checkpoints and loss curves (default: weft-out,
+                      or the folder of the checkpoint that --resume names)
+  --stop-after N      saves after step N and ends; Ctrl-C does so after the
+                      current step
+  --resume FILE       goes on from a checkpoint, to the bit as if it had never
+                      stopped; a run on a text of yours needs its --text again
 
 Write text with a trained model
-  --sample "PROMPT"    writes on from the prompt and trains nothing; needs --checkpoint
-  --checkpoint FILE    the model that writes
-  --tokens N           characters to write (default: 400)
-  --temperature X      below 1 plays safe, above 1 takes risks, 0 always takes the likeliest (default: 0.8)
-  --top-k N            draws among the N likeliest only
+  --sample "PROMPT"   writes on from the prompt and trains nothing; needs
+                      --checkpoint
+  --checkpoint FILE   the model that writes
+  --tokens N          characters to write (default: 400)
+  --temperature X     below 1 plays safe, above 1 takes risks, 0 always takes
+                      the likeliest (default: 0.8)
+  --top-k N           draws among the N likeliest only
 
 How it runs
-  --tune               measures first which kernels are the fastest on this device, and trains with them; the
-                       checkpoint records them, so that --resume goes on with the same
-  --browser            in headless Chrome; without it in Deno
-  --json               the last line of standard output is a JSON object with all results; all else goes to
-                       standard error
-  --help               this text
+  --tune              measures first which kernels (programs of the GPU) are the
+                      fastest on this device, and trains with them; the
+                      checkpoint records them, so that --resume goes on with the
+                      same
+  --browser           in headless Chrome; without it in Deno
+  --json              the last line of standard output is a JSON object with all
+                      results; all else goes to standard error
+  --help              this text
 
 Examples
   npm start -- --text shakespeare.txt --config nanogpt-cpu --model gpt
   npm start -- --resume weft-out/gpt.safetensors
-  npm start -- --sample "export function " --checkpoint weft-out/gpt.safetensors --tokens 300 --top-k 20`;
+  npm start -- --sample "export function " --tokens 300 --top-k 20 \\
+    --checkpoint weft-out/gpt.safetensors`;
 
 /** The options in the form that `parseArgs` of node:util takes. */
 export const syntax = {

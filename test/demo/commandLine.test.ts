@@ -52,10 +52,9 @@ describe.skipIf(runtime === 'chromium')('npm start', () => {
     await write('mine.safetensors', before);
 
     const resume = (...args: string[]) => start('--json', '--resume', file, ...args);
-    const [finished, withOther, fewer, missing] = await Promise.all([
+    const [finished, withOther, missing] = await Promise.all([
       resume(),
       resume('--text', other),
-      resume('--text', text, '--steps', '1'),
       resume('--steps', '3'),
     ]);
     expect(plain(finished.errors)).toContain(
@@ -65,8 +64,7 @@ describe.skipIf(runtime === 'chromium')('npm start', () => {
     );
     expect(plain(withOther.errors)).toContain(`is finished: it has done all its 2 steps. Nothing was changed.`);
     expect(plain(withOther.errors)).toContain(`--resume ${file} --steps 4 --text ${other}`);
-    expect(plain(fewer.errors)).toContain(`${file} has done 2 steps already. Nothing was changed.`);
-    for (const { code, summary } of [finished, withOther, fewer]) {
+    for (const { code, summary } of [finished, withOther]) {
       expect(code).toBe(0);
       expect(summary.models[0]).toMatchObject({ model: 'rnn', steps: 2, valLoss: null, checkpoint: null });
     }

@@ -2,6 +2,7 @@ import { type Node, reachable } from '../graph/node.ts';
 import { denseLayout, sizeOf } from '../graph/shape.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor.ts';
+import { watchedOf, withFiniteChecks } from './finite.ts';
 import { byteSize, lower, rootOf, type Value } from './ir.ts';
 import { type MemoryPlan, type MemoryProblem, planMemory, readsAndWrites } from './memory.ts';
 import { checksFirst } from './order.ts';
@@ -12,6 +13,11 @@ export interface Request {
   readonly results: readonly Tensor[];
   /** Pairs of a state's leaf, as the graph reads it, and the value to commit. */
   readonly updates: readonly { readonly leaf: Tensor; readonly value: Tensor }[];
+}
+
+export interface ProgramOptions {
+  /** Looks at every f32 result that is computed, and reports the first that is not finite. */
+  readonly checkFinite?: boolean;
 }
 
 /** A plan without a device: what runs, in which order, in which memory. */
@@ -27,9 +33,16 @@ export interface Program {
   readonly problem: MemoryProblem;
 }
 
-export function buildProgram(request: Request, isLeaf: (tensor: Tensor) => boolean, profile: DeviceProfile): Program {
-  const roots = [...request.results, ...request.updates.map(({ value }) => value)];
-  const nodes = reachable(roots, isLeaf);
+export function buildProgram(
+  request: Request,
+  isLeaf: (tensor: Tensor) => boolean,
+  profile: DeviceProfile,
+  { checkFinite = false }: ProgramOptions = {},
+): Program {
+  const wanted = [...request.results, ...request.updates.map(({ value }) => value)];
+  const nodes = reachable(wanted, isLeaf);
+  const watched = checkFinite ? watchedOf(nodes) : [];
+  const roots = [...wanted, ...watched];
   const lowered = lower(
     nodes,
     roots,
@@ -37,8 +50,9 @@ export function buildProgram(request: Request, isLeaf: (tensor: Tensor) => boole
     request.updates.map(({ leaf }) => leaf),
   );
   const { commands: scheduled, packs } = schedule(lowered, profile);
-  const commands = checksFirst(scheduled);
   const values = lowered.roots.map(({ value }) => value);
+  const places = watched.map((tensor, i) => ({ tensor, value: values[wanted.length + i] as Value }));
+  const commands = checksFirst(withFiniteChecks(scheduled, places));
   const results = values.slice(0, request.results.length);
   const updates = request.updates.map(({ leaf }, i) => {
     const target = lowered.leaves.get(leaf) as Value;

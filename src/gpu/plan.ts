@@ -1,6 +1,6 @@
 import { type PlanSummary, summarise } from '../compile/explain.ts';
 import { rootOf, type Value } from '../compile/ir.ts';
-import { buildProgram, type Program } from '../compile/program.ts';
+import { buildProgram, type Program, type ProgramOptions } from '../compile/program.ts';
 import { StepTrace } from '../compile/trace.ts';
 import { leaf } from '../graph/leaf.ts';
 import { mapTensors } from '../graph/nested.ts';
@@ -50,6 +50,7 @@ export class Plan {
     placeholders: readonly Tensor[],
     outputs: unknown,
     gradients: ReadonlyMap<State, boolean>,
+    options: ProgramOptions,
   ) {
     this.#gradients = gradients;
     this.device = device;
@@ -64,7 +65,7 @@ export class Plan {
       state,
     }));
     const isLeaf = (tensor: Tensor) => tensor.node.op.lowering.kind === 'leaf' || tensor.node.trace === null;
-    this.program = buildProgram({ results: this.#results, updates }, isLeaf, device.profile);
+    this.program = buildProgram({ results: this.#results, updates }, isLeaf, device.profile, options);
     this.#states = new Map([...trace.reads].map(([state, leaf]) => [leaf, state]));
     this.#line = updates[0]?.state ?? this;
     this.#inputs = new Inputs(device, placeholders, [
@@ -74,7 +75,12 @@ export class Plan {
   }
 
   /** Runs `fn` once on placeholders and compiles what it recorded. */
-  static async trace(fn: (...args: never[]) => unknown, args: readonly unknown[], device: Device): Promise<Plan> {
+  static async trace(
+    fn: (...args: never[]) => unknown,
+    args: readonly unknown[],
+    device: Device,
+    options: ProgramOptions = {},
+  ): Promise<Plan> {
     const trace = new StepTrace();
     const placeholders: Tensor[] = [];
     const returned = trace.run(() => {
@@ -91,7 +97,7 @@ export class Plan {
     const captured = outside(outputs, trace);
     for (const tensor of captured) tensor.kept = true;
     await materialise([...captured, ...[...trace.reads.keys()].map((state) => state.committed)]);
-    return new Plan(device, trace, placeholders, outputs, gradients);
+    return new Plan(device, trace, placeholders, outputs, gradients, options);
   }
 
   /** Parameters that backward reaches, and that nothing will change: the step does not, and no optimizer has them. */

@@ -18,9 +18,14 @@ const manySignatures = 8;
 export interface CompileOptions {
   /** Traces again at every call, and throws where the recording has changed: a captured number, a branch. Slow. */
   debug?: boolean;
+  /**
+   * Looks for infinities and NaN in every result of every op, and names the first op that has one: reading a result of the
+   * step rejects with a ValueError. Nothing is fused away, so it is slow: for the search alone.
+   */
+  checkFinite?: boolean;
 }
 
-const compileOptions = declareOptions<CompileOptions>({ debug: flag });
+const compileOptions = declareOptions<CompileOptions>({ debug: flag, checkFinite: flag });
 
 /** What changed since the trace, in debug mode: JavaScript that depends on more than the arguments is frozen by the trace. */
 async function compareWithNewTrace(
@@ -86,7 +91,7 @@ export function compile<Args extends readonly unknown[], Result>(
   fn: (...args: Args) => Result,
   options?: CompileOptions,
 ): Compiled<Args, Result> {
-  const { debug = false } = compileOptions('compile', options);
+  const { debug = false, checkFinite = false } = compileOptions('compile', options);
   const plans = new Map<string, Plan[]>();
   let traces = 0;
   const withPlan = async <T>(args: readonly unknown[], work: (plan: Plan) => Promise<T>): Promise<T> => {
@@ -94,7 +99,7 @@ export function compile<Args extends readonly unknown[], Result>(
     const known = plans.get(signature)?.find((plan) => plan.holds);
     if (known && debug) await compareWithNewTrace(known, fn as (...args: never[]) => unknown, args);
     if (known) return known.use(work);
-    const plan = await Plan.trace(fn as (...args: never[]) => unknown, args, currentDevice());
+    const plan = await Plan.trace(fn as (...args: never[]) => unknown, args, currentDevice(), { checkFinite });
     traces++;
     tellUnheld(fn, plan.unheld);
     const result = plan.use(work);

@@ -139,8 +139,9 @@ export class Tensor implements TensorType {
     this.#storage = storage;
     noteSettled(this);
     // What no gradient goes through is a leaf from now on: else the values of a loop would keep the graph of all of it.
-    const final = stateOf(this) !== undefined || !this.node.differentiable;
-    if (final && this.node.op.lowering.kind !== 'leaf') this.node = withTrace(null, () => leaf('constant', this)).node;
+    const { op, differentiable } = this.node;
+    const final = stateOf(this) !== undefined || op === versionOp || !differentiable;
+    if (final && op.lowering.kind !== 'leaf') this.node = withTrace(null, () => leaf('constant', this)).node;
   }
 
   /** Frees the memory of a value that can be had again, from its source or from the graph; disposes of any other. */

@@ -5,6 +5,7 @@ import type { Runnable } from '../compile/trial.ts';
 import { OutOfMemoryError, UnsupportedError } from '../errors.ts';
 import { dtypes, hostArray } from '../graph/dtype.ts';
 import { formatShape, sizeOf } from '../graph/shape.ts';
+import type { DeviceProfile } from '../kernels/kernel.ts';
 import type { SpecialisedShader } from '../kernels/specialise.ts';
 import type { Device } from './device.ts';
 import { bufferUsage } from './flags.ts';
@@ -84,8 +85,8 @@ export class Executable {
 
   /** Compiles what is not compiled yet, all pipelines at once. Programs that run on made-up data get a `status` of their own. */
   static async create(device: Device, program: Runnable, status = device.status.word): Promise<Executable> {
+    checkBindings(program, device.profile);
     const pipelines = await Executable.compile(device, program);
-    device.check();
     return new Executable(device, program, pipelines, status);
   }
 
@@ -228,11 +229,6 @@ export class Executable {
     const entries = [{ buffer: this.#uniforms, offset: index * 256, size: 256 }];
     for (const value of command.bindings) {
       const { buffer, offset } = this.range(value);
-      if (bytesOf(value) > this.#device.profile.bindingBytes) {
-        throw new OutOfMemoryError(
-          `[${command.label}] ${value.label} ${formatShape(value.type.shape)} takes ${bytesOf(value)} bytes; a kernel of this device can bind ${this.#device.profile.bindingBytes}. Use smaller batches or a smaller model`,
-        );
-      }
       // Vectorised kernels see arrays of vec4: bindings are whole vectors, and every allocation has room for that.
       entries.push({ buffer, offset, size: Math.ceil(bytesOf(value) / 16) * 16 });
     }
@@ -268,6 +264,18 @@ function recordDispatches(pass: GPUComputePassEncoder, dispatches: readonly Enco
     current = pipeline;
     pass.setBindGroup(0, group);
     pass.dispatchWorkgroups(x, y, z);
+  }
+}
+
+/** Throws where a kernel would have to bind more than the device can: before there is memory for it. */
+function checkBindings({ commands }: Pick<Runnable, 'commands'>, { bindingBytes }: DeviceProfile): void {
+  for (const command of commands) {
+    if (command.kind === 'copy') continue;
+    const value = command.bindings.find((each) => bytesOf(each) > bindingBytes);
+    if (!value) continue;
+    throw new OutOfMemoryError(
+      `[${command.label}] ${value.label} ${formatShape(value.type.shape)} takes ${bytesOf(value)} bytes; a kernel of this device can bind ${bindingBytes}. Use smaller batches or a smaller model`,
+    );
   }
 }
 

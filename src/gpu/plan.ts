@@ -1,3 +1,4 @@
+import { committed, mayFail } from '../compile/commit.ts';
 import { type PlanSummary, summarise } from '../compile/explain.ts';
 import { rootOf, type Value } from '../compile/ir.ts';
 import { buildProgram, type Program, type ProgramOptions } from '../compile/program.ts';
@@ -59,12 +60,13 @@ export class Plan {
     this.#trace = trace;
     this.#outputs = outputs;
     this.#results = resultsIn(outputs);
-    const updates = [...trace.writes].map(([state, value]) => ({
-      leaf: trace.reads.get(state) as Tensor,
-      value,
-      state,
-    }));
     const isLeaf = (tensor: Tensor) => tensor.node.op.lowering.kind === 'leaf' || tensor.node.trace === null;
+    const guarded = options.checkFinite || mayFail(reachable([...this.#results, ...trace.writes.values()], isLeaf));
+    const updates = [...trace.writes].map(([state, written]) => {
+      const leaf = trace.reads.get(state) as Tensor;
+      const value = guarded ? trace.run(() => committed(state.isVoid ? null : leaf, written)) : written;
+      return { leaf, value, state };
+    });
     this.program = buildProgram({ results: this.#results, updates }, isLeaf, device.profile, options);
     this.#states = new Map([...trace.reads].map(([state, leaf]) => [leaf, state]));
     this.#line = updates[0]?.state ?? this;
@@ -156,10 +158,23 @@ export class Plan {
     this.#commit(executable, encoder);
     device.gpu.queue.submit([encoder.finish()]);
     this.#pressure.submitted();
-    for (const [state, present] of this.#gradients) state.hasGradient = present;
+    this.#settleGradients(verdict);
     device.check();
     let next = 0;
     return mapTensors('compile', 'result', this.#outputs, () => results[next++]);
+  }
+
+  /** Gradients that are there now; those of before, where it turns out that the step has changed nothing. */
+  #settleGradients(verdict: Verdict | null): void {
+    const before: [State, boolean][] = [];
+    for (const [state, present] of this.#gradients) {
+      if (state.hasGradient !== present) before.push([state, state.hasGradient]);
+      state.settleGradient(present, verdict);
+    }
+    if (before.length === 0) return;
+    verdict?.whenBad(() => {
+      for (const [state, present] of before) state.settleGradient(present, null, verdict);
+    });
   }
 
   /** Memory for results that have no place in the ring, and for versions that this step overwrites though somebody has them. */

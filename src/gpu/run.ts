@@ -1,15 +1,18 @@
+import { committed, mayFail } from '../compile/commit.ts';
 import { buildProgram } from '../compile/program.ts';
-import { UnsupportedError, WeftError } from '../errors.ts';
+import { DeviceLostError, UnsupportedError, WeftError } from '../errors.ts';
 import { dtypes, type HostArray } from '../graph/dtype.ts';
 import { type Node, reachable } from '../graph/node.ts';
-import { currentTrace, eagerNodeCount, takeEagerNodes } from '../graph/record.ts';
+import { currentTrace, eagerNodeCount, takeEagerNodes, withTrace } from '../graph/record.ts';
 import { sizeOf } from '../graph/shape.ts';
-import { pendingStates, stateOf } from '../graph/state.ts';
+import { type Assignment, pendingStates, stateOf, takeAssignments } from '../graph/state.ts';
 import { structure } from '../graph/structure.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor.ts';
+import type { Storage } from './buffers.ts';
 import { currentDevice, type Device, hasDevice } from './device.ts';
 import { Executable, type Range } from './executable.ts';
+import { Failure, failureOf, hasFailed, noteMissedUpdates, takeBack, throwFailure } from './failure.ts';
 import { oneByOne } from './oneByOne.ts';
 import { statusBytes, Verdict } from './status.ts';
 
@@ -28,28 +31,22 @@ const grace = 250;
 /** Work on the queue goes in program order, though compiling makes it asynchronous. */
 export const inOrder = oneByOne();
 
-/** Values that the next flush computes and keeps, besides states: the loss that was differentiated. */
+/** Values that the next flush computes and keeps, besides states: what later steps stand on, and what was differentiated. */
 const kept = new Set<WeakRef<Tensor>>();
 export function keepAtFlush(tensor: Tensor): void {
   kept.add(new WeakRef(tensor));
 }
-
-let flushError: unknown = null;
 
 /** The ends of chains that the next flush computes. */
 let ends: Tensor[] = [];
 /** Eager ops since the first of them. */
 let opsSince = 0;
 
-/** Computes what is pending, in the background; errors show at the next await. */
+/** Computes what is pending, in the background. Whoever reads a value that could not be computed is told, nobody else. */
 export function flush(): void {
   if (currentTrace()) return;
-  const roots = takePending();
-  if (roots.length > 0) {
-    inOrder(() => compute(roots)).catch((error: unknown) => {
-      flushError ??= error;
-    });
-  }
+  const pending = takePending();
+  if (pending.assignments.length + pending.others.length > 0) inOrder(() => computeAll(pending, [])).catch(() => {});
 }
 
 /**
@@ -65,33 +62,36 @@ export function flushIfLong(node: Node): void {
   if (ends.length > 0 && ++opsSince > grace) flush();
 }
 
-function takePending(): Tensor[] {
-  takeEagerNodes();
-  const roots = [...pendingStates].map((state) => state.committed);
-  pendingStates.clear();
-  for (const reference of kept) {
-    const tensor = reference.deref();
-    if (tensor && !tensor.isComputed) roots.push(tensor);
-  }
-  kept.clear();
-  roots.push(...ends);
-  ends = [];
-  opsSince = 0;
-  return roots;
+/** What a flush computes, whether somebody has asked for it or not. */
+interface Pending {
+  readonly assignments: readonly Assignment[];
+  readonly others: readonly Tensor[];
 }
 
-/** Waits until `tensors`, and all pending states, are computed. */
+function takePending(): Pending {
+  takeEagerNodes();
+  const others: Tensor[] = [];
+  for (const reference of kept) {
+    const tensor = reference.deref();
+    if (tensor) others.push(tensor);
+  }
+  kept.clear();
+  others.push(...ends);
+  ends = [];
+  opsSince = 0;
+  return { assignments: takeAssignments(), others };
+}
+
+/** Waits until `tensors`, and all pending states, are computed. Rejects where one of `tensors` can't be. */
 export async function materialise(tensors: readonly Tensor[]): Promise<void> {
   if (currentTrace()) {
     throw new WeftError(
       `[read] a value is read inside ${currentTrace()?.label}; return it and read it outside, since the function runs once while it is traced`,
     );
   }
-  const roots = [...takePending(), ...tensors];
-  await inOrder(() => compute(roots));
-  const error = flushError;
-  flushError = null;
-  if (error) throw error;
+  const pending = takePending();
+  await inOrder(() => computeAll(pending, tensors));
+  throwFailure(tensors);
 }
 
 /** Brings values to the host: one submit and one mapping for all of them. */
@@ -167,31 +167,169 @@ function destroy(plan: Promise<CachedPlan>): void {
   );
 }
 
-async function compute(wanted: readonly Tensor[], line: object | null = null): Promise<void> {
-  const roots = [...new Set(wanted)].filter((tensor) => !tensor.isComputed);
+/**
+ * Computes what is pending and what is wanted: all at once, or, where that fails or may fail, each group that hangs together
+ * by itself. A group that can't run is taken back, and the others do not notice.
+ */
+async function computeAll({ assignments, others }: Pending, wanted: readonly Tensor[]): Promise<void> {
+  const roots = [...new Set([...assignments.map(({ version }) => version), ...others, ...wanted])].filter(
+    (tensor) => !tensor.isComputed && !hasFailed(tensor),
+  );
   if (roots.length === 0) return;
-  const nodes = reachable(roots, (tensor) => tensor.isComputed);
-  const { lines, leaves } = structure(nodes, roots);
+  const errors: unknown[] = [];
+  const computeGroups = async (groups: readonly (readonly Tensor[])[], parted: boolean): Promise<void> => {
+    for (const group of groups) {
+      const own = assignments.filter(({ version }) => group.includes(version));
+      const missed = gradientsBehind(own).map(failureOf).find(Boolean);
+      try {
+        if (missed) throw missed.error;
+        await compute(group, own);
+      } catch (error) {
+        if (error instanceof DeviceLostError) throw error;
+        const parts = parted ? [] : groupsOf(group);
+        if (parts.length > 1) {
+          await computeGroups(parts, true);
+          continue;
+        }
+        const told = group.some((root) => wanted.includes(root));
+        if (told) errors.push(error);
+        // What was only asked for may be asked for again.
+        if (own.length > 0 || !told) takeBack(group, own, missed ?? new Failure(error, told));
+      }
+    }
+  };
+  // Kernels that find bad data spoil all that is computed with them.
+  const parted = mayFail(reachable(roots, isComputed));
+  await computeGroups(parted ? groupsOf(roots) : [roots], parted);
+  if (errors.length > 0) throw errors[0];
+}
+
+const isComputed = (tensor: Tensor) => tensor.isComputed;
+
+/** Which backward pass a loss went through, and a version of a gradient is from. */
+const passes = new WeakMap<Tensor, object>();
+/** Tells that these are of one backward pass: without the one there is not the other. */
+export function inOnePass(tensors: readonly Tensor[]): void {
+  const pass = {};
+  for (const tensor of tensors) passes.set(tensor, pass);
+}
+
+/** Roots that share what is not computed yet, or are from one backward pass. */
+function groupsOf(roots: readonly Tensor[]): Tensor[][] {
+  const parents = new Map<object, object>();
+  const find = (each: object): object => {
+    let top = each;
+    for (let next = parents.get(top); next; next = parents.get(top)) top = next;
+    if (top !== each) parents.set(each, top);
+    return top;
+  };
+  const join = (a: object, b: object) => {
+    const [from, to] = [find(a), find(b)];
+    if (from !== to) parents.set(from, to);
+  };
+  for (const node of reachable(roots, isComputed)) {
+    for (const input of node.inputs) if (!isComputed(input)) join(node, input.node);
+    for (const output of node.outputs) {
+      const pass = passes.get(output);
+      if (pass) join(node, pass);
+    }
+  }
+  return [...Map.groupBy(roots, (root) => find(root.node)).values()];
+}
+
+/** The gradients that updates of other states are made from, as they lie in their slots. */
+function gradientsBehind(assignments: readonly Assignment[]): Tensor[] {
+  const isGradient = (tensor: Tensor) => (stateOf(tensor)?.owner ?? null) !== null;
+  const updated = assignments.filter(({ state }) => state.owner === null).map(({ version }) => version);
+  const nodes = reachable(updated, (tensor) => tensor.isComputed || isGradient(tensor));
+  return nodes.flatMap(({ inputs }) => inputs.filter(isGradient));
+}
+/** What is known of the submits that gradients are from. */
+const gradientVerdicts = new WeakMap<Tensor, Verdict>();
+
+async function compute(asked: readonly Tensor[], assignments: readonly Assignment[]): Promise<void> {
+  const nodes = reachable(asked, isComputed);
+  const roots = [...new Set([...asked, ...usedAgain(nodes)])];
+  const given = Verdict.open([
+    ...nodes.flatMap(({ inputs }) => inputs.map(({ verdict }) => verdict)),
+    ...gradientsBehind(assignments).map((gradient) => gradientVerdicts.get(gradient) ?? null),
+  ]);
+  const values = mayFail(nodes) || given.length > 0 ? roots.map(guarding(assignments)) : roots;
+  const { lines, leaves } = structure(values === roots ? nodes : reachable(values, isComputed), values);
   const device = deviceOf(leaves);
-  device.check();
-  const plan = await cachedPlan(device, lines.join(';'), roots, leaves);
-  const { executable } = plan;
-  executable.bind(plan.leafOrder.map((position): Range => (leaves[position] as Tensor).storageOn(device)));
+  if (device.isLost) device.check();
+  const { executable, leafOrder } = await cachedPlan(device, lines.join(';'), values, leaves);
+  executable.bind(leafOrder.map((position): Range => (leaves[position] as Tensor).storageOn(device)));
+  const storages = allocate(device, roots);
+  // From here on nothing fails.
   const encoder = device.gpu.createCommandEncoder({ label: 'weft eager' });
-  const given = Verdict.open(leaves.map(({ verdict }) => verdict));
+  const line = assignments[0]?.state ?? null;
   const verdict = executable.usesStatus ? device.status.begin(encoder, line, given) : Verdict.over(given);
   executable.encode(encoder);
   if (verdict && executable.usesStatus) device.status.end(encoder, verdict);
-  for (const [i, root] of roots.entries()) {
-    const bytes = sizeOf(root.shape) * 4;
-    const storage = device.buffers.allocate(bytes, `weft ${root.node.op.name}`);
+  for (const [i, { buffer, bytes }] of storages.entries()) {
     const from = executable.range(executable.program.results[i] as (typeof executable.program.results)[number]);
-    encoder.copyBufferToBuffer(from.buffer, from.offset, storage.buffer, 0, bytes);
-    root.settle(device, storage);
-    root.verdict = stateOf(root) ? null : verdict;
+    encoder.copyBufferToBuffer(from.buffer, from.offset, buffer, 0, bytes);
   }
   device.gpu.queue.submit([encoder.finish()]);
-  device.check();
+  for (const node of nodes) node.ran = true;
+  for (const [i, root] of roots.entries()) {
+    root.settle(device, storages[i] as Storage);
+    const state = stateOf(root);
+    if (!state) root.verdict = verdict;
+    else if (state.owner && verdict) gradientVerdicts.set(root, verdict);
+    noteMissedUpdates(root, leaves);
+  }
+  verdict?.whenBad(() => {
+    for (const assignment of assignments) assignment.state.restorePresence(assignment);
+  });
+}
+
+/**
+ * Values of `noGrad` that were computed before, but not kept, and that new nodes stand on: a state that goes from read to
+ * read would else be computed from its beginning each time.
+ */
+function usedAgain(nodes: readonly Node[]): Tensor[] {
+  const inputs = nodes.flatMap(({ ran, inputs }) => (ran ? [] : inputs));
+  return inputs.map(sourceOf).filter((tensor) => {
+    const { ran, differentiable, op } = tensor.node;
+    const repeats = op.lowering.kind === 'elementwise' && op.lowering.constant === true;
+    return ran && !differentiable && !repeats && !tensor.isComputed && !stateOf(tensor);
+  });
+}
+
+/** What a view looks at. */
+function sourceOf(tensor: Tensor): Tensor {
+  let source = tensor;
+  while (!source.isComputed) {
+    const { op, inputs } = source.node;
+    if (op.lowering.kind === 'segment') source = inputs[0] as Tensor;
+    else if (op.lowering.kind === 'view') source = inputs[op.lowering.source?.(source.index) ?? 0] as Tensor;
+    else break;
+  }
+  return source;
+}
+
+/** The new version of a state, where the submit has found nothing wrong. */
+function guarding(assignments: readonly Assignment[]): (root: Tensor) => Tensor {
+  const before = new Map(assignments.map((assignment) => [assignment.version, assignment.before]));
+  return (root) => {
+    const old = before.get(root);
+    return old === undefined ? root : withTrace(null, () => committed(old, root));
+  };
+}
+
+/** Memory for all of `tensors`, or for none. */
+function allocate(device: Device, tensors: readonly Tensor[]): Storage[] {
+  const made: Storage[] = [];
+  try {
+    for (const { shape, node } of tensors)
+      made.push(device.buffers.allocate(sizeOf(shape) * 4, `weft ${node.op.name}`));
+  } catch (error) {
+    for (const storage of made) storage.release();
+    throw error;
+  }
+  return made;
 }
 
 function cachedPlan(

@@ -28,9 +28,9 @@ export function noteSettled(tensor: Tensor): void {
 
 /**
  * Runs `body`, then frees the memory of the tensors that were made meanwhile, but for states, for what compiled functions
- * have captured, and for what it returns (alone, or in any objects but their private fields), which is computed first. A freed tensor
- * is computed again where its graph is there, and counts as disposed of where it is not: results of compiled functions, and
- * of `noGrad`.
+ * have captured, and for what it returns (alone, or in any objects but their private fields), which is computed first. A
+ * freed tensor is computed again where its graph is there, and counts as disposed of where it is not: results of compiled
+ * functions, of `noGrad`, and of `detach`.
  *
  * The body is given a `scope` for scopes within: what they return is freed when the one around them ends. Any others that
  * overlap leave what is made meanwhile to the garbage collector, since nothing tells whose it is.

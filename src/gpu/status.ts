@@ -2,7 +2,7 @@ import { ValueError } from '../errors.ts';
 import type { Range } from './executable.ts';
 import { bufferUsage } from './flags.ts';
 
-/** Words of a status: the worst code of one submit, and the worst since a code of its line of submits was last thrown. */
+/** Words of a status: the first code of one submit, and the first since a code of its line of submits was last thrown. */
 export const statusBytes = 8;
 /** Submits whose status is kept on the device. */
 const kept = 4096;
@@ -25,6 +25,7 @@ export class Verdict {
   readonly #given: readonly Verdict[];
   readonly report: Report;
   #known: { readonly own: number; readonly since: number } | null = null;
+  #undo: (() => void) | null = null;
 
   constructor(place: () => Range | null, labels: readonly string[], given: readonly Verdict[], report: Report) {
     this.#place = place;
@@ -67,6 +68,13 @@ export class Verdict {
   /** Takes what was read at `place`. */
   learn([own = 0, since = 0]: Uint32Array): void {
     this.#known = { own, since };
+    if (own !== 0) this.#undo?.();
+    this.#undo = null;
+  }
+
+  /** Calls `undo` once it is known that something was wrong: the host follows what the device has left as it was. */
+  whenBad(undo: () => void): void {
+    this.#undo = undo;
   }
 
   /** Throws what is wrong with values of the submit. */

@@ -26,6 +26,8 @@ export interface Node {
   readonly trace: object | null;
   /** Eager ops under `noGrad` on the longest path to the node from values that are there, or have been asked for. */
   depth: number;
+  /** True once it has been computed, whether its values were kept or not. */
+  ran: boolean;
 }
 
 /** Every node reachable from `roots`, in program order. `stop` cuts the walk at values that are already there. */

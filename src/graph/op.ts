@@ -122,6 +122,8 @@ export interface KernelLowering {
   place?(node: Node, operands: readonly Operand[], surroundings: Surroundings): Placement;
   /** The sentence to throw when the kernel meets bad data. */
   badData?(node: Node): string;
+  /** True where the kernel reads the submit's status, and leaves states that it updates as they were where that is set. */
+  readonly keeps?: boolean;
   /** True where an elementwise tail may be fused into output 0. */
   readonly store?: boolean;
   /** True where an elementwise producer of input 0 may be fused in. */

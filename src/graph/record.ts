@@ -146,7 +146,18 @@ export function apply(op: OpDef, inputs: readonly Tensor[], attributes: Attribut
   const outputs: Tensor[] = [];
   const { trace, differentiable } = recording;
   const depth = trace === null && !differentiable ? 1 + deepest(values) : 0;
-  const node: Node = { id: nextId++, op, inputs: values, attributes, types, outputs, differentiable, trace, depth };
+  const node: Node = {
+    id: nextId++,
+    op,
+    inputs: values,
+    attributes,
+    types,
+    outputs,
+    differentiable,
+    trace,
+    depth,
+    ran: false,
+  };
   for (const [index, type] of types.entries()) outputs.push(makeTensor(node, index, type.shape, type.dtype));
   if (trace === null) {
     eagerNodes++;

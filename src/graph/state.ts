@@ -1,5 +1,6 @@
 import { DTypeError, ShapeError } from '../errors.ts';
 import type { Tensor } from '../tensor.ts';
+import { versionOp } from './leaf.ts';
 import type { TensorType } from './node.ts';
 import { currentTrace, noteChange, type Trace, withTrace } from './record.ts';
 import { formatShape, sameShape } from './shape.ts';
@@ -23,8 +24,27 @@ export function providePacking(operations: { segment: Segment; place: Place }): 
   ({ segment, place } = operations);
 }
 
-/** Eager assignments whose value has not been computed yet, in program order. */
+/** States with eager assignments that have not been computed yet, in program order. */
 export const pendingStates = new Set<State>();
+
+/** Eager assignments of a state, as the flush that computes them takes them. */
+export interface Assignment {
+  readonly state: State;
+  /** The last version; those between are on the way to it. */
+  readonly version: Tensor;
+  /** The version until then, to which the state goes back where this one can't be computed; null where that was nothing. */
+  readonly before: Tensor | null;
+}
+
+/** What versions that could not be computed stand for. */
+const standIns = new WeakMap<Tensor, Tensor>();
+
+/** Takes all assignments that are pending. */
+export function takeAssignments(): Assignment[] {
+  const taken = [...pendingStates].map((state) => state.takeAssignment());
+  pendingStates.clear();
+  return taken;
+}
 
 /**
  * A slot with versions: a parameter, an optimizer moment, a carried hidden state. `assign` makes the next version;
@@ -37,17 +57,26 @@ export class State {
   readonly trainable: boolean;
   /** The pack this state lies in, since an optimizer or a module gathered it there. */
   home: { readonly pack: State; readonly offset: number } | null = null;
-  /** The accumulated gradient, once there has been one. */
+  /** The slot of the accumulated gradient, once there has been one. */
   gradient: State | null = null;
+  /** The parameter whose gradient this is the slot of. */
+  readonly owner: State | null;
   #hasGradient = false;
+  /** What has last said whether there is a gradient. */
+  #saidBy: object | null = null;
   /** Null once the state lies in a pack. */
   #current: Tensor | null;
+  /** The version before those that are pending. */
+  #before: Tensor | null = null;
+  /** The version of a gradient that was the last when it was forgotten. */
+  #dropped: Tensor | null = null;
   readonly #views = new WeakMap<Tensor, Tensor>();
 
-  constructor(initial: Tensor, label: string, trainable = false) {
+  constructor(initial: Tensor, label: string, trainable = false, owner: State | null = null) {
     this.type = { shape: initial.shape, dtype: initial.dtype };
     this.label = label;
     this.trainable = trainable;
+    this.owner = owner;
     this.#current = markVersion(initial, this);
   }
 
@@ -56,8 +85,15 @@ export class State {
     return this.#hasGradient;
   }
   set hasGradient(present: boolean) {
+    this.settleGradient(present, null);
+  }
+
+  /** Says, by the word of `by`, whether there is a gradient; does nothing where another than `after` has said so since. */
+  settleGradient(present: boolean, by: object | null, after: object | null = this.#saidBy): void {
+    if (after !== this.#saidBy) return;
     if (present !== this.#hasGradient) noteChange();
     this.#hasGradient = present;
+    this.#saidBy = by;
   }
 
   /** The version that is current at this point of the program, or of the trace. */
@@ -103,9 +139,39 @@ export class State {
     const trace = currentTrace();
     if (trace) trace.assign(this, value);
     else {
+      if (!pendingStates.has(this)) this.#before = this.isVoid ? null : this.#current;
       this.#current = value.asVersion(this);
       pendingStates.add(this);
     }
+  }
+
+  /** True for the slot of a gradient that is not there. */
+  get isVoid(): boolean {
+    return this.owner !== null && !this.owner.hasGradient;
+  }
+
+  takeAssignment(): Assignment {
+    const before = this.#before;
+    this.#before = null;
+    return { state: this, version: this.committed, before };
+  }
+
+  /** Takes back an assignment that could not be computed: what was recorded on top of it stands on the version before. */
+  revert(assignment: Assignment, nothing: () => Tensor): void {
+    const { version, before } = assignment;
+    const kept = before ? (standIns.get(before) ?? before) : nothing();
+    kept.observed = true;
+    version.node = { ...version.node, op: versionOp, attributes: {}, inputs: [kept] };
+    standIns.set(version, kept);
+    this.restorePresence(assignment);
+    if (this.#current === version) this.#current = markVersion(kept, this);
+  }
+
+  /** Whether there is a gradient is again as it was before an assignment to its slot that came to nothing. */
+  restorePresence({ version, before }: Assignment): void {
+    if (!this.owner || this.#current !== version) return;
+    if (before === null) this.owner.hasGradient = false;
+    else if (this.#dropped === version) this.owner.hasGradient = true;
   }
 
   /** Puts a finished tensor in place of the current version: the end of a plan, or loading. */
@@ -115,12 +181,13 @@ export class State {
 
   /** The slot of the accumulated gradient; `zeros` makes its first version. */
   gradientSlot(zeros: () => Tensor): State {
-    this.gradient ??= new State(zeros(), `gradient of ${this.label}`);
+    this.gradient ??= new State(zeros(), `gradient of ${this.label}`, false, this);
     return this.gradient;
   }
 
   /** Forgets the accumulated gradient. */
   dropGradient(): void {
+    if (this.gradient && this.hasGradient) this.gradient.#dropped = this.gradient.#current;
     this.hasGradient = false;
     if (this.gradient) pendingStates.delete(this.gradient);
   }

@@ -1,6 +1,17 @@
+import commit from '../../shaders/copy/commit.wgsl' with { type: 'text' };
 import place from '../../shaders/copy/place.wgsl' with { type: 'text' };
 import { type DType, dtypes } from '../graph/dtype.ts';
-import { type Family, grid, inout, input } from './kernel.ts';
+import { type Family, grid, inout, input, output, type SelectionProfile, status } from './kernel.ts';
+
+/** Elements of four where they can be, and how many an invocation takes: software adapters pay for every workgroup. */
+function spread(dtype: DType, size: number, offset: number, selection: SelectionProfile) {
+  const type = dtypes[dtype].wgsl;
+  const width = size % 4 === 0 && offset % 4 === 0 ? 4 : 1;
+  const count = size / width;
+  const PER = selection === 'software' && count >= 4096 ? 4 : 1;
+  const constants = { Element: width === 4 ? `vec4<${type}>` : type, PER };
+  return { constants, width, count, workgroups: grid(Math.ceil(count / (64 * PER))) };
+}
 
 /** Input 1 (`size` elements) written into input 0 from element `offset` on; the output is input 0 changed. */
 export interface CopyProblem {
@@ -15,20 +26,42 @@ export const copyFamily: Family<CopyProblem> = {
   variants: {
     place: {
       call: ({ size, offset, dtype }, { selection }) => {
-        const type = dtypes[dtype].wgsl;
-        const width = size % 4 === 0 && offset % 4 === 0 ? 4 : 1;
-        const count = size / width;
-        // Software adapters pay for every workgroup.
-        const PER = selection === 'software' && count >= 4096 ? 4 : 1;
+        const { constants, width, count, workgroups } = spread(dtype, size, offset, selection);
+        const uniforms = { size: count, offset: offset / width };
+        const bindings = [inout(0, 0), input(1)];
+        return { dispatches: [{ kernel: 'copy/place', source: place, constants, bindings, uniforms, workgroups }] };
+      },
+    },
+  },
+};
+
+/**
+ * A state's next version, unless the submit's status is set: inputs present version, next version, or, where nothing came
+ * before, the next one alone, in place of which there are zeros then.
+ */
+export interface CommitProblem {
+  readonly size: number;
+  readonly dtype: DType;
+  readonly fresh: boolean;
+}
+
+export const commitFamily: Family<CommitProblem> = {
+  name: 'commit',
+  select: () => 'elements',
+  variants: {
+    elements: {
+      call: ({ size, dtype, fresh }, { selection }) => {
+        const { constants, count, workgroups } = spread(dtype, size, 0, selection);
+        const bindings = fresh ? [output(0), input(0), status] : [inout(0, 0), input(1), status];
         return {
           dispatches: [
             {
-              kernel: 'copy/place',
-              source: place,
-              constants: { Element: width === 4 ? `vec4<${type}>` : type, PER },
-              bindings: [inout(0, 0), input(1)],
-              uniforms: { size: count, offset: offset / width },
-              workgroups: grid(Math.ceil(count / (64 * PER))),
+              kernel: 'commit/elements',
+              source: commit,
+              constants: { ...constants, FRESH: fresh },
+              bindings,
+              uniforms: { size: count },
+              workgroups,
             },
           ],
         };

@@ -1,6 +1,6 @@
 import { UnsupportedError, ValueError } from '../errors.ts';
 import { attentionBackward, attentionForward } from './attention.ts';
-import { copyFamily } from './copy.ts';
+import { commitFamily, copyFamily } from './copy.ts';
 import { crossEntropy, crossEntropyBackward } from './crossEntropy.ts';
 import { cumsum } from './cumulative.ts';
 import { embedding, embeddingBackward } from './embedding.ts';
@@ -18,7 +18,7 @@ import { softmax, softmaxBackward } from './softmax.ts';
 export const families: readonly Pick<Family<never>, 'name' | 'variants'>[] = [
   ...[matmul, attentionForward, attentionBackward, lstmForward, lstmBackward, lstmCell, lstmCellBackward],
   ...[norm, normBackward, softmax, softmaxBackward, crossEntropy, crossEntropyBackward, reduce, cumsum],
-  ...[embedding, embeddingBackward, gather, scatterAdd, topK, categorical, copyFamily],
+  ...[embedding, embeddingBackward, gather, scatterAdd, topK, categorical, copyFamily, commitFamily],
   ...[adamw, sgd, clipNorm, clipScale],
 ];
 

@@ -1,5 +1,5 @@
 import { DTypeError, ShapeError, ValueError } from '../errors.ts';
-import { keepAtFlush } from '../gpu/run.ts';
+import { inOnePass, keepAtFlush } from '../gpu/run.ts';
 import { differentiate, provideDriverOps } from '../graph/autograd.ts';
 import { currentTrace, expectTensor } from '../graph/record.ts';
 import { formatShape } from '../graph/shape.ts';
@@ -44,12 +44,16 @@ export function backward(loss: Tensor, seed?: Tensor): void {
     throw new ValueError(
       '[backward] the loss depends on no parameter; was it computed from parameter(…), outside of noGrad?',
     );
+  const assigned: State[] = [];
   for (const [owner, gradient] of byOwner(gradients)) {
     const state = owner as State;
     const before = gradientOf(state);
     setGradient(state, before ? add(before, gradient) : gradient);
+    assigned.push(state);
   }
-  if (!currentTrace()) keepAtFlush(loss);
+  if (currentTrace()) return;
+  keepAtFlush(loss);
+  inOnePass([loss, ...assigned.map(({ gradient }) => (gradient as State).committed)]);
 }
 
 const gradOptions = declareOptions<{ seed?: Tensor }>({ seed: tensorLike });

@@ -14,6 +14,7 @@ const adamwOp: OpDef = {
   infer: (inputs) => flat(inputs, [0, 2, 3]),
   lowering: {
     kind: 'kernel',
+    keeps: true,
     problem: (node) =>
       familyCall(adamwFamily, { ends: node.attributes.ends as number[], clipped: node.inputs.length > 5 }),
   },
@@ -23,6 +24,7 @@ const sgdOp: OpDef = {
   infer: (inputs, { momentum }) => flat(inputs, momentum ? [0, 3] : [0]),
   lowering: {
     kind: 'kernel',
+    keeps: true,
     problem: ({ attributes, inputs }) =>
       familyCall(sgdFamily, {
         ends: attributes.ends as number[],

@@ -1,8 +1,9 @@
 import { ShapeError } from '../errors.ts';
+import { keepAtFlush } from '../gpu/run.ts';
 import { versionOp } from '../graph/leaf.ts';
 import type { Attributes, Node, TensorType } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
-import { applyOne, expectTensor } from '../graph/record.ts';
+import { applyOne, currentTrace, expectTensor } from '../graph/record.ts';
 import {
   checkShape,
   expandLayout,
@@ -274,9 +275,25 @@ export function unsqueeze(x: Tensor, axis: number): Tensor {
   return reshape(x, [...x.shape.slice(0, position), 1, ...x.shape.slice(position)]);
 }
 
-/** The value without its history: constant to `backward`. */
+/**
+ * The value without its history: constant to `backward`. Outside of compiled functions it is computed no later than the next
+ * read or step, and then forgets what it came from: the state that goes from one chunk of a sequence to the next.
+ */
 export function detach(x: Tensor): Tensor {
-  return applyOne(versionOp, [x]);
+  const value = applyOne(versionOp, [x]);
+  if (!currentTrace() && !isView(value)) keepAtFlush(value);
+  return value;
+}
+
+/** True for what is computed, and for what looks at it another way. */
+function isView(x: Tensor): boolean {
+  let tensor = x.version;
+  while (!tensor.isComputed) {
+    const { inputs, op } = tensor.node;
+    if (inputs.length !== 1 || (op.lowering.kind !== 'view' && op.lowering.kind !== 'segment')) return false;
+    tensor = inputs[0] as Tensor;
+  }
+  return true;
 }
 
 // ── packs: many tensors in one flat buffer ───────────────────────────────────────────────────────────────────────────

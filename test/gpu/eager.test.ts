@@ -7,6 +7,8 @@ import {
   explain,
   grad,
   type HostArray,
+  manualSeed,
+  nn,
   noGrad,
   ones,
   optim,
@@ -17,6 +19,7 @@ import {
   scope,
   type Tensor,
   tensor,
+  zeros,
 } from '../../src/index.ts';
 import { draw } from '../support/draw.ts';
 import { announceReads, device, useGpu } from '../support/gpu.ts';
@@ -200,6 +203,70 @@ describe('long chains', () => {
     const [gradient] = grad(y.sum(), [x]);
     expect(await gradient?.item()).toBeCloseTo(1.001 ** 1500, 3);
     expect(await y.item()).toBeCloseTo(0.5 * 1.001 ** 1500, 3);
+  });
+});
+
+describe('a loop over chunks that carries a detached state', () => {
+  /** Truncated backpropagation through time: what the loss of each chunk is, and what it takes. */
+  const chunks = (kind: 'LSTM' | 'GRU') => {
+    manualSeed(7);
+    const model = kind === 'LSTM' ? new nn.LSTM(3, 4) : new nn.GRU(3, 4);
+    const optimizer = new optim.SGD(model.parameters(), { lr: 0.1 });
+    const x = randn([5, 2, 3]);
+    const step = (state: readonly Tensor[]) => {
+      const [output, last] = model.forward(x, (kind === 'LSTM' ? state : state[0]) as never);
+      const next = [last as Tensor | Tensor[]].flat().map((each) => each.detach());
+      const loss = output.square().mean();
+      loss.backward();
+      optimizer.step();
+      optimizer.zeroGrad();
+      return { loss, state: next };
+    };
+    const start = () => Array.from({ length: kind === 'LSTM' ? 2 : 1 }, () => zeros([1, 2, 4]));
+    return { step, start };
+  };
+
+  test.each(['LSTM', 'GRU'] as const)('computes each chunk of an %s once, and keeps nothing of it', async (kind) => {
+    const { step, start } = chunks(kind);
+    const losses: number[] = [];
+    const taken: number[] = [];
+    const held: number[] = [];
+    let state = start();
+    for (let i = 0; i < 14; i++) {
+      const { counts } = await countCalls(async () => {
+        const made = step(state);
+        state = made.state;
+        losses.push(await made.loss.item());
+      });
+      taken.push(counts.dispatches);
+      (globalThis as { gc?: () => void }).gc?.();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      held.push(device.memory().tensors);
+    }
+    expect(taken.slice(2)).toEqual(Array(12).fill(taken[1]));
+    expect(Math.max(...held.slice(9))).toBeLessThanOrEqual(Math.max(...held.slice(2, 7)));
+
+    const compiled = chunks(kind);
+    const replayed = compile((...carried: Tensor[]) => compiled.step(carried));
+    let carried = compiled.start();
+    for (const loss of losses) {
+      const made = await replayed(...carried);
+      carried = made.state;
+      expect(await made.loss.item()).toBe(loss);
+    }
+  });
+
+  test.each(['detach', 'noGrad'])('does so where nobody asks for gradients, too: %s', async (by) => {
+    const w = randn([4, 4]);
+    let state = zeros([1, 4]);
+    const taken: number[] = [];
+    for (let i = 0; i < 6; i++) {
+      const turn = () => state.matmul(w).tanh();
+      const next = by === 'noGrad' ? noGrad(turn) : turn();
+      state = by === 'noGrad' ? noGrad(() => next.reshape([4]).reshape([1, 4])) : next.detach();
+      taken.push((await countCalls(() => next.sum().data())).counts.dispatches);
+    }
+    expect(taken.slice(2)).toEqual(Array(4).fill(taken[2]));
   });
 });
 

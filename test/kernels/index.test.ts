@@ -1,4 +1,4 @@
-import { type CopyProblem, copyFamily } from '../../src/kernels/copy.ts';
+import { type CommitProblem, type CopyProblem, commitFamily, copyFamily } from '../../src/kernels/copy.ts';
 import { gather, type IndexProblem, scatterAdd } from '../../src/kernels/index.ts';
 import { evaluate, type Ref, ref } from '../reference/index.ts';
 import { type Case, conformance, exact, magnitudes, summed } from './conformance.ts';
@@ -112,6 +112,28 @@ conformance(
         const expected = Array.from(flat);
         expected.splice(offset, size, ...values);
         return { inputs: [flat, values], expected: [exact(dtype, expected)] };
+      },
+    }),
+  ),
+);
+
+/** That it keeps the present version where the status is set is tested with whole steps. */
+conformance(
+  commitFamily,
+  (
+    [
+      [1, 'f32', false],
+      [65, 'i32', true],
+      [256, 'bool', false],
+      [256, 'f32', true],
+    ] as const
+  ).map(
+    ([size, dtype, fresh]): Case<CommitProblem> => ({
+      name: `${size} elements of ${dtype}${fresh ? ' where there was nothing' : ''}`,
+      problem: { size, dtype, fresh },
+      prepare(draw) {
+        const [before, next] = [drawValues(draw, size, dtype), drawValues(draw, size, dtype)];
+        return { inputs: fresh ? [next] : [before, next], expected: [exact(dtype, next)] };
       },
     }),
   ),

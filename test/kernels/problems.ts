@@ -1,7 +1,7 @@
 import type { DType } from '../../src/graph/dtype.ts';
 import { denseLayout } from '../../src/graph/shape.ts';
 import { attentionBackward, attentionForward } from '../../src/kernels/attention.ts';
-import { copyFamily } from '../../src/kernels/copy.ts';
+import { commitFamily, copyFamily } from '../../src/kernels/copy.ts';
 import { crossEntropy, crossEntropyBackward } from '../../src/kernels/crossEntropy.ts';
 import { cumsum } from '../../src/kernels/cumulative.ts';
 import { type Chain, elementwiseKernel } from '../../src/kernels/elementwise.ts';
@@ -246,6 +246,9 @@ const families: Readonly<Record<string, (profile: DeviceProfile) => KernelCall[]
   }),
   copy: selected(copyFamily, () =>
     product({ size: [5, 2 ** 15], offset: [3, 4], dtype: ['f32', 'i32', 'u32', 'bool'] as const }),
+  ),
+  commit: selected(commitFamily, () =>
+    product({ size: [5, 2 ** 15], dtype: ['f32', 'i32', 'u32', 'bool'] as const, fresh: flags }),
   ),
   topK: selected(topK, function* () {
     for (const problem of product({

@@ -1,0 +1,42 @@
+import { versionOp } from '../graph/leaf.ts';
+import { type Node, reachable, type TensorType } from '../graph/node.ts';
+import type { OpDef } from '../graph/op.ts';
+import { applyOne } from '../graph/record.ts';
+import { sizeOf } from '../graph/shape.ts';
+import { commitFamily } from '../kernels/copy.ts';
+import { familyCall } from '../kernels/family.ts';
+import type { Tensor } from '../tensor.ts';
+
+/** Inputs: the present version of a state, if there is one, and the next. */
+const commitOp: OpDef = {
+  name: 'commit',
+  infer: (inputs) => [inputs.at(-1)].map((next) => ({ shape: next?.shape ?? [], dtype: next?.dtype ?? 'f32' })),
+  lowering: {
+    kind: 'kernel',
+    keeps: true,
+    problem: ({ inputs, types }) => {
+      const { shape, dtype } = types[0] as TensorType;
+      return familyCall(commitFamily, { size: sizeOf(shape), dtype, fresh: inputs.length === 1 });
+    },
+  },
+};
+
+/** What a state is to hold after a submit that may find bad data: `next`, or as before (zeros where that was nothing). */
+export function committed(before: Tensor | null, next: Tensor): Tensor {
+  return keepsItself(next) ? next : applyOne(commitOp, before ? [before, next] : [next]);
+}
+
+/** Whether a kernel among these may find bad data. */
+export function mayFail(nodes: readonly Node[]): boolean {
+  return nodes.some(({ op: { lowering } }) => {
+    if (lowering.kind === 'scan') return mayFail(reachable(lowering.body.outputs));
+    return lowering.kind === 'kernel' && lowering.badData !== undefined;
+  });
+}
+
+/** Whether the kernel that makes the value sees to it: those of optimizers do. */
+function keepsItself(value: Tensor): boolean {
+  let { node } = value;
+  while (node.op === versionOp && node.inputs[0] && !node.inputs[0].isComputed) node = node.inputs[0].node;
+  return node.op.lowering.kind === 'kernel' && node.op.lowering.keeps === true;
+}

@@ -199,8 +199,9 @@ async function computeAll({ assignments, others }: Pending, wanted: readonly Ten
     }
   };
   // Kernels that find bad data spoil all that is computed with them.
-  const parted = mayFail(reachable(roots, isComputed));
-  await computeGroups(parted ? groupsOf(roots) : [roots], parted);
+  const nodes = reachable(roots, isComputed);
+  const parted = mayFail(nodes);
+  await computeGroups(parted ? groupsOf(roots, nodes) : [roots], parted);
   if (errors.length > 0) throw errors[0];
 }
 
@@ -215,7 +216,7 @@ export function inOnePass(tensors: readonly Tensor[]): void {
 }
 
 /** Roots that share what is not computed yet, or are from one backward pass. */
-function groupsOf(roots: readonly Tensor[]): Tensor[][] {
+function groupsOf(roots: readonly Tensor[], nodes = reachable(roots, isComputed)): Tensor[][] {
   const parents = new Map<object, object>();
   const find = (each: object): object => {
     let top = each;
@@ -227,7 +228,7 @@ function groupsOf(roots: readonly Tensor[]): Tensor[][] {
     const [from, to] = [find(a), find(b)];
     if (from !== to) parents.set(from, to);
   };
-  for (const node of reachable(roots, isComputed)) {
+  for (const node of nodes) {
     for (const input of node.inputs) if (!isComputed(input)) join(node, input.node);
     for (const output of node.outputs) {
       const pass = passes.get(output);

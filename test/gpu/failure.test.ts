@@ -325,6 +325,41 @@ describe('an eager step that fails', () => {
   });
 });
 
+describe('bad data in an eager step', () => {
+  const model = () => {
+    const table = parameter(randn([3, 2]));
+    const step = (id: number) => {
+      const loss = embedding(ids(id), table).square().sum();
+      loss.backward();
+      noGrad(() => table.assign(table.sub((table.grad as Tensor).mul(0.1))));
+      table.grad = null;
+      return loss;
+    };
+    return { table, step };
+  };
+
+  test('that nobody has read shows once, at a later step of the same states', async () => {
+    const [one, bystander] = [model(), model()];
+    await one.step(0).data();
+    const before = await one.table.data();
+    one.step(8);
+    await bystander.step(1).data();
+    expect(await one.table.data()).toEqual(before);
+    const later = one.step(2);
+    await expect(later.data()).rejects.toThrow(/^\[embedding\] .* \(in an earlier step, whose results nobody has read/);
+    await later.data();
+    await one.step(0).data();
+  });
+
+  test('does not touch what is read at the same time', async () => {
+    const [one, other] = [model(), model()];
+    const [failed, good] = [one.step(4), other.step(1)];
+    await expect(readAll([failed, good])).rejects.toThrow(bad);
+    await good.data();
+    await expect(failed.data()).rejects.toThrow(bad);
+  });
+});
+
 test('a metric that finds bad data after the update stops the whole step', async () => {
   const table = parameter(randn([3, 2]));
   const momentum = new nn.Buffer(zeros([3, 2]));

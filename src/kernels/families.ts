@@ -1,4 +1,5 @@
 import { UnsupportedError, ValueError } from '../errors.ts';
+import { shown } from '../options.ts';
 import { attentionBackward, attentionForward } from './attention.ts';
 import { commitFamily, copyFamily } from './copy.ts';
 import { crossEntropy, crossEntropyBackward } from './crossEntropy.ts';
@@ -29,7 +30,7 @@ export const families: readonly Pick<Family<never>, 'name' | 'variants'>[] = [
 export function checkChoices(choices: Choices): Choices {
   if (typeof choices !== 'object' || choices === null || Array.isArray(choices))
     throw new ValueError(
-      `[choose] choices must be an object of variants by family, like { matmul: 'tiled64' }, got ${JSON.stringify(choices)}`,
+      `[choose] choices must be an object of variants by family, like { matmul: 'tiled64' }, got ${shown(choices)}`,
     );
   for (const [key, variant] of Object.entries(choices)) {
     const name = key.split(' ', 1)[0];
@@ -40,7 +41,7 @@ export function checkChoices(choices: Choices): Choices {
       );
     if (!Object.hasOwn(family.variants, variant))
       throw new UnsupportedError(
-        `[choose] ${name} has no variant ${JSON.stringify(variant)}; it has ${Object.keys(family.variants).join(', ')}`,
+        `[choose] ${name} has no variant ${typeof variant === 'string' ? JSON.stringify(variant) : shown(variant)}; it has ${Object.keys(family.variants).join(', ')}`,
       );
   }
   return choices;

@@ -1,5 +1,6 @@
 import { ShapeError } from '../errors.ts';
-import { expectRank } from '../graph/record.ts';
+import { expectTensor } from '../graph/record.ts';
+import { formatShape } from '../graph/shape.ts';
 import { selfAttention } from '../nn/attention.ts';
 import { Dropout } from '../nn/dropout.ts';
 import { Embedding } from '../nn/embedding.ts';
@@ -145,7 +146,8 @@ export class GPT extends Module {
 
   /** The last hidden values of ids [B, T] → [B, T, E]; `logits` makes scores of them. */
   hidden(ids: Tensor): Tensor {
-    expectRank('GPT', 'ids', ids, 2);
+    expectTensor('GPT', 'ids', ids);
+    if (ids.rank !== 2) throw new ShapeError(`[GPT] ids must be [B, T], got ${formatShape(ids.shape)}`);
     const [, T] = ids.shape as [number, number];
     const { contextLength } = this.config;
     if (T > contextLength)

@@ -1,5 +1,6 @@
-import { ValueError } from '../errors.ts';
-import { expectRank } from '../graph/record.ts';
+import { ShapeError, ValueError } from '../errors.ts';
+import { expectTensor } from '../graph/record.ts';
+import { formatShape } from '../graph/shape.ts';
 import { Dropout } from '../nn/dropout.ts';
 import { Embedding } from '../nn/embedding.ts';
 import { constant } from '../nn/init.ts';
@@ -92,7 +93,9 @@ export class RecurrentLanguageModel extends Module {
 
   /** output [T, B, H] */
   #timeFirst(ids: Tensor, state: readonly Tensor[]): { output: Tensor; state: Tensor[] } {
-    expectRank('RecurrentLanguageModel', 'ids', ids, 2);
+    expectTensor('RecurrentLanguageModel', 'ids', ids);
+    if (ids.rank !== 2)
+      throw new ShapeError(`[RecurrentLanguageModel] ids must be [B, T], got ${formatShape(ids.shape)}`);
     const x = this.dropout.forward(this.embedding.forward(permute(ids, [1, 0]))); // [T, B, E]
     const [output, last] = this.#recur(x, state); // [T, B, H]
     return { output: this.dropout.forward(output), state: last };

@@ -47,7 +47,7 @@ const linearCrossEntropyOp: OpDef = {
     return arranged({ hidden: scaled(hidden), weight: scaled(weight), ...(bias ? { bias: scaled(bias) } : {}) });
   },
   decompose: ([, hidden, weight, targets, bias], attributes) => {
-    const options = attributes as unknown as Required<CrossEntropyOptions>;
+    const { chunk: _, ...options } = attributes as unknown as Required<CrossEntropyOptions> & { chunk: number };
     return [crossEntropy(logitsOf(hidden as Tensor, weight as Tensor, bias), targets as Tensor, options)];
   },
 };

@@ -18,6 +18,7 @@ import {
   tensor,
 } from '../../src/index.ts';
 import { defaultProfile } from '../../src/kernels/kernel.ts';
+import { full } from '../../src/ops/elementwise.ts';
 import { draw } from '../support/draw.ts';
 import { profile } from '../support/environment.ts';
 import { announceReads, useGpu } from '../support/gpu.ts';
@@ -81,14 +82,16 @@ describe('elementwise chains', () => {
     expect(kernels(branch().sub(branch()))).toHaveLength(2);
   });
 
-  test('repeated values cost nothing', () => {
+  test('repeated values of weft cost nothing; those of users, whose gradients may be asked for, no memory', () => {
+    const [one, three] = [full([4], 1), full([4], 3)];
+    expect(kernels(value(4).mul(one).add(one.mul(three)))).toEqual(['elementwise add']);
     expect(
       kernels(
         value(4)
           .mul(ones([4]))
           .add(ones([4]).mul(3)),
       ),
-    ).toEqual(['elementwise add']);
+    ).toEqual(['elementwise mul mul add']);
   });
 });
 

@@ -1,4 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { mayFail } from '../../src/compile/commit.ts';
+import { buildProgram } from '../../src/compile/program.ts';
+import { setsStatus } from '../../src/compile/schedule.ts';
+import { reachable } from '../../src/graph/node.ts';
 import {
   compile,
   crossEntropy,
@@ -21,7 +25,9 @@ import {
   ValueError,
   zeros,
 } from '../../src/index.ts';
+import type { OpName } from '../../src/ops/registry.ts';
 import { announceReads, device, useGpu } from '../support/gpu.ts';
+import { samples } from '../support/samples.ts';
 
 /** A step that fails, for any reason, leaves all state as it was, and nobody hears of it but who asks for what it made. */
 useGpu();
@@ -400,4 +406,16 @@ test('a number that can’t be had stops a compiled step before it changes anyth
   fails = false;
   const second = await step();
   expect(await Promise.all([first, later, second, w].map((each) => each.array()))).toEqual([4, [3, 3], 8, [4, 4]]);
+});
+
+test('each op whose kernels set the status says what it is that they have found', () => {
+  const names = (Object.keys(samples) as OpName[]).filter((name) => {
+    const outputs = samples[name].flatMap((sample) => sample.run(...sample.inputs()));
+    const { commands } = buildProgram({ results: outputs, updates: [] }, (tensor) => tensor.isComputed, device.profile);
+    const checks = commands.filter(setsStatus);
+    for (const check of checks) expect(check, name).toMatchObject({ badData: expect.stringMatching(/^\[\w+\] ./) });
+    expect(mayFail(reachable(outputs)), name).toBe(checks.length > 0);
+    return checks.length > 0;
+  });
+  expect(names).toEqual(expect.arrayContaining(['embedding', 'crossEntropy', 'gather', 'scatterAdd']));
 });

@@ -33,6 +33,7 @@ export default defineConfig(async ({ mode }) => ({
     include: ['test/**/*.test.ts'],
     env: {
       WEFT_PROFILE: process.env.WEFT_PROFILE ?? 'software',
+      WEFT_FUZZ: process.env.WEFT_FUZZ ?? '',
       WEFT_SEED: process.env.WEFT_SEED ?? String(Math.floor(Math.random() * 2 ** 32)),
     },
     // One page or one process for all files: starting one and creating pipelines is what costs.

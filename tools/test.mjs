@@ -20,11 +20,13 @@ const usage = `Usage: npm test -- [options] [path filter ...]
   --runtime chromium|deno       only this WebGPU stack
   --profile gpu|software        only this kernel selection profile
   -t, --testNamePattern REGEXP  only tests whose full name matches
+  --fuzz N | A-B                only random graphs: N of them, or numbers A to B
   --help                        this text
 
 Examples:
   npm test -- --runtime deno test/ops/matmul.test.ts
   npm test -- --runtime chromium --profile gpu -t 'layer norm'
+  npm test -- --runtime deno --fuzz 2000
 
 WEFT_SEED=n draws the inputs of an earlier run again, CHROME_PATH names a browser, WEFT_CHROME_FLAGS adds flags to it.`;
 
@@ -44,6 +46,7 @@ function readArguments() {
         runtime: { type: 'string' },
         profile: { type: 'string' },
         testNamePattern: { type: 'string', short: 't' },
+        fuzz: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     });
@@ -55,6 +58,7 @@ function readArguments() {
 async function main() {
   const runtimes = choose('--runtime', options.runtime, ['chromium', 'deno']);
   const profiles = choose('--profile', options.profile, ['gpu', 'software']);
+  if (options.fuzz !== undefined) fuzz(options.fuzz);
   if (runtimes.includes('chromium')) process.env.CHROME_PATH = await ensureBrowser();
   if (runtimes.includes('deno')) ensureVulkan();
 
@@ -70,6 +74,17 @@ async function main() {
   }
   await checkSkips(runs);
   report(runs);
+}
+
+/**
+ * Runs random graphs in place of the suite, where nothing else is asked for.
+ * @param {string} graphs
+ */
+function fuzz(graphs) {
+  if (!/^\d+(-\d+)?$/.test(graphs))
+    refuse(`--fuzz takes a number of graphs or their numbers, as 2000 or 40-54, not ${graphs}`);
+  process.env.WEFT_FUZZ = graphs;
+  if (filters.length === 0) filters.push('test/ops/graphs.test.ts');
 }
 
 /**
@@ -98,7 +113,9 @@ async function runSuite(runtime, profile, quiet) {
   const { code, output } = await execute(command, [...flags, ...vitest, ...reporters, ...pattern], {
     quiet,
     env: {
-      ...(runtime === 'deno' ? denoEnvironment : process.env),
+      ...(runtime === 'deno' ? denoEnvironment : {}),
+      // What has been set here, too: the seed.
+      ...process.env,
       ...(process.stdout.isTTY ? { FORCE_COLOR: '1' } : {}),
       WEFT_PROFILE: profile,
     },

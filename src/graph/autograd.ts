@@ -1,6 +1,6 @@
 import { ShapeError, UnsupportedError, WeftError } from '../errors.ts';
 import type { Tensor } from '../tensor.ts';
-import { aliasOp } from './leaf.ts';
+import { aliasOp, versionOp } from './leaf.ts';
 import { type Attributes, type Node, reachable } from './node.ts';
 import type { OpDef } from './op.ts';
 import { applyOne, withGradient } from './record.ts';
@@ -42,8 +42,8 @@ export function differentiateAll(
   isEnd: Predicate = isTarget,
 ): Map<Tensor, Tensor> {
   const roots = seeds.map(([output]) => output);
-  // Whatever a version of a state was made of, it is a leaf.
-  const ends: Predicate = (tensor) => isEnd(tensor) || stateOf(tensor) !== undefined;
+  // Whatever a version of a state was made of, it is a leaf, and so is a detached value.
+  const ends: Predicate = (tensor) => isEnd(tensor) || stateOf(tensor) !== undefined || tensor.node.op === versionOp;
   const nodes = reachable(roots, ends);
   const leads = leadsToTarget(nodes, isTarget);
   const gradients = new Map<Tensor, Tensor>();

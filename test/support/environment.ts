@@ -6,3 +6,15 @@ export const profile: 'gpu' | 'software' = import.meta.env.WEFT_PROFILE === 'gpu
 
 /** Seed for inputs that are drawn afresh in each run; the runner prints it, and `WEFT_SEED` repeats it. */
 export const seed = Number(import.meta.env.WEFT_SEED);
+
+/** The random graphs of this run, by number: those that `--fuzz` asks for, else a share of its own of a few hundred. */
+export const fuzz: { readonly start: number; readonly end: number } = graphsOf(import.meta.env.WEFT_FUZZ ?? '');
+
+function graphsOf(asked: string): { start: number; end: number } {
+  const share = 60;
+  const runs = ['deno software', 'deno gpu', 'chromium software', 'chromium gpu'];
+  const start = share * runs.indexOf(`${runtime} ${profile}`);
+  if (asked === '') return { start, end: start + share };
+  const [first, last] = asked.split('-').map(Number) as [number, number?];
+  return last === undefined ? { start: 0, end: first } : { start: first, end: last + 1 };
+}

@@ -64,7 +64,7 @@ export const embeddingBackward: Family<EmbeddingProblem> = {
     /** Two dispatches; reads about count² ids. */
     chains: {
       unsupported: (problem, profile) =>
-        problem.store && positions(problem, profile).length > 1
+        problem.store && positions(problem, profile, skew).length > 1
           ? 'a tail needs the sums of all positions at once'
           : null,
       call: byChains,
@@ -78,8 +78,8 @@ export const embeddingBackward: Family<EmbeddingProblem> = {
 const skew = SIZE + 1;
 
 /** Ranges of the positions, each for dispatches of its own. */
-const positions = ({ count }: EmbeddingProblem, { loopLimit }: DeviceProfile) =>
-  ranges(count, timesIn(loopLimit - skew));
+const positions = ({ count }: EmbeddingProblem, { loopLimit }: DeviceProfile, apart = 0) =>
+  ranges(count, timesIn(loopLimit - apart));
 
 /** A later range adds to what earlier ones have left in scratch; the last one, which has the tail, reads it there. */
 function byRows(problem: EmbeddingProblem, profile: DeviceProfile): KernelCall {
@@ -121,7 +121,7 @@ function byRows(problem: EmbeddingProblem, profile: DeviceProfile): KernelCall {
 function byChains(problem: EmbeddingProblem, profile: DeviceProfile): KernelCall {
   const { count, V, store } = problem;
   const { Index, Vector, E } = layout(problem);
-  const dispatches = positions(problem, profile).flatMap(({ start, end }): Dispatch[] => {
+  const dispatches = positions(problem, profile, skew).flatMap(({ start, end }): Dispatch[] => {
     const elements = start === 0 ? V * E : 0;
     const chain = withTail(store, [input(0), input(1), scratch(0), output(0)]);
     const before = 'fn before(index: u32) -> Vector { return output[index]; }';

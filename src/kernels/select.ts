@@ -32,7 +32,7 @@ export const topK: Family<TopKProblem> = {
       call: (problem, profile) => {
         const { n, k } = problem;
         const SIZE = profile.selection === 'software' ? 8 : 64;
-        const chunk = insertionChunk(k, profile);
+        const chunk = Math.min(n, insertionChunk(k, profile));
         return tournament(problem, () => ({
           variant: 'insertion',
           source: insertion,
@@ -40,7 +40,7 @@ export const topK: Family<TopKProblem> = {
           chunk,
           chunksPerGroup: SIZE,
           uniforms: { chunk },
-          turns: loop(Math.min(n, chunk), k + 1) + loop(k),
+          turns: loop(chunk, k + 1) + loop(k),
         }));
       },
     },
@@ -139,7 +139,8 @@ export const categorical: Family<CategoricalProblem> = {
   variants: {
     gumbel: {
       call: ({ rows, n, stream }, { selection, loopLimit }) => {
-        const few = selection === 'software' && n <= Math.min(2 ** 17, 16 * loopLimit);
+        const turns = (lanes: number) => loop(Math.ceil(n / lanes)) + loop(Math.log2(lanes));
+        const few = selection === 'software' && n <= 2 ** 17 && turns(32) <= loopLimit;
         const SIZE = few ? 32 : n <= 256 ? 64 : 256;
         return {
           dispatches: [
@@ -150,7 +151,7 @@ export const categorical: Family<CategoricalProblem> = {
               bindings: [input(0), input(1), output(0)],
               uniforms: { rows, n, stream },
               workgroups: grid(rows),
-              turns: loop(Math.ceil(n / SIZE)) + loop(Math.log2(SIZE)),
+              turns: turns(SIZE),
             },
           ],
         };

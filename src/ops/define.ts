@@ -1,6 +1,7 @@
 import type { Attributes, Node, TensorType } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
 import { apply } from '../graph/record.ts';
+import { familyCall } from '../kernels/family.ts';
 import type { DeviceProfile, KernelCall, Operand } from '../kernels/kernel.ts';
 import { callback, declareOptions, text } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
@@ -11,7 +12,10 @@ export interface OpDefinition {
   readonly name: string;
   /** Types of the outputs from those of the inputs; throws where they don't fit. */
   infer(inputs: readonly TensorType[], attributes: Attributes): TensorType[];
-  /** The dispatches that compute the outputs: WGSL source, bindings, uniforms, workgroups. Inputs are dense. */
+  /**
+   * The dispatches that compute the outputs: WGSL source, bindings, uniforms, workgroups. Inputs are dense. With long loops
+   * they state their `turns`, and keep to `profile.loopLimit`: the call throws UnsupportedError where they don't.
+   */
   kernel(inputs: readonly Operand[], attributes: Attributes, profile: DeviceProfile): KernelCall;
   /** Gradients of the inputs from those of the outputs; null stops a path. */
   gradient?(node: Node, outputGradients: readonly (Tensor | null)[]): readonly (Tensor | null)[];
@@ -38,12 +42,10 @@ export function defineOp(
     infer,
     lowering: {
       kind: 'kernel',
-      problem: ({ attributes }, operands) => ({
-        family: name,
-        variants: ['own'],
-        choice: name,
-        call: (profile) => ({ ...kernel(operands, attributes, profile), variant: 'own' }),
-      }),
+      problem: ({ attributes }, operands) => {
+        const own = { call: (_: null, profile: DeviceProfile) => kernel(operands, attributes, profile) };
+        return familyCall({ name, variants: { own }, select: () => 'own' }, null);
+      },
     },
     ...(gradient ? { gradient } : {}),
     ...(decompose ? { decompose } : {}),

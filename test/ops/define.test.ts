@@ -12,7 +12,7 @@ import {
   type Tensor,
   tensor,
 } from '../../src/index.ts';
-import { read, useGpu } from '../support/gpu.ts';
+import { device, read, useGpu } from '../support/gpu.ts';
 
 useGpu();
 
@@ -54,6 +54,31 @@ const cubeOp = defineOp({
 const cube = (x: Tensor) => cubeOp([x])[0] as Tensor;
 
 describe('an op of one’s own', () => {
+  test('whose loops are longer than the device allows is refused', async () => {
+    const long = defineOp({
+      name: 'long',
+      infer: ([x]) => (x ? [x] : []),
+      kernel: (_, __, { loopLimit }) => ({
+        dispatches: [
+          {
+            kernel: 'long',
+            source,
+            bindings: [input(0), output(0)],
+            uniforms: { count: 1 },
+            workgroups: [1, 1, 1],
+            turns: loopLimit + 1,
+          },
+        ],
+      }),
+    });
+    const { loopLimit } = device.profile;
+    if (loopLimit < Number.POSITIVE_INFINITY)
+      await expect(read(...long([tensor([1])]))).rejects.toThrow(
+        `[long] variant own: one invocation takes ${loopLimit + 1} turns`,
+      );
+    else await read(...long([tensor([1])]));
+  });
+
   test('runs, on operands however they lie', async () => {
     const x = tensor([
       [1, 2, 3],

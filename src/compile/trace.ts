@@ -51,6 +51,8 @@ export class StepTrace implements Trace {
   #heldAt = -1;
   /** Accumulated gradients at this point, of the parameters that were asked about. */
   readonly #gradients = new Map<State, Tensor | null>();
+  /** Whether they had one at the start. */
+  readonly #present = new Map<State, boolean>();
   /** Parameters that got a gradient. */
   readonly #reached = new Set<State>();
   readonly randoms = new RandomStreams(() => this.leaf('dynamic', { shape: [4], dtype: 'u32' }));
@@ -89,6 +91,7 @@ export class StepTrace implements Trace {
   gradient(state: State): Tensor | null {
     if (!this.#gradients.has(state)) {
       const present = this.guard(() => state.hasGradient);
+      this.#present.set(state, present);
       this.#gradients.set(state, present ? this.read(state.gradient as State) : null);
     }
     return this.#gradients.get(state) ?? null;
@@ -104,6 +107,13 @@ export class StepTrace implements Trace {
   /** Parameters that got a gradient, were given no value, and lie in no optimizer's pack. */
   get unheld(): State[] {
     return [...this.#reached].filter((state) => !state.home && !this.writes.has(state));
+  }
+
+  /** True while the same parameters have a gradient, and all states lie where they lay. */
+  get statesHold(): boolean {
+    for (const [state, present] of this.#present) if (state.hasGradient !== present) return false;
+    for (const [state, home] of this.#homes) if (state.home !== home) return false;
+    return true;
   }
 
   /** Gradients that are there at the end are kept in their slots; tells which parameters then have one. */
@@ -130,7 +140,7 @@ export class StepTrace implements Trace {
   get holds(): boolean {
     if (this.#heldAt === changeCount()) return true;
     for (const { read, expected } of this.#guards) if (read() !== expected) return false;
-    for (const [state, home] of this.#homes) if (state.home !== home) return false;
+    if (!this.statesHold) return false;
     this.#heldAt = changeCount();
     return true;
   }

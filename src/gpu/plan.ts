@@ -34,9 +34,13 @@ export class Plan {
   /** What the function returned: traced tensors stand where the results of a step go. */
   readonly #outputs: unknown;
   readonly #results: readonly Tensor[];
+  /** Tensors from outside that the function used or returned. */
+  readonly #captured: readonly Tensor[];
   /** The state that each leaf of the trace stands for. */
   readonly #states: ReadonlyMap<Tensor, State>;
   readonly program: Program;
+  #compiling: Promise<Executable> | null = null;
+  #prepared: Promise<void> | null = null;
   #executable: Executable | null = null;
   #ring: ResultRing | null = null;
   readonly #pressure: BackPressure;
@@ -60,6 +64,8 @@ export class Plan {
     this.#trace = trace;
     this.#outputs = outputs;
     this.#results = resultsIn(outputs);
+    this.#captured = outside(this.#results, trace);
+    for (const tensor of this.#captured) tensor.kept = true;
     const isLeaf = (tensor: Tensor) => tensor.node.op.lowering.kind === 'leaf' || tensor.node.trace === null;
     const guarded = options.checkFinite || mayFail(reachable([...this.#results, ...trace.writes.values()], isLeaf));
     const updates = [...trace.writes].map(([state, written]) => {
@@ -76,13 +82,13 @@ export class Plan {
     ]);
   }
 
-  /** Runs `fn` once on placeholders and compiles what it recorded. */
-  static async trace(
+  /** Runs `fn` once, at once, on placeholders and plans what it recorded. */
+  static trace(
     fn: (...args: never[]) => unknown,
     args: readonly unknown[],
     device: Device,
     options: ProgramOptions = {},
-  ): Promise<Plan> {
+  ): Plan {
     const trace = new StepTrace();
     const placeholders: Tensor[] = [];
     const returned = trace.run(() => {
@@ -96,9 +102,6 @@ export class Plan {
     expectSync('compile', 'the function', returned);
     const outputs = mapTensors('compile', 'result', returned, (tensor) => tensor);
     const gradients = trace.settleGradients(tools.gradientSlot);
-    const captured = outside(outputs, trace);
-    for (const tensor of captured) tensor.kept = true;
-    await materialise([...captured, ...[...trace.reads.keys()].map((state) => state.committed)]);
     return new Plan(device, trace, placeholders, outputs, gradients, options);
   }
 
@@ -118,14 +121,37 @@ export class Plan {
     return this.#trace.holds;
   }
 
-  /** Compiles pipelines and makes the bind groups; what the step reads is drawn and brought to the device meanwhile. */
-  async prepare(): Promise<void> {
-    if (!this.#executable) {
-      const executable = Executable.create(this.device, this.program);
-      for (const { tensor } of this.program.leaves) this.#ownerOf(tensor).upload(this.device);
-      this.#executable = await executable;
-    }
-    this.#ring ??= ringOf(this.device, this.#results.filter(smallResult).length);
+  /** False once a step has made or dropped a gradient that this one adds to, or a state has moved. */
+  get statesHold(): boolean {
+    return this.#trace.statesHold;
+  }
+
+  /** Compiles pipelines and makes the bind groups, once; what the step reads is drawn and brought to the device meanwhile. */
+  prepare(): Promise<void> {
+    this.#prepared ??= this.#make().catch((error: unknown) => {
+      this.#prepared = null;
+      throw error;
+    });
+    return this.#prepared;
+  }
+
+  /** Compiles pipelines, once; plans may do so side by side. */
+  compile(): Promise<Executable> {
+    this.#compiling ??= Executable.create(this.device, this.program).catch((error: unknown) => {
+      this.#compiling = null;
+      throw error;
+    });
+    return this.#compiling;
+  }
+
+  async #make(): Promise<void> {
+    const executable = this.compile();
+    // Whatever comes first, nobody else waits for this one.
+    executable.catch(() => {});
+    await materialise([...this.#captured, ...[...this.#trace.reads.keys()].map((state) => state.committed)]);
+    for (const { tensor } of this.program.leaves) this.#ownerOf(tensor).upload(this.device);
+    this.#executable = await executable;
+    this.#ring = ringOf(this.device, this.#results.filter(smallResult).length);
   }
 
   /** Runs one step of a prepared plan on the tensors among its arguments; resolves when it is queued. */
@@ -218,7 +244,12 @@ export class Plan {
   destroy(): void {
     this.#gone = true;
     if (this.#users > 0) return;
-    this.#executable?.destroy();
+    if (this.#executable) this.#executable.destroy();
+    else
+      this.#compiling?.then(
+        (executable) => executable.destroy(),
+        () => {},
+      );
     this.#ring?.destroy();
     this.#inputs.destroy();
   }
@@ -292,9 +323,9 @@ function resultsIn(outputs: unknown): Tensor[] {
   return results;
 }
 
-/** Tensors from outside that a traced function returned or used. */
-function outside(outputs: unknown, trace: StepTrace): Tensor[] {
-  const roots: Tensor[] = [...trace.writes.values(), ...resultsIn(outputs)];
+/** Tensors from outside among the results of a trace, and among what it used. */
+function outside(results: readonly Tensor[], trace: StepTrace): Tensor[] {
+  const roots = [...trace.writes.values(), ...results];
   const found = new Set<Tensor>();
   for (const root of roots) if (root.node.trace === null) found.add(root);
   for (const node of reachable(roots, (tensor) => tensor.node.trace === null)) {

@@ -3,8 +3,10 @@ import { currentTrace } from '../graph/record.ts';
 import { formatShape } from '../graph/shape.ts';
 import { pendingStates, type State } from '../graph/state.ts';
 import { declareOptions, flag } from '../options.ts';
+import type { Tensor } from '../tensor.ts';
 import { asTensors, signatureOf, tensorsAmong } from './arguments.ts';
 import { currentDevice } from './device.ts';
+import { oneByOne } from './oneByOne.ts';
 import { Plan } from './plan.ts';
 import { inOrder, materialise } from './run.ts';
 
@@ -14,6 +16,9 @@ const keptPlans = 16;
 const keptModes = 4;
 /** Signatures after which a warning says what varies. */
 const manySignatures = 8;
+
+/** Calls have their turns in the order in which they were made, whether they were waited for or not. */
+const calls = oneByOne();
 
 export interface CompileOptions {
   /** Traces again at every call, and throws where the recording has changed: a captured number, a branch. Slow. */
@@ -28,12 +33,10 @@ export interface CompileOptions {
 const compileOptions = declareOptions<CompileOptions>({ debug: flag, checkFinite: flag });
 
 /** What changed since the trace, in debug mode: JavaScript that depends on more than the arguments is frozen by the trace. */
-async function compareWithNewTrace(
-  plan: Plan,
-  fn: (...args: never[]) => unknown,
-  args: readonly unknown[],
-): Promise<void> {
-  const [before, after] = [plan.record, (await Plan.trace(fn, args, currentDevice())).record];
+function compareWithNewTrace(plan: Plan, fn: (...args: never[]) => unknown, args: readonly unknown[]): void {
+  const again = Plan.trace(fn, args, currentDevice());
+  const [before, after] = [plan.record, again.record];
+  again.destroy();
   const at = before.findIndex((line, i) => line !== after[i]);
   if (at < 0 && before.length === after.length) return;
   throw new WeftError(
@@ -94,15 +97,17 @@ export function compile<Args extends readonly unknown[], Result>(
   const { debug = false, checkFinite = false } = compileOptions('compile', options);
   const plans = new Map<string, Plan[]>();
   let traces = 0;
-  const withPlan = async <T>(args: readonly unknown[], work: (plan: Plan) => Promise<T>): Promise<T> => {
+  /** A plan for these arguments, and for the modes and gradients of now. */
+  const choose = (args: readonly unknown[]): Plan => {
     const signature = signatureOf(args);
     const known = plans.get(signature)?.find((plan) => plan.holds);
-    if (known && debug) await compareWithNewTrace(known, fn as (...args: never[]) => unknown, args);
-    if (known) return known.use(work);
-    const plan = await Plan.trace(fn as (...args: never[]) => unknown, args, currentDevice(), { checkFinite });
+    if (known) {
+      if (debug) compareWithNewTrace(known, fn as (...args: never[]) => unknown, args);
+      return known;
+    }
+    const plan = Plan.trace(fn as (...args: never[]) => unknown, args, currentDevice(), { checkFinite });
     traces++;
     tellUnheld(fn, plan.unheld);
-    const result = plan.use(work);
     // Plans for other modes are kept: training and evaluation take turns.
     const list = [...(plans.get(signature) ?? []), plan];
     if (list.length > keptModes) list.shift()?.destroy();
@@ -118,17 +123,27 @@ export function compile<Args extends readonly unknown[], Result>(
       for (const each of old) each.destroy();
       plans.delete(oldest);
     }
-    return result;
+    return plan;
   };
-  const run = async (args: Args): Promise<Result> => {
-    const given = asTensors(args);
-    const tensors = tensorsAmong(given);
-    const pending = tensors.filter((tensor) => !tensor.source);
-    if (pending.length > 0 || pendingStates.size > 0) await materialise(pending);
-    return withPlan(given, async (plan) => {
+  const replay = (plan: Plan, tensors: readonly Tensor[]) =>
+    plan.use(async () => {
       await plan.prepare();
       return inOrder(() => plan.replay(tensors)) as Promise<Result>;
     });
+  const run = async (args: Args): Promise<Result> => {
+    const given = asTensors(args);
+    const tensors = tensorsAmong(given);
+    const chosen = choose(given);
+    const pending = tensors.filter((tensor) => !tensor.source);
+    // Plans are compiled side by side; what goes wrong shows when the call has its turn.
+    chosen.compile().catch(() => {});
+    return chosen.use(() =>
+      calls(async () => {
+        if (pending.length > 0 || pendingStates.size > 0) await materialise(pending);
+        // A call before this one, which was not waited for, may have made a gradient since.
+        return replay(chosen.statesHold ? chosen : choose(given), tensors);
+      }),
+    );
   };
   const call = (...args: Args): Promise<Result> => {
     // A promise would be lost in the trace around it, which must be told.
@@ -141,7 +156,7 @@ export function compile<Args extends readonly unknown[], Result>(
   const prepare = async (...args: Args): Promise<Plan> => {
     const given = asTensors(args);
     tensorsAmong(given);
-    return withPlan(given, async (plan) => {
+    return choose(given).use(async (plan) => {
       await plan.prepare();
       return plan;
     });

@@ -23,6 +23,10 @@ import { announceReads, useGpu } from '../support/gpu.ts';
 useGpu();
 beforeEach(() => announceReads(Infinity));
 
+// The spy keeps what it is given: a function made in a test would keep the tensors of the test.
+const nothing = () => {};
+const quiet = () => vi.spyOn(console, 'warn').mockImplementation(nothing);
+
 class Pair {
   readonly first = tensor([1]);
 }
@@ -194,7 +198,7 @@ describe('arguments', () => {
       asTensor(inner.list[0]),
       asTensor(inner.map.get('k')),
     ]);
-    vi.spyOn(console, 'warn').mockImplementation(() => {});
+    quiet();
     for (const [what, value] of values) {
       const wanted = await describeTensor(tensor(value as number[]));
       const got = await step(value, { list: [value, ones([1])], map: new Map([['k', value]]) });
@@ -284,7 +288,7 @@ describe('arguments', () => {
       [{ x: { y: 2 } }],
       [{ x: 1 }, { y: 2 }],
     ];
-    vi.spyOn(console, 'warn').mockImplementation(() => {});
+    quiet();
     const signatures = new Set<string>();
     for (const args of different) {
       for (let again = 0; again < 2; again++) {
@@ -314,7 +318,7 @@ describe('arguments', () => {
       factor.assign(factor.add(1));
       return { loss, w };
     });
-    vi.spyOn(console, 'warn').mockImplementation(() => {});
+    quiet();
     const { loss, w } = await step(p, tensor([1, 1]), scale);
     expect(await loss.item()).toBe(30);
     expect(w).toBe(p);
@@ -355,6 +359,64 @@ describe('a call', () => {
   });
 });
 
+describe('calls that nobody waits for', () => {
+  const inTurn = async (waiting: readonly Promise<Tensor>[]) =>
+    Promise.all((await Promise.all(waiting)).map((each) => each.item()));
+
+  it('are traced once', async () => {
+    const sum = compile((x: unknown) => asTensor(x).sum());
+    expect(await inTurn([1, 2, 3, 4, 5, 6].map((i) => sum([i])))).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(sum.traces).toBe(1);
+  });
+
+  it.for([false, true])('add up gradients; compiled before: %s', async (before) => {
+    const w = parameter([1]);
+    quiet();
+    const step = compile((x: Tensor) => {
+      const loss = w.mul(x).sum();
+      loss.backward();
+      return loss;
+    });
+    if (before) {
+      await step(tensor([1]));
+      w.grad = null;
+    }
+    await inTurn([1, 2, 3].map((i) => step(tensor([i]))));
+    expect(await (w.grad as Tensor | null)?.item()).toBe(6);
+    vi.restoreAllMocks();
+  });
+
+  it('have the modes of the time of the call', async () => {
+    const layer = new nn.Dropout(0.5);
+    const step = compile((x: Tensor) => layer.forward(x).sum());
+    const waiting = [true, false, true, false].map((training) => {
+      layer.train(training);
+      return step(ones([63]));
+    });
+    expect((await inTurn(waiting)).map((each) => each === 63)).toEqual([false, true, false, true]);
+  });
+
+  it('run in their order, also where the first has to be compiled', async () => {
+    const w = parameter([1]);
+    const double = compile(() => {
+      w.assign(w.mul(2));
+      return w.mul(1);
+    });
+    await double();
+    const add = compile(() => {
+      w.assign(w.add(10));
+      return w.mul(1);
+    });
+    expect(await inTurn([add(), double(), add()])).toEqual([12, 24, 34]);
+  });
+
+  it('go on after one that fails', async () => {
+    const step = compile((x: Tensor) => x.reshape([2]).sum());
+    const [wrong, right] = await Promise.allSettled([step(ones([3])), step(ones([2]))]);
+    expect([wrong?.status, right?.status]).toEqual(['rejected', 'fulfilled']);
+  });
+});
+
 describe('an async function', () => {
   const late = async () => {
     await Promise.resolve();
@@ -382,7 +444,7 @@ describe('an async function', () => {
 
 describe('a parameter that no optimizer holds', () => {
   it('is told once where backward in a compiled step reaches it', async () => {
-    const warn = vi.spyOn(console, 'warn').mockImplementation(() => {});
+    const warn = quiet();
     const [held, forgotten, own] = [parameter([1]), parameter([[1]], 'head.weight'), parameter([1])];
     const optimizer = new optim.SGD([held], { lr: 1 });
     const step = compile((x: Tensor) => {

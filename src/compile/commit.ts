@@ -28,9 +28,10 @@ export function committed(before: Tensor | null, next: Tensor): Tensor {
 
 /** Whether a kernel among these may find bad data. */
 export function mayFail(nodes: readonly Node[]): boolean {
-  return nodes.some(({ op: { lowering } }) => {
+  return nodes.some((node) => {
+    const { lowering } = node.op;
     if (lowering.kind === 'scan') return mayFail(reachable(lowering.body.outputs));
-    return lowering.kind === 'kernel' && lowering.badData !== undefined;
+    return lowering.kind === 'kernel' && (lowering.badData?.(node) ?? null) !== null;
   });
 }
 

@@ -139,7 +139,7 @@ function groupCommands(group: Group, consumers: ReadonlyMap<Value, number>, prof
   const use = { problem, inputs: inputs.map(({ type }) => type), outputs: outputs.map(({ type }) => type) };
   const own = outputs[0] === head.outputs[0] && head.results[0];
   const shape = (own ? own.layout : (outputs[0] as Value).type).shape;
-  const badData = lowering.badData?.(head.node);
+  const badData = lowering.badData?.(head.node) ?? undefined;
   return emit(problem.call(profile), inputs, outputs, fused, shape).map((command) =>
     command.kind === 'copy' ? command : { ...command, use, badData },
   );

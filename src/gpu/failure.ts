@@ -18,8 +18,8 @@ export class Failure {
   }
 }
 
-/** What could not be computed, and why: said at every read. */
-const failed = new WeakMap<Tensor, Failure>();
+/** What could not be computed, and why: said at every read. Backward passes are here, too. */
+const failed = new WeakMap<object, Failure>();
 /** The last failed update of a state. */
 const updates = new WeakMap<State, Failure>();
 /** What was made from such a state afterwards. */
@@ -32,17 +32,22 @@ export function hasFailed(tensor: Tensor): boolean {
   return failed.has(tensor) && !stateOf(tensor);
 }
 
-/** Why an assignment of a state was taken back. */
-export function failureOf(version: Tensor): Failure | undefined {
-  return anyMissed ? failed.get(version) : undefined;
+/** Why an assignment of a state was taken back, or all that a backward pass has made. */
+export function failureOf(versionOrPass: object): Failure | undefined {
+  return anyMissed ? failed.get(versionOrPass) : undefined;
 }
 
 /**
  * Takes back a group of values that can't be computed, at once or in the background. States have their last good versions
  * again, as if the step had never been recorded; the rest tells whoever reads it.
  */
-export function takeBack(group: readonly Tensor[], assignments: readonly Assignment[], failure: Failure): void {
-  for (const tensor of group) failed.set(tensor, failure);
+export function takeBack(
+  group: readonly Tensor[],
+  assignments: readonly Assignment[],
+  passes: readonly object[],
+  failure: Failure,
+): void {
+  for (const each of [...group, ...passes]) failed.set(each, failure);
   for (const assignment of assignments) {
     const { state } = assignment;
     state.revert(assignment, () => zeros(state.type));

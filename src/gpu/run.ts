@@ -180,7 +180,9 @@ async function computeAll({ assignments, others }: Pending, wanted: readonly Ten
   const computeGroups = async (groups: readonly (readonly Tensor[])[], parted: boolean): Promise<void> => {
     for (const group of groups) {
       const own = assignments.filter(({ version }) => group.includes(version));
-      const missed = gradientsBehind(own).map(failureOf).find(Boolean);
+      const missed = gradientsBehind(own)
+        .map((gradient) => failureOf(gradient) ?? failureOf(passes.get(gradient) ?? gradient))
+        .find(Boolean);
       try {
         if (missed) throw missed.error;
         await compute(group, own);
@@ -194,7 +196,7 @@ async function computeAll({ assignments, others }: Pending, wanted: readonly Ten
         const told = group.some((root) => wanted.includes(root));
         if (told) errors.push(error);
         // What was only asked for may be asked for again.
-        if (own.length > 0 || !told) takeBack(group, own, missed ?? new Failure(error, told));
+        if (own.length > 0 || !told) takeBack(group, own, passesOf(group), missed ?? new Failure(error, told));
       }
     }
   };
@@ -213,6 +215,11 @@ const passes = new WeakMap<Tensor, object>();
 export function inOnePass(tensors: readonly Tensor[]): void {
   const pass = {};
   for (const tensor of tensors) passes.set(tensor, pass);
+}
+
+/** The backward passes that what is not computed yet of a group is from. */
+function passesOf(group: readonly Tensor[]): object[] {
+  return reachable(group, isComputed).flatMap(({ outputs }) => outputs.flatMap((output) => passes.get(output) ?? []));
 }
 
 /** Roots that share what is not computed yet, or are from one backward pass. */

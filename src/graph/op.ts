@@ -120,8 +120,8 @@ export interface KernelLowering {
   strided?(operand: Operand, index: number, node: Node): boolean;
   /** Where the outputs lie, where not each dense in a value of its own. */
   place?(node: Node, operands: readonly Operand[], surroundings: Surroundings): Placement;
-  /** The sentence to throw when the kernel meets bad data. */
-  badData?(node: Node): string;
+  /** The sentence to throw when the kernel meets bad data; null where a node's does not look for any. */
+  badData?(node: Node): string | null;
   /** True where the kernel reads the submit's status, and leaves states that it updates as they were where that is set. */
   readonly keeps?: boolean;
   /** True where an elementwise tail may be fused into output 0. */

@@ -4,6 +4,7 @@ import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { type Counts, countCalls } from '../demo/counts.ts';
 import { init } from '../src/index.ts';
+import { adapterName } from './rows.ts';
 import { workloads } from './workloads.ts';
 
 const columns = ['dispatches', 'submits', 'buffers', 'bindGroups', 'pipelines'] as const;
@@ -12,8 +13,10 @@ const warmUp = 6;
 
 const usage = `npm run counts [-- --json]
 
-Counts the WebGPU calls of small workloads by wrapping WebGPU's prototypes: first with the kernels that a GPU gets,
-then with those that are chosen for this adapter. --json: the last line is a JSON object of the first table.`;
+Counts the WebGPU calls of small workloads by wrapping WebGPU's prototypes: first
+with the kernels that a GPU gets, then with those that are chosen for this
+adapter. A dispatch starts a kernel, a submit hands a list of them to the device.
+--json: the last line is a JSON object of the first table.`;
 
 type Row = Pick<Counts, (typeof columns)[number]>;
 type Table = Record<string, Row>;
@@ -33,7 +36,7 @@ async function main(json: boolean): Promise<void> {
   const adapter = own.adapter;
   const selection = own.profile.selection;
   own.destroy();
-  console.log(`Adapter: ${adapter}\n`);
+  console.log(`Adapter: ${adapterName(adapter)}\n`);
   const pinned = await tableOf('gpu');
   print('Kernels for a GPU (profile gpu)', pinned);
   print(`Kernels for this adapter (profile ${selection})`, selection === 'gpu' ? pinned : await tableOf(selection));

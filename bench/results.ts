@@ -4,7 +4,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
 import { type Standing, standings } from './page/summary.ts';
-import { bytes, milliseconds, type Row } from './rows.ts';
+import { adapterName, bytes, milliseconds, type Row } from './rows.ts';
 
 const [begin, end] = ['<!-- results: made by `npm run results` -->', '<!-- end of results -->'];
 const folder = join(import.meta.dirname, 'results');
@@ -26,7 +26,7 @@ function partOf(file: string, rows: readonly Row[]): string {
   const limits = rows.filter(({ suite }) => suite === 'limits');
   const most = (of: (row: Row) => number | null) => Math.max(...limits.map((row) => of(row) ?? 0)).toFixed(1);
   return [
-    `**${adapter}, ${runtime}** ([all figures](bench/results/${file}))`,
+    `**${adapterName(adapter)}, ${runtime}** ([all figures](bench/results/${file}))`,
     '',
     `Limits, measured in the same run: ${most(({ gflops }) => gflops)} GFLOP/s of multiply-adds for products, attention, LSTMs and steps;`,
     `copies, at up to ${most(({ gbps }) => gbps)} GB/s and in turns with what they bound, for the rest. Of the layouts of a product, the worst is shown.`,

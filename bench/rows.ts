@@ -91,6 +91,10 @@ export function asText(groups: readonly (readonly Row[])[]): Table[] {
   return all.map((lines) => ({ titles, lines: lines.map(kept) }));
 }
 
+/** An adapter's name, with what newcomers can't know of it. */
+export const adapterName = (name: string) =>
+  /llvmpipe|swiftshader/i.test(name) ? `${name} (a driver that computes on the CPU)` : name;
+
 /** What was measured of a device: `16.5 GFLOP/s`. */
 export function limitOf({ gflops, gbps, medianMs }: Row): readonly [figure: string, unit: string] {
   if (gflops !== null) return [digits(gflops), 'GFLOP/s'];

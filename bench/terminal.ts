@@ -2,7 +2,7 @@ import process from 'node:process';
 import cliProgress from 'cli-progress';
 import { columnsOf, wrap } from '../demo/wrap.ts';
 import type { Host, Progress } from './bench.ts';
-import { asText, bytes, fastestFirst, limitOf, type Row, type Table, tables } from './rows.ts';
+import { adapterName, asText, bytes, fastestFirst, limitOf, type Row, type Table, tables } from './rows.ts';
 
 /** Prints tables as they come, and progress as a bar on a terminal. */
 export class TerminalHost implements Host {
@@ -57,7 +57,7 @@ export class TerminalHost implements Host {
 
 /** Where the figures are from, and what those mean that have no unit. */
 export const heading = ({ runtime, adapter }: Row) =>
-  `${runtime}, ${adapter}${/llvmpipe|swiftshader/i.test(adapter) ? ' (a driver that computes on the CPU)' : ''}\n` +
+  `${runtime}, ${adapterName(adapter)}\n` +
   'Medians; p10 – p90: what four of five rounds lie between; of limit: of what the device can do at most; ' +
   'dispatches: kernels (programs of the GPU) that are started; submits: how often work is handed to the device.';
 

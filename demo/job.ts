@@ -124,6 +124,7 @@ function pinKernels(device: Device, { info }: Checkpoint, host: Host): void {
 
 /** Measures the kernels of the training step, until the user ends the run. */
 async function tuneKernels(training: Training, host: Host): Promise<void> {
+  host.print('  tuning       tries the variants of each kernel (a program of the GPU) on this device');
   const stop = new AbortController();
   const onProgress = ({ done, all, choice }: TuneProgress) => {
     host.print(`  tuning    ${done + 1} of ${all}: ${choice}`);

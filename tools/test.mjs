@@ -18,7 +18,8 @@ import { isSkipped, unlistedSkips, unmatchedEntries } from './skips.mjs';
 const usage = `Usage: npm test -- [options] [path filter ...]
 
   --runtime chromium|deno       only this WebGPU stack
-  --profile gpu|software        only this kernel selection profile
+  --profile gpu|software        only the kernels of a GPU, or those for drivers
+                                that compute on the CPU
   -t, --testNamePattern REGEXP  only tests whose full name matches
   --fuzz N | A-B                only random graphs: N of them, or numbers A to B
   --help                        this text
@@ -28,7 +29,8 @@ Examples:
   npm test -- --runtime chromium --profile gpu -t 'layer norm'
   npm test -- --runtime deno --fuzz 2000
 
-WEFT_SEED=n draws the inputs of an earlier run again, CHROME_PATH names a browser, WEFT_CHROME_FLAGS adds flags to it.`;
+WEFT_SEED=n draws the inputs of an earlier run again, CHROME_PATH names a
+browser, WEFT_CHROME_FLAGS adds flags to it.`;
 
 /** A run that takes longer than this hangs. */
 const limitMinutes = 60;

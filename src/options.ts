@@ -32,6 +32,8 @@ export const count = kind<number>('a positive integer', (value) => Number.isInte
 export const countUpTo = (most: number) =>
   kind<number>(`a positive integer of at most ${most}`, (value) => count.accepts(value) && value <= most);
 export const probability = kind<number>('in [0, 1]', (value) => isFiniteNumber(value) && value >= 0 && value <= 1);
+/** A part of a whole, and more than none of it. */
+export const share = kind<number>('in (0, 1]', (value) => probability.accepts(value) && value > 0);
 export const text = kind<string>('a string', (value) => typeof value === 'string');
 // Parameters of any kind: what the function takes is its own declaration's business.
 // biome-ignore lint/complexity/noBannedTypes: the kind of every function type

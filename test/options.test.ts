@@ -89,6 +89,7 @@ const functions: Rows<typeof weft, 'Tensor.elu'> = {
   min: (o) => weft.min(x(), 1, o),
   mseLoss: (o) => weft.mseLoss(x(), x(), o),
   profile: (o) => weft.profile(() => x(), o),
+  categorical: (o) => weft.categorical(x(), o),
   bernoulli: (o) => weft.bernoulli(0.5, [2], o),
   dropout: (o) => weft.dropout(x(), 0.5, o),
   normal: (o) => weft.normal([2], o),
@@ -167,7 +168,7 @@ const texts: Rows<typeof text> = {
 // ── the sweeps ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Those whose options are still to be declared. */
-const pending = new Set([...['sample', 'generate'], ...['Adam', 'AdamW', 'Optimizer', 'SGD', 'a group of SGD']]);
+const pending = new Set(['Adam', 'AdamW', 'Optimizer', 'SGD', 'a group of SGD']);
 const all: readonly (readonly [name: string, call: (options: unknown) => unknown])[] = [
   ...[functions, modules, initialisers, optimizers, languageModels, files, texts].flatMap((rows) =>
     Object.entries<Row>(rows)

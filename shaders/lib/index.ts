@@ -6,6 +6,7 @@ import attentionRows from './attentionRows.wgsl' with { type: 'text' };
 import attentionTiles from './attentionTiles.wgsl' with { type: 'text' };
 import attentionWide from './attentionWide.wgsl' with { type: 'text' };
 import bits from './bits.wgsl' with { type: 'text' };
+import draw from './draw.wgsl' with { type: 'text' };
 import elementwise from './elementwise.wgsl' with { type: 'text' };
 import lstm from './lstm.wgsl' with { type: 'text' };
 import lstmSequence from './lstmSequence.wgsl' with { type: 'text' };
@@ -33,6 +34,7 @@ export const library: Readonly<Record<string, string>> = {
   'attentionTiles.wgsl': attentionTiles,
   'attentionWide.wgsl': attentionWide,
   'bits.wgsl': bits,
+  'draw.wgsl': draw,
   'elementwise.wgsl': elementwise,
   'lstm.wgsl': lstm,
   'lstmSequence.wgsl': lstmSequence,

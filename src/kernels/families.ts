@@ -12,14 +12,14 @@ import { matmul } from './matmul.ts';
 import { norm, normBackward } from './norm.ts';
 import { adamw, clipNorm, clipScale, sgd } from './optimizer.ts';
 import { reduce } from './reduce.ts';
-import { categorical, topK } from './select.ts';
+import { categorical, sample, topK } from './select.ts';
 import { softmax, softmaxBackward } from './softmax.ts';
 
 /** All families of kernels. */
 export const families: readonly Pick<Family<never>, 'name' | 'variants'>[] = [
   ...[matmul, attentionForward, attentionBackward, lstmForward, lstmBackward, lstmCell, lstmCellBackward],
   ...[norm, normBackward, softmax, softmaxBackward, crossEntropy, crossEntropyBackward, reduce, cumsum],
-  ...[embedding, embeddingBackward, gather, scatterAdd, topK, categorical, copyFamily, commitFamily],
+  ...[embedding, embeddingBackward, gather, scatterAdd, topK, categorical, sample, copyFamily, commitFamily],
   ...[adamw, sgd, clipNorm, clipScale],
 ];
 

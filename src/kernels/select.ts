@@ -1,9 +1,10 @@
 import categoricalSource from '../../shaders/select/categorical.wgsl' with { type: 'text' };
 import insertion from '../../shaders/select/insertion.wgsl' with { type: 'text' };
+import sampleSource from '../../shaders/select/sample.wgsl' with { type: 'text' };
 import sort from '../../shaders/select/sort.wgsl' with { type: 'text' };
 import type { DeviceProfile, Dispatch, Family, KernelCall } from './kernel.ts';
-import { grid, input, output, scratch } from './kernel.ts';
-import { loop, timesIn } from './loops.ts';
+import { grid, input, output, scratch, status } from './kernel.ts';
+import { loop, ranges, timesIn } from './loops.ts';
 import { roughly } from './rows.ts';
 
 /** The k ≤ 1024 largest or smallest of each row of [rows, n]. */
@@ -132,7 +133,8 @@ export interface CategoricalProblem {
 
 /**
  * inputs logits f32 [rows, n], key u32 [4] (see shaders/lib/philox.wgsl) → output(0) i32 [rows]. Logits at or below -1e30
- * have probability 0. Element (row, j) uses word row · n + j of the stream, whatever the device.
+ * have probability 0. Element (row, j) uses word row · n + j of the stream, whatever the device. A row with a logit that is
+ * NaN or +infinity, or with none above -1e30, gives 0 and sets the status.
  */
 export const categorical: Family<CategoricalProblem> = {
   name: 'categorical',
@@ -148,8 +150,8 @@ export const categorical: Family<CategoricalProblem> = {
               kernel: 'categorical/gumbel',
               source: categoricalSource,
               constants: { SIZE },
-              bindings: [input(0), input(1), output(0)],
-              uniforms: { rows, n, stream },
+              bindings: [input(0), input(1), output(0), status],
+              uniforms: { rows, n, stream, statusCode: 0 },
               workgroups: grid(rows),
               turns: turns(SIZE),
             },
@@ -159,4 +161,37 @@ export const categorical: Family<CategoricalProblem> = {
     },
   },
   select: () => 'gumbel',
+};
+
+/**
+ * As `categorical`, with settings f32 [4] before the key: the temperature, k and p of the nucleus among the k best, and one
+ * that is not read. k ≥ n and p ≥ 1 keep all; temperature 0 takes the best.
+ */
+export const sample: Family<CategoricalProblem> = {
+  name: 'sample',
+  variants: {
+    /** As many phases to a dispatch as the limit of turns allows: as a rule all. */
+    phases: {
+      unsupported: ({ n }) => (n <= 2 ** 24 ? null : 'more than 2^24 classes can not be counted in f32'),
+      call: ({ rows, n, stream }, { selection, loopLimit }) => {
+        const SIZE = selection === 'software' && n <= 4096 ? 32 : n <= 256 ? 64 : 128;
+        const digits = Math.max(1, Math.ceil(Math.log2(n) / 4));
+        const phase = loop(16) + loop(Math.ceil(n / SIZE)) + loop(SIZE) + loop(16);
+        return {
+          dispatches: ranges(3 + 2 * (8 + digits), timesIn(loopLimit, phase)).map(({ start, end }, i) => ({
+            kernel: `sample/phases/${i}`,
+            source: sampleSource,
+            constants: { SIZE },
+            bindings: [input(0), input(1), input(2), scratch(0), output(0), status],
+            uniforms: { rows, n, stream, digits, first: start, last: end, statusCode: 0 },
+            workgroups: grid(rows),
+            turns: loop(end - start, phase),
+          })),
+          // The eight words of a State.
+          scratch: [rows * 32],
+        };
+      },
+    },
+  },
+  select: () => 'phases',
 };

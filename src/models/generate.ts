@@ -1,21 +1,22 @@
 import { ValueError } from '../errors.ts';
 import { type Compiled, compile } from '../gpu/step.ts';
 import { noGrad } from '../graph/record.ts';
-import { checkSizes } from '../nn/sizes.ts';
+import { evaluating } from '../nn/module.ts';
 import { tensor } from '../ops/create.ts';
 import { embedding } from '../ops/embedding.ts';
-import { type SampleOptions, sample } from '../ops/sampling.ts';
+import { type SamplingSettings, sampleWith, samplingKinds, settingsTensor } from '../ops/sampling.ts';
 import { at, reshape } from '../ops/view.ts';
-import { defaultGenerator, manualSeed } from '../random.ts';
+import { abortSignal, anything, callback, countUpTo, declareOptions } from '../options.ts';
+import { defaultGenerator, Generator } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 import { GPT } from './gpt.ts';
 import type { RecurrentLanguageModel } from './recurrent.ts';
 
-export interface GenerateOptions extends SampleOptions {
+export interface GenerateOptions extends SamplingSettings {
   /** How many tokens to make. */
   tokens: number;
   /** Makes the sample repeatable, and leaves the default generator as it was; without it that one is drawn from. */
-  seed?: number;
+  seed?: number | bigint;
   /** Ends the sample early. */
   signal?: AbortSignal;
   /** Called with each token as it comes. */
@@ -24,39 +25,55 @@ export interface GenerateOptions extends SampleOptions {
 
 type LanguageModel = GPT | RecurrentLanguageModel;
 
+const generateOptions = declareOptions<GenerateOptions>(
+  { tokens: countUpTo(2 ** 24), ...samplingKinds, seed: anything, signal: abortSignal, onToken: callback },
+  ['tokens'],
+);
+
 /**
- * Continues a prompt of token ids, and gives the ids of the new tokens. Each is drawn on the GPU by one compiled step; only
- * its id is read. The model is in evaluation mode meanwhile.
+ * Continues a prompt of token ids, and gives the ids of the new tokens. Each is drawn on the GPU by one compiled step, whose
+ * arguments the settings are; only its id is read. The model's mode is left alone: the step evaluates. Calls may overlap,
+ * with each other and with training, whose weights each token takes as they are then.
  */
 export async function generate(
   model: LanguageModel,
   prompt: ArrayLike<number>,
   options: GenerateOptions,
 ): Promise<number[]> {
-  const { tokens, seed, signal, onToken, ...sampling } = options;
-  checkSizes('generate', { tokens, ...(sampling.topK === undefined ? {} : { topK: sampling.topK }) });
+  const { tokens, seed, signal, onToken, ...settings } = generateOptions('generate', options);
   const given = Array.from(prompt);
   checkPrompt(given, model.config.vocabularySize);
-  const random = defaultGenerator.state();
-  const mode = model.training;
-  if (seed !== undefined) manualSeed(seed);
-  model.eval();
-  try {
-    const next = model instanceof GPT ? continueGPT(model, sampling) : continueRecurrent(model, sampling);
-    for (const id of given.slice(0, -1)) await next.add(id);
-    const made: number[] = [];
-    let last = given.at(-1) as number;
-    while (made.length < tokens && !signal?.aborted) {
-      last = await (await next.draw(last)).item();
-      made.push(last);
-      onToken?.(last);
-    }
-    return made;
-  } finally {
-    model.train(mode);
-    if (seed !== undefined) defaultGenerator.restore(random);
+  const choice = new Choice(settings, seed === undefined ? defaultGenerator : new Generator(seed));
+  const next = model instanceof GPT ? continueGPT(model, choice) : continueRecurrent(model, choice);
+  for (const id of given.slice(0, -1)) await next.add(id);
+  const made: number[] = [];
+  let last = given.at(-1) as number;
+  while (made.length < tokens && !signal?.aborted) {
+    last = await (await next.draw(last)).item();
+    made.push(last);
+    onToken?.(last);
+  }
+  return made;
+}
+
+/** How one call chooses tokens: arguments of the compiled step, so that all calls share its plan. */
+class Choice {
+  readonly #settings: Tensor;
+  readonly #generator: Generator;
+
+  constructor(settings: SamplingSettings, generator: Generator) {
+    this.#settings = settingsTensor(settings);
+    this.#generator = generator;
+  }
+
+  /** The settings, and the key of the next draw. */
+  next(): [settings: Tensor, key: Tensor] {
+    return [this.#settings, tensor(this.#generator.take())];
   }
 }
+
+/** Inside of a step: the id drawn for each row. */
+const chosen = (logits: Tensor, settings: Tensor, key: Tensor) => sampleWith(logits, settings, { key, stream: 0 });
 
 /** A text under way. */
 interface Continuation {
@@ -67,13 +84,13 @@ interface Continuation {
 }
 
 /** The window has the length of the context, and the position to read is an input, so that one plan serves all positions. */
-function continueGPT(model: GPT, sampling: SampleOptions): Continuation {
+function continueGPT(model: GPT, choice: Choice): Continuation {
   const { contextLength } = model.config;
   const seen: number[] = [];
-  const step = stepOf(model, sampling, (ids: Tensor, position: Tensor) => {
+  const step = stepOf(model, (ids: Tensor, position: Tensor, settings: Tensor, key: Tensor) => {
     // [1, E]; what follows the position is padding, which causal attention does not see from there.
     const row = embedding(position, at(model.hidden(ids), 0));
-    return sample(model.logits(row), sampling); // [1]
+    return chosen(model.logits(row), settings, key); // [1]
   });
   return {
     add: async (id) => seen.push(id),
@@ -82,41 +99,37 @@ function continueGPT(model: GPT, sampling: SampleOptions): Continuation {
       const window = new Int32Array(contextLength);
       window.set(seen.slice(-contextLength));
       const position = Math.min(seen.length, contextLength) - 1;
-      return step(tensor(window, { shape: [1, contextLength] }), tensor(Int32Array.of(position)));
+      return step(tensor(window, { shape: [1, contextLength] }), tensor(Int32Array.of(position)), ...choice.next());
     },
   };
 }
 
 /** The state goes from step to step; the prompt's tokens take the same plan, and nothing of it is read. */
-function continueRecurrent(model: RecurrentLanguageModel, sampling: SampleOptions): Continuation {
+function continueRecurrent(model: RecurrentLanguageModel, choice: Choice): Continuation {
   const { cell, layers, hidden } = model.config;
   const zeros = () => tensor(new Float32Array(layers * hidden), { shape: [layers, 1, hidden] });
   let state: readonly Tensor[] = cell === 'lstm' ? [zeros(), zeros()] : [zeros()];
-  const step = stepOf(model, sampling, (id: Tensor, before: readonly Tensor[]) => {
+  const step = stepOf(model, (id: Tensor, before: readonly Tensor[], settings: Tensor, key: Tensor) => {
     const { logits, state: after } = model.run(id, before); // [1, 1, V]
-    return { next: sample(reshape(logits, [1, -1]), sampling), after };
+    return { next: chosen(reshape(logits, [1, -1]), settings, key), after };
   });
   const draw = async (id: number) => {
-    const { next, after } = await step(tensor(Int32Array.of(id), { shape: [1, 1] }), state);
+    const { next, after } = await step(tensor(Int32Array.of(id), { shape: [1, 1] }), state, ...choice.next());
     state = after;
     return next;
   };
   return { add: draw, draw };
 }
 
-/** Compiled steps of a model by the options that they were traced with: sampling now and then compiles once. */
-const steps = new WeakMap<LanguageModel, Map<string, unknown>>();
+/** The compiled step of each model. */
+const steps = new WeakMap<LanguageModel, unknown>();
 
 function stepOf<Args extends readonly unknown[], Result>(
   model: LanguageModel,
-  sampling: SampleOptions,
   body: (...args: Args) => Result,
 ): Compiled<Args, Result> {
-  const own = steps.get(model) ?? new Map<string, unknown>();
-  steps.set(model, own);
-  const key = JSON.stringify(Object.entries(sampling).sort());
-  const step = own.get(key) ?? compile((...args: Args) => noGrad(() => body(...args)));
-  own.set(key, step);
+  const step = steps.get(model) ?? compile((...args: Args) => evaluating(() => noGrad(() => body(...args))));
+  steps.set(model, step);
   // A model has one kind of step.
   return step as Compiled<Args, Result>;
 }

@@ -11,6 +11,20 @@ import { type LoadOptions, type LoadReport, matchState, type StateDict } from '.
 /** A module that takes one tensor and gives one: what `Sequential` is made of. */
 export type Layer = Module & { forward(x: Tensor): Tensor };
 
+/** Set while a body runs that evaluates, whatever the modes of modules are. */
+let isEvaluating = false;
+
+/** Runs `body`, which is not async, with every module in evaluation mode; nobody else sees it, and no mode is touched. */
+export function evaluating<T>(body: () => T): T {
+  const before = isEvaluating;
+  isEvaluating = true;
+  try {
+    return body();
+  } finally {
+    isEvaluating = before;
+  }
+}
+
 /**
  * A part of a model. Its parameters, buffers and modules are whatever its fields hold, directly or in arrays, plain objects,
  * Maps and Sets; their names are the paths of the fields, with the keys of a Map and the positions in a Set. Those in objects
@@ -22,6 +36,7 @@ export abstract class Module {
 
   /** Whether dropout and the like are on. A compiled step has a plan for each mode. */
   get training(): boolean {
+    if (isEvaluating) return false;
     const read = () => this.#training;
     return currentTrace()?.guard(read) ?? read();
   }

@@ -86,7 +86,7 @@ export function turnKeys({ key, stream }: Streams, length: number, count: number
   return applyOne(turnKeysOp, [key], { length, stream, count, reverse });
 }
 
-const randomOptions = declareOptions<RandomOptions>({ generator: generatorLike });
+export const randomOptions = declareOptions<RandomOptions>({ generator: generatorLike });
 
 /** A random tensor of the given shape. */
 function random(op: OpDef, shape: Shape, generator: Generator | undefined, settings?: Settings | Uint32Array): Tensor {

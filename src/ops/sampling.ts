@@ -1,75 +1,88 @@
-import { ValueError } from '../errors.ts';
 import type { TensorType } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
-import { applyOne, expectDType, expectRank } from '../graph/record.ts';
+import { applyOne, expectDType, expectRank, type Streams } from '../graph/record.ts';
 import { sizeOf } from '../graph/shape.ts';
 import { familyCall } from '../kernels/family.ts';
-import { categorical as family } from '../kernels/select.ts';
-import type { Tensor } from '../tensor.ts';
-import { mul, where } from './elementwise.ts';
-import { cumsum, gather, topK } from './indexing.ts';
-import { nextRandom } from './random.ts';
-import { softmax } from './softmax.ts';
+import type { Family } from '../kernels/kernel.ts';
+import {
+  type CategoricalProblem,
+  categorical as categoricalFamily,
+  sample as sampleFamily,
+} from '../kernels/select.ts';
+import { count, declareOptions, generatorLike, type Kinds, notNegative, share } from '../options.ts';
+import { fromHost, type Tensor } from '../tensor.ts';
+import { nextRandom, type RandomOptions, randomOptions } from './random.ts';
 
-const categoricalOp: OpDef = {
-  name: 'categorical',
-  infer: ([logits]) => [{ shape: (logits as TensorType).shape.slice(0, -1), dtype: 'i32' }],
-  lowering: {
-    kind: 'kernel',
-    problem: ({ inputs: [logits], attributes }) => {
-      const { shape } = logits as Tensor;
-      return familyCall(family, {
-        rows: sizeOf(shape.slice(0, -1)),
-        n: shape.at(-1) as number,
-        stream: attributes.stream as number,
-      });
+/** An op that draws a class from each row of its first input. */
+function drawOp(family: Family<CategoricalProblem>): OpDef {
+  return {
+    name: family.name,
+    infer: ([logits]) => [{ shape: (logits as TensorType).shape.slice(0, -1), dtype: 'i32' }],
+    lowering: {
+      kind: 'kernel',
+      badData: () => `[${family.name}] a row of logits holds NaN or +infinity, or nothing above −1e30 to draw from`,
+      problem: ({ inputs: [logits], attributes }) => {
+        const { shape } = logits as Tensor;
+        const rows = sizeOf(shape.slice(0, -1));
+        return familyCall(family, { rows, n: shape.at(-1) as number, stream: attributes.stream as number });
+      },
     },
-  },
-};
+  };
+}
+const categoricalOp = drawOp(categoricalFamily);
+const sampleOp = drawOp(sampleFamily);
 
-/** One index per row, drawn on the GPU from softmax(logits) [..., V] → i32 [...]; entries ≤ −1e30 are never drawn. */
-export function categorical(logits: Tensor): Tensor {
-  expectDType('categorical', 'logits', logits, ['f32']);
-  expectRank('categorical', 'logits', logits, 1, Infinity);
-  const { key, stream } = nextRandom();
+function expectLogits(op: string, logits: Tensor): void {
+  expectDType(op, 'logits', logits, ['f32']);
+  expectRank(op, 'logits', logits, 1, Infinity);
+}
+
+/**
+ * One index per row, drawn from softmax(logits) [..., V] → i32 [...]; entries ≤ −1e30 are never drawn (Gumbel-max trick). A row
+ * that holds NaN or +infinity, or nothing to draw from, is a ValueError at the next read.
+ */
+export function categorical(logits: Tensor, options?: RandomOptions): Tensor {
+  expectLogits('categorical', logits);
+  const { generator } = randomOptions('categorical', options);
+  const { key, stream } = nextRandom(generator);
   return applyOne(categoricalOp, [logits, key], { stream });
 }
 
-export interface SampleOptions {
+/** How the next token is chosen. */
+export interface SamplingSettings {
   /** Divides the logits; below 1 sharpens. 0 takes the best. */
   temperature?: number;
-  /** Keeps the k best. */
+  /** Keeps the k best; of equals the first. */
   topK?: number;
-  /** Keeps the least set of best tokens whose probabilities reach p (Holtzman et al. 2020). */
+  /** Keeps the least set of best tokens whose probabilities, among the k best, reach p (Holtzman et al. 2020). */
   topP?: number;
 }
+export interface SampleOptions extends SamplingSettings, RandomOptions {}
 
-/** The next token of each row of logits [..., V] → i32 [...], drawn on the GPU. */
-export function sample(logits: Tensor, { temperature = 1, topK: k, topP }: SampleOptions = {}): Tensor {
-  if (!(temperature >= 0) || !Number.isFinite(temperature))
-    throw new ValueError(`[sample] temperature must be a finite number of at least 0, got ${temperature}`);
-  if (topP !== undefined && !(topP > 0 && topP <= 1))
-    throw new ValueError(`[sample] topP must be in (0, 1], got ${topP}`);
-  if (temperature === 0) return logits.argMax(-1);
-  const V = logits.shape.at(-1) as number;
-  const scaled = mul(logits, 1 / temperature);
-  if (topP !== undefined && topP < 1) return nucleus(scaled, topP, Math.min(k ?? V, V, 1024));
-  if (k === undefined || k >= V) return categorical(scaled);
-  const { values, indices } = topK(scaled, k);
-  return pick(indices, categorical(values));
+export const samplingKinds: Kinds<SamplingSettings> = { temperature: notNegative, topK: count, topP: share };
+const sampleOptions = declareOptions<SampleOptions>({ ...samplingKinds, generator: generatorLike });
+
+/** The settings as the op takes them: f32 [4]. */
+export function settingsTensor({ temperature = 1, topK = Infinity, topP = 1 }: SamplingSettings): Tensor {
+  // Larger ones change nothing; none overflows.
+  const values = Float32Array.of(Math.min(temperature, 1e36), Math.min(topK, 2 ** 24), topP, 0);
+  return fromHost({ shape: [4], dtype: 'f32' }, values);
 }
 
-function nucleus(scaled: Tensor, topP: number, k: number): Tensor {
-  const { values, indices } = topK(scaled, k);
-  const probabilities = softmax(values, -1);
-  // A token stays while those before it have not reached p; so the first always stays.
-  const before = cumsum(probabilities, -1).sub(probabilities);
-  return pick(indices, categorical(where(before.less(topP), values, -1e30)));
+/**
+ * The next token of each row of logits [..., V] → i32 [...], whatever the size of V; entries ≤ −1e30 are never drawn. A row
+ * that holds NaN or +infinity, or nothing to draw from, is a ValueError at the next read.
+ */
+export function sample(logits: Tensor, options?: SampleOptions): Tensor {
+  expectLogits('sample', logits);
+  const { generator, ...settings } = sampleOptions('sample', options);
+  return sampleWith(logits, settingsTensor(settings), nextRandom(generator));
 }
 
-function pick(indices: Tensor, chosen: Tensor): Tensor {
-  return gather(indices, chosen.unsqueeze(-1), -1).squeeze([-1]);
+/** The same with settings and key as tensors, so that a compiled step takes them as arguments. */
+export function sampleWith(logits: Tensor, settings: Tensor, { key, stream }: Streams): Tensor {
+  return applyOne(sampleOp, [logits, settings, key], { stream });
 }
 
 /** For the registry. */
-export const samplingOps = { categorical: categoricalOp } satisfies Readonly<Record<string, OpDef>>;
+export const samplingOps = { categorical: categoricalOp, sample: sampleOp } satisfies Readonly<Record<string, OpDef>>;

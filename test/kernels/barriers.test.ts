@@ -10,7 +10,7 @@ import { matmul } from '../../src/kernels/matmul.ts';
 import { norm, normBackward } from '../../src/kernels/norm.ts';
 import { clipNorm } from '../../src/kernels/optimizer.ts';
 import { reduce } from '../../src/kernels/reduce.ts';
-import { categorical, topK } from '../../src/kernels/select.ts';
+import { categorical, sample, topK } from '../../src/kernels/select.ts';
 import { softmax, softmaxBackward } from '../../src/kernels/softmax.ts';
 import { profile, runtime } from '../support/environment.ts';
 import { barriersOf, isSoftware, type Output, type Run, runCall, sameBits } from '../support/kernels.ts';
@@ -163,6 +163,18 @@ const trials: Readonly<Record<string, () => readonly Trial[]>> = {
       [{ dtype: 'i32', length: 33 }],
     ),
   ],
+  'select/sample': () =>
+    // Values that differ, and equal ones, of which the index decides.
+    [draw.f32(9900, 4), new Float32Array(9900)].map((logits) =>
+      trial(
+        sample,
+        'phases',
+        'gpu',
+        { rows: 33, n: 300, stream: 0 },
+        [logits, Float32Array.of(1, 200, 0.7, 0), draw.u32(4, 0, 2 ** 32)],
+        [{ dtype: 'i32', length: 33 }],
+      ),
+    ),
   'select/sort': () => [
     trial(topK, 'sort', 'gpu', { rows: 2, n: 100, k: 40, largest: true }, [200], [80, { dtype: 'i32', length: 80 }]),
   ],

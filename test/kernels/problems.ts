@@ -14,7 +14,7 @@ import { matmul } from '../../src/kernels/matmul.ts';
 import { norm, normBackward } from '../../src/kernels/norm.ts';
 import { adamw, clipNorm, clipScale, sgd } from '../../src/kernels/optimizer.ts';
 import { type ReduceKind, reduce } from '../../src/kernels/reduce.ts';
-import { categorical, topK } from '../../src/kernels/select.ts';
+import { categorical, sample, topK } from '../../src/kernels/select.ts';
 import { softmax, softmaxBackward } from '../../src/kernels/softmax.ts';
 import { elementwiseOps } from '../../src/ops/elementwise.ts';
 import { biasGelu, halfBackwards, productOfInputs, residual } from './hooks.ts';
@@ -261,6 +261,7 @@ const families: Readonly<Record<string, (profile: DeviceProfile) => KernelCall[]
     }
   }),
   categorical: selected(categorical, () => product({ rows: [2], n: [2, 256, 257, 2 ** 18], stream: [0] })),
+  sample: selected(sample, () => product({ rows: [2], n: [2, 257, 2 ** 18], stream: [0] })),
   adamw: selected(adamw, packs),
   sgd: selected(sgd, packs),
   clipNorm: selected(clipNorm, () => product({ N: [64, 63, 2 ** 20], maxNorm: [1] })),

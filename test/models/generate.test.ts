@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { countCalls } from '../../demo/counts.ts';
-import { tensor } from '../../src/index.ts';
+import { compile, type Parameter, type Tensor, tensor } from '../../src/index.ts';
 import { GPT, generate, RecurrentLanguageModel } from '../../src/models/index.ts';
 import { defaultGenerator } from '../../src/random.ts';
 import { announceReads, read, useGpu } from '../support/gpu.ts';
@@ -52,6 +52,53 @@ describe('generate', () => {
     expect(calls).toMatchObject({ submits: 12, maps: 12, bindGroups: 0, pipelines: 0 });
   });
 
+  it('compiles one plan for ten temperatures, with and without top-k and top-p', async () => {
+    const model = gpt();
+    announceReads(40);
+    await generate(model, [1], { tokens: 2 });
+    const { counts } = await countCalls(async () => {
+      for (let i = 0; i < 10; i++) await generate(model, [1], { tokens: 2, temperature: i / 5 });
+      await generate(model, [1], { tokens: 2, topK: 5 });
+      await generate(model, [1], { tokens: 2, topK: 4, topP: 0.7, seed: 3 });
+    });
+    expect(counts).toMatchObject({ submits: 24, bindGroups: 0, pipelines: 0 });
+  });
+
+  it('may be called twice at once, and while the model trains', async () => {
+    const model = recurrent('lstm');
+    const options = (seed: number) => ({ tokens: 6, temperature: 1.5, seed });
+    announceReads(60);
+    const alone = [await generate(model, [3], options(1)), await generate(model, [4], options(2))];
+    expect(alone[0]).not.toEqual(alone[1]);
+    const modes: boolean[] = [];
+    const onToken = () => modes.push(model.training);
+    const both = [1, 2].map((seed) => generate(model, [2 + seed], { ...options(seed), onToken }));
+    expect(await Promise.all(both)).toEqual(alone);
+    expect(new Set(modes)).toEqual(new Set([true]));
+
+    // Dropout is on in the steps of training between two tokens, and off in those of sampling.
+    const forward = compile((ids: Tensor) => model.forward(ids));
+    const ids = tensor([[1, 2, 3]], { dtype: 'i32' });
+    const written = generate(model, [3], options(1));
+    const steps = [await (await forward(ids)).data(), await (await forward(ids)).data()];
+    expect(steps[0]).not.toEqual(steps[1]);
+    expect(await written).toEqual(alone[0]);
+    model.eval();
+    expect(await generate(model, [3], options(1))).toEqual(alone[0]);
+    expect(model.training).toBe(false);
+  });
+
+  it('fails where the model gives no numbers, and goes on after it', async () => {
+    const model = gpt();
+    announceReads(6);
+    const [weight] = model.parameters() as [Parameter];
+    const good = weight.version;
+    weight.assign(tensor(new Float32Array(weight.size).fill(Number.NaN), { shape: weight.shape }));
+    await expect(generate(model, [1], { tokens: 2 })).rejects.toThrow('[sample] a row of logits holds NaN');
+    weight.assign(good);
+    expect((await generate(model, [1], { tokens: 2 })).length).toBe(2);
+  });
+
   it('hands over each token as it comes, and stops when told to', async () => {
     const controller = new AbortController();
     const seen: number[] = [];
@@ -71,16 +118,16 @@ describe('generate', () => {
       '[generate] the prompt holds 13, which is no id of a vocabulary of 13',
     );
     await expect(generate(gpt(), [1], { tokens: 0 })).rejects.toThrow(
-      '[generate] tokens must be a positive integer, got 0',
+      '[generate] tokens must be a positive integer of at most 16777216, got 0',
     );
     await expect(generate(gpt(), [1], { tokens: 1, topK: 0 })).rejects.toThrow(
       '[generate] topK must be a positive integer, got 0',
     );
     await expect(generate(gpt(), [1], { tokens: 1, temperature: -1 })).rejects.toThrow(
-      '[sample] temperature must be a finite number of at least 0, got -1',
+      '[generate] temperature must be a finite number of at least 0, got -1',
     );
     await expect(generate(gpt(), [1], { tokens: 1, topP: 0 })).rejects.toThrow(
-      '[sample] topP must be in (0, 1], got 0',
+      '[generate] topP must be in (0, 1], got 0',
     );
   });
 });

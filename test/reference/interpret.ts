@@ -221,12 +221,12 @@ const adapters: Readonly<Record<string, Adapter>> = {
     const inputs = [q, k, v, O, lse, dO, ...maskAndDropout(rest, node)] as Ref[];
     return evaluate('attentionBackward', inputs, node.attributes).slice(0, 3);
   },
-  categorical: ([logits, key], node) => {
-    const x = logits as Ref;
-    const noisy = random.noisy(x, key as Ref, streamOf(node));
-    const best = mapLines(noisy, x.shape.length - 1, (line) => [Math.max(0, line.indexOf(Math.max(...line)))]);
-    return [reshape(best, shapeOf(node))];
-  },
+  categorical: ([logits, key], node) => [
+    bestOf(random.noisy(logits as Ref, key as Ref, streamOf(node)), shapeOf(node)),
+  ],
+  sample: ([logits, settings, key], node) => [
+    bestOf(random.sampled(logits as Ref, settings as Ref, key as Ref, streamOf(node)), shapeOf(node)),
+  ],
 
   adamw: ([parameters, gradients, mean, square, hyper, scale], { attributes }) => {
     const outputs = [parameters, mean, square].map((x) => ref((x as Ref).shape));
@@ -259,6 +259,12 @@ const adapters: Readonly<Record<string, Adapter>> = {
     return [ref([1], [norm]), ref([1], [Math.min(1, number(attributes, 'maxNorm') / (norm + 1e-6))])];
   },
 };
+
+/** The position of the greatest of each row. */
+function bestOf(scores: Ref, shape: Shape): Ref {
+  const best = mapLines(scores, scores.shape.length - 1, (line) => [Math.max(0, line.indexOf(Math.max(...line)))]);
+  return reshape(best, shape);
+}
 
 const normOf = ({ kind }: Attributes) => (kind === 'layer' ? 'layerNorm' : 'rmsNorm');
 

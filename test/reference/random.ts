@@ -69,6 +69,39 @@ export const noisy = (logits: Ref, key: Ref, stream: number) =>
     return logit > -1e30 ? logit - Math.log(exponential(word)) : -Infinity;
   });
 
+/**
+ * Which elements of a row `sample` draws from: the k best of those that are not masked and weigh something, of equals the
+ * first, and of these the least set whose weights reach p of the sum.
+ */
+export function nucleus(row: ArrayLike<number>, [temperature = 1, k = 0, p = 1]: ArrayLike<number> & Iterable<number>) {
+  const order = Array.from(row, (_, j) => j)
+    .filter((j) => (row[j] as number) > -1e30)
+    .sort((a, b) => (row[b] as number) - (row[a] as number) || a - b);
+  const best = row[order[0] as number] as number;
+  const scoreOf = (j: number) => {
+    const below = (row[j] as number) - best;
+    return below < -87 * temperature ? -Infinity : below === 0 ? 0 : below / temperature;
+  };
+  const kept = order.slice(0, k).map((j) => ({ j, score: scoreOf(j), weight: Math.exp(scoreOf(j)) }));
+  const wanted = p < 1 ? p * kept.reduce((sum, { weight }) => sum + weight, 0) : Infinity;
+  let above = 0;
+  return kept.filter(({ weight }, rank) => {
+    const stays = weight > 0 && (rank === 0 || above < wanted);
+    above += weight;
+    return stays;
+  });
+}
+
+/** Scores with noise of what may be drawn, the rest far below: the greatest of a row wins. */
+export function sampled(logits: Ref, settings: Ref, key: Ref, stream: number): Ref {
+  const n = logits.shape.at(-1) as number;
+  const scores = logits.data.map(() => -Infinity);
+  for (let start = 0; start < logits.data.length; start += n)
+    for (const { j, score } of nucleus(logits.data.subarray(start, start + n), settings.data))
+      scores[start + j] = score;
+  return settings.data[0] === 0 ? ref(logits.shape, scores) : noisy(ref(logits.shape, scores), key, stream);
+}
+
 /** The standard normal number above which a share p lies. */
 function quantile(p: number): number {
   if (p > 0.5) return -quantile(1 - p);

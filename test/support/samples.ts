@@ -27,6 +27,7 @@ import {
   rand,
   randint,
   rmsNorm,
+  sample as sampleToken,
   scaledDotProductAttention,
   scan,
   scatterAdd,
@@ -475,6 +476,7 @@ export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
   ],
   topK: [sample('two of five', apart, (x) => Object.values(topK(x, 2)))],
   categorical: [sample('a class', apart, (x) => categorical(x))],
+  sample: [sample('a nucleus of the best', apart, (x) => sampleToken(x, { temperature: 0.7, topK: 4, topP: 0.8 }))],
   crossEntropy: [
     sample(
       'mean',

@@ -19,6 +19,5 @@ fn gumbel(word: u32) -> f32 {
 
 // NaN and +infinity: no distribution has them.
 fn isBadLogit(logit: f32) -> bool {
-  let bits = bitcast<u32>(logit);
-  return (bits & 0x7fffffffu) > 0x7f800000u || bits == 0x7f800000u;
+  return isNaN(logit) || bitcast<u32>(logit) == 0x7f800000u;
 }

@@ -1,4 +1,4 @@
-// What random words (see philox.wgsl) are made into. Functions that end in 4 take a block of words.
+// What random words (see philox.wgsl) are made into; stands behind bits.wgsl and philox.wgsl. Functions that end in 4 take a block of words.
 
 // Uniform in [low, high) from 24 bits. settings: low, the upper 12 bits of high - low, its lower ones, the last number
 // below high. Products of halves are exact, so the sum is the same whether or not a compiler fuses them with additions.
@@ -54,8 +54,7 @@ fn normalWith4(words: vec4<u32>, settings: vec4<f32>) -> vec4<f32> {
 
 // 1 with probability p, else 0; NaN where p is.
 fn bernoulliWith(word: u32, p: f32) -> f32 {
-  let isNaN = (bitcast<u32>(p) & 0x7fffffffu) > 0x7f800000u;
-  return select(select(0.0, 1.0, unit(word) < p), p, isNaN);
+  return keepNaN(select(0.0, 1.0, unit(word) < p), p);
 }
 fn bernoulliWith4(words: vec4<u32>, p: vec4<f32>) -> vec4<f32> {
   return vec4<f32>(bernoulliWith(words.x, p.x), bernoulliWith(words.y, p.y), bernoulliWith(words.z, p.z), bernoulliWith(words.w, p.w));

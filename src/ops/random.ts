@@ -47,7 +47,7 @@ function randomOp(name: string, dtype: DType, make: string, values: number, sett
       indexed: true,
       blocks: true,
       tables: settings ? [values, values + 1] : [values],
-      library: ['philox.wgsl', 'random.wgsl'],
+      library: ['bits.wgsl', 'philox.wgsl', 'random.wgsl'],
       expression: (inputs, { stream }, context) => {
         const [suffix, words] = context.types.f32 === 'f32' ? ['', 'randomWord'] : ['4', 'randomBlock'];
         const drawn = `${words}(${four('u32', values, context)}, ${stream}u, ${context.index})`;

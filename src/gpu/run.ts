@@ -2,6 +2,7 @@ import { committed, mayFail } from '../compile/commit.ts';
 import { buildProgram } from '../compile/program.ts';
 import { DeviceLostError, UnsupportedError, WeftError } from '../errors.ts';
 import { dtypes, type HostArray } from '../graph/dtype.ts';
+import { groupBy } from '../graph/groupBy.ts';
 import { type Node, reachable } from '../graph/node.ts';
 import { currentTrace, eagerNodeCount, takeEagerNodes, withTrace } from '../graph/record.ts';
 import { sizeOf } from '../graph/shape.ts';
@@ -242,7 +243,7 @@ function groupsOf(roots: readonly Tensor[], nodes = reachable(roots, isComputed)
       if (pass) join(node, pass);
     }
   }
-  return [...Map.groupBy(roots, (root) => find(root.node)).values()];
+  return [...groupBy(roots, (root) => find(root.node)).values()];
 }
 
 /** The gradients that updates of other states are made from, as they lie in their slots. */

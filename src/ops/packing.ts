@@ -1,4 +1,5 @@
 import { UnsupportedError } from '../errors.ts';
+import { groupBy } from '../graph/groupBy.ts';
 import { noGrad } from '../graph/record.ts';
 import { sizeOf } from '../graph/shape.ts';
 import { type Part, PartedValues, partsOf } from '../graph/source.ts';
@@ -28,14 +29,7 @@ export function overwritten(x: Tensor, offset: number, values: Tensor): Tensor {
 
 /** Gives many states their next version; those that fill a pack do so as one, without a copy for each. */
 export function assignAll(values: ReadonlyMap<State, Tensor>): void {
-  // Map.groupBy is younger than the oldest engines that weft runs on.
-  const packs = new Map<State | undefined, State[]>();
-  for (const state of values.keys()) {
-    const pack = state.home?.pack;
-    const members = packs.get(pack);
-    if (members) members.push(state);
-    else packs.set(pack, [state]);
-  }
+  const packs = groupBy(values.keys(), (state) => state.home?.pack);
   for (const [home, states] of packs) {
     const inOrder = states.sort((a, b) => (a.home?.offset ?? 0) - (b.home?.offset ?? 0));
     const length = inOrder.reduce((sum, { type }) => sum + packedSize(type.shape), 0);

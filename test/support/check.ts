@@ -70,7 +70,7 @@ export function objective(outputs: readonly Tensor[]): Tensor {
 }
 
 /** The slope of `loss` along a random direction must be ⟨gradient, direction⟩: all in float64, so to many digits. */
-export function checkSlope(loss: Tensor, targets: readonly Tensor[], gradients: readonly Ref[]): void {
+export function checkSlope(loss: Tensor, targets: readonly Tensor[], gradients: readonly Ref[], step = 1e-5): void {
   const start = interpret(targets).map(({ value }) => value);
   const direction = start.map(({ shape, data }) =>
     ref(
@@ -82,7 +82,7 @@ export function checkSlope(loss: Tensor, targets: readonly Tensor[], gradients: 
     const given = new Map(targets.map((target, i) => [target.version, at[i] as Ref]));
     return (interpret([loss], { given })[0] as Approximation).value.data[0] as number;
   };
-  const slope = directional(along, start, direction, 1e-5);
+  const slope = directional(along, start, direction, step);
   const expected = gradients.reduce((total, gradient, i) => total + inner(gradient, direction[i] as Ref), 0);
   const size = gradients.reduce(
     (total, { data }, i) =>

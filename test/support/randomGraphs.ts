@@ -70,8 +70,9 @@ const ofMatrices: Readonly<Record<string, Step>> = {
 };
 
 const sampled = (Object.keys(samples) as OpName[]).flatMap((name) => samples[name].map((sample) => ({ name, sample })));
-/** Whether gradients pass through the op; it makes numbers of constants, else. */
-const passes = (name: OpName) => name === 'scan' || 'gradient' in ops[name] || 'decompose' in ops[name];
+/** Whether gradients pass through the op: else it makes numbers of constants, which differences don't see through. */
+const passes = (name: OpName) =>
+  name === 'scan' || (ops[name] !== ops.version && ('gradient' in ops[name] || 'decompose' in ops[name]));
 
 /** What an op makes of its sample's inputs, one of them moved a little by `x`: no kink or pole is that near. */
 function throughSample(x: Tensor, { name, sample }: { name: OpName; sample: Sample }): Tensor {
@@ -80,7 +81,7 @@ function throughSample(x: Tensor, { name, sample }: { name: OpName; sample: Samp
   const moved = floats.length > 0 ? choose(floats) : -1;
   const given = inputs.map((input, i) => {
     if (i !== moved) return input;
-    const offset = filling(passes(name) ? x : x.detach(), input.shape);
+    const offset = filling(passes(name) ? x : draw(x.shape), input.shape);
     return input.add(offset.tanh().mul(0.01));
   });
   const y = choose([sample.run(...given)].flat() as readonly Tensor[]);
@@ -118,10 +119,10 @@ export function randomGraph(length: number, { withSamples = true }: { withSample
   return { leaves, roots: [made.at(-1), choose(made), choose(made)].map((value) => (value as Tensor).mul(3)), trail };
 }
 
-/** Gradients of a scalar made of the roots; `order` 2 differentiates their squares once more. */
-export function gradientsOf({ leaves, roots }: RandomGraph, order = 1): Tensor[] {
+/** A scalar made of the roots, or, of order 2, of its gradients; and the gradients of the scalar. */
+export function differentiated({ leaves, roots }: RandomGraph, order = 1): { loss: Tensor; gradients: Tensor[] } {
   let loss = total(roots);
   for (let i = 1; i < order; i++) loss = total(grad(loss, leaves));
-  return grad(loss, leaves);
+  return { loss, gradients: grad(loss, leaves) };
 }
 const total = (parts: readonly Tensor[]) => parts.map((part) => part.tanh().sum()).reduce((a, b) => a.add(b));

@@ -12,7 +12,7 @@ import { matmul } from '../../src/kernels/matmul.ts';
 import { norm, normBackward } from '../../src/kernels/norm.ts';
 import { adamw, clipNorm, clipScale, sgd } from '../../src/kernels/optimizer.ts';
 import { reduce } from '../../src/kernels/reduce.ts';
-import { categorical, topK } from '../../src/kernels/select.ts';
+import { categorical, sample, topK } from '../../src/kernels/select.ts';
 import { softmax, softmaxBackward } from '../../src/kernels/softmax.ts';
 import type { Output } from '../support/kernels.ts';
 import type { Draw } from './draw.ts';
@@ -251,6 +251,13 @@ export const growths: readonly Growth[] = [
     (n) => ({ rows: 2, n, stream: 0 }),
     (n, draw) => ({ inputs: [draw.f32(2 * n), key], outputs: [i32(2)] }),
     { exact: true, refused: true },
+  ),
+  growth(
+    sample,
+    'n',
+    (n) => ({ rows: 2, n, stream: 0 }),
+    (n, draw) => ({ inputs: [draw.f32(2 * n), Float32Array.of(1, 5, 0.9, 0), key], outputs: [i32(2)] }),
+    { exact: true, refused: true, most: 2 ** 10 },
   ),
   growth(
     lstmForward,

@@ -1,4 +1,4 @@
-import { type Choices, io, type Tensor, tensor, text } from '../src/index.ts';
+import { type Choices, io, randomVersion, type Tensor, tensor, text } from '../src/index.ts';
 import { type Config, modelNames } from './configs.ts';
 import { JobError } from './host.ts';
 import type { LanguageModel } from './models.ts';
@@ -36,6 +36,8 @@ interface Positions {
 export interface Checkpoint {
   readonly info: RunInfo;
   readonly positions: Positions;
+  /** What the seed of the run gave its numbers: see `randomVersion`. */
+  readonly randomVersion: number;
   readonly tensors: ReadonlyMap<string, Tensor>;
 }
 
@@ -45,7 +47,13 @@ export async function writeCheckpoint(training: Training, info: RunInfo): Promis
   const tensors = new Map(model.stateDict());
   for (const [name, value] of optimizer.stateDict()) tensors.set(optimizerPrefix + name, value);
   if (losses.length > 0) tensors.set(lossesName, tensor(Float32Array.from(losses)));
-  const json = JSON.stringify({ version: 1, ...info, loader: loader.state(), random: generator.state() });
+  const json = JSON.stringify({
+    version: 1,
+    randomVersion,
+    ...info,
+    loader: loader.state(),
+    random: generator.state(),
+  });
   return io.save(tensors, undefined, { metadata: { [metadataName]: json } });
 }
 
@@ -55,7 +63,8 @@ export function readCheckpoint(bytes: io.ByteSource, path: string): Checkpoint {
     const file = io.readSafetensors(bytes);
     const json = file.metadata[metadataName];
     if (json === undefined) throw new Error('it is a safetensors file, but not one that `npm start` wrote');
-    const { version, vocabulary, loader, random, choices = {}, textName = null, ...info } = JSON.parse(json);
+    const { version, vocabulary, loader, random, randomVersion = 1, ...rest } = JSON.parse(json);
+    const { choices = {}, textName = null, ...info } = rest;
     if (version !== 1) throw new Error(`it is of version ${version}, and this program reads version 1`);
     if (!modelNames.includes(info.config?.model)) throw new Error('its model is none that this program knows');
     const tensors = Object.entries(file.tensors).map(([name, { data, ...type }]): [string, Tensor] => [
@@ -65,11 +74,19 @@ export function readCheckpoint(bytes: io.ByteSource, path: string): Checkpoint {
     return {
       info: { ...info, choices, textName, vocabulary: text.CharVocabulary.fromJSON(vocabulary) },
       positions: { loader, random },
+      randomVersion,
       tensors: new Map(tensors),
     };
   } catch (error) {
     throw new JobError(`${path} can't be used: ${error instanceof Error ? error.message : error}`);
   }
+}
+
+/** What to say of a run whose random numbers came from another generator than this version's; null where they did not. */
+export function randomNote({ randomVersion: own }: Checkpoint, path: string): string | null {
+  if (own === randomVersion) return null;
+  const which = own < randomVersion ? 'an older' : 'a newer';
+  return `${path} was made with ${which} random generator: it goes on, but its run can't be repeated bit for bit`;
 }
 
 /** The training loss of each step that the run has done. */

@@ -3,6 +3,7 @@ import { meanOf } from './chart.ts';
 import {
   type Checkpoint,
   lossesOf,
+  randomNote,
   readCheckpoint,
   restoreModel,
   restoreTraining,
@@ -53,6 +54,8 @@ export async function runJob(options: Options, host: Host): Promise<Summary | Sa
   if (checkpoint && checkpoint.info.text !== data.fingerprint) {
     host.print(`Note        ${otherText(checkpoint, options)}: it goes on, but not as if it had never stopped`);
   }
+  const note = checkpoint && randomNote(checkpoint, path as string);
+  if (note) host.print(`Note        ${note}`);
 
   const models: ModelSummary[] = [];
   for (const config of configs) {

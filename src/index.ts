@@ -68,7 +68,7 @@ export { type ScanStep, scan } from './ops/scan.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
 export { at, expand, flip, permute, reshape, slice, squeeze, transpose, unsqueeze } from './ops/view.ts';
 export * as optim from './optim/index.ts';
-export { Generator, manualSeed } from './random.ts';
+export { Generator, manualSeed, randomVersion } from './random.ts';
 export { type NestedArray, Parameter, Tensor } from './tensor.ts';
 export * as text from './text/index.ts';
 export { version } from './version.ts';

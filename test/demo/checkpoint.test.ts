@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { type RunInfo, readCheckpoint, restoreTraining, writeCheckpoint } from '../../demo/checkpoint.ts';
+import { type RunInfo, randomNote, readCheckpoint, restoreTraining, writeCheckpoint } from '../../demo/checkpoint.ts';
 import { type Config, configOf } from '../../demo/configs.ts';
 import { JobError } from '../../demo/host.ts';
 import { Training } from '../../demo/training.ts';
-import { readAll } from '../../src/index.ts';
+import { randomVersion, readAll } from '../../src/index.ts';
 import { writeSafetensors } from '../../src/io/index.ts';
 import { CharVocabulary } from '../../src/text/index.ts';
 import { profile } from '../support/environment.ts';
@@ -57,6 +57,17 @@ describe('a checkpoint', () => {
       expect(await writeCheckpoint(second, info)).toEqual(await writeCheckpoint(whole, info));
     },
   );
+
+  it('says where an older version of the random generator made it, and is read all the same', () => {
+    const old = { version: 1, config: gpt, vocabulary: vocabulary.toJSON(), loader: {}, random: {} };
+    const read = (extra: object) =>
+      readCheckpoint(fileWith({ weft: JSON.stringify({ ...old, ...extra }) }), 'run.safetensors');
+    expect(randomNote(read({}), 'run.safetensors')).toBe(
+      "run.safetensors was made with an older random generator: it goes on, but its run can't be repeated bit for bit",
+    );
+    expect(randomNote(read({ randomVersion: 99 }), 'a')).toContain('a newer random generator');
+    expect(randomNote(read({ randomVersion }), 'a')).toBeNull();
+  });
 
   it.each([
     ['no safetensors file', new Uint8Array(3), "run.safetensors can't be used: [readSafetensors] the file has 3 bytes"],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { DType } from '../../src/graph/dtype.ts';
-import { arange, DTypeError, parameter, ShapeError, type Tensor, tensor, ValueError } from '../../src/index.ts';
+import { arange, DTypeError, full, parameter, ShapeError, type Tensor, tensor, ValueError } from '../../src/index.ts';
 import { Buffer } from '../../src/nn/index.ts';
 import { announceReads, read, useGpu } from '../support/gpu.ts';
 
@@ -98,6 +98,60 @@ describe('tensor', () => {
   ])('refuses %o as %s, which can not hold it', ([values, dtype]) => {
     expect(() => tensor(values, { dtype })).toThrow(ValueError);
     expect(() => tensor(values, { dtype })).toThrow(`[tensor] ${dtype} can't hold`);
+  });
+});
+
+describe('arrays of the caller', () => {
+  const x = () =>
+    tensor(
+      Float32Array.from({ length: 6 }, (_, i) => i),
+      { shape: [2, 3] },
+    );
+  const calls: readonly (readonly [what: string, array: number[][] | number[], call: (array: never) => Tensor])[] = [
+    ['reshape', [3, 2], (shape) => x().reshape(shape)],
+    ['permute', [1, 0], (order) => x().permute(order)],
+    [
+      'slice',
+      [
+        [0, 1],
+        [1, 3],
+      ],
+      (ranges) => x().slice(ranges),
+    ],
+    ['expand', [2, 2, 3], (shape) => x().expand(shape)],
+    [
+      'pad',
+      [
+        [1, 0],
+        [0, 1],
+      ],
+      (widths) => x().pad(widths, 7),
+    ],
+    ['split', [1, 2], (extents) => x().split(extents, 1)[1] as Tensor],
+    ['flip', [0, 1], (axes) => x().flip(axes)],
+    ['sum', [0, 1], (axes) => x().sum(axes)],
+    ['full', [2, 2], (shape) => full(shape, 3)],
+    ['tensor', [3, 2], (shape) => tensor([1, 2, 3, 4, 5, 6], { shape })],
+  ];
+
+  it('are held by no function: they may change before the value is computed', async () => {
+    const spoil = (array: (number | number[])[]) => {
+      for (const [i, item] of array.entries()) {
+        if (Array.isArray(item)) spoil(item);
+        else array[i] = item + 1;
+      }
+    };
+    const results = calls.flatMap(([, array, call]) => {
+      const [kept, spoiled] = [structuredClone(array), structuredClone(array)];
+      const pair = [call(kept as never), call(spoiled as never)];
+      spoil(spoiled);
+      return pair;
+    });
+    const values = await read(...results);
+    for (const [i, [what]] of calls.entries()) {
+      expect(results[2 * i + 1]?.shape, what).toEqual(results[2 * i]?.shape);
+      expect(values[2 * i + 1], what).toEqual(values[2 * i]);
+    }
   });
 });
 

@@ -32,3 +32,31 @@ fn nearOf(start: u32) -> f32 {
 }
 // 1/σ from the variance, which may come out below 0.
 fn deviationOf(variance: f32) -> f32 { return inverseSqrt(keepNaN(max(variance, 0.0), variance) + params.eps); }
+
+// Whether rows whose squares overflow are computed again, which a lane does alone for the whole row; else they become NaN.
+const LARGE: bool = true;
+// What brings numbers of any size down to such that have squares.
+fn shrinkOf(variance: f32) -> f32 { return select(8.271806125530277e-25, 1.0, isFinite(variance)); }
+// A row in numbers that are `shrink` times as large, from the start. Writes every `step`th Element from `first` on, and gives the
+// row's statistics.
+fn wholeRow(start: u32, first: u32, step: u32, shrink: f32) -> vec2<f32> {
+  let end = start + params.n;
+  var mean = 0.0;
+  var deviation = notANumber();
+  if (LARGE) {
+    if (CENTRED) {
+      for (var at = start; at < end; at++) { mean += sumOf(source[at] * shrink); }
+      mean /= f32(params.E);
+    }
+    var squares = 0.0;
+    for (var at = start; at < end; at++) {
+      let d = source[at] * shrink - mean;
+      squares += sumOf(d * d);
+    }
+    // All elements may be equal, and eps may be nothing beside them.
+    let variance = squares / f32(params.E) + params.eps * shrink * shrink;
+    deviation = inverseSqrt(keepNaN(max(variance, 1e-37), variance));
+  }
+  for (var e = first; e < params.n; e += step) { write(start + e, (source[start + e] * shrink - mean) * deviation * gain(e) + shift(e)); }
+  return vec2<f32>(mean / shrink, deviation * shrink);
+}

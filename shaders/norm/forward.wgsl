@@ -60,7 +60,13 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
 
   let means = sums / f32(params.E);
   let rest = select(0.0, means.x, CENTRED);
-  let deviation = deviationOf(means.y - rest * rest);
+  let variance = means.y - rest * rest;
+  if (!isFinite(variance)) {
+    let statistic = wholeRow(start, part, LANES, shrinkOf(variance));
+    if (part == 0u) { statistics[row] = statistic; }
+    return;
+  }
+  let deviation = deviationOf(variance);
   j = part;
   for (var left = pieces; left > 0u; left--) {
     if (!ONE) { v = load(start, j, last); }

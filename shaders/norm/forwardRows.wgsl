@@ -43,6 +43,10 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   }
   let rest = sum / f32(params.E);
   let variance = squares / f32(params.E) - rest * rest;
+  if (!isFinite(dot(variance, vec4<f32>(1.0)))) {
+    for (var i = 0u; i < 4u; i++) { statistics[rows[i]] = wholeRow(start[i], 0u, 1u, shrinkOf(variance[i])); }
+    return;
+  }
   let deviation = vec4<f32>(deviationOf(variance.x), deviationOf(variance.y), deviationOf(variance.z), deviationOf(variance.w));
 
   e = begin;

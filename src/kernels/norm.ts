@@ -106,6 +106,9 @@ const placeFirst = {
 }`,
 };
 
+/** Elements of the longest row that one lane goes along alone, where its squares overflow: a quarter of what Mesa lets it. */
+const largestRow = 2 ** 14;
+
 /** Four rows to a lane: fewer lanes than rows, so a workgroup has few of them. */
 const fourRows = { rows: 4, size: 8 };
 
@@ -125,15 +128,25 @@ export const norm: Family<NormProblem> = {
           functions: store ? layout.functions : { ...layout.functions, ...placeFirst },
         };
         const workgroups = Math.ceil(rows / (fourRows.rows * fourRows.size));
-        return normCall(problem, 'thread', forwardRows, adapted, workgroups, loop(4) + 2 * loop(layout.n));
+        return normCall(
+          problem,
+          'thread',
+          forwardRows,
+          adapted,
+          workgroups,
+          2 * loop(layout.n) + loop(4, 3 * loop(layout.n)) + loop(4),
+        );
       },
     },
     /** Up to a workgroup for each row. */
     rows: {
       call: (problem) => {
         const layout = rowsOf(problem.rows, problem.E, 1, ...manyLanes(elementsOf(problem.E)));
-        const turns = 2 * loop(layout.pieces) + layout.meeting;
-        return normCall(problem, 'rows', forward, layout, layout.workgroups, turns);
+        const large = layout.n <= largestRow;
+        const turns =
+          2 * loop(layout.pieces) + layout.meeting + (large ? 2 * loop(layout.n) : 0) + loop(4 * layout.pieces);
+        const adapted = { ...layout, constants: { ...layout.constants, LARGE: large } };
+        return normCall(problem, 'rows', forward, adapted, layout.workgroups, turns);
       },
     },
   },

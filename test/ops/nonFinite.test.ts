@@ -1,8 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import { sizeOf } from '../../src/graph/shape.ts';
-import { grad, type HostArray, sum, type Tensor, tensor, UnsupportedError } from '../../src/index.ts';
+import {
+  concat,
+  full,
+  grad,
+  type HostArray,
+  layerNorm,
+  rmsNorm,
+  sum,
+  type Tensor,
+  tensor,
+  UnsupportedError,
+} from '../../src/index.ts';
 import type { OpName } from '../../src/ops/registry.ts';
 import { type Approximation, interpret } from '../reference/interpret.ts';
+import { expectClose } from '../support/compare.ts';
 import { draw } from '../support/draw.ts';
 import { read, useGpu } from '../support/gpu.ts';
 import { type Sample, samples } from '../support/samples.ts';
@@ -118,4 +130,20 @@ describe('NaN in one element of an input reaches what depends on it, and nothing
 
 describe('an infinity gives what IEEE 754 says', () => {
   sweep(infinities, 2, false);
+});
+
+describe('norms of numbers whose squares overflow', () => {
+  it.for([5, 8, 1200])('rows of %i', async (E) => {
+    const rows = [1, 1e18, 1e19, 1e25, 1e30, 1e36].map((size) => draw([2, E]).mul(size));
+    const x = tensor(Float32Array.from((await read(concat(rows))).flatMap((values) => [...values])), {
+      shape: [12, E],
+    });
+    const constant = full([1, E], 2 ** 120);
+    const roots = [layerNorm(x), rmsNorm(x), layerNorm(constant), rmsNorm(constant)];
+    const [actual, expected] = [await read(...roots), interpret(roots)];
+    for (const [i, { value }] of expected.entries()) {
+      const bound = value.data.map((y) => 1e-5 * (1 + Math.abs(y)));
+      expectClose(actual[i] as HostArray, value.data, bound, `norm ${i}`);
+    }
+  });
 });

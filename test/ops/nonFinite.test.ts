@@ -13,6 +13,7 @@ import {
   UnsupportedError,
 } from '../../src/index.ts';
 import type { OpName } from '../../src/ops/registry.ts';
+import { samplingOps } from '../../src/ops/sampling.ts';
 import { type Approximation, interpret } from '../reference/interpret.ts';
 import { expectClose } from '../support/compare.ts';
 import { draw } from '../support/draw.ts';
@@ -114,7 +115,10 @@ async function differences(cases: ReadonlyMap<OpName, readonly Case[]>): Promise
   );
 }
 
-const names = Object.keys(samples) as OpName[];
+/** Sampling refuses logits that are not finite; what clipping makes of a norm that is not finite is tested with it. */
+const names = (Object.keys(samples) as OpName[]).filter(
+  (name) => name !== 'clipNorm' && !Object.hasOwn(samplingOps, name),
+);
 function sweep(bits: readonly number[], each: number, gradients: boolean): void {
   let all: Promise<Map<OpName, string[]>> | undefined;
   it.for(names)('%s', async (name) => {

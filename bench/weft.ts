@@ -223,7 +223,8 @@ const builders: Builders = {
       return Object.fromEntries(gradients.map((value, i) => [names[i] as string, { value }]));
     });
   },
-  adamw: async ({ N, parameters, gradients, mean, square, ...settings }) => {
+  adamw: async ({ N: _, step, parameters, gradients, mean, square, ...settings }) => {
+    const counts = tensor(Int32Array.of(step - 1));
     const hyper = tensor(adamHyper({ ...settings, decoupled: true }));
     const given = tensor(gradients);
     const states = {
@@ -243,8 +244,7 @@ const builders: Builders = {
           square: states.square.version,
           gradients: given,
           hyper,
-          scale: null,
-          ends: [N],
+          turn: { counts, scale: null },
         });
         return { parameters: { value }, mean: { value: mean }, square: { value: square } };
       },

@@ -25,7 +25,18 @@ function expectClear(call: () => unknown, what: string): void {
 }
 
 /** Ops that no user calls. */
-const internal = new Set(['pack', 'segment', 'place', 'alias', 'later', 'adamw', 'sgd', 'clipNorm']);
+const internal = new Set([
+  'pack',
+  'segment',
+  'place',
+  'alias',
+  'later',
+  'adamw',
+  'sgd',
+  'clipNorm',
+  'gate',
+  'clipScale',
+]);
 
 describe('what is no tensor, in the place of one', () => {
   it.for(Object.entries(samples).filter(([name]) => !internal.has(name)))('of %s', ([name, list]) => {

@@ -140,6 +140,11 @@ const optimizers: Rows<typeof optim, 'a group of SGD'> = {
   Optimizer: (o) => new optim.SGD(weights(), o),
   SGD: (o) => new optim.SGD(weights(), o),
   'a group of SGD': (o) => new optim.SGD([Object.assign({ params: weights() }, o)]),
+  clipGradNorm: (o) => {
+    const [w] = weights() as [weft.Parameter];
+    w.grad = w;
+    return optim.clipGradNorm([w], 1, o);
+  },
   cosine: (o) => optim.cosine(o),
   inverseSquareRoot: (o) => optim.inverseSquareRoot(o),
   linear: (o) => optim.linear(o),

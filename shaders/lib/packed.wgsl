@@ -1,30 +1,29 @@
-// What the kernels share that update all parameters in one flat buffer, in which groups of parameters have settings
-// of their own. A kernel declares `struct Hyper` and `hyper: array<Hyper, GROUPS>`.
-// Vector: vec4<f32> (WIDTH 4), or f32 (WIDTH 1) where a group's end is no multiple of four.
+// What the kernels share that update all parameters in one flat buffer, where groups of parameters have settings of their
+// own, and each parameter counts its own steps. A kernel declares `struct Hyper` and `hyper: array<Hyper>`.
+// Vector: vec4<f32> (WIDTH 4), or f32 (WIDTH 1) where the number of elements is no multiple of four.
 alias Vector = f32;
 const SIZE: u32 = 256u;
 const WIDTH: u32 = 1u;
 const WHOLE: bool = false; // no invocation lies past the end
-const GROUPS: u32 = 8u;
 
-struct Params {
-  elements: u32,
-  end0: u32, end1: u32, end2: u32, end3: u32, end4: u32, end5: u32, end6: u32,
-}
+struct Params { elements: u32, members: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 
-// Groups lie one after another; group g ends before element end_g. Indices that are constants are loaded once for all lanes.
-fn settingsOf(element: u32) -> Hyper {
-  var h = hyper[0];
-  if (GROUPS > 1u && element >= params.end0) { h = hyper[min(1u, GROUPS - 1u)]; }
-  if (GROUPS > 2u && element >= params.end1) { h = hyper[min(2u, GROUPS - 1u)]; }
-  if (GROUPS > 3u && element >= params.end2) { h = hyper[min(3u, GROUPS - 1u)]; }
-  if (GROUPS > 4u && element >= params.end3) { h = hyper[min(4u, GROUPS - 1u)]; }
-  if (GROUPS > 5u && element >= params.end4) { h = hyper[min(5u, GROUPS - 1u)]; }
-  if (GROUPS > 6u && element >= params.end5) { h = hyper[min(6u, GROUPS - 1u)]; }
-  if (GROUPS > 7u && element >= params.end6) { h = hyper[min(7u, GROUPS - 1u)]; }
-  return h;
-}
+// The step that an element takes: its number (the first is 1), the factor of the gradients, the group of its settings.
+// Where it does not run, because the submit has failed or the parameter has no gradient, nothing may be written.
+struct Turn { step: f32, scale: f32, group: u32, runs: bool }
+fn turnOf(element: u32) -> Turn { return Turn(1.0, 1.0, 0u, true); }
 
-// The factor of gradient clipping, where there is one.
-fn gradientScale() -> f32 { return 1.0; }
+// Counts the step for all parameters, where they all take it together: work of the first workgroup.
+fn countStep(lane: u32) {}
+
+// 1 − βᵗ, given t and ln β: e^x = 2^k·(1 + r·P(r)) with x = t·ln β = k·ln 2 + r and |r| ≤ ln 2/2, P the series of
+// (eʳ − 1)/r to r⁶, whose rest is below 2e-8 of it. Where x is near 0 then k = 0, and nothing cancels.
+fn undecayed(step: f32, logBeta: f32) -> f32 {
+  let x = max(step * logBeta, -60.0);
+  let k = round(x * 1.44269504);
+  let r = (x - k * 0.693359375) + k * 2.12194440e-4;
+  let series = 1.0 + r * (0.5 + r * (0.16666667 + r * (0.041666668 + r * (8.3333333e-3 + r * (1.3888889e-3 + r * 1.9841270e-4)))));
+  let power = bitcast<f32>(u32(127 + i32(k)) << 23u);
+  return (1.0 - power) - power * (r * series);
+}

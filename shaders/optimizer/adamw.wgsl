@@ -1,28 +1,34 @@
 // uses: order.wgsl, packed.wgsl
 // One step of AdamW (Loshchilov, Hutter: "Decoupled weight decay regularization", ICLR 2019) or Adam (Kingma, Ba, ICLR
 // 2015) over all parameters in one flat buffer, an invocation to a Vector.
-// 1: parameters [N], 2: gradients [N], 3: mean [N], 4: square [N], 5: hyper [groups, 8], see `adamHyper`.
-struct Hyper { stepSize: f32, beta1: f32, beta2: f32, eps: f32, decay: f32, correction: f32, l2: f32, unused: f32 }
+// 1: parameters [N], 2: gradients [N], 3: mean [N], 4: square [N], 5: hyper [groups, 8], see `adamHyper`; then what
+// `turnOf` reads.
+struct Hyper { lr: f32, beta1: f32, beta2: f32, eps: f32, decay: f32, l2: f32, logBeta1: f32, logBeta2: f32 }
 
 @group(0) @binding(1) var<storage, read_write> parameters: array<Vector>;
 @group(0) @binding(2) var<storage, read> gradients: array<Vector>;
 @group(0) @binding(3) var<storage, read_write> mean: array<Vector>;
 @group(0) @binding(4) var<storage, read_write> square: array<Vector>;
-@group(0) @binding(5) var<storage, read> hyper: array<Hyper, GROUPS>;
+@group(0) @binding(5) var<storage, read> hyper: array<Hyper>;
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);
-  let group = groupOrder(workgroup_id, num_workgroups);
-  let index = linearGroup(group, num_workgroups) * SIZE + lane;
+  let group = linearGroup(groupOrder(workgroup_id, num_workgroups), num_workgroups);
+  if (group == 0u) { countStep(lane); }
+  let index = group * SIZE + lane;
   let element = index * WIDTH;
   if (!WHOLE && element >= params.elements) { return; }
-  let h = settingsOf(element);
+  let turn = turnOf(element);
+  if (!turn.runs) { return; }
+  let h = hyper[turn.group];
+  let stepSize = h.lr / undecayed(turn.step, h.logBeta1);
+  let correction = inverseSqrt(undecayed(turn.step, h.logBeta2));
   let parameter = parameters[index];
-  let gradient = gradients[index] * gradientScale() + h.l2 * parameter;
+  let gradient = gradients[index] * turn.scale + h.l2 * parameter;
   let m = h.beta1 * mean[index] + (1.0 - h.beta1) * gradient;
   let v = h.beta2 * square[index] + (1.0 - h.beta2) * gradient * gradient;
   mean[index] = m;
   square[index] = v;
-  parameters[index] = parameter - h.decay * parameter - h.stepSize * m / (sqrt(v) * h.correction + h.eps);
+  parameters[index] = parameter - h.decay * parameter - stepSize * m / (sqrt(v) * correction + h.eps);
 }

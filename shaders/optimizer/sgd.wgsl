@@ -1,24 +1,27 @@
 // uses: order.wgsl, packed.wgsl
 // One step of stochastic gradient descent over all parameters in one flat buffer, an invocation to a Vector.
-// 1: parameters [N], 2: gradients [N], 3: hyper [groups, 8], see `sgdHyper`.
-struct Hyper { lr: f32, momentum: f32, weightDecay: f32, nesterov: f32, first: f32, unused0: f32, unused1: f32, unused2: f32 }
+// 1: parameters [N], 2: gradients [N], 3: hyper [groups, 4], see `sgdHyper`; then what `direction` and `turnOf` read.
+struct Hyper { lr: f32, momentum: f32, weightDecay: f32, nesterov: f32 }
 
 @group(0) @binding(1) var<storage, read_write> parameters: array<Vector>;
 @group(0) @binding(2) var<storage, read> gradients: array<Vector>;
-@group(0) @binding(3) var<storage, read> hyper: array<Hyper, GROUPS>;
+@group(0) @binding(3) var<storage, read> hyper: array<Hyper>;
 
-// The direction to go, given the gradient with its weight decay.
-fn direction(index: u32, gradient: Vector, h: Hyper) -> Vector { return gradient; }
+// The direction to go in step `step`, given the gradient with its weight decay.
+fn direction(index: u32, gradient: Vector, h: Hyper, step: f32) -> Vector { return gradient; }
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);
-  let group = groupOrder(workgroup_id, num_workgroups);
-  let index = linearGroup(group, num_workgroups) * SIZE + lane;
+  let group = linearGroup(groupOrder(workgroup_id, num_workgroups), num_workgroups);
+  if (group == 0u) { countStep(lane); }
+  let index = group * SIZE + lane;
   let element = index * WIDTH;
   if (!WHOLE && element >= params.elements) { return; }
-  let h = settingsOf(element);
+  let turn = turnOf(element);
+  if (!turn.runs) { return; }
+  let h = hyper[turn.group];
   let parameter = parameters[index];
-  let gradient = gradients[index] * gradientScale() + h.weightDecay * parameter;
-  parameters[index] = parameter - h.lr * direction(index, gradient, h);
+  let gradient = gradients[index] * turn.scale + h.weightDecay * parameter;
+  parameters[index] = parameter - h.lr * direction(index, gradient, h, turn.step);
 }

@@ -7,7 +7,7 @@ import type { FamilyCall } from '../kernels/family.ts';
 import type { BindingSource, DeviceProfile, Dispatch, KernelCall } from '../kernels/kernel.ts';
 import { type SpecialisedShader, specialise } from '../kernels/specialise.ts';
 import { chainInputs, chainOf, countConsumers, fuse, type Group, storedValues } from './fusion.ts';
-import { alignment, byteSize, type Lowered, type Operation, operandOf, rootOf, type Value } from './ir.ts';
+import { type Lowered, type Operation, operandOf, rootOf, type Value } from './ir.ts';
 import { expandScan } from './scan.ts';
 import { hostSideSums } from './sides.ts';
 
@@ -209,17 +209,18 @@ function gather(operation: Operation, before: readonly Command[], packs: Set<Val
   const pack = operation.outputs[0] as Value;
   const copies: Command[] = [];
   const placed = new Set<Value>();
-  let offset = 0;
+  const offsets = operation.node.attributes.offsets as readonly number[];
   const values = operation.inputs.map(({ value }) => value);
-  if (values.some(({ type }) => sizeOf(type.shape) % alignment !== 0)) packs.add(pack);
-  for (const value of values) {
+  const filled = values.reduce((total, { type }) => total + sizeOf(type.shape), 0);
+  if (filled < sizeOf(pack.type.shape)) packs.add(pack);
+  for (const [i, value] of values.entries()) {
+    const offset = offsets[i] as number;
     // A gradient that two parameters share stays outside and is copied to both places: copies within a buffer are errors.
     const once = values.filter((other) => rootOf(other) === rootOf(value)).length === 1;
     if (once && canPlace(value, placed, before)) {
       (value as { parent?: Value['parent'] }).parent = { value: pack, offset };
       placed.add(value);
     } else copies.push({ kind: 'copy', label: 'pack', from: value, to: partOfPack(pack, value, offset) });
-    offset += Math.ceil(byteSize(value.type) / 4 / alignment) * alignment;
   }
   return copies;
 }

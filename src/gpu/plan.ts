@@ -10,6 +10,7 @@ import { sizeOf } from '../graph/shape.ts';
 import type { State } from '../graph/state.ts';
 import { structure } from '../graph/structure.ts';
 import { expectSync } from '../graph/sync.ts';
+import { takeUndos } from '../graph/undo.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor.ts';
 import { tools } from './arguments.ts';
@@ -173,6 +174,7 @@ export class Plan {
     try {
       this.#inputs.write(args, encoder);
     } catch (error) {
+      for (const undo of takeUndos()) undo();
       for (const storage of [...own.old.values(), ...own.results.values()]) storage.release();
       throw error;
     }
@@ -227,7 +229,8 @@ export class Plan {
   /** The status of this step, where kernels set or read one; else that of its arguments. */
   #begin(args: readonly Tensor[], { usesStatus }: Executable, encoder: GPUCommandEncoder): Verdict | null {
     const given = Verdict.open(args.map(({ version }) => version.verdict));
-    return usesStatus ? this.device.status.begin(encoder, this.#line, given) : Verdict.over(given);
+    const undos = takeUndos();
+    return usesStatus ? this.device.status.begin(encoder, this.#line, given, undos) : Verdict.over(given);
   }
 
   /** Calls that run at once may make more plans than are kept: who is at work with one keeps its memory until the end. */

@@ -1,5 +1,6 @@
 import type { Device } from './device.ts';
 import { bufferUsage, mapMode } from './flags.ts';
+import type { Verdict } from './status.ts';
 
 /** A range to bring to the host. */
 export interface ReadRequest {
@@ -99,6 +100,14 @@ export class Readback {
     const finish = this.record(encoder, requests);
     this.#device.gpu.queue.submit([encoder.finish()]);
     return finish();
+  }
+
+  /** Learns what became of earlier submits, where `verdicts` tell that one of them failed whose results nobody has read. */
+  async learnEarlier(verdicts: readonly Verdict[]): Promise<void> {
+    if (!verdicts.some(({ tellsOfEarlier }) => tellsOfEarlier)) return;
+    const { range, bytes, learn } = this.#device.status.snapshot();
+    const [words] = (await this.read([{ ...range, bytes }])) as [ArrayBuffer];
+    learn(new Uint32Array(words));
   }
 
   /** Waits for a mapping, then reports errors that came up. A lost device shows as a mapping that fails. */

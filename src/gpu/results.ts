@@ -77,6 +77,7 @@ export class ResultRing {
       if (verdict) {
         verdict.learn(new Uint32Array(all, 0, statusBytes / 4));
         if (verdict.unknown.length > 0) return null;
+        await this.#device.readback.learnEarlier([verdict]);
         verdict.check();
       }
       return all.slice(at, at + source.bytes);

@@ -118,6 +118,7 @@ export async function readAll(tensors: readonly Tensor[]): Promise<HostArray[]> 
   ]);
   for (const [i, verdict] of unknown.entries())
     verdict.learn(new Uint32Array(bytes[onDevice.length + i] as ArrayBuffer));
+  await device.readback.learnEarlier(verdicts);
   for (const verdict of verdicts) verdict.check();
   for (const [i, { tensor, index }] of onDevice.entries()) {
     results[index] = new dtypes[tensor.dtype].array(bytes[i] as ArrayBuffer) as HostArray;
@@ -273,7 +274,8 @@ async function compute(asked: readonly Tensor[], assignments: readonly Assignmen
   // From here on nothing fails.
   const encoder = device.gpu.createCommandEncoder({ label: 'weft eager' });
   const line = assignments[0]?.state ?? null;
-  const verdict = executable.usesStatus ? device.status.begin(encoder, line, given) : Verdict.over(given);
+  const undos = assignments.flatMap(({ state, version }) => state.undoOf(version) ?? []);
+  const verdict = executable.usesStatus ? device.status.begin(encoder, line, given, undos) : Verdict.over(given);
   executable.encode(encoder);
   if (verdict && executable.usesStatus) device.status.end(encoder, verdict);
   for (const [i, { buffer, bytes }] of storages.entries()) {

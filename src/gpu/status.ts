@@ -24,10 +24,19 @@ export class Verdict {
   /** Of submits that made what this one reads, and that its own words don't tell of: what is made of bad values is bad. */
   readonly #given: readonly Verdict[];
   readonly report: Report;
+  /** Calls that take back what the host has counted for the submit, should it have failed. */
+  #undos: readonly (() => void)[];
   #known: { readonly own: number; readonly since: number } | null = null;
   #undo: (() => void) | null = null;
 
-  constructor(place: () => Range | null, labels: readonly string[], given: readonly Verdict[], report: Report) {
+  constructor(
+    place: () => Range | null,
+    labels: readonly string[],
+    given: readonly Verdict[],
+    report: Report,
+    undos: readonly (() => void)[] = [],
+  ) {
+    this.#undos = undos;
     this.#place = place;
     this.#labels = labels;
     this.#given = given;
@@ -68,13 +77,19 @@ export class Verdict {
   /** Takes what was read at `place`. */
   learn([own = 0, since = 0]: Uint32Array): void {
     this.#known = { own, since };
-    if (own !== 0) this.#undo?.();
+    if (own !== 0) for (const undo of [this.#undo, ...this.#undos]) undo?.();
     this.#undo = null;
+    this.#undos = [];
   }
 
   /** Calls `undo` once it is known that something was wrong: the host follows what the device has left as it was. */
   whenBad(undo: () => void): void {
     this.#undo = undo;
+  }
+
+  /** Whether a failure of an earlier submit was the first that anybody has heard of it. */
+  get tellsOfEarlier(): boolean {
+    return this.#known !== null && this.#known.since !== 0 && !this.report.done;
   }
 
   /** Throws what is wrong with values of the submit. */
@@ -111,6 +126,8 @@ export class Status {
   #count = 0;
   /** The last verdict of each line of submits. */
   readonly #last = new WeakMap<object, Verdict>();
+  /** Verdicts of the submits in `#ended`, for which the host has something to take back. */
+  readonly #counted: (Verdict | undefined)[] = [];
 
   constructor(gpu: GPUDevice) {
     const usage = bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST;
@@ -128,7 +145,12 @@ export class Status {
    * Clears the word for what `encoder` is going to run, the next submit of `line`. What reads values that may be bad, by
    * the verdicts in `given`, starts with their status. `end` is to be called once all is encoded.
    */
-  begin(encoder: GPUCommandEncoder, line: object | null, given: readonly Verdict[]): Verdict {
+  begin(
+    encoder: GPUCommandEncoder,
+    line: object | null,
+    given: readonly Verdict[],
+    undos: readonly (() => void)[] = [],
+  ): Verdict {
     const last = line ? this.#last.get(line) : undefined;
     const before = last?.mayPassOn ? last.place : null;
     const heir = given.find((each) => each.place);
@@ -140,7 +162,8 @@ export class Status {
     const range = { buffer: this.#ended, offset: (turn % kept) * statusBytes };
     const place = () => (this.#count - turn <= kept ? range : null);
     const others = given.filter((each) => each !== heir);
-    const verdict = new Verdict(place, this.#labels, others, before && last ? last.report : { done: false });
+    const verdict = new Verdict(place, this.#labels, others, before && last ? last.report : { done: false }, undos);
+    this.#counted[turn % kept] = undos.length > 0 ? verdict : undefined;
     if (line) this.#last.set(line, verdict);
     return verdict;
   }
@@ -148,5 +171,18 @@ export class Status {
   /** Keeps the word that `verdict` is to learn. */
   end(encoder: GPUCommandEncoder, { place }: Verdict): void {
     if (place) encoder.copyBufferToBuffer(this.word, 0, place.buffer, place.offset, statusBytes);
+  }
+
+  /** Where the words of all submits lie that are kept now, and who is to learn them. */
+  snapshot(): { readonly range: Range; readonly bytes: number; learn(words: Uint32Array): void } {
+    const counted = this.#counted.splice(0);
+    return {
+      range: { buffer: this.#ended, offset: 0 },
+      bytes: kept * statusBytes,
+      learn: (words) => {
+        for (const [turn, verdict] of counted.entries())
+          if (verdict?.unknown.includes(verdict)) verdict.learn(words.subarray(2 * turn, 2 * turn + 2));
+      },
+    };
   }
 }

@@ -71,6 +71,7 @@ export class State {
   /** The version of a gradient that was the last when it was forgotten. */
   #dropped: Tensor | null = null;
   readonly #views = new WeakMap<Tensor, Tensor>();
+  readonly #undos = new WeakMap<Tensor, () => void>();
 
   constructor(initial: Tensor, label: string, trainable = false, owner: State | null = null) {
     this.type = { shape: initial.shape, dtype: initial.dtype };
@@ -169,9 +170,20 @@ export class State {
 
   /** Whether there is a gradient is again as it was before an assignment to its slot that came to nothing. */
   restorePresence({ version, before }: Assignment): void {
+    this.undoOf(version)?.();
     if (!this.owner || this.#current !== version) return;
     if (before === null) this.owner.hasGradient = false;
     else if (this.#dropped === version) this.owner.hasGradient = true;
+  }
+
+  /** Calls `undo` if the pending assignment comes to nothing: the host takes back what it has counted for it. */
+  whenMissed(undo: () => void): void {
+    this.#undos.set(this.committed, undo);
+  }
+
+  /** What is to be called if the version comes to nothing. */
+  undoOf(version: Tensor): (() => void) | undefined {
+    return this.#undos.get(version);
   }
 
   /** Puts a finished tensor in place of the current version: the end of a plan, or loading. */

@@ -1,6 +1,7 @@
 import { UnsupportedError, ValueError } from '../errors.ts';
 import { shown } from '../options.ts';
 import { attentionBackward, attentionForward } from './attention.ts';
+import { clipNorm, clipScale } from './clip.ts';
 import { commitFamily, copyFamily } from './copy.ts';
 import { crossEntropy, crossEntropyBackward } from './crossEntropy.ts';
 import { cumsum } from './cumulative.ts';
@@ -10,7 +11,7 @@ import type { Choices, Family } from './kernel.ts';
 import { lstmBackward, lstmCell, lstmCellBackward, lstmForward } from './lstm.ts';
 import { matmul } from './matmul.ts';
 import { norm, normBackward } from './norm.ts';
-import { adamw, clipNorm, clipScale, sgd } from './optimizer.ts';
+import { adamw, gate, sgd } from './optimizer.ts';
 import { reduce } from './reduce.ts';
 import { categorical, sample, topK } from './select.ts';
 import { softmax, softmaxBackward } from './softmax.ts';
@@ -20,7 +21,7 @@ export const families: readonly Pick<Family<never>, 'name' | 'variants'>[] = [
   ...[matmul, attentionForward, attentionBackward, lstmForward, lstmBackward, lstmCell, lstmCellBackward],
   ...[norm, normBackward, softmax, softmaxBackward, crossEntropy, crossEntropyBackward, reduce, cumsum],
   ...[embedding, embeddingBackward, gather, scatterAdd, topK, categorical, sample, copyFamily, commitFamily],
-  ...[adamw, sgd, clipNorm, clipScale],
+  ...[adamw, sgd, gate, clipNorm, clipScale],
 ];
 
 /**

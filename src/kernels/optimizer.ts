@@ -1,41 +1,51 @@
 import adamwSource from '../../shaders/optimizer/adamw.wgsl' with { type: 'text' };
-import clip from '../../shaders/optimizer/clip.wgsl' with { type: 'text' };
+import gateSource from '../../shaders/optimizer/gate.wgsl' with { type: 'text' };
 import sgdSource from '../../shaders/optimizer/sgd.wgsl' with { type: 'text' };
-import squares from '../../shaders/optimizer/squares.wgsl' with { type: 'text' };
 import type { BindingSource, Dispatch, Family } from './kernel.ts';
-import { grid, inout, input, output, scratch } from './kernel.ts';
-import { loop, timesIn } from './loops.ts';
-import { rowsOf } from './rows.ts';
+import { grid, inout, input, output, status } from './kernel.ts';
+import { loop } from './loops.ts';
 
-/** Parameters of up to eight groups with settings of their own, packed one after another into a flat buffer. */
+/**
+ * Parameters, packed one after another into a flat buffer, that make a step together. They have steps of their own, and
+ * write nothing where the step's submit has failed.
+ *
+ * - `status`: all have one count, and the settings of one group; the kernel reads the status word of its submit.
+ *   Inputs counts [members]; outputs the next counts.
+ * - `scale`: the same, but clipping has read the status. Inputs counts [members], scale [2], see `clipScale`.
+ * - `gate`: counts and groups differ, or some have no gradient. Inputs gate [members, 4], see `gate`, and the table of
+ *   members [N/64], one for each block of 64 elements.
+ */
 export interface PackedProblem {
-  /** Element at which each group ends; the last is the number of elements N. */
-  readonly ends: readonly number[];
-  /** Whether a last input holds a factor for the gradients [1], see `clipScale`. */
-  readonly clipped: boolean;
+  /** Number of elements. */
+  readonly N: number;
+  /** Number of parameters. */
+  readonly members: number;
+  readonly by: 'status' | 'scale' | 'gate';
 }
+
+/** Elements of a pack that belong to one parameter: each starts at a multiple. */
+export const packedBlock = 64;
 
 const SIZE = 256;
 
 /**
- * inputs parameters [N], gradients [N], mean [N], square [N], hyper [groups · 8] (see `adamHyper`), scale [1] where
- * clipped → outputs parameters, mean, square, in place of inputs 0, 2 and 3.
+ * inputs parameters [N], gradients [N], mean [N], square [N], hyper [groups · 8] (see `adamHyper`), then as `PackedProblem`
+ * says → outputs parameters, mean, square, in place of inputs 0, 2 and 3, then the next counts.
  */
 export const adamw: Family<PackedProblem> = {
   name: 'adamw',
   variants: {
     packed: {
-      unsupported: tooManyGroups,
       call: (problem) => {
         const bindings = [inout(0, 0), input(1), inout(2, 1), inout(3, 2), input(4)];
-        return { dispatches: [packed(problem, 'adamw/packed', adamwSource, bindings, 5)] };
+        return { dispatches: [packed(problem, 'adamw/packed', adamwSource, bindings, 5, 3)] };
       },
     },
   },
   select: () => 'packed',
 };
 
-/** Settings of one group as `adamw` reads them, for step `step` (the first is 1). */
+/** Settings of one group as `adamw` reads them. */
 export function adamHyper(settings: {
   readonly lr: number;
   readonly betas: readonly [number, number];
@@ -43,23 +53,13 @@ export function adamHyper(settings: {
   readonly weightDecay: number;
   /** True for AdamW; false for Adam, which adds the decay to the gradient. */
   readonly decoupled: boolean;
-  readonly step: number;
 }): number[] {
-  const { lr, eps, weightDecay, decoupled, step } = settings;
+  const { lr, eps, weightDecay, decoupled } = settings;
   // The corrections must undo the decay rates that the kernel has, which are f32.
   const [beta1, beta2] = settings.betas.map(Math.fround) as [number, number];
-  const correction = 1 / Math.sqrt(1 - beta2 ** step);
-  const decay = lr * weightDecay;
-  return [
-    lr / (1 - beta1 ** step),
-    beta1,
-    beta2,
-    eps,
-    decoupled ? decay : 0,
-    correction,
-    decoupled ? 0 : weightDecay,
-    0,
-  ];
+  const [logBeta1, logBeta2] = [beta1, beta2].map((beta) => Math.max(Math.log(beta), -60)) as [number, number];
+  const [decay, l2] = decoupled ? [lr * weightDecay, 0] : [0, weightDecay];
+  return [lr, beta1, beta2, eps, decay, l2, logBeta1, logBeta2];
 }
 
 export interface SgdProblem extends PackedProblem {
@@ -71,8 +71,8 @@ export interface SgdProblem extends PackedProblem {
 const momentumHook = {
   declarations: '@group(0) @binding(4) var<storage, read_write> buffer: array<Vector>;',
   functions: {
-    direction: `fn direction(index: u32, gradient: Vector, h: Hyper) -> Vector {
-  let velocity = select(h.momentum * buffer[index] + gradient, gradient, h.first != 0.0);
+    direction: `fn direction(index: u32, gradient: Vector, h: Hyper, step: f32) -> Vector {
+  let velocity = select(h.momentum * buffer[index] + gradient, gradient, step == 1.0);
   buffer[index] = velocity;
   return select(velocity, gradient + h.momentum * velocity, h.nesterov != 0.0);
 }`,
@@ -80,21 +80,20 @@ const momentumHook = {
 };
 
 /**
- * inputs parameters [N], gradients [N], hyper [groups · 8] (see `sgdHyper`), buffer [N] with momentum, scale [1] where
- * clipped → outputs parameters and, with momentum, the buffer, in place of inputs 0 and 3.
+ * inputs parameters [N], gradients [N], hyper [groups · 4] (see `sgdHyper`), buffer [N] with momentum, then as
+ * `PackedProblem` says → outputs parameters and, with momentum, the buffer, in place of inputs 0 and 3, then the next counts.
  */
 export const sgd: Family<SgdProblem> = {
   name: 'sgd',
   variants: {
     packed: {
-      unsupported: tooManyGroups,
       call: (problem) => {
         const bindings = [inout(0, 0), input(1), input(2)];
         return {
           dispatches: [
             problem.momentum
-              ? packed(problem, 'sgd/momentum', sgdSource, [...bindings, inout(3, 1)], 4, momentumHook)
-              : packed(problem, 'sgd/plain', sgdSource, bindings, 3),
+              ? packed(problem, 'sgd/momentum', sgdSource, [...bindings, inout(3, 1)], 4, 2, momentumHook)
+              : packed(problem, 'sgd/plain', sgdSource, bindings, 3, 1),
           ],
         };
       },
@@ -103,20 +102,15 @@ export const sgd: Family<SgdProblem> = {
   select: () => 'packed',
 };
 
-/** Settings of one group as `sgd` reads them; `first` is true in the first step. */
+/** Settings of one group as `sgd` reads them. */
 export function sgdHyper(settings: {
   readonly lr: number;
   readonly momentum: number;
   readonly nesterov: boolean;
   readonly weightDecay: number;
-  readonly first: boolean;
 }): number[] {
-  const { lr, momentum, nesterov, weightDecay, first } = settings;
-  return [lr, momentum, weightDecay, Number(nesterov), Number(first), 0, 0, 0];
-}
-
-function tooManyGroups({ ends }: PackedProblem): string | null {
-  return ends.length <= 8 ? null : `${ends.length} groups: a dispatch takes up to 8`;
+  const { lr, momentum, nesterov, weightDecay } = settings;
+  return [lr, momentum, weightDecay, Number(nesterov)];
 }
 
 interface Hook {
@@ -124,96 +118,115 @@ interface Hook {
   readonly functions?: Readonly<Record<string, string>>;
 }
 
-/** One dispatch over all elements. The scale is input `scale`, and the last binding. */
+/** One dispatch over all elements. What `turnOf` reads are the inputs from `firstInput` on, and the last bindings. */
 function packed(
-  { ends, clipped }: PackedProblem,
+  { N, members, by }: PackedProblem,
   kernel: string,
   source: string,
-  bindings: readonly BindingSource[],
-  scale: number,
+  before: readonly BindingSource[],
+  firstInput: number,
+  firstOutput: number,
   hook: Hook = {},
 ): Dispatch {
-  const elements = ends.at(-1) ?? 0;
-  const WIDTH = ends.every((end) => end % 4 === 0) ? 4 : 1;
-  const workgroups = grid(Math.ceil(elements / (WIDTH * SIZE)));
-  const scaleBinding = `@group(0) @binding(${bindings.length + 1}) var<storage, read> scale: f32;`;
-  const gradientScale = 'fn gradientScale() -> f32 { return scale; }';
+  const WIDTH = N % 4 === 0 ? 4 : 1;
+  const workgroups = grid(Math.ceil(N / (WIDTH * SIZE)));
+  const turn = by === 'gate' ? gated(firstInput) : counted(by, firstInput, firstOutput);
   return {
     kernel,
     source,
     constants: {
-      ...{ SIZE, WIDTH, GROUPS: ends.length, Vector: WIDTH === 4 ? 'vec4<f32>' : 'f32' },
-      WHOLE: workgroups[0] * workgroups[1] * SIZE * WIDTH === elements,
+      ...{ SIZE, WIDTH, Vector: WIDTH === 4 ? 'vec4<f32>' : 'f32' },
+      WHOLE: workgroups[0] * workgroups[1] * SIZE * WIDTH === N,
     },
-    declarations: [hook.declarations, clipped && scaleBinding].filter(Boolean).join('\n'),
-    functions: { ...hook.functions, ...(clipped && { gradientScale }) },
-    bindings: clipped ? [...bindings, input(scale)] : bindings,
-    uniforms: {
-      elements,
-      ...Object.fromEntries(Array.from({ length: 7 }, (_, group) => [`end${group}`, ends[group] ?? elements])),
-    },
+    declarations: [hook.declarations, ...declare(before.length + 1, turn.buffers)].filter(Boolean).join('\n'),
+    functions: { ...hook.functions, ...turn.functions },
+    bindings: [...before, ...turn.bindings],
+    uniforms: { elements: N, members },
     workgroups,
+    turns: by === 'gate' ? 0 : loop(Math.ceil(members / SIZE)),
   };
 }
 
-export interface ClipScaleProblem {
-  /** Number of partial sums of squares. */
-  readonly count: number;
-  readonly maxNorm: number;
-}
+/** Declarations of buffers `access name: type`, bound from `first` on. */
+const declare = (first: number, buffers: readonly string[]) =>
+  buffers.map((buffer, i) => {
+    const [access, rest] = buffer.split(/ (.*)/) as [string, string];
+    return `@group(0) @binding(${first + i}) var<storage, ${access}> ${rest};`;
+  });
 
-/** input(0) sums of squares [count] → output(0) norm [1], output(1) scale [1] = min(1, maxNorm / (norm + 1e-6)). */
-export const clipScale: Family<ClipScaleProblem> = {
-  name: 'clipScale',
-  variants: {
-    sum: { call: ({ count, maxNorm }) => ({ dispatches: [clipDispatch('clipScale/sum', input(0), count, maxNorm)] }) },
-  },
-  select: () => 'sum',
+/** What tells whether the submit has failed: its status, or the factor that clipping has made of it. */
+const permission = {
+  status: { buffer: 'read status: array<u32>', scale: '1.0', runs: 'status[0] == 0u' },
+  scale: { buffer: 'read scale: array<f32>', scale: 'scale[0]', runs: 'scale[1] != 0.0' },
 };
 
-export interface ClipNormProblem {
-  readonly N: number;
-  readonly maxNorm: number;
+/** All parameters make the same step. */
+function counted(by: 'status' | 'scale', firstInput: number, firstOutput: number) {
+  const { buffer, scale, runs } = permission[by];
+  return {
+    buffers: ['read counts: array<i32>', 'read_write nextCounts: array<i32>', buffer],
+    bindings: [input(firstInput), output(firstOutput), by === 'status' ? status : input(firstInput + 1)],
+    functions: {
+      turnOf: `fn turnOf(element: u32) -> Turn { return Turn(f32(counts[0] + 1), ${scale}, 0u, ${runs}); }`,
+      countStep: `fn countStep(lane: u32) {
+  for (var i = lane; i < params.members; i += SIZE) { nextCounts[i] = counts[i] + i32(${runs}); }
+}`,
+    },
+  };
 }
 
-/** input(0) gradients [N] → output(0) norm [1], output(1) scale [1], as `clipScale`: the whole of clipping in two passes. */
-export const clipNorm: Family<ClipNormProblem> = {
-  name: 'clipNorm',
+/** Each parameter makes the step that its gate says. */
+function gated(firstInput: number) {
+  return {
+    buffers: ['read gate: array<vec4<f32>>', 'read table: array<u32>'],
+    bindings: [input(firstInput), input(firstInput + 1)],
+    functions: {
+      turnOf: `fn turnOf(element: u32) -> Turn {
+  let own = gate[table[element / ${packedBlock}u]];
+  return Turn(own.x, own.y, u32(own.z), own.w != 0.0);
+}`,
+    },
+  };
+}
+
+export interface GateProblem {
+  readonly members: number;
+  /** Whether a last input is the scale [2] of clipping. */
+  readonly clipped: boolean;
+}
+
+/** In the table of groups: a parameter that has no gradient, and is left alone. */
+export const leftAlone = 0xffffffff;
+
+/**
+ * inputs counts [members], groups [members] (u32, `leftAlone` where there is no gradient), scale [2] where clipped → outputs
+ * the next counts, in place of input 0, and gate [members, 4]: step number, factor of the gradients, group, 1 or 0 for
+ * whether the parameter makes the step.
+ */
+export const gate: Family<GateProblem> = {
+  name: 'gate',
   variants: {
-    twoPasses: {
-      call: ({ N, maxNorm }, { selection, loopLimit }) => {
-        const [lanes, wanted] = selection === 'software' ? [8, 64] : [256, 512];
-        const { constants, functions, n, meeting } = rowsOf(1, N, 1, lanes, lanes);
-        const most = Math.max(wanted, Math.ceil(n / (4 * lanes * timesIn(loopLimit - meeting))));
-        const groups = Math.min(most, Math.ceil(n / (4 * lanes)));
-        const pieces = n / (4 * lanes * groups);
-        const partial: Dispatch = {
-          kernel: 'clipNorm/squares',
-          source: squares,
-          constants: { ...constants, WHOLE: Number.isInteger(pieces) },
-          functions,
-          bindings: [input(0), scratch(0)],
-          uniforms: { n, groups, pieces: Math.ceil(pieces) },
-          workgroups: [groups, 1, 1],
-          turns: loop(Math.ceil(pieces)) + meeting,
+    members: {
+      call: ({ members, clipped }) => {
+        const by = clipped ? [permission.status, permission.scale] : [permission.status];
+        const { scale } = clipped ? permission.scale : permission.status;
+        const runs = by.map((each) => each.runs).join(' && ');
+        const dispatch: Dispatch = {
+          kernel: 'gate/members',
+          source: gateSource,
+          declarations: declare(
+            4,
+            by.map(({ buffer }) => buffer),
+          ).join('\n'),
+          functions: { allowed: `fn allowed() -> Allowed { return Allowed(${scale}, ${runs}); }` },
+          bindings: [inout(0, 0), input(1), output(1), status, ...(clipped ? [input(2)] : [])],
+          uniforms: { members },
+          workgroups: grid(Math.ceil(members / 64)),
+          turns: 0,
         };
-        return {
-          dispatches: [partial, clipDispatch('clipNorm/norm', scratch(0), groups, maxNorm)],
-          scratch: [groups * 4],
-        };
+        return { dispatches: [dispatch] };
       },
     },
   },
-  select: () => 'twoPasses',
+  select: () => 'members',
 };
-
-function clipDispatch(kernel: string, squaresFrom: BindingSource, count: number, maxNorm: number): Dispatch {
-  return {
-    kernel,
-    source: clip,
-    bindings: [squaresFrom, output(0), output(1)],
-    uniforms: { count, maxNorm },
-    workgroups: [1, 1, 1],
-    turns: loop(Math.ceil(count / 64)) + loop(6),
-  };
-}

@@ -1,50 +1,81 @@
-import type { TensorType } from '../graph/node.ts';
+import type { Attributes, TensorType } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
 import { apply } from '../graph/record.ts';
+import { clipNorm as clipNormFamily, clipScale as clipScaleFamily } from '../kernels/clip.ts';
 import { familyCall } from '../kernels/family.ts';
-import { adamw as adamwFamily, clipNorm as clipFamily, sgd as sgdFamily } from '../kernels/optimizer.ts';
+import {
+  adamw as adamwFamily,
+  gate as gateFamily,
+  type PackedProblem,
+  sgd as sgdFamily,
+} from '../kernels/optimizer.ts';
 import type { Tensor } from '../tensor.ts';
 
 /** Updates of all parameters at once, over flat packs [N]; what changes is overwritten in place where nobody else reads it. */
-const flat = (inputs: readonly TensorType[], positions: readonly number[]): TensorType[] =>
-  positions.map((i) => ({ shape: (inputs[i] as TensorType).shape, dtype: 'f32' }));
+function like(inputs: readonly TensorType[], positions: readonly number[]): TensorType[] {
+  return positions.map((i) => {
+    const { shape, dtype } = inputs[i] as TensorType;
+    return { shape, dtype };
+  });
+}
+
+const problemOf = ([parameters]: readonly Tensor[], { by, members }: Attributes): PackedProblem => ({
+  N: (parameters as Tensor).size,
+  members: members as number,
+  by: by as PackedProblem['by'],
+});
 
 const adamwOp: OpDef = {
   name: 'adamw',
-  infer: (inputs) => flat(inputs, [0, 2, 3]),
+  infer: (inputs, { by }) => like(inputs, by === 'gate' ? [0, 2, 3] : [0, 2, 3, 5]),
   lowering: {
     kind: 'kernel',
     keeps: true,
-    problem: (node) =>
-      familyCall(adamwFamily, { ends: node.attributes.ends as number[], clipped: node.inputs.length > 5 }),
+    problem: ({ inputs, attributes }) => familyCall(adamwFamily, problemOf(inputs, attributes)),
   },
 };
 const sgdOp: OpDef = {
   name: 'sgd',
-  infer: (inputs, { momentum }) => flat(inputs, momentum ? [0, 3] : [0]),
+  infer: (inputs, { by, momentum }) => {
+    const updated = momentum ? [0, 3] : [0];
+    return like(inputs, by === 'gate' ? updated : [...updated, momentum ? 4 : 3]);
+  },
   lowering: {
     kind: 'kernel',
     keeps: true,
-    problem: ({ attributes, inputs }) =>
-      familyCall(sgdFamily, {
-        ends: attributes.ends as number[],
-        momentum: attributes.momentum as boolean,
-        clipped: inputs.length > (attributes.momentum ? 4 : 3),
-      }),
+    problem: ({ inputs, attributes }) =>
+      familyCall(sgdFamily, { ...problemOf(inputs, attributes), momentum: attributes.momentum as boolean }),
   },
 };
-const clipNormOp: OpDef = {
-  name: 'clipNorm',
-  infer: () => [
-    { shape: [1], dtype: 'f32' },
-    { shape: [1], dtype: 'f32' },
+const gateOp: OpDef = {
+  name: 'gate',
+  infer: ([counts]) => [
+    ...like([counts as TensorType], [0]),
+    { shape: [...(counts as TensorType).shape, 4], dtype: 'f32' },
   ],
   lowering: {
     kind: 'kernel',
-    problem: ({ inputs: [gradients], attributes }) =>
-      familyCall(clipFamily, { N: (gradients as Tensor).size, maxNorm: attributes.maxNorm as number }),
+    keeps: true,
+    problem: ({ inputs }) =>
+      familyCall(gateFamily, { members: (inputs[0] as Tensor).size, clipped: inputs.length > 2 }),
   },
 };
+
+/** Which step the parameters of a pack make, and whether: see `PackedProblem`. */
+export type Turn =
+  /** All the same one: their equal counts [members], and the scale [2] of clipping, where there was any. */
+  | { readonly counts: Tensor; readonly scale: Tensor | null }
+  /** Each its own: the gate [members, 4] of `gateSteps`, and the table of members, one for each block of 64 elements. */
+  | { readonly gate: Tensor; readonly table: Tensor };
+
+function inputsOf(turn: Turn): { inputs: Tensor[]; attributes: { by: PackedProblem['by']; members: number } } {
+  if ('gate' in turn)
+    return { inputs: [turn.gate, turn.table], attributes: { by: 'gate', members: turn.gate.shape[0] as number } };
+  const { counts, scale } = turn;
+  return scale
+    ? { inputs: [counts, scale], attributes: { by: 'scale', members: counts.size } }
+    : { inputs: [counts], attributes: { by: 'status', members: counts.size } };
+}
 
 export interface AdamwUpdate {
   parameters: Tensor;
@@ -53,54 +84,114 @@ export interface AdamwUpdate {
   square: Tensor;
   /** [groups·8], see `adamHyper`. */
   hyper: Tensor;
-  /** Factor of the gradients [1]. */
-  scale: Tensor | null;
-  /** Element at which each group ends. */
-  ends: readonly number[];
+  turn: Turn;
 }
-/** One AdamW (or Adam) step (Loshchilov and Hutter 2019) over packs [N]; 28 bytes of traffic per parameter. */
-export function adamwUpdate({ parameters, gradients, mean, square, hyper, scale, ends }: AdamwUpdate): {
+/**
+ * One AdamW (or Adam) step (Loshchilov and Hutter 2019) over packs [N]; 28 bytes of traffic per parameter. `counts` are the
+ * next ones, where the turn has counts.
+ */
+export function adamwUpdate({ parameters, gradients, mean, square, hyper, turn }: AdamwUpdate): {
   parameters: Tensor;
   mean: Tensor;
   square: Tensor;
+  counts: Tensor | null;
 } {
-  const outputs = apply(adamwOp, [parameters, gradients, mean, square, hyper, ...(scale ? [scale] : [])], {
-    ends: [...ends],
-  });
-  return { parameters: outputs[0] as Tensor, mean: outputs[1] as Tensor, square: outputs[2] as Tensor };
+  const { inputs, attributes } = inputsOf(turn);
+  const outputs = apply(adamwOp, [parameters, gradients, mean, square, hyper, ...inputs], attributes);
+  return {
+    parameters: outputs[0] as Tensor,
+    mean: outputs[1] as Tensor,
+    square: outputs[2] as Tensor,
+    counts: outputs[3] ?? null,
+  };
 }
 
 export interface SgdUpdate {
   parameters: Tensor;
   gradients: Tensor;
-  /** [groups·8], see `sgdHyper`. */
+  /** [groups·4], see `sgdHyper`. */
   hyper: Tensor;
   /** The running direction [N], where a group has momentum. */
   buffer: Tensor | null;
-  scale: Tensor | null;
-  ends: readonly number[];
+  turn: Turn;
 }
-/** One SGD step over packs [N]. */
-export function sgdUpdate({ parameters, gradients, hyper, buffer, scale, ends }: SgdUpdate): {
+/** One SGD step over packs [N]. `counts` are the next ones, where the turn has counts. */
+export function sgdUpdate({ parameters, gradients, hyper, buffer, turn }: SgdUpdate): {
   parameters: Tensor;
   buffer: Tensor | null;
+  counts: Tensor | null;
 } {
-  const outputs = apply(sgdOp, [parameters, gradients, hyper, ...(buffer ? [buffer] : []), ...(scale ? [scale] : [])], {
-    ends: [...ends],
-    momentum: buffer !== null,
+  const { inputs, attributes } = inputsOf(turn);
+  const momentum = buffer !== null;
+  const outputs = apply(sgdOp, [parameters, gradients, hyper, ...(buffer ? [buffer] : []), ...inputs], {
+    ...attributes,
+    momentum,
   });
-  return { parameters: outputs[0] as Tensor, buffer: outputs[1] ?? null };
+  return {
+    parameters: outputs[0] as Tensor,
+    buffer: momentum ? (outputs[1] as Tensor) : null,
+    counts: outputs[momentum ? 2 : 1] ?? null,
+  };
 }
 
-/** The norm of a pack of gradients [N] and the factor min(1, maxNorm/(norm + 1e-6)) that clips it; both [1], on the GPU. */
-export function clipNorm(gradients: Tensor, maxNorm: number): { norm: Tensor; scale: Tensor } {
-  const [norm, scale] = apply(clipNormOp, [gradients], { maxNorm }) as [Tensor, Tensor];
+/**
+ * The next counts [members] of parameters that count their own steps, and their gate [members, 4] for the update. `groups`
+ * [members] names the group of each, or `leftAlone`; `scale` [2] is that of clipping.
+ */
+export function gateSteps(counts: Tensor, groups: Tensor, scale: Tensor | null): { counts: Tensor; gate: Tensor } {
+  const [next, gate] = apply(gateOp, [counts, groups, ...(scale ? [scale] : [])]) as [Tensor, Tensor];
+  return { counts: next, gate };
+}
+
+const clipTypes = (): TensorType[] => [
+  { shape: [1], dtype: 'f32' },
+  { shape: [2], dtype: 'f32' },
+];
+const badNorm = () =>
+  '[clipGradNorm] the norm of the gradients is not finite, and errorIfNonfinite is set: no state was changed; lower the learning rate, or look for what overflows';
+const settingsOf = ({ maxNorm, strict }: Attributes) => ({ maxNorm: maxNorm as number, strict: strict as boolean });
+
+const clipNormOp: OpDef = {
+  name: 'clipNorm',
+  infer: clipTypes,
+  lowering: {
+    kind: 'kernel',
+    problem: ({ inputs: [gradients], attributes }) =>
+      familyCall(clipNormFamily, { ...settingsOf(attributes), N: (gradients as Tensor).size }),
+    badData: badNorm,
+  },
+};
+const clipScaleOp: OpDef = {
+  name: 'clipScale',
+  infer: clipTypes,
+  lowering: {
+    kind: 'kernel',
+    problem: ({ inputs: [squares], attributes }) =>
+      familyCall(clipScaleFamily, { ...settingsOf(attributes), count: (squares as Tensor).size }),
+    badData: badNorm,
+  },
+};
+
+export interface ClipSettings {
+  readonly maxNorm: number;
+  /** Whether a norm that is not finite makes the step fail. */
+  readonly strict: boolean;
+}
+/**
+ * The norm [1] of a pack of gradients [N], and the scale [2] that clips it: the factor min(1, maxNorm/(norm + 1e-6)), and 1
+ * where the submit has not failed.
+ */
+export function clipNorm(gradients: Tensor, { maxNorm, strict }: ClipSettings): { norm: Tensor; scale: Tensor } {
+  const [norm, scale] = apply(clipNormOp, [gradients], { maxNorm, strict }) as [Tensor, Tensor];
+  return { norm, scale };
+}
+/** The same from sums of squares [count]. */
+export function clipScale(squares: Tensor, { maxNorm, strict }: ClipSettings): { norm: Tensor; scale: Tensor } {
+  const [norm, scale] = apply(clipScaleOp, [squares], { maxNorm, strict }) as [Tensor, Tensor];
   return { norm, scale };
 }
 
-export { adamHyper, sgdHyper } from '../kernels/optimizer.ts';
+export { adamHyper, leftAlone, packedBlock, sgdHyper } from '../kernels/optimizer.ts';
 
-/** For the registry. */
-export const optimizerOps = { adamw: adamwOp, sgd: sgdOp, clipNorm: clipNormOp } satisfies Readonly<
-  Record<string, OpDef>
->;
+/** For tests that walk every op. */
+export const optimizerOps = { adamw: adamwOp, sgd: sgdOp, gate: gateOp, clipNorm: clipNormOp, clipScale: clipScaleOp };

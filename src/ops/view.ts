@@ -302,22 +302,31 @@ const packOp: OpDef = {
   name: 'pack',
   infer: (inputs, { length }) => [{ shape: [length as number], dtype: (inputs[0] as TensorType).dtype }],
   lowering: { kind: 'pack' },
-  gradient: ({ inputs }, [dy]) => {
-    let offset = 0;
-    return inputs.map((input) => {
-      const from = offset;
-      offset += packedSize(input.shape);
+  gradient: ({ inputs, attributes }, [dy]) =>
+    inputs.map((input, i) => {
+      const from = (attributes.offsets as number[])[i] as number;
       return dy ? reshape(slice(dy, [[from, from + input.size]]), input.shape) : null;
-    });
-  },
+    }),
 };
 /** Elements that a tensor takes in a pack: its size rounded up to the alignment of bindings, 64 elements. */
 export function packedSize(shape: Shape): number {
   return Math.ceil(sizeOf(shape) / 64) * 64;
 }
-/** Tensors of one type, flat, one after another; the gaps between them are zero. */
-export function pack(tensors: readonly Tensor[]): Tensor {
-  return applyOne(packOp, tensors, { length: tensors.reduce((sum, tensor) => sum + packedSize(tensor.shape), 0) });
+/**
+ * Tensors of one type, flat, one after another; what lies between them is zero. An absent one leaves its place.
+ */
+export function pack(tensors: readonly (Tensor | { readonly shape: Shape; readonly absent: true })[]): Tensor {
+  const offsets: number[] = [];
+  const present: Tensor[] = [];
+  let length = 0;
+  for (const each of tensors) {
+    if (!('absent' in each)) {
+      offsets.push(length);
+      present.push(each);
+    }
+    length += packedSize(each.shape);
+  }
+  return applyOne(packOp, present, { length, offsets });
 }
 
 const segmentOp: OpDef = {

@@ -1,8 +1,7 @@
 import type { State } from '../graph/state.ts';
 import { adamHyper, adamwUpdate } from '../ops/optimizer.ts';
 import type { Tensor } from '../tensor.ts';
-import { type CommonSettings, Optimizer, type Trained } from './optimizer.ts';
-import type { FlatGradients, ParameterPack } from './pack.ts';
+import { type CommonSettings, Optimizer, type Trained, type Update } from './optimizer.ts';
 
 export interface AdamSettings extends CommonSettings {
   /** Decay of the running mean of gradients, and of their squares. */
@@ -33,29 +32,25 @@ export class Adam extends Optimizer<AdamSettings> {
     return ['exp_avg', 'exp_avg_sq'];
   }
 
-  protected override hyper({ betas, eps, weightDecay }: AdamSettings, lr: number, step: number): number[] {
-    return adamHyper({ lr, betas, eps, weightDecay, decoupled: this.decoupled, step });
+  protected override hyper({ betas, eps, weightDecay }: AdamSettings, lr: number): number[] {
+    return adamHyper({ lr, betas, eps, weightDecay, decoupled: this.decoupled });
   }
 
-  protected override update(
-    { state, ends }: ParameterPack,
-    { flat, scale }: FlatGradients,
-    states: ReadonlyMap<string, State>,
-    hyper: Tensor,
-  ): void {
+  protected override update({ pack, gradients, hyper, turn, states }: Update): Tensor | null {
     const [mean, square] = ['exp_avg', 'exp_avg_sq'].map((name) => states.get(name)) as [State, State];
+    const parameters = pack.state;
     const next = adamwUpdate({
-      parameters: state.value,
-      gradients: flat,
+      parameters: parameters.value,
+      gradients,
       mean: mean.value,
       square: square.value,
       hyper,
-      scale,
-      ends,
+      turn,
     });
-    state.assign(next.parameters);
+    parameters.assign(next.parameters);
     mean.assign(next.mean);
     square.assign(next.square);
+    return next.counts;
   }
 }
 

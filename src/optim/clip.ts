@@ -1,32 +1,49 @@
 import { ValueError } from '../errors.ts';
 import { noGrad } from '../graph/record.ts';
-import { full, minimum } from '../ops/elementwise.ts';
-import { clipNorm } from '../ops/optimizer.ts';
+import { concat } from '../ops/join.ts';
+import { type ClipSettings, clipNorm, clipScale } from '../ops/optimizer.ts';
 import { sumSquares } from '../ops/reduce.ts';
-import { pack, reshape } from '../ops/view.ts';
+import { at, pack, reshape } from '../ops/view.ts';
+import { declareOptions, flag } from '../options.ts';
 import type { Parameter, Tensor } from '../tensor.ts';
 import { type Clipping, clippings, type ParameterPack, packOf } from './pack.ts';
+
+export interface ClipOptions {
+  /**
+   * Whether a norm that is not finite makes the step fail: the next read throws a ValueError, and optimizers change
+   * nothing. Default false: a NaN among the gradients then makes all of them NaN, as in PyTorch.
+   */
+  errorIfNonfinite?: boolean;
+}
+const clipOptions = declareOptions<ClipOptions>({ errorIfNonfinite: flag });
 
 /**
  * Scales the gradients by min(1, maxNorm/(norm + 1e-6)), where norm is that of all of them together (Pascanu et al. 2013),
  * and gives the norm, a scalar. All on the GPU: two dispatches, and the optimizer's kernel does the scaling.
  */
-export function clipGradNorm(parameters: Iterable<Parameter>, maxNorm: number): Tensor {
+export function clipGradNorm(parameters: Iterable<Parameter>, maxNorm: number, options?: ClipOptions): Tensor {
+  const { errorIfNonfinite = false } = clipOptions('clipGradNorm', options);
   if (!(maxNorm > 0)) throw new ValueError(`[clipGradNorm] maxNorm must be a positive number, got ${maxNorm}`);
   const list = withGradients('clipGradNorm', parameters);
   // Infinity asks for the norm alone; shaders know none.
-  const limit = Math.min(maxNorm, 1e30);
+  const settings = { maxNorm: Math.min(maxNorm, 1e30), strict: errorIfNonfinite };
   return noGrad(() => {
     const packs = wholePacks(list);
     const flats = packs
       ? packs.map((each) => (each.gradients() as { flat: Tensor }).flat)
       : [pack(list.map(gradientOf))];
-    const { norm, scale } = flats.length === 1 ? clipNorm(flats[0] as Tensor, limit) : clipJointly(flats, limit);
-    const factor = reshape(scale, []);
+    const { norm, scale } = flats.length === 1 ? clipNorm(flats[0] as Tensor, settings) : clipJointly(flats, settings);
+    const factor = at(scale, 0);
     for (const parameter of list) parameter.grad = gradientOf(parameter).mul(factor);
     for (const [i, each] of (packs ?? []).entries()) {
       const gradients = each.members.flatMap(({ grad }) => grad ?? []);
-      const clipping: Clipping = { pack: each, flat: flats[i] as Tensor, scale, count: gradients.length };
+      const clipping: Clipping = {
+        pack: each,
+        flat: flats[i] as Tensor,
+        scale,
+        strict: errorIfNonfinite,
+        count: gradients.length,
+      };
       for (const gradient of gradients) clippings.set(gradient, clipping);
     }
     return reshape(norm, []);
@@ -52,12 +69,8 @@ function wholePacks(parameters: readonly Parameter[]): ParameterPack[] | null {
   return complete && !parameters.some((parameter) => clippings.has(gradientOf(parameter))) ? whole : null;
 }
 
-function clipJointly(flats: readonly Tensor[], maxNorm: number): { norm: Tensor; scale: Tensor } {
-  const norm = flats
-    .map((flat) => reshape(sumSquares(flat), [1]))
-    .reduce((a, b) => a.add(b))
-    .sqrt();
-  return { norm, scale: minimum(full([1], maxNorm).div(norm.add(1e-6)), 1) };
+function clipJointly(flats: readonly Tensor[], settings: ClipSettings): { norm: Tensor; scale: Tensor } {
+  return clipScale(concat(flats.map((flat) => reshape(sumSquares(flat), [1]))), settings);
 }
 
 function withGradients(name: string, parameters: Iterable<Parameter>): Parameter[] {

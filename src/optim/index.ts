@@ -1,5 +1,5 @@
 export { Adam, type AdamSettings, AdamW } from './adam.ts';
-export { clipGradNorm, clipGradValue } from './clip.ts';
+export { type ClipOptions, clipGradNorm, clipGradValue } from './clip.ts';
 export { type CommonSettings, Optimizer, type ParameterGroup } from './optimizer.ts';
 export { constant, cosine, inverseSquareRoot, linear, type Schedule, stepwise, warmup } from './schedules.ts';
 export { SGD, type SGDSettings } from './sgd.ts';

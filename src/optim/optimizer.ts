@@ -1,12 +1,15 @@
 import { ValueError, WeftError } from '../errors.ts';
 import { flush } from '../gpu/run.ts';
 import type { TensorType } from '../graph/node.ts';
-import { noGrad } from '../graph/record.ts';
+import { currentTrace, noGrad, noteChange } from '../graph/record.ts';
 import type { State } from '../graph/state.ts';
+import { onFailure } from '../graph/undo.ts';
 import { type LoadOptions, type LoadReport, matchState, type StateDict } from '../nn/stateDict.ts';
 import { dynamic } from '../ops/dynamic.ts';
-import { zeros } from '../ops/elementwise.ts';
+import { stack } from '../ops/join.ts';
+import type { Turn } from '../ops/optimizer.ts';
 import { packValues } from '../ops/packing.ts';
+import { at } from '../ops/view.ts';
 import { fromHost, Parameter, type Tensor } from '../tensor.ts';
 import { type FlatGradients, type ParameterPack, packGroups } from './pack.ts';
 import type { Schedule } from './schedules.ts';
@@ -26,12 +29,24 @@ export type ParameterGroup<Settings> = Partial<Settings> & { readonly params: It
 /** Parameters, or groups of them. */
 export type Trained<Settings> = Iterable<Parameter> | Iterable<ParameterGroup<Settings>>;
 
-/** Numbers of one group that the update kernel reads. */
-const hyperLength = 8;
+/** What a step does to a pack. */
+export interface Update {
+  readonly pack: ParameterPack;
+  /** Gradients of the parameters, flat [N]. */
+  readonly gradients: Tensor;
+  /** Settings of the groups, see `hyper`. */
+  readonly hyper: Tensor;
+  /** Which step each parameter makes. */
+  readonly turn: Turn;
+  /** The pack's states by name. */
+  readonly states: ReadonlyMap<string, State>;
+}
 
 /**
  * Updates parameters from their gradients. They lie one after another in flat packs, so that a step is one dispatch, and
- * so do the optimizer's own states. Learning rates and step numbers are read anew at each step, compiled or not.
+ * so do the optimizer's own states. Learning rates are read anew at each step, compiled or not. Steps are counted on the
+ * device, for each parameter by itself, as PyTorch does: one without a gradient is left alone, and a submit that fails
+ * changes and counts nothing.
  */
 export abstract class Optimizer<Settings extends CommonSettings> {
   /** The groups; their settings may be changed at any time. */
@@ -39,7 +54,10 @@ export abstract class Optimizer<Settings extends CommonSettings> {
   readonly #packs: readonly ParameterPack[];
   /** For each pack its states by PyTorch's names. */
   readonly #states: readonly ReadonlyMap<string, State>[];
-  #steps = 0;
+  /** Steps made, and how often a state was loaded: what was counted before is then not to be taken back. */
+  readonly #made = { steps: 0, loads: 0 };
+  /** False once a parameter has missed a step: then each has a count and a gate of its own. */
+  #together = true;
 
   constructor(trained: Trained<Settings>, settings: Settings) {
     this.groups = asGroups(trained).map((group) => ({
@@ -60,45 +78,59 @@ export abstract class Optimizer<Settings extends CommonSettings> {
     this.#states = this.#packs.map((pack) => new Map(this.stateNames().map((name) => [name, pack.zeros(name)])));
   }
 
-  /** Steps made so far. */
+  /** Steps made so far; one that has failed is taken back when that is known, at the latest by the read that says so. */
   get steps(): number {
-    return this.#steps;
+    return this.#made.steps;
   }
 
   /** Throws a ValueError where a setting of a group makes no sense; see `expect`. */
   protected abstract check(settings: Settings): void;
   /** Names of the states that it keeps for each parameter, PyTorch's. */
   protected abstract stateNames(): string[];
-  /** Numbers of a group for its kernel, in step `step`, the first being 1. */
-  protected abstract hyper(settings: Settings, lr: number, step: number): number[];
-  /** The next versions of parameters and states, all flat. */
-  protected abstract update(
-    pack: ParameterPack,
-    gradients: FlatGradients,
-    states: ReadonlyMap<string, State>,
-    hyper: Tensor,
-  ): void;
+  /** Numbers of a group for its kernel. */
+  protected abstract hyper(settings: Settings, lr: number): number[];
+  /** Assigns the next versions of parameters and states; gives the next counts, where the update makes them. */
+  protected abstract update(update: Update): Tensor | null;
 
-  /** Makes one step with the gradients that are there; a parameter without one is taken to have zeros. */
+  /** Makes one step with the gradients that are there; a parameter without one is left alone. */
   step(): void {
     noGrad(() => {
-      const gradients = this.#packs.map((pack) => pack.gradients());
-      if (gradients.every((each) => each === null))
-        throw new WeftError(`[${this.constructor.name}] step() found no gradient; call loss.backward() first`);
-      for (const [i, pack] of this.#packs.entries()) {
-        if (!pack.holds)
-          throw new WeftError(
-            `[${this.constructor.name}] its parameters have been given to another optimizer, which has them now`,
-          );
-        const hyper = dynamic(() => {
-          if (i === 0) this.#steps++;
-          return pack.groups.flatMap((group) => this.#hyperOf(group));
-        }, hyperLength * pack.groups.length);
-        const given = gradients[i] ?? { flat: zeros([pack.length]), scale: null };
-        this.update(pack, given, this.#states[i] as ReadonlyMap<string, State>, hyper);
+      const due = this.#due();
+      const hypers = due.map(({ pack }, i) => this.#hyperOf(pack, i === due.length - 1));
+      for (const [i, { pack, states, gradients, turn }] of due.entries()) {
+        const hyper = hypers[i] as Tensor;
+        const counts = this.update({ pack, gradients: gradients.flat, hyper, turn: turn(), states });
+        if (counts) pack.counts.assign(counts);
       }
+      if (!currentTrace()) due.at(-1)?.pack.counts.whenMissed(this.#count());
     });
     flush();
+  }
+
+  /** The packs that take part in a step. */
+  #due() {
+    const due = this.#packs.flatMap((pack, i) => {
+      const gradients = pack.gradients();
+      return gradients ? { pack, gradients, states: this.#states[i] as ReadonlyMap<string, State> } : [];
+    });
+    if (due.length === 0)
+      throw new WeftError(`[${this.constructor.name}] step() found no gradient; call loss.backward() first`);
+    if (due.some(({ pack }) => !pack.holds))
+      throw new WeftError(
+        `[${this.constructor.name}] its parameters have been given to another optimizer, which has them now`,
+      );
+    if (this.groups.some(({ params }) => params.some(({ grad }) => grad === null))) this.#setTogether(false);
+    const read = () => this.#together;
+    const together = currentTrace()?.guard(read) ?? read();
+    return due.map(({ pack, gradients, states }) => ({
+      ...{ pack, gradients, states },
+      turn: () => turnOf(pack, gradients, together),
+    }));
+  }
+
+  #setTogether(together: boolean): void {
+    if (together !== this.#together) noteChange();
+    this.#together = together;
   }
 
   /** Forgets the gradients. */
@@ -108,12 +140,19 @@ export abstract class Optimizer<Settings extends CommonSettings> {
 
   /** The learning rate of a group in the next step. */
   learningRate(group = 0): number {
-    return this.#rate(this.groups[group] as Settings, this.#steps);
+    return this.#rate(this.groups[group] as Settings, this.#made.steps);
   }
 
-  /** All that a resumed run needs: `step`, and `state.0.exp_avg` and the like, numbered by parameter as in PyTorch. */
+  /**
+   * All that a resumed run needs: `step`, and `state.0.exp_avg` and the like, numbered by parameter as in PyTorch; where
+   * parameters have missed steps, also `state.0.step`.
+   */
   stateDict(): Map<string, Tensor> {
-    const dict = new Map([['step', fromHost(stepType, Int32Array.of(this.#steps))]]);
+    const dict = new Map([['step', fromHost(stepType, Int32Array.of(this.#made.steps))]]);
+    if (!this.#together)
+      this.#eachMember((name, pack, i) => {
+        dict.set(`${name}.step`, at(pack.counts.value, i));
+      });
     this.#eachState((name, state, pack, first) => {
       for (const [i, part] of pack.unpack(state.value).entries()) dict.set(`state.${first + i}.${name}`, part);
     });
@@ -127,6 +166,10 @@ export abstract class Optimizer<Settings extends CommonSettings> {
       for (const [i, { shape, dtype }] of pack.members.entries())
         wanted.set(`state.${first + i}.${name}`, { shape, dtype });
     });
+    const names = new Set(dict instanceof Map ? dict.keys() : Object.keys(dict));
+    this.#eachMember((name) => {
+      if (names.has(`${name}.step`)) wanted.set(`${name}.step`, stepType);
+    });
     const { fitting, report } = matchState(this.constructor.name, wanted, dict, options);
     const step = fitting.get('step');
     if (step) {
@@ -134,7 +177,9 @@ export abstract class Optimizer<Settings extends CommonSettings> {
         throw new ValueError(
           `[${this.constructor.name}] the entry "step" must hold its value on the host, as stateDict() and files give it`,
         );
-      this.#steps = step.host[0] as number;
+      this.#made.steps = step.host[0] as number;
+      this.#made.loads++;
+      this.#loadCounts(fitting);
     }
     this.#eachState((name, state, pack, first) => {
       const current = pack.unpack(state.value);
@@ -157,9 +202,50 @@ export abstract class Optimizer<Settings extends CommonSettings> {
     }
   }
 
-  #hyperOf(group: number): number[] {
-    const settings = this.groups[group] as Settings;
-    return this.hyper(settings, this.#rate(settings, this.#steps - 1), this.#steps);
+  #eachMember(visit: (name: string, pack: ParameterPack, member: number) => void): void {
+    let first = 0;
+    for (const pack of this.#packs) {
+      for (const i of pack.members.keys()) visit(`state.${first + i}`, pack, i);
+      first += pack.members.length;
+    }
+  }
+
+  /** Each parameter goes on from its own count where one is given, else from that of the optimizer. */
+  #loadCounts(given: ReadonlyMap<string, Tensor>): void {
+    const counts = new Map(this.#packs.map((pack) => [pack, [] as Tensor[]]));
+    let own = false;
+    this.#eachMember((name, pack) => {
+      own ||= given.has(`${name}.step`);
+      counts.get(pack)?.push(given.get(`${name}.step`) ?? (given.get('step') as Tensor));
+    });
+    for (const [pack, list] of counts)
+      pack.counts.assign(own ? stack(list) : pack.countsOf(pack.members.map(() => this.#made.steps)));
+    this.#setTogether(!own);
+  }
+
+  /** Settings of a pack's groups in the step that is made; in a compiled step, the last pack counts it. */
+  #hyperOf(pack: ParameterPack, counts: boolean): Tensor {
+    const length = this.hyper(this.groups[0] as Settings, 0).length * pack.groups.length;
+    const isTraced = currentTrace() !== null;
+    return dynamic(() => {
+      const values = pack.groups.flatMap((group) => {
+        const settings = this.groups[group] as Settings;
+        return this.hyper(settings, this.#rate(settings, this.#made.steps));
+      });
+      if (isTraced && counts) onFailure(this.#count());
+      return values;
+    }, length);
+  }
+
+  /** Counts a step. What takes it back, once, holds no more than the numbers: it may lie with the engine for long. */
+  #count(): () => void {
+    const made = this.#made;
+    let { loads } = made;
+    made.steps++;
+    return () => {
+      if (loads === made.loads) made.steps--;
+      loads = -1;
+    };
   }
 
   #rate({ lr, schedule }: CommonSettings, step: number): number {
@@ -170,6 +256,12 @@ export abstract class Optimizer<Settings extends CommonSettings> {
 }
 
 const stepType: TensorType = { shape: [], dtype: 'i32' };
+
+/** All parameters of the pack make one step, with one group's settings, or each its own. */
+function turnOf(pack: ParameterPack, { scale, strict = false }: FlatGradients, together: boolean): Turn {
+  const oneForAll = together && pack.groups.length === 1 && !strict;
+  return oneForAll ? { counts: pack.counts.value, scale } : pack.ownTurns(scale);
+}
 
 function asGroups<Settings>(trained: Trained<Settings>): ParameterGroup<Settings>[] {
   const list = [...trained] as (Parameter | ParameterGroup<Settings>)[];

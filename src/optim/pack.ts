@@ -1,19 +1,20 @@
 import { noGrad } from '../graph/record.ts';
 import { State } from '../graph/state.ts';
 import { zeros } from '../ops/elementwise.ts';
+import { gateSteps, leftAlone, packedBlock, type Turn } from '../ops/optimizer.ts';
 import { packValues } from '../ops/packing.ts';
 import { pack, packedSize, reshape, slice } from '../ops/view.ts';
-import type { Parameter, Tensor } from '../tensor.ts';
+import { fromHost, type Parameter, type Tensor } from '../tensor.ts';
 
 /** A binding is 128 MiB on every device: that many f32 values to a pack, unless one parameter alone has more. */
 const largestPack = 2 ** 25;
-/** Groups that one update kernel tells apart. */
-const mostGroups = 8;
 
-/** Gradients in one flat tensor, in the order of a pack, and the factor [1] that they are still to be multiplied by. */
+/** Gradients in one flat tensor, in the order of a pack, and the scale [2] of a clipping whose factor they still lack. */
 export interface FlatGradients {
   readonly flat: Tensor;
   readonly scale: Tensor | null;
+  /** Whether the clipping may have made the step fail, so that the status must be asked beside its scale. */
+  readonly strict?: boolean;
 }
 
 /** Parameters of an optimizer that lie one after another in one state, so that one dispatch updates them all. */
@@ -21,27 +22,31 @@ export class ParameterPack {
   /** Values of all parameters [N]. */
   readonly state: State;
   readonly members: readonly Parameter[];
-  /** Which groups of the optimizer are here, and the element at which each ends. */
+  /** Elements of the pack. */
+  readonly length: number;
+  /** Which groups of the optimizer are here. */
   readonly groups: readonly number[];
-  readonly ends: readonly number[];
+  /** For each member the position of its group in `groups`. */
+  readonly #groupOf: readonly number[];
+  /** Steps that each member has made [members], i32. */
+  readonly counts: State;
+  #table: Tensor | null = null;
+  /** Tables of groups by which members have gradients: these seldom change. */
+  readonly #groupTables = new Map<string, Tensor>();
 
   constructor(parts: readonly { readonly group: number; readonly parameter: Parameter }[]) {
     this.members = parts.map(({ parameter }) => parameter);
     this.groups = [...new Set(parts.map(({ group }) => group))];
+    this.#groupOf = parts.map(({ group }) => this.groups.indexOf(group));
     this.state = new State(packValues(this.members), 'parameters');
-    const ends = new Map<number, number>();
     let offset = 0;
-    for (const { group, parameter } of parts) {
+    for (const { parameter } of parts) {
       parameter.state.moveTo(this.state, offset);
       offset += packedSize(parameter.shape);
-      ends.set(group, offset);
     }
-    this.ends = [...ends.values()];
+    this.length = offset;
+    this.counts = new State(this.countsOf(this.members.map(() => 0)), 'steps');
     packs.set(this.state, this);
-  }
-
-  get length(): number {
-    return this.ends.at(-1) as number;
   }
 
   /** A state of zeros for the same parameters. */
@@ -52,6 +57,38 @@ export class ParameterPack {
     );
   }
 
+  /** Numbers of steps [members], one for each parameter. */
+  countsOf(counts: readonly number[]): Tensor {
+    return fromHost({ shape: [counts.length], dtype: 'i32' }, Int32Array.from(counts));
+  }
+
+  /** The step that each member makes by itself, where it has a gradient; counts it. */
+  ownTurns(scale: Tensor | null): Turn {
+    const { counts, gate } = gateSteps(this.counts.value, this.#presentGroups(), scale);
+    this.counts.assign(counts);
+    this.#table ??= this.#memberTable();
+    return { gate, table: this.#table };
+  }
+
+  /** The member that each block of the pack belongs to. */
+  #memberTable(): Tensor {
+    const blocks = this.members.flatMap(({ shape }, member) =>
+      new Array<number>(packedSize(shape) / packedBlock).fill(member),
+    );
+    return fromHost({ shape: [blocks.length], dtype: 'u32' }, Uint32Array.from(blocks));
+  }
+
+  /** The group of each member that has a gradient; the others are left alone. */
+  #presentGroups(): Tensor {
+    const groups = this.members.map(({ grad }, i) => (grad ? (this.#groupOf[i] as number) : leftAlone));
+    const key = groups.join();
+    const known = this.#groupTables.get(key);
+    if (known) return known;
+    const table = fromHost({ shape: [groups.length], dtype: 'u32' }, Uint32Array.from(groups));
+    this.#groupTables.set(key, table);
+    return table;
+  }
+
   /** The parts of a flat tensor [N] that belong to the parameters. */
   unpack(flat: Tensor): Tensor[] {
     return this.members.map(({ state, shape, size }) => {
@@ -60,7 +97,7 @@ export class ParameterPack {
     });
   }
 
-  /** The gradients of all members; zeros where one has none, null where none has. */
+  /** The gradients of the members that have one, each in its place; null where none has. */
   gradients(): FlatGradients | null {
     const own = this.members.map(({ grad }) => grad);
     const present = own.filter((gradient) => gradient !== null);
@@ -72,10 +109,10 @@ export class ParameterPack {
       present.every((gradient) => clippings.get(gradient) === known)
     )
       return known;
-    return {
-      flat: pack(own.map((gradient, i) => gradient ?? zeros((this.members[i] as Parameter).shape))),
-      scale: null,
-    };
+    const parts = own.map(
+      (gradient, i) => gradient ?? { shape: (this.members[i] as Parameter).shape, absent: true as const },
+    );
+    return { flat: pack(parts), scale: null };
   }
 
   /** True while no other optimizer has taken the parameters. */
@@ -113,9 +150,7 @@ export function packGroups(groups: readonly { readonly params: readonly Paramete
   for (const [group, { params }] of groups.entries()) {
     for (const parameter of params) {
       const size = packedSize(parameter.shape);
-      const newGroup = parts.at(-1)?.group !== group;
-      if (length + size > largestPack || (newGroup && new Set(parts.map((part) => part.group)).size === mostGroups))
-        close();
+      if (length + size > largestPack) close();
       parts.push({ group, parameter });
       length += size;
     }

@@ -1,8 +1,6 @@
-import type { State } from '../graph/state.ts';
 import { sgdHyper, sgdUpdate } from '../ops/optimizer.ts';
 import type { Tensor } from '../tensor.ts';
-import { type CommonSettings, Optimizer, type Trained } from './optimizer.ts';
-import type { FlatGradients, ParameterPack } from './pack.ts';
+import { type CommonSettings, Optimizer, type Trained, type Update } from './optimizer.ts';
 
 export interface SGDSettings extends CommonSettings {
   /** Share of the last direction that is kept. */
@@ -28,26 +26,21 @@ export class SGD extends Optimizer<SGDSettings> {
     return this.groups.some(({ momentum }) => momentum > 0) ? ['momentum_buffer'] : [];
   }
 
-  protected override hyper({ momentum, nesterov, weightDecay }: SGDSettings, lr: number, step: number): number[] {
-    return sgdHyper({ lr, momentum, nesterov, weightDecay, first: step === 1 });
+  protected override hyper({ momentum, nesterov, weightDecay }: SGDSettings, lr: number): number[] {
+    return sgdHyper({ lr, momentum, nesterov, weightDecay });
   }
 
-  protected override update(
-    { state, ends }: ParameterPack,
-    { flat, scale }: FlatGradients,
-    states: ReadonlyMap<string, State>,
-    hyper: Tensor,
-  ): void {
+  protected override update({ pack, gradients, hyper, turn, states }: Update): Tensor | null {
     const buffer = states.get('momentum_buffer');
     const next = sgdUpdate({
-      parameters: state.value,
-      gradients: flat,
+      parameters: pack.state.value,
+      gradients,
       hyper,
       buffer: buffer?.value ?? null,
-      scale,
-      ends,
+      turn,
     });
-    state.assign(next.parameters);
+    pack.state.assign(next.parameters);
     if (next.buffer) buffer?.assign(next.buffer);
+    return next.counts;
   }
 }

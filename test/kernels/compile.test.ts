@@ -65,6 +65,25 @@ describe(`what selection can choose for ${profile}`, () => {
     });
   }
 
+  /**
+   * wgpu keeps the binding sizes that the first pipeline of a pass expects where pipelines share a layout (gfx-rs/wgpu 7359),
+   * so none may expect more than a vector, which every binding has.
+   */
+  it('binds storage without a size of its own', () => {
+    const least = /^(array<.*>|(atomic<)?[fiu]32>?|vec[234]<[fiu]32>)$/;
+    for (const family of familyNames) {
+      for (const { kernel, shader } of textsOf(dispatchesOf(family, runProfile))) {
+        const types = [...shader.code.matchAll(/var<storage[^>]*>\s*\w+\s*:\s*([^;]+);/g)].map(([, type]) => type);
+        expect(types.length, kernel).toBeGreaterThan(0);
+        for (const type of types) {
+          expect(type, kernel).toMatch(least);
+          // An array with a length ends in a number or a name after a comma.
+          expect(/,[^<>]*>$/.test(type as string), `${kernel}: ${type}`).toBe(false);
+        }
+      }
+    }
+  });
+
   it('fits the default limits', () => {
     for (const family of familyNames) {
       for (const { kernel, bindings, workgroups } of dispatchesOf(family, runProfile)) {

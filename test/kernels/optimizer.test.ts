@@ -1,49 +1,86 @@
 import type { HostArray } from '../../src/graph/dtype.ts';
+import { type ClipNormProblem, type ClipScaleProblem, clipNorm, clipScale } from '../../src/kernels/clip.ts';
 import {
   adamHyper,
   adamw,
-  type ClipNormProblem,
-  type ClipScaleProblem,
-  clipNorm,
-  clipScale,
+  type GateProblem,
+  gate,
+  leftAlone,
   type PackedProblem,
   type SgdProblem,
   sgd,
   sgdHyper,
 } from '../../src/kernels/optimizer.ts';
 import { evaluate, type Ref, ref } from '../reference/index.ts';
-import { type Case, conformance, near } from './conformance.ts';
+import { type Case, conformance, exact, near } from './conformance.ts';
+import type { Draw } from './draw.ts';
 
-// Groups that end on vectors and that do not; the last takes all eight.
-const packs: readonly PackedProblem[] = [
-  { ends: [1], clipped: false },
-  { ends: [1027], clipped: true },
-  { ends: [256, 260, 1284], clipped: true },
-  { ends: [3, 5, 64, 65, 300, 301, 400, 513], clipped: false },
-];
-const nameOf = ({ ends, clipped }: PackedProblem) => `groups up to ${ends.join(', ')}${clipped ? ', clipped' : ''}`;
-
-/** Each group's part of the inputs through `rule`, put together again. */
-function byGroups(
-  ends: readonly number[],
-  inputs: readonly HostArray[],
-  rule: (parts: Ref[], group: number) => readonly Ref[],
-): Float64Array[] {
-  const results: number[][] = [];
-  for (const [group, end] of ends.entries()) {
-    const start = ends[group - 1] ?? 0;
-    const parts = inputs.map((data) => ref([end - start], data.slice(start, end)));
-    for (const [i, { data }] of rule(parts, group).entries()) {
-      const result = results[i] ?? [];
-      result.push(...data);
-      results[i] = result;
-    }
-  }
-  return results.map((values) => Float64Array.from(values));
+/** A pack, and what becomes of a step. */
+interface Pack extends PackedProblem {
+  /** Whether the submit has failed: then nothing may change. */
+  readonly failed?: boolean;
 }
 
-const scaled = (gradients: Float32Array<ArrayBuffer>, scale: Float32Array<ArrayBuffer> | undefined) =>
-  scale ? Float32Array.from(gradients, (g) => g * (scale[0] as number)) : gradients;
+// Packs of whole vectors and not; the gated ones have a block of 64 to each of their members, and as many groups.
+const packs: readonly Pack[] = [
+  { N: 1, members: 1, by: 'status' },
+  { N: 1027, members: 300, by: 'scale' },
+  { N: 1284, members: 3, by: 'scale', failed: true },
+  { N: 20 * 64, members: 20, by: 'gate' },
+  { N: 5 * 64 + 3, members: 6, by: 'gate' },
+];
+const nameOf = ({ N, members, by, failed }: Pack) =>
+  `${N} elements of ${members} by ${by}${failed ? ', after a failure' : ''}`;
+
+/** A part of a pack that makes a step of its own. */
+interface Part {
+  readonly start: number;
+  readonly end: number;
+  readonly group: number;
+  /** Null where it is left alone. */
+  readonly step: number | null;
+  readonly scale: number;
+}
+
+/** What the kernel reads of the step, what it writes of it, and what that means for each part of the pack. */
+function turnOf({ N, members, by, failed = false }: Pack, draw: Draw) {
+  if (by === 'gate') {
+    const rows = Array.from({ length: members }, (_, i) => [1 + (i % 4), 0.5 + i / 64, i, Number(i % 3 !== 2)]);
+    const table = Uint32Array.from({ length: Math.ceil(N / 64) }, (_, block) => block);
+    const parts = rows.map(
+      ([step, scale, group, runs], i): Part => ({
+        ...{ start: 64 * i, end: Math.min(N, 64 * (i + 1)), group: group as number, scale: scale as number },
+        step: runs ? (step as number) : null,
+      }),
+    );
+    return { inputs: [Float32Array.from(rows.flat()), table], parts, groups: members, next: [] };
+  }
+  const scale = by === 'scale' ? (draw.f32(1, 0.2, 0.5)[0] as number) : 1;
+  const parts: Part[] = [{ start: 0, end: N, group: 0, scale, step: failed ? null : 3 }];
+  const next = [exact('i32', new Int32Array(members).fill(failed ? 2 : 3))];
+  const scales = by === 'scale' ? [Float32Array.of(scale, Number(!failed))] : [];
+  return { inputs: [new Int32Array(members).fill(2), ...scales], parts, groups: 1, next };
+}
+
+/** What `rule` makes of each part; a part that makes no step keeps the values of the outputs, inputs `kept`. */
+function byParts(
+  parts: readonly Part[],
+  inputs: readonly HostArray[],
+  kept: readonly number[],
+  rule: (values: Ref[], part: Part, step: number) => readonly Ref[],
+): Float64Array[] {
+  const results = kept.map((i) => Float64Array.from(inputs[i] as HostArray));
+  for (const part of parts) {
+    if (part.step === null) continue;
+    const values = inputs.map((data) => ref([part.end - part.start], data.slice(part.start, part.end)));
+    values[1] = ref(
+      values[1]?.shape as number[],
+      values[1]?.data.map((g) => g * part.scale),
+    );
+    for (const [i, { data }] of rule(values, part, part.step).entries()) results[i]?.set(data, part.start);
+  }
+  return results;
+}
 
 conformance(
   adamw,
@@ -52,28 +89,24 @@ conformance(
       name: nameOf(problem),
       problem,
       prepare(draw) {
-        const { ends, clipped } = problem;
-        const N = ends.at(-1) as number;
-        const [parameters, gradients, mean] = [draw.f32(N), draw.f32(N), draw.f32(N, 0.5)];
-        const square = draw.f32(N, 0.4, 0.5);
-        const scale = clipped ? [draw.f32(1, 0.2, 0.5)] : [];
-        const settings = ends.map((_, group) => ({
+        const { N } = problem;
+        const packed = [draw.f32(N), draw.f32(N), draw.f32(N, 0.5), draw.f32(N, 0.4, 0.5)];
+        const { inputs, parts, groups, next } = turnOf(problem, draw);
+        const settings = Array.from({ length: groups }, (_, group) => ({
           lr: Math.fround(1e-2 * (group + 1)),
           betas: [Math.fround(0.9), Math.fround(0.95)] as const,
           eps: Math.fround(1e-8),
-          weightDecay: Math.fround(0.1 * group),
+          weightDecay: Math.fround(0.1 * (group % 4)),
           decoupled: group % 2 === 0,
-          step: 3,
         }));
-        const hyper = Float32Array.from(settings.flatMap(adamHyper));
-        const expected = byGroups(ends, [parameters, scaled(gradients, scale[0]), mean, square], (parts, group) => {
+        const expected = byParts(parts, packed, [0, 2, 3], (values, { group }, step) => {
           const own = settings[group] as (typeof settings)[number];
           const [beta1, beta2] = own.betas;
-          return evaluate(own.decoupled ? 'adamw' : 'adam', parts, { ...own, beta1, beta2 });
+          return evaluate(own.decoupled ? 'adamw' : 'adam', values, { ...own, beta1, beta2, step });
         });
         return {
-          inputs: [parameters, gradients, mean, square, hyper, ...scale],
-          expected: expected.map((data) => near({ data }, 1e-6, 1e-6)),
+          inputs: [...packed, Float32Array.from(settings.flatMap(adamHyper)), ...inputs],
+          expected: [...expected.map((data) => near({ data }, 1e-6, 1e-6)), ...next],
         };
       },
     }),
@@ -92,38 +125,66 @@ conformance(
         name: `${nameOf(problem)}${problem.momentum ? ', with momentum' : ''}`,
         problem,
         prepare(draw) {
-          const { ends, clipped, momentum } = problem;
-          const N = ends.at(-1) as number;
-          const [parameters, gradients] = [draw.f32(N), draw.f32(N)];
-          const buffer = momentum ? [draw.f32(N)] : [];
-          const scale = clipped ? [draw.f32(1, 0.2, 0.5)] : [];
-          const settings = ends.map((_, group) => ({
+          const { N, momentum } = problem;
+          const packed = [draw.f32(N), draw.f32(N), ...(momentum ? [draw.f32(N)] : [])];
+          const { inputs, parts, groups, next } = turnOf(problem, draw);
+          const settings = Array.from({ length: groups }, (_, group) => ({
             lr: Math.fround(0.1 * (group + 1)),
             momentum: momentum ? Math.fround(0.9) : 0,
             nesterov: momentum && group % 3 === 1,
             weightDecay: Math.fround(0.1 * (group % 2)),
-            first: group % 3 === 2,
           }));
-          const hyper = Float32Array.from(settings.flatMap(sgdHyper));
-          const inputs = [parameters, scaled(gradients, scale[0]), ...buffer];
-          const expected = byGroups(ends, inputs, (parts, group) => {
-            const own = settings[group] as (typeof settings)[number];
-            if (own.first && parts[2]) parts[2] = ref(parts[2].shape);
-            return evaluate('sgd', parts, { ...own, step: own.first ? 1 : 2 }).slice(0, momentum ? 2 : 1);
+          const expected = byParts(parts, packed, momentum ? [0, 2] : [0], (values, { group }, step) => {
+            if (step === 1 && values[2]) values[2] = ref(values[2].shape);
+            return evaluate('sgd', values, { ...settings[group], step });
           });
+          const [parameters, gradients, ...buffer] = packed as [HostArray, HostArray, HostArray?];
           return {
-            inputs: [parameters, gradients, hyper, ...buffer, ...scale],
-            expected: expected.map((data) => near({ data }, 1e-6, 1e-6)),
+            inputs: [
+              parameters,
+              gradients,
+              Float32Array.from(settings.flatMap(sgdHyper)),
+              ...(buffer as HostArray[]),
+              ...inputs,
+            ],
+            expected: [...expected.map((data) => near({ data }, 1e-6, 1e-6)), ...next],
           };
         },
       }),
     ),
 );
 
+conformance(
+  gate,
+  [
+    { members: 1, clipped: false },
+    { members: 150, clipped: true },
+    { members: 65, clipped: true, failed: true },
+  ].map(
+    ({ failed = false, ...problem }): Case<GateProblem> => ({
+      name: `${problem.members} members${problem.clipped ? ', clipped' : ''}${failed ? ', after a failure' : ''}`,
+      problem,
+      prepare(draw) {
+        const { members, clipped } = problem;
+        const counts = draw.i32(members, 0, 9);
+        const groups = Uint32Array.from({ length: members }, (_, i) => (i % 5 === 3 ? leftAlone : i % 7));
+        const scale = clipped ? [Float32Array.of(0.25, Number(!failed))] : [];
+        const runs = Array.from(groups, (group) => group !== leftAlone && !failed);
+        const next = counts.map((count, i) => count + Number(runs[i]));
+        const rows = Array.from(next, (count, i) => [count, clipped ? 0.25 : 1, groups[i] as number, Number(runs[i])]);
+        return {
+          inputs: [counts, groups, ...scale],
+          expected: [exact('i32', next), exact('f32', Float32Array.from(rows.flat()))],
+        };
+      },
+    }),
+  ),
+);
+
 /** Norm, and the factor that brings it down to maxNorm. */
 function clipping(squares: Float64Array, maxNorm: number) {
   const norm = Math.sqrt(squares.reduce((a, b) => a + b, 0));
-  return [norm, Math.min(1, maxNorm / (norm + 1e-6))].map((x) => near({ data: Float64Array.of(x) }, 2e-6));
+  return [[norm], [Math.min(1, maxNorm / (norm + 1e-6)), 1]].map((x) => near({ data: Float64Array.from(x) }, 2e-6));
 }
 
 conformance(
@@ -140,7 +201,7 @@ conformance(
   ).map(
     ([N, maxNorm]): Case<ClipNormProblem> => ({
       name: `${N} gradients to ${maxNorm}`,
-      problem: { N, maxNorm },
+      problem: { N, maxNorm, strict: false },
       prepare(draw) {
         const gradients = draw.f32(N, 2);
         return {
@@ -166,7 +227,7 @@ conformance(
   ).map(
     ([count, maxNorm]): Case<ClipScaleProblem> => ({
       name: `${count} sums of squares to ${maxNorm}`,
-      problem: { count, maxNorm },
+      problem: { count, maxNorm, strict: false },
       prepare(draw) {
         const squares = draw.f32(count, 2, 2);
         return { inputs: [squares], expected: clipping(Float64Array.from(squares), maxNorm) };

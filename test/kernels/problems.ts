@@ -1,6 +1,7 @@
 import type { DType } from '../../src/graph/dtype.ts';
 import { denseLayout } from '../../src/graph/shape.ts';
 import { attentionBackward, attentionForward } from '../../src/kernels/attention.ts';
+import { clipNorm, clipScale } from '../../src/kernels/clip.ts';
 import { commitFamily, copyFamily } from '../../src/kernels/copy.ts';
 import { crossEntropy, crossEntropyBackward } from '../../src/kernels/crossEntropy.ts';
 import { cumsum } from '../../src/kernels/cumulative.ts';
@@ -12,7 +13,7 @@ import type { DeviceProfile, Dispatch, Family, KernelCall } from '../../src/kern
 import { lstmBackward, lstmCell, lstmCellBackward, lstmForward } from '../../src/kernels/lstm.ts';
 import { matmul } from '../../src/kernels/matmul.ts';
 import { norm, normBackward } from '../../src/kernels/norm.ts';
-import { adamw, clipNorm, clipScale, sgd } from '../../src/kernels/optimizer.ts';
+import { adamw, gate, sgd } from '../../src/kernels/optimizer.ts';
 import { type ReduceKind, reduce } from '../../src/kernels/reduce.ts';
 import { categorical, sample, topK } from '../../src/kernels/select.ts';
 import { softmax, softmaxBackward } from '../../src/kernels/softmax.ts';
@@ -180,7 +181,7 @@ const lstms = () => product({ T: [1, 2], B: [3], H: hiddenSizes, reverse: flags 
 const lstmGradients = () =>
   product({ T: [1, 2], B: [3], H: hiddenSizes, reverse: flags, load: [undefined, halfBackwards(6, 6)] });
 const cells = () => product({ B: [3], H: [1, 64] });
-const packs = () => product({ ends: [[64], [63], [3, 64]], clipped: flags, momentum: flags });
+const packs = () => product({ N: [64, 63], members: [2], by: ['status', 'scale', 'gate'] as const, momentum: flags });
 
 /** Every elementwise op on every type that it takes, an element and four at a time. */
 function elementwiseCalls(profile: DeviceProfile): KernelCall[] {
@@ -264,8 +265,9 @@ const families: Readonly<Record<string, (profile: DeviceProfile) => KernelCall[]
   sample: selected(sample, () => product({ rows: [2], n: [2, 257, 2 ** 18], stream: [0] })),
   adamw: selected(adamw, packs),
   sgd: selected(sgd, packs),
-  clipNorm: selected(clipNorm, () => product({ N: [64, 63, 2 ** 20], maxNorm: [1] })),
-  clipScale: selected(clipScale, () => [{ count: 5, maxNorm: 1 }]),
+  gate: selected(gate, () => product({ members: [3], clipped: flags })),
+  clipNorm: selected(clipNorm, () => product({ N: [64, 63, 2 ** 20], maxNorm: [1], strict: flags })),
+  clipScale: selected(clipScale, () => [{ count: 5, maxNorm: 1, strict: false }]),
   lstmForward: selected(lstmForward, lstms),
   lstmBackward: selected(lstmBackward, lstmGradients),
   lstmCell: selected(lstmCell, cells),

@@ -1,7 +1,15 @@
 import { describe, it } from 'vitest';
-import { tensor } from '../../src/index.ts';
-import { adamHyper, sgdHyper } from '../../src/kernels/optimizer.ts';
-import { adamwUpdate, clipNorm, sgdUpdate } from '../../src/ops/optimizer.ts';
+import { type Tensor, tensor } from '../../src/index.ts';
+import {
+  adamHyper,
+  adamwUpdate,
+  clipNorm,
+  clipScale,
+  gateSteps,
+  leftAlone,
+  sgdHyper,
+  sgdUpdate,
+} from '../../src/ops/optimizer.ts';
 import { check } from '../support/check.ts';
 import { draw } from '../support/draw.ts';
 import { useGpu } from '../support/gpu.ts';
@@ -10,74 +18,63 @@ useGpu();
 
 const hyper = (...groups: number[][]) => tensor(Float32Array.from(groups.flat()));
 const adam = (lr: number, weightDecay: number, decoupled: boolean) =>
-  adamHyper({ lr, betas: [0.9, 0.95], eps: 1e-8, weightDecay, decoupled, step: 3 });
+  adamHyper({ lr, betas: [0.9, 0.95], eps: 1e-8, weightDecay, decoupled });
+/** Two parameters that have made as many steps. */
+const counts = (steps: number) => tensor(Int32Array.of(steps, steps));
+/** A clipping that allows the step, and halves the gradients. */
+const half = () => tensor([0.5, 1]);
+
+/** The turn of a member for each block of N elements; every third is left alone, the others take two groups in turn. */
+function turnOfEach(N: number) {
+  const members = Math.ceil(N / 64);
+  const groups = Uint32Array.from({ length: members }, (_, i) => (i % 3 === 1 ? leftAlone : i % 2));
+  const steps = tensor(Int32Array.from({ length: members }, (_, i) => i));
+  const { counts: next, gate } = gateSteps(steps, tensor(groups), half());
+  return { next, turn: { gate, table: tensor(Uint32Array.from({ length: members }, (_, i) => i)) } };
+}
+
+const present = (next: Readonly<Record<string, Tensor | null>>) =>
+  Object.values(next).filter((value) => value !== null);
 
 // Whole optimizers are tested against PyTorch with src/optim.
 describe('updates of packed parameters', () => {
-  it.for([1, 63, 257, 1030])('AdamW and Adam of %i elements, in groups and clipped', async (N) => {
-    const [parameters, gradients, mean, square] = [draw([N]), draw([N]), draw([N], -0.1, 0.1), draw([N], 0, 0.1)];
-    const plain = adamwUpdate({
-      parameters,
-      gradients,
-      mean,
-      square,
-      hyper: hyper(adam(0.01, 0.1, true)),
-      scale: null,
-      ends: [N],
-    });
-    const ends = N < 3 ? [N] : [Math.floor(N / 3), N];
-    const groups = hyper(adam(0.01, 0.1, true), adam(0.05, 0.2, false));
-    const clipped = adamwUpdate({ parameters, gradients, mean, square, hyper: groups, scale: tensor([0.3]), ends });
-    await check(...Object.values(plain), ...Object.values(clipped));
+  it.for([1, 63, 257, 1030])('AdamW and Adam of %i elements: all together, clipped, each by itself', async (N) => {
+    const given = {
+      parameters: draw([N]),
+      gradients: draw([N]),
+      mean: draw([N], -0.1, 0.1),
+      square: draw([N], 0, 0.1),
+    };
+    const { next, turn } = turnOfEach(N);
+    const one = hyper(adam(0.01, 0.1, true));
+    await check(
+      ...present(adamwUpdate({ ...given, hyper: one, turn: { counts: counts(0), scale: null } })),
+      ...present(adamwUpdate({ ...given, hyper: one, turn: { counts: counts(7), scale: half() } })),
+      ...present(adamwUpdate({ ...given, hyper: hyper(adam(0.01, 0.1, true), adam(0.05, 0.2, false)), turn })),
+      next,
+    );
   });
 
-  it.for([1, 66, 257])('SGD of %i elements: plain, with momentum, Nesterov, its first step', async (N) => {
-    const [parameters, gradients, buffer] = [draw([N]), draw([N]), draw([N])];
-    const of = (settings: { momentum: number; nesterov: boolean; first: boolean }) =>
-      hyper(sgdHyper({ lr: 0.1, weightDecay: 0.01, ...settings }));
-    const plain = sgdUpdate({
-      parameters,
-      gradients,
-      hyper: of({ momentum: 0, nesterov: false, first: true }),
-      buffer: null,
-      scale: null,
-      ends: [N],
-    });
-    const updates = [
-      sgdUpdate({
-        parameters,
-        gradients,
-        hyper: of({ momentum: 0.9, nesterov: false, first: false }),
-        buffer,
-        scale: null,
-        ends: [N],
-      }),
-      sgdUpdate({
-        parameters,
-        gradients,
-        hyper: of({ momentum: 0.9, nesterov: true, first: false }),
-        buffer,
-        scale: tensor([0.5]),
-        ends: [N],
-      }),
-      sgdUpdate({
-        parameters,
-        gradients,
-        hyper: of({ momentum: 0.9, nesterov: true, first: true }),
-        buffer,
-        scale: null,
-        ends: [N],
-      }),
-    ];
+  it.for([1, 66, 257])('SGD of %i elements: plain, with momentum, Nesterov, each by itself', async (N) => {
+    const given = { parameters: draw([N]), gradients: draw([N]) };
+    const buffer = draw([N]);
+    const of = (momentum: number, nesterov: boolean) => sgdHyper({ lr: 0.1, weightDecay: 0.01, momentum, nesterov });
+    const at = (steps: number, scale: Tensor | null = null) => ({ counts: counts(steps), scale });
     await check(
-      plain.parameters,
-      ...updates.flatMap(({ parameters: next, buffer: velocity }) => (velocity ? [next, velocity] : [next])),
+      ...present(sgdUpdate({ ...given, hyper: hyper(of(0, false)), buffer: null, turn: at(0) })),
+      ...present(sgdUpdate({ ...given, hyper: hyper(of(0.9, false)), buffer, turn: at(1) })),
+      ...present(sgdUpdate({ ...given, hyper: hyper(of(0.9, true)), buffer, turn: at(1, half()) })),
+      ...present(sgdUpdate({ ...given, hyper: hyper(of(0.9, true)), buffer, turn: at(0) })),
+      ...present(
+        sgdUpdate({ ...given, hyper: hyper(of(0.9, true), of(0.5, false)), buffer, turn: turnOfEach(N).turn }),
+      ),
     );
   });
 
   it.for([1, 65, 257, 5000])('the norm of %i gradients and the factor that clips it', async (N) => {
     const gradients = draw([N]);
-    const [tight, loose] = [clipNorm(gradients, 0.5), clipNorm(gradients, 1e6)];
-    await check(tight.norm, tight.scale, loose.norm, loose.scale);
+    const [tight, loose] = [0.5, 1e6].map((maxNorm) => clipNorm(gradients, { maxNorm, strict: false }));
+    const sums = clipScale(gradients.square(), { maxNorm: 0.5, strict: true });
+    await check(...[tight, loose, sums].flatMap((clipping) => present(clipping ?? {})));
   });
 });

@@ -1,6 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { countCalls } from '../../demo/counts.ts';
-import { compile, grad, ones, type Parameter, parameter, randn, sum, type Tensor, tensor } from '../../src/index.ts';
+import {
+  compile,
+  embedding,
+  grad,
+  ones,
+  type Parameter,
+  parameter,
+  randn,
+  sum,
+  type Tensor,
+  tensor,
+} from '../../src/index.ts';
 import { Linear } from '../../src/nn/index.ts';
 import {
   Adam,
@@ -26,11 +37,20 @@ const optimizers: Readonly<Record<string, Make>> = { sgd: SGD, adam: Adam, adamw
 
 /** The optimizer of a case, with a group for each of its two parameters. */
 function optimizerOf(golden: GoldenCase) {
-  const { groups = {}, ...options } = golden.options as Settings & { groups?: Record<string, Settings> };
+  const {
+    groups = {},
+    present,
+    ...options
+  } = golden.options as Settings & {
+    groups?: Record<string, Settings>;
+    present?: Record<string, string>;
+  };
   const parameters = { w: parameter(given(golden, 'w')), b: parameter(given(golden, 'b')) };
   const trained = Object.entries(parameters).map(([name, each]) => ({ params: [each], ...groups[name] }));
   const Make = optimizers[golden.name.split('_')[0] as string] as Make;
-  return { ...parameters, optimizer: new Make(trained as never, options) };
+  /** Whether a parameter has a gradient in step n. */
+  const has = (name: 'w' | 'b', n: number) => present?.[name]?.[n] !== '-';
+  return { ...parameters, has, optimizer: new Make(trained as never, options) };
 }
 
 /** Slice `step` of a stored tensor [10, …]. */
@@ -45,17 +65,17 @@ const trained = cases.filter(({ name }) => /^(sgd|adam)/.test(name) && name !== 
 
 describe.for(['compiled', 'eager'])('ten steps agree with PyTorch, %s', (mode) => {
   it.for(trained)('$name', async (golden) => {
-    const { w, b, optimizer } = optimizerOf(golden);
-    const step = (dw: Tensor, db: Tensor) => {
-      sum(w.mul(dw))
-        .add(sum(b.mul(db)))
-        .backward();
+    const { w, b, has, optimizer } = optimizerOf(golden);
+    const step = (dw: Tensor, db: Tensor, hasW: boolean, hasB: boolean) => {
+      if (hasW) sum(w.mul(dw)).backward();
+      if (hasB) sum(b.mul(db)).backward();
       optimizer.step();
       optimizer.zeroGrad();
     };
     const run = mode === 'compiled' ? compile(step) : step;
     for (let n = 0; n < 10; n++) {
-      await run(tensor(atStep(golden, 'dw', n), { shape: w.shape }), tensor(atStep(golden, 'db', n)));
+      const [dw, db] = [tensor(atStep(golden, 'dw', n), { shape: w.shape }), tensor(atStep(golden, 'db', n))];
+      await run(dw, db, has('w', n), has('b', n));
       const [gotW, gotB] = (await read(w, b)) as [Float32Array, Float32Array];
       expectNear(gotW, atStep(golden, 'w_steps', n), `w after step ${n}`, 1e-6);
       expectNear(gotB, atStep(golden, 'b_steps', n), `b after step ${n}`, 1e-6);
@@ -216,23 +236,77 @@ describe('an optimizer', () => {
     expect(step.traces).toBe(1);
   });
 
-  it('takes a parameter without gradient to have zeros', async () => {
-    const [a, b] = [parameter(ones([2])), parameter(ones([2]))];
-    const optimizer = new SGD([a, b], { lr: 1 });
-    a.grad = ones([2]);
-    optimizer.step();
-    expect(await read(a, b)).toEqual([new Float32Array(2), Float32Array.of(1, 1)]);
+  it.for(['compiled', 'eager'])('leaves a parameter without gradient alone, bit for bit, %s', async (mode) => {
+    for (const make of [
+      (ps: Parameter[]) => new AdamW(ps, { lr: 0.1, weightDecay: 0.5 }),
+      (ps: Parameter[]) => new SGD(ps, { lr: 0.1, weightDecay: 0.5, momentum: 0.9 }),
+    ]) {
+      const [a, b] = [parameter(randn([70])), parameter(randn([5]))];
+      const optimizer: AnyOptimizer = make([a, b]);
+      const step = (both: boolean) => {
+        a.grad = a;
+        if (both) b.grad = b;
+        clipGradNorm([a, b], 1);
+        optimizer.step();
+        optimizer.zeroGrad();
+      };
+      const run = mode === 'compiled' ? compile(step) : step;
+      await run(true);
+      const of = (name: string) => [...optimizer.stateDict()].filter(([key]) => key.startsWith(`state.${name}.`));
+      const before = await read(b, ...of('1').map(([, value]) => value));
+      const steps = before.slice(1).map((_, i) => of('1')[i]?.[0]);
+      for (let n = 0; n < 2; n++) await run(false);
+      const after = new Map(of('1'));
+      expect(await read(b, ...steps.map((name) => after.get(name as string) as Tensor))).toEqual(before);
+      expect(await read(...[0, 1].map((i) => optimizer.stateDict().get(`state.${i}.step`) as Tensor))).toEqual([
+        Int32Array.of(3),
+        Int32Array.of(1),
+      ]);
+      expect(optimizer.steps).toBe(3);
+    }
   });
 
-  it('tells apart more groups than one kernel does', async () => {
-    const parameters = Array.from({ length: 11 }, () => parameter(tensor([0])));
-    const optimizer = new SGD(parameters.map((each, i) => ({ params: [each], lr: i })));
-    for (const each of parameters) each.grad = tensor([-1]);
-    const norm = clipGradNorm(parameters, 100);
-    optimizer.step();
-    const values = await read(...parameters, norm);
-    expect(values.slice(0, 11).map(([value]) => value)).toEqual(parameters.map((_, i) => i));
-    expect((values[11] as Float32Array)[0]).toBeCloseTo(Math.sqrt(11), 5);
+  it('goes on from the steps of each parameter', async () => {
+    const make = () => {
+      const parameters = [parameter(ones([3])), parameter(ones([2]))] as const;
+      return { parameters, optimizer: new AdamW(parameters, { lr: 0.1 }) };
+    };
+    const [first, second] = [make(), make()];
+    const step = ({ parameters: [a, b], optimizer }: typeof first, both: boolean) => {
+      a.grad = a.square();
+      if (both) b.grad = b.square();
+      optimizer.step();
+      optimizer.zeroGrad();
+    };
+    step(first, false);
+    step(first, true);
+    for (const [i, each] of second.parameters.entries()) each.assign((first.parameters[i] as Parameter).version);
+    second.optimizer.loadStateDict(first.optimizer.stateDict());
+    for (const each of [first, second]) step(each, true);
+    expect(await read(...second.parameters)).toEqual(await read(...first.parameters));
+    expect(second.optimizer.steps).toBe(3);
+    // A file that only has the steps of the optimizer counts them for all.
+    const plain = new Map([...first.optimizer.stateDict()].filter(([name]) => !/\.\d\.step$/.test(name)));
+    second.optimizer.loadStateDict(plain);
+    expect([...second.optimizer.stateDict().keys()]).toEqual([...plain.keys()]);
+  });
+
+  it.for(['compiled', 'eager'])('takes any number of groups, %s', async (mode) => {
+    for (const groups of [1, 2, 3, 7, 8, 9, 10, 13, 17, 20]) {
+      const parameters = Array.from({ length: groups }, () => parameter(tensor([0])));
+      const optimizer = new SGD(parameters.map((each, i) => ({ params: [each], lr: i + 1 })));
+      const step = () => {
+        for (const each of parameters) each.grad = tensor([-1]);
+        const norm = clipGradNorm(parameters, 100);
+        optimizer.step();
+        optimizer.zeroGrad();
+        return norm;
+      };
+      const norm = await (mode === 'compiled' ? compile(step) : step)();
+      const values = await read(...parameters, norm);
+      expect(values.slice(0, groups).map(([value]) => value)).toEqual(parameters.map((_, i) => i + 1));
+      expect((values[groups] as Float32Array)[0]).toBeCloseTo(Math.sqrt(groups), 5);
+    }
   });
 
   it.for([
@@ -318,5 +392,81 @@ describe('an optimizer', () => {
     expect(() => clipGradValue([w], -1)).toThrow('[clipGradValue] the limit must be a positive number, got -1');
     optimizer.step();
     expect(() => optimizer.step()).toThrow('[SGD] lr in step 1 must be a finite number of at least 0, got NaN');
+  });
+});
+
+/** Parameters, states and counts, as they are now. */
+async function everything(parameters: readonly Parameter[], optimizer: AnyOptimizer) {
+  return [optimizer.steps, await read(...parameters, ...optimizer.stateDict().values())];
+}
+
+describe.for(['compiled', 'eager'])('a step that fails changes nothing, %s', (mode) => {
+  const makes = {
+    AdamW: (ps: Parameter[]) => new AdamW(ps, { lr: 0.1 }),
+    'AdamW in groups': (ps: Parameter[]) => new AdamW(ps.map((each) => ({ params: [each], lr: 0.1 }))),
+    SGD: (ps: Parameter[]) => new SGD(ps, { lr: 0.1, momentum: 0.9 }),
+  };
+  it.for(Object.keys(makes) as (keyof typeof makes)[])('%s', async (name) => {
+    announceReads(mode === 'compiled' ? 12 : 8);
+    for (const clipped of [false, true]) {
+      const table = parameter(randn([5, 3]));
+      const scale = parameter(ones([3]));
+      const optimizer: AnyOptimizer = makes[name]([table, scale]);
+      const step = (ids: Tensor) => {
+        const loss = sum(embedding(ids, table).mul(scale).square());
+        loss.backward();
+        if (clipped) clipGradNorm([table, scale], 1);
+        optimizer.step();
+        optimizer.zeroGrad();
+        return loss;
+      };
+      const run = mode === 'compiled' ? compile(step) : step;
+      const [good, bad] = [tensor(Int32Array.of(0, 4)), tensor(Int32Array.of(0, 9))];
+      await (await run(good)).item();
+      const before = await everything([table, scale], optimizer);
+      await expect((await run(bad)).item()).rejects.toThrow('[embedding]');
+      expect(await everything([table, scale], optimizer)).toEqual(before);
+      await (await run(good)).item();
+      expect(optimizer.steps).toBe(2);
+      if (mode === 'eager') continue;
+      // Two failures that nobody reads show at the next read of the function's results.
+      await run(bad);
+      await run(bad);
+      await expect((await run(good)).item()).rejects.toThrow('nobody has read');
+      expect(optimizer.steps).toBe(3);
+    }
+  });
+
+  it('says so for errorIfNonfinite, and makes all gradients NaN without it', async () => {
+    announceReads(4);
+    for (const [value, strict] of [
+      [Number.NaN, true],
+      [Infinity, true],
+      [Number.NaN, false],
+    ] as const) {
+      const [w, b] = [parameter(ones([3])), parameter(ones([2]))];
+      const optimizer: AnyOptimizer = new AdamW([w, b]);
+      const step = (dw: Tensor) => {
+        w.grad = dw;
+        b.grad = ones([2]);
+        const norm = clipGradNorm([w, b], 1, { errorIfNonfinite: strict });
+        const gradients = [w.grad, b.grad].map((each) => each.mul(1));
+        optimizer.step();
+        optimizer.zeroGrad();
+        return { norm, gradients };
+      };
+      const run = mode === 'compiled' ? compile(step) : step;
+      await run(ones([3]));
+      const before = await everything([w, b], optimizer);
+      const { norm, gradients } = await run(tensor([1, value, 2]));
+      if (strict) {
+        await expect(norm.item()).rejects.toThrow('[clipGradNorm] the norm of the gradients is not finite');
+        expect(await everything([w, b], optimizer)).toEqual(before);
+      } else {
+        for (const each of await read(norm, ...gradients, w, b))
+          expect([...each].every((x) => Number.isNaN(x))).toBe(true);
+        expect(optimizer.steps).toBe(2);
+      }
+    }
   });
 });

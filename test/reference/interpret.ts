@@ -127,8 +127,6 @@ const streamOf = (node: Node) => number(node.attributes, 'stream');
 const shapeOf = (node: Node, output = 0) => (node.types[output] as { shape: Shape }).shape;
 const number = (attributes: Attributes, name: string) => attributes[name] as number;
 const numbers = (attributes: Attributes, name: string) => attributes[name] as readonly number[];
-/** Parts of a pack begin at multiples of 64 elements. */
-const packed = (length: number) => Math.ceil(length / 64) * 64;
 
 const renamed =
   (op: string, attributes: Attributes = {}): Adapter =>
@@ -187,11 +185,8 @@ const adapters: Readonly<Record<string, Adapter>> = {
   },
   pack: (inputs, node) => {
     const whole = ref(shapeOf(node));
-    let offset = 0;
-    for (const { data } of inputs) {
-      whole.data.set(data, offset);
-      offset += packed(data.length);
-    }
+    const offsets = numbers(node.attributes, 'offsets');
+    for (const [i, { data }] of inputs.entries()) whole.data.set(data, offsets[i]);
     return [whole];
   },
   segment: (inputs, node) => {
@@ -228,36 +223,45 @@ const adapters: Readonly<Record<string, Adapter>> = {
     bestOf(random.sampled(logits as Ref, settings as Ref, key as Ref, streamOf(node)), shapeOf(node)),
   ],
 
-  adamw: ([parameters, gradients, mean, square, hyper, scale], { attributes }) => {
-    const outputs = [parameters, mean, square].map((x) => ref((x as Ref).shape));
+  adamw: ([parameters, gradients, mean, square, hyper, ...rest], { attributes }) => {
+    const outputs = [parameters, mean, square].map((x) => ref((x as Ref).shape, (x as Ref).data));
     for (const [i, p] of (parameters as Ref).data.entries()) {
-      const [stepSize, beta1, beta2, eps, decay, correction, l2] = group(hyper as Ref, attributes, i);
-      const g = get(gradients as Ref, i) * (scale ? get(scale, 0) : 1) + l2 * p;
+      const { step, scale, group, runs } = turnOf(attributes, rest, i);
+      if (!runs) continue;
+      const [lr, beta1, beta2, eps, decay, l2] = row(hyper as Ref, 8, group);
+      const g = get(gradients as Ref, i) * scale + l2 * p;
       const m = beta1 * get(mean as Ref, i) + (1 - beta1) * g;
       const v = beta2 * get(square as Ref, i) + (1 - beta2) * g * g;
-      const next = p - decay * p - (stepSize * m) / (Math.sqrt(v) * correction + eps);
+      const next = p - decay * p - (lr * (m / (1 - beta1 ** step))) / (Math.sqrt(v / (1 - beta2 ** step)) + eps);
       for (const [n, value] of [next, m, v].entries()) (outputs[n] as Ref).data[i] = value;
     }
-    return outputs;
+    return [...outputs, ...nextCounts(attributes, rest)];
   },
   sgd: ([parameters, gradients, hyper, ...rest], { attributes }) => {
     const buffer = attributes.momentum ? rest.shift() : undefined;
-    const scale = rest[0];
-    const outputs = [parameters, ...(buffer ? [buffer] : [])].map((x) => ref((x as Ref).shape));
+    const outputs = [parameters, ...(buffer ? [buffer] : [])].map((x) => ref((x as Ref).shape, (x as Ref).data));
     for (const [i, p] of (parameters as Ref).data.entries()) {
-      const [lr, momentum, weightDecay, nesterov, isFirst] = group(hyper as Ref, attributes, i);
-      const g = get(gradients as Ref, i) * (scale ? get(scale, 0) : 1) + weightDecay * p;
-      const velocity = buffer && !isFirst ? momentum * get(buffer, i) + g : g;
+      const { step, scale, group, runs } = turnOf(attributes, rest, i);
+      if (!runs) continue;
+      const [lr, momentum, weightDecay, nesterov] = row(hyper as Ref, 4, group);
+      const g = get(gradients as Ref, i) * scale + weightDecay * p;
+      const velocity = buffer && step > 1 ? momentum * get(buffer, i) + g : g;
       const direction = buffer ? (nesterov ? g + momentum * velocity : velocity) : g;
       for (const [n, value] of [p - lr * direction, velocity].slice(0, outputs.length).entries())
         (outputs[n] as Ref).data[i] = value;
     }
-    return outputs;
+    return [...outputs, ...nextCounts(attributes, rest)];
   },
-  clipNorm: (inputs, { attributes }) => {
-    const norm = Math.sqrt(first(inputs).data.reduce((sum, g) => sum + g * g, 0));
-    return [ref([1], [norm]), ref([1], [Math.min(1, number(attributes, 'maxNorm') / (norm + 1e-6))])];
+  gate: ([counts, groups, scale], _node) => {
+    const left = 0xffffffff;
+    const runs = Array.from((groups as Ref).data, (group) => group !== left && allows(scale));
+    const next = (counts as Ref).data.map((count, i) => count + Number(runs[i]));
+    const rows = Array.from(next, (count, i) => [count, factor(scale), get(groups as Ref, i), Number(runs[i])]);
+    return [ref((counts as Ref).shape, next), ref([next.length, 4], rows.flat())];
   },
+  clipScale: (inputs, { attributes }) => clipped(Math.sqrt(sumOf(first(inputs))), number(attributes, 'maxNorm')),
+  clipNorm: ([gradients], { attributes }) =>
+    clipped(Math.sqrt((gradients as Ref).data.reduce((sum, g) => sum + g * g, 0)), number(attributes, 'maxNorm')),
 };
 
 /** The position of the greatest of each row. */
@@ -282,14 +286,50 @@ function slopeOf(x: Ref, approximate: 'none' | 'tanh'): Ref {
   return ref(x.shape, x.data.map(approximate === 'tanh' ? approximately : exactly));
 }
 
-/** The eight settings of the group that element i belongs to. */
-function group(
-  hyper: Ref,
-  attributes: Attributes,
-  i: number,
-): [number, number, number, number, number, number, number, number] {
-  const g = numbers(attributes, 'ends').findIndex((end) => i < end);
-  return Array.from(hyper.data.slice(8 * g, 8 * g + 8)) as ReturnType<typeof group>;
+// ── updates of packed parameters ─────────────────────────────────────────────────────────────────────────────────────
+
+/** Settings of a group, of which each has `length`. */
+const row = (hyper: Ref, length: number, group: number) =>
+  Array.from(hyper.data.slice(length * group, length * (group + 1))) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+const sumOf = (x: Ref) => x.data.reduce((a, b) => a + b, 0);
+
+/** What clipping says, where there was any: whether the step may be made, and the factor of the gradients. */
+const allows = (scale: Ref | undefined) => !scale || get(scale, 1) !== 0;
+const factor = (scale: Ref | undefined) => (scale ? get(scale, 0) : 1);
+
+/** The step of element i: by its gate and the table of members, or by one count for all. */
+function turnOf({ by }: Attributes, rest: readonly Ref[], i: number) {
+  if (by !== 'gate') {
+    const [counts, scale] = rest as [Ref, Ref?];
+    return { step: get(counts, 0) + 1, scale: factor(scale), group: 0, runs: allows(scale) };
+  }
+  const [gate, table] = rest as [Ref, Ref];
+  const [step, scale, group, runs] = row(gate, 4, get(table, Math.floor(i / 64)));
+  return { step, scale, group, runs: runs !== 0 };
+}
+
+function nextCounts({ by }: Attributes, [counts, scale]: readonly Ref[]): Ref[] {
+  if (by === 'gate') return [];
+  const { shape, data } = counts as Ref;
+  return [
+    ref(
+      shape,
+      data.map((count) => count + Number(allows(scale))),
+    ),
+  ];
+}
+
+function clipped(norm: number, maxNorm: number): Ref[] {
+  return [ref([1], [norm]), ref([2], [Math.min(1, maxNorm / (norm + 1e-6)), 1])];
 }
 
 // ── random numbers ───────────────────────────────────────────────────────────────────────────────────────────────────

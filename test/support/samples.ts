@@ -42,7 +42,16 @@ import {
   uniform,
   where,
 } from '../../src/index.ts';
-import { adamHyper, adamwUpdate, clipNorm, sgdHyper, sgdUpdate } from '../../src/ops/optimizer.ts';
+import {
+  adamHyper,
+  adamwUpdate,
+  clipNorm,
+  clipScale,
+  gateSteps,
+  leftAlone,
+  sgdHyper,
+  sgdUpdate,
+} from '../../src/ops/optimizer.ts';
 import { type OpName, ops } from '../../src/ops/registry.ts';
 import { pack } from '../../src/ops/view.ts';
 import { draw, drawAllApart, drawApart, drawBool, drawIds } from './draw.ts';
@@ -128,13 +137,19 @@ const recurrence: Run = (h0, xs, weight) => {
   return [...carry, ...ys];
 };
 
-const hyper = tensorOf(
-  adamHyper({ lr: 0.01, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0.1, decoupled: true, step: 3 }),
-);
-const sgdSettings = tensorOf(sgdHyper({ lr: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0.01, first: false }));
+const hyper = tensorOf(adamHyper({ lr: 0.01, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0.1, decoupled: true }));
+const sgdSettings = tensorOf(sgdHyper({ lr: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0.01 }));
+const counts = () => tensor(Int32Array.of(2, 2));
+/** The step of two parameters of 64 elements each, the second of which is left alone. */
+const turnOfOne = () => ({
+  gate: tensor(Float32Array.of(3, 0.5, 0, 1, 2, 1, 0, 0), { shape: [2, 4] }),
+  table: tensor(Uint32Array.of(0, 1)),
+});
 function tensorOf(values: readonly number[]): () => Tensor {
   return () => tensor(Float32Array.from(values));
 }
+
+type SixTensors = [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
 
 /** Samples of every op; the compiler asks for those of a new one. */
 export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
@@ -507,32 +522,55 @@ export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
   // ── updates ───────────────────────────────────────────────────────────────────────────────────────────────────────
   adamw: [
     sample(
-      'one group',
-      () => [draw([64]), draw([64]), draw([64]), draw([64], 0, 1), hyper()],
+      'one step for all',
+      () => [draw([64]), draw([64]), draw([64]), draw([64], 0, 1), hyper(), counts()],
       (...given) => {
-        const [parameters, gradients, mean, square, settings] = given as [Tensor, Tensor, Tensor, Tensor, Tensor];
-        return Object.values(
-          adamwUpdate({ parameters, gradients, mean, square, hyper: settings, scale: null, ends: [64] }),
-        );
+        const [parameters, gradients, mean, square, settings, counts] = given as SixTensors;
+        const turn = { counts, scale: null };
+        const next = adamwUpdate({ parameters, gradients, mean, square, hyper: settings, turn });
+        return Object.values(next) as Tensor[];
+      },
+    ),
+    sample(
+      'a step of each',
+      () => [draw([128]), draw([128]), draw([128]), draw([128], 0, 1), hyper()],
+      (...given) => {
+        const [parameters, gradients, mean, square, settings] = given as SixTensors;
+        const next = adamwUpdate({ parameters, gradients, mean, square, hyper: settings, turn: turnOfOne() });
+        return [next.parameters, next.mean, next.square];
       },
     ),
   ],
   sgd: [
     sample(
       'momentum',
-      () => [draw([64]), draw([64]), draw([64]), sgdSettings()],
+      () => [draw([64]), draw([64]), draw([64]), sgdSettings(), counts()],
       (...given) => {
-        const [parameters, gradients, buffer, settings] = given as [Tensor, Tensor, Tensor, Tensor];
-        const next = sgdUpdate({ parameters, gradients, hyper: settings, buffer, scale: null, ends: [64] });
-        return [next.parameters, next.buffer as Tensor];
+        const [parameters, gradients, buffer, settings, counts] = given as SixTensors;
+        const turn = { counts, scale: null };
+        return Object.values(sgdUpdate({ parameters, gradients, hyper: settings, buffer, turn })) as Tensor[];
       },
+    ),
+  ],
+  gate: [
+    sample(
+      'clipped',
+      () => [counts(), tensor(Uint32Array.of(1, leftAlone)), tensor([0.5, 1])],
+      (counts, groups, scale) => Object.values(gateSteps(counts as Tensor, groups as Tensor, scale as Tensor)),
     ),
   ],
   clipNorm: [
     sample(
       'clipped',
       () => [draw([64])],
-      (gradients) => Object.values(clipNorm(gradients, 0.5)),
+      (gradients) => Object.values(clipNorm(gradients, { maxNorm: 0.5, strict: false })),
+    ),
+  ],
+  clipScale: [
+    sample(
+      'clipped',
+      () => [draw([5], 0, 1)],
+      (squares) => Object.values(clipScale(squares, { maxNorm: 0.5, strict: false })),
     ),
   ],
 };

@@ -1,0 +1,95 @@
+import clip from '../../shaders/optimizer/clip.wgsl' with { type: 'text' };
+import squares from '../../shaders/optimizer/squares.wgsl' with { type: 'text' };
+import type { BindingSource, Dispatch, Family } from './kernel.ts';
+import { input, output, scratch, status } from './kernel.ts';
+import { loop, timesIn } from './loops.ts';
+import { rowsOf } from './rows.ts';
+
+interface ClipProblem {
+  readonly maxNorm: number;
+  /** Whether a norm that is not finite sets the status word, so that no state changes. */
+  readonly strict: boolean;
+}
+
+export interface ClipScaleProblem extends ClipProblem {
+  /** Number of partial sums of squares. */
+  readonly count: number;
+}
+
+/**
+ * input(0) sums of squares [count] → output(0) norm [1], output(1) scale [2]: min(1, maxNorm / (norm + 1e-6)), NaN where the
+ * norm is; then 1 where the submit has not failed, or 0.
+ */
+export const clipScale: Family<ClipScaleProblem> = {
+  name: 'clipScale',
+  variants: {
+    sum: { call: (problem) => ({ dispatches: [clipDispatch('clipScale/sum', input(0), problem.count, problem)] }) },
+  },
+  select: () => 'sum',
+};
+
+export interface ClipNormProblem extends ClipProblem {
+  readonly N: number;
+}
+
+/** input(0) gradients [N] → output(0) norm [1], output(1) scale [2], as `clipScale`: the whole of clipping in two passes. */
+export const clipNorm: Family<ClipNormProblem> = {
+  name: 'clipNorm',
+  variants: {
+    twoPasses: {
+      call: ({ N, ...problem }, { selection, loopLimit }) => {
+        const [lanes, wanted] = selection === 'software' ? [8, 64] : [256, 512];
+        const { constants, functions, n, meeting } = rowsOf(1, N, 1, lanes, lanes);
+        const most = Math.max(wanted, Math.ceil(n / (4 * lanes * timesIn(loopLimit - meeting))));
+        const groups = Math.min(most, Math.ceil(n / (4 * lanes)));
+        const pieces = n / (4 * lanes * groups);
+        const partial: Dispatch = {
+          kernel: 'clipNorm/squares',
+          source: squares,
+          constants: { ...constants, WHOLE: Number.isInteger(pieces) },
+          functions,
+          bindings: [input(0), scratch(0)],
+          uniforms: { n, groups, pieces: Math.ceil(pieces) },
+          workgroups: [groups, 1, 1],
+          turns: loop(Math.ceil(pieces)) + meeting,
+        };
+        return {
+          dispatches: [partial, clipDispatch('clipNorm/norm', scratch(0), groups, problem)],
+          scratch: [groups * 4],
+        };
+      },
+    },
+  },
+  select: () => 'twoPasses',
+};
+
+const declare = (access: string, type: string) =>
+  `@group(0) @binding(4) var<storage, ${access}> status: array<${type}>;`;
+/** What the factor goes with: the status so far. */
+const reading = {
+  declarations: declare('read', 'u32'),
+  functions: { allowed: 'fn allowed() -> bool { return status[0] == 0u; }' },
+};
+/** A kernel that sets the status can't tell yet what others will: who reads its scale reads the status, too. */
+const reporting = {
+  declarations: declare('read_write', 'atomic<u32>'),
+  library: ['status.wgsl'],
+  functions: { reportNonfinite: 'fn reportNonfinite() { reportBadData(params.statusCode); }' },
+};
+
+function clipDispatch(
+  kernel: string,
+  squaresFrom: BindingSource,
+  count: number,
+  { maxNorm, strict }: ClipProblem,
+): Dispatch {
+  return {
+    kernel,
+    source: clip,
+    ...(strict ? reporting : reading),
+    bindings: [squaresFrom, output(0), output(1), status],
+    uniforms: { count, maxNorm, statusCode: 0 },
+    workgroups: [1, 1, 1],
+    turns: loop(Math.ceil(count / 64)) + loop(6),
+  };
+}

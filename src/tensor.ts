@@ -23,6 +23,7 @@ import { dropout } from './ops/random.ts';
 import * as reduce from './ops/reduce.ts';
 import * as rows from './ops/softmax.ts';
 import * as view from './ops/view.ts';
+import { expectKind, flag } from './options.ts';
 import { denoInspect, formatValues, headline, nodeInspect } from './print.ts';
 
 type Operand = Tensor | number;
@@ -505,6 +506,18 @@ export class Parameter extends Tensor {
   }
   set grad(value: Tensor | null) {
     setGradient(this.state, value);
+  }
+
+  /**
+   * Whether `backward` gives it a gradient, and optimizers change it; false for a frozen parameter, for whose sake nothing is
+   * computed. A compiled step has a plan for each choice. PyTorch's `requires_grad`.
+   */
+  get requiresGrad(): boolean {
+    return this.state.requiresGrad;
+  }
+  set requiresGrad(wanted: boolean) {
+    expectKind('parameter', 'requiresGrad', wanted, flag);
+    this.state.requiresGrad = wanted;
   }
 
   /** Makes `value`, a tensor or whatever `tensor` takes, the next version; values computed before keep the old one. */

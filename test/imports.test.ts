@@ -40,7 +40,7 @@ const mayImport: Record<string, readonly string[]> = {
     'src/compile/trace',
     'src/gpu/run',
   ],
-  'src/tensor': ['src/errors', 'src/graph', 'src/ops', 'src/gpu', 'src/print', 'src/random'],
+  'src/tensor': ['src/errors', 'src/options', 'src/graph', 'src/ops', 'src/gpu', 'src/print', 'src/random'],
   // What is made of ops: knows nothing of kernels, plans and devices.
   'src/nn': ['src', '!src/kernels', '!src/gpu', '!src/compile', '!src/index'],
   'src/optim': ['src', '!src/kernels', '!src/gpu', 'src/gpu/run', '!src/compile', '!src/index'],

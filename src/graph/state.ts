@@ -64,6 +64,7 @@ export class State {
   #hasGradient = false;
   /** What has last said whether there is a gradient. */
   #saidBy: object | null = null;
+  #frozen = false;
   /** Null once the state lies in a pack. */
   #current: Tensor | null;
   /** The version before those that are pending. */
@@ -79,6 +80,16 @@ export class State {
     this.trainable = trainable;
     this.owner = owner;
     this.#current = markVersion(initial, this);
+  }
+
+  /** Whether `backward` gives the state a gradient now: it is a parameter, and not frozen. A trace depends on it. */
+  get requiresGrad(): boolean {
+    const read = () => this.trainable && !this.#frozen;
+    return currentTrace()?.guard(read) ?? read();
+  }
+  set requiresGrad(wanted: boolean) {
+    if (wanted === this.#frozen) noteChange();
+    this.#frozen = !wanted;
   }
 
   /** True between `backward` and `zeroGrad`. */

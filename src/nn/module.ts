@@ -53,6 +53,21 @@ export abstract class Module {
     return this.train(false);
   }
 
+  /**
+   * Freezes the parameters of this module and of all in it: `backward` computes nothing for them, optimizers leave them alone.
+   * PyTorch's `requires_grad_(False)`.
+   */
+  freeze(): this {
+    for (const parameter of this.parameters()) parameter.requiresGrad = false;
+    return this;
+  }
+
+  /** Lets the parameters of this module, and of all in it, be trained again. */
+  unfreeze(): this {
+    for (const parameter of this.parameters()) parameter.requiresGrad = true;
+    return this;
+  }
+
   /** This module and all in it. */
   modules(): Module[] {
     return [...new Set(walk(this).flatMap(({ value }) => (value instanceof Module ? [value] : [])))];

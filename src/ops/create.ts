@@ -2,7 +2,7 @@ import { DTypeError, ShapeError, ValueError } from '../errors.ts';
 import { type DType, dtypes, type HostArray, HostValues, isNumbers, type Numbers } from '../graph/dtype.ts';
 import { applyOne } from '../graph/record.ts';
 import { checkShape, formatShape, type Shape, sizeOf } from '../graph/shape.ts';
-import { anything, declareOptions } from '../options.ts';
+import { anything, declareOptions, flag, text } from '../options.ts';
 import { fromHost, Parameter, Tensor, type Values } from '../tensor.ts';
 import { full as constant, copy } from './elementwise.ts';
 
@@ -64,11 +64,22 @@ export const zeros = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape,
 /** A tensor of ones. */
 export const ones = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 1, dtype);
 
+export interface ParameterOptions {
+  /** As it stands in messages. */
+  name?: string;
+  /** False for one that is frozen: see `Parameter.requiresGrad`. Default true. */
+  requiresGrad?: boolean;
+}
+const parameterOptions = declareOptions<ParameterOptions>({ name: text, requiresGrad: flag });
 /** A parameter that starts with the values of `initial`, a tensor or whatever `tensor` takes. */
-export function parameter(initial: Tensor | Values, name?: string): Parameter {
+export function parameter(initial: Tensor | Values, options?: ParameterOptions | string): Parameter {
+  const given = typeof options === 'string' ? { name: options } : options;
+  const { name, requiresGrad = true } = parameterOptions('parameter', given);
   const values = asTensor(initial);
   if (values.dtype !== 'f32') throw new DTypeError(`[parameter] must be f32, got ${values.dtype}; use .cast('f32')`);
-  return new Parameter(fresh(values), name);
+  const made = new Parameter(fresh(values), name);
+  made.requiresGrad = requiresGrad;
+  return made;
 }
 
 /** The value as a tensor of its own, for a state to start with: a step writes over it. */

@@ -1,6 +1,7 @@
 import { DTypeError, ShapeError, ValueError } from '../errors.ts';
 import { inOnePass, keepAtFlush } from '../gpu/run.ts';
 import { differentiate, provideDriverOps } from '../graph/autograd.ts';
+import { reachable } from '../graph/node.ts';
 import { currentTrace, expectTensor } from '../graph/record.ts';
 import { formatShape } from '../graph/shape.ts';
 import { type State, stateOf } from '../graph/state.ts';
@@ -36,14 +37,35 @@ function byOwner(gradients: ReadonlyMap<Tensor, Tensor>): Map<Owner, Tensor> {
 
 const trainable = (tensor: Tensor) => stateOf(tensor)?.trainable === true;
 
-/** Adds the gradient of `loss` to the `grad` of every parameter it depends on. */
+/** The parameters that are not frozen. Each is asked once, since what a trace asks is remembered. */
+function unfrozen(): (tensor: Tensor) => boolean {
+  const known = new Map<State, boolean>();
+  return (tensor) => {
+    const state = stateOf(tensor);
+    if (!state?.trainable) return false;
+    const before = known.get(state);
+    if (before !== undefined) return before;
+    const { requiresGrad } = state;
+    known.set(state, requiresGrad);
+    return requiresGrad;
+  };
+}
+
+/**
+ * Adds the gradient of `loss` to the `grad` of every parameter it depends on, but of those that are frozen; nothing is
+ * computed for these.
+ */
 export function backward(loss: Tensor, seed?: Tensor): void {
   scalar('backward', loss, seed);
-  const gradients = differentiate(loss, trainable, seed);
-  if (gradients.size === 0)
+  const gradients = differentiate(loss, unfrozen(), seed);
+  if (gradients.size === 0) {
+    const frozen = reachable([loss.version], trainable).some(({ inputs }) => inputs.some(trainable));
     throw new ValueError(
-      '[backward] the loss depends on no parameter; was it computed from parameter(…), outside of noGrad?',
+      frozen
+        ? '[backward] all parameters that the loss depends on are frozen; unfreeze() their module, or set requiresGrad = true of one'
+        : '[backward] the loss depends on no parameter; was it computed from parameter(…), outside of noGrad?',
     );
+  }
   const assigned: State[] = [];
   for (const [owner, gradient] of byOwner(gradients)) {
     const state = owner as State;

@@ -6,7 +6,7 @@ import { sumSquares } from '../ops/reduce.ts';
 import { at, pack, reshape } from '../ops/view.ts';
 import { declareOptions, flag } from '../options.ts';
 import type { Parameter, Tensor } from '../tensor.ts';
-import { type Clipping, clippings, type ParameterPack, packOf } from './pack.ts';
+import { type Clipping, clippings, gradientFor, type ParameterPack, packOf } from './pack.ts';
 
 export interface ClipOptions {
   /**
@@ -36,7 +36,7 @@ export function clipGradNorm(parameters: Iterable<Parameter>, maxNorm: number, o
     const factor = at(scale, 0);
     for (const parameter of list) parameter.grad = gradientOf(parameter).mul(factor);
     for (const [i, each] of (packs ?? []).entries()) {
-      const gradients = each.members.flatMap(({ grad }) => grad ?? []);
+      const gradients = each.members.flatMap((member) => gradientFor(member) ?? []);
       const clipping: Clipping = {
         pack: each,
         flat: flats[i] as Tensor,
@@ -65,7 +65,9 @@ function wholePacks(parameters: readonly Parameter[]): ParameterPack[] | null {
   const packs = new Set(parameters.map(packOf));
   const whole = [...packs].filter((each) => each !== undefined);
   if (whole.length < packs.size) return null;
-  const complete = whole.every(({ members }) => members.every((member) => given.has(member) || member.grad === null));
+  const complete = whole.every(({ members }) =>
+    members.every((member) => given.has(member) || gradientFor(member) === null),
+  );
   return complete && !parameters.some((parameter) => clippings.has(gradientOf(parameter))) ? whole : null;
 }
 
@@ -74,7 +76,7 @@ function clipJointly(flats: readonly Tensor[], settings: ClipSettings): { norm: 
 }
 
 function withGradients(name: string, parameters: Iterable<Parameter>): Parameter[] {
-  const list = [...new Set(parameters)].filter(({ grad }) => grad !== null);
+  const list = [...new Set(parameters)].filter((each) => gradientFor(each) !== null);
   if (list.length === 0) throw new ValueError(`[${name}] no parameter has a gradient; call loss.backward() first`);
   return list;
 }

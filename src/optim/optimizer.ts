@@ -11,7 +11,7 @@ import type { Turn } from '../ops/optimizer.ts';
 import { packValues } from '../ops/packing.ts';
 import { at } from '../ops/view.ts';
 import { fromHost, Parameter, type Tensor } from '../tensor.ts';
-import { type FlatGradients, type ParameterPack, packGroups } from './pack.ts';
+import { type FlatGradients, gradientFor, type ParameterPack, packGroups } from './pack.ts';
 import type { Schedule } from './schedules.ts';
 
 /** What every optimizer is told, for all parameters or for a group. */
@@ -119,7 +119,7 @@ export abstract class Optimizer<Settings extends CommonSettings> {
       throw new WeftError(
         `[${this.constructor.name}] its parameters have been given to another optimizer, which has them now`,
       );
-    if (this.groups.some(({ params }) => params.some(({ grad }) => grad === null))) this.#setTogether(false);
+    if (this.groups.some(({ params }) => params.some((each) => gradientFor(each) === null))) this.#setTogether(false);
     const read = () => this.#together;
     const together = currentTrace()?.guard(read) ?? read();
     return due.map(({ pack, gradients, states }) => ({

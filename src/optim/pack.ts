@@ -17,6 +17,9 @@ export interface FlatGradients {
   readonly strict?: boolean;
 }
 
+/** The gradient that an optimizer follows: a frozen parameter is left alone, whatever gradient it still has. */
+export const gradientFor = (parameter: Parameter): Tensor | null => (parameter.requiresGrad ? parameter.grad : null);
+
 /** Parameters of an optimizer that lie one after another in one state, so that one dispatch updates them all. */
 export class ParameterPack {
   /** Values of all parameters [N]. */
@@ -80,7 +83,7 @@ export class ParameterPack {
 
   /** The group of each member that has a gradient; the others are left alone. */
   #presentGroups(): Tensor {
-    const groups = this.members.map(({ grad }, i) => (grad ? (this.#groupOf[i] as number) : leftAlone));
+    const groups = this.members.map((member, i) => (gradientFor(member) ? (this.#groupOf[i] as number) : leftAlone));
     const key = groups.join();
     const known = this.#groupTables.get(key);
     if (known) return known;
@@ -99,7 +102,7 @@ export class ParameterPack {
 
   /** The gradients of the members that have one, each in its place; null where none has. */
   gradients(): FlatGradients | null {
-    const own = this.members.map(({ grad }) => grad);
+    const own = this.members.map(gradientFor);
     const present = own.filter((gradient) => gradient !== null);
     if (present.length === 0) return null;
     const known = clippings.get(present[0] as Tensor);

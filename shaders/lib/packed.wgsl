@@ -14,8 +14,8 @@ struct Params { elements: u32, members: u32 }
 struct Turn { step: f32, scale: f32, group: u32, runs: bool }
 fn turnOf(element: u32) -> Turn { return Turn(1.0, 1.0, 0u, true); }
 
-// Counts the step for all parameters, where they all take it together: work of the first workgroup.
-fn countStep(lane: u32) {}
+// Counts the step for one of the parameters, where they all take it together; there are more invocations than parameters.
+fn countStep(index: u32) {}
 
 // 1 − βᵗ, given t and ln β: e^x = 2^k·(1 + r·P(r)) with x = t·ln β = k·ln 2 + r and |r| ≤ ln 2/2, P the series of
 // (eʳ − 1)/r to r⁶, whose rest is below 2e-8 of it. Where x is near 0 then k = 0, and nothing cancels.

@@ -15,8 +15,8 @@ struct Hyper { lr: f32, beta1: f32, beta2: f32, eps: f32, decay: f32, l2: f32, l
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);
   let group = linearGroup(groupOrder(workgroup_id, num_workgroups), num_workgroups);
-  if (group == 0u) { countStep(lane); }
   let index = group * SIZE + lane;
+  countStep(index);
   let element = index * WIDTH;
   if (!WHOLE && element >= params.elements) { return; }
   let turn = turnOf(element);

@@ -14,8 +14,8 @@ fn direction(index: u32, gradient: Vector, h: Hyper, step: f32) -> Vector { retu
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);
   let group = linearGroup(groupOrder(workgroup_id, num_workgroups), num_workgroups);
-  if (group == 0u) { countStep(lane); }
   let index = group * SIZE + lane;
+  countStep(index);
   let element = index * WIDTH;
   if (!WHOLE && element >= params.elements) { return; }
   let turn = turnOf(element);

@@ -126,8 +126,8 @@ export class Status {
   #count = 0;
   /** The last verdict of each line of submits. */
   readonly #last = new WeakMap<object, Verdict>();
-  /** Verdicts of the submits in `#ended`, for which the host has something to take back. */
-  readonly #counted: (Verdict | undefined)[] = [];
+  /** What takes back what the host has counted, once, for the submits in `#ended`. */
+  readonly #counted: (readonly (() => void)[])[] = [];
 
   constructor(gpu: GPUDevice) {
     const usage = bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST;
@@ -163,7 +163,7 @@ export class Status {
     const place = () => (this.#count - turn <= kept ? range : null);
     const others = given.filter((each) => each !== heir);
     const verdict = new Verdict(place, this.#labels, others, before && last ? last.report : { done: false }, undos);
-    this.#counted[turn % kept] = undos.length > 0 ? verdict : undefined;
+    this.#counted[turn % kept] = undos;
     if (line) this.#last.set(line, verdict);
     return verdict;
   }
@@ -180,8 +180,8 @@ export class Status {
       range: { buffer: this.#ended, offset: 0 },
       bytes: kept * statusBytes,
       learn: (words) => {
-        for (const [turn, verdict] of counted.entries())
-          if (verdict?.unknown.includes(verdict)) verdict.learn(words.subarray(2 * turn, 2 * turn + 2));
+        for (const [turn, undos] of counted.entries())
+          if (words[2 * turn] !== 0) for (const undo of undos ?? []) undo();
       },
     };
   }

@@ -3,7 +3,6 @@ import gateSource from '../../shaders/optimizer/gate.wgsl' with { type: 'text' }
 import sgdSource from '../../shaders/optimizer/sgd.wgsl' with { type: 'text' };
 import type { BindingSource, Dispatch, Family } from './kernel.ts';
 import { grid, inout, input, output, status } from './kernel.ts';
-import { loop } from './loops.ts';
 
 /**
  * Parameters, packed one after another into a flat buffer, that make a step together. They have steps of their own, and
@@ -143,7 +142,6 @@ function packed(
     bindings: [...before, ...turn.bindings],
     uniforms: { elements: N, members },
     workgroups,
-    turns: by === 'gate' ? 0 : loop(Math.ceil(members / SIZE)),
   };
 }
 
@@ -168,8 +166,8 @@ function counted(by: 'status' | 'scale', firstInput: number, firstOutput: number
     bindings: [input(firstInput), output(firstOutput), by === 'status' ? status : input(firstInput + 1)],
     functions: {
       turnOf: `fn turnOf(element: u32) -> Turn { return Turn(f32(counts[0] + 1), ${scale}, 0u, ${runs}); }`,
-      countStep: `fn countStep(lane: u32) {
-  for (var i = lane; i < params.members; i += SIZE) { nextCounts[i] = counts[i] + i32(${runs}); }
+      countStep: `fn countStep(index: u32) {
+  if (index < params.members) { nextCounts[index] = counts[index] + i32(${runs}); }
 }`,
     },
   };
@@ -222,7 +220,6 @@ export const gate: Family<GateProblem> = {
           bindings: [inout(0, 0), input(1), output(1), status, ...(clipped ? [input(2)] : [])],
           uniforms: { members },
           workgroups: grid(Math.ceil(members / 64)),
-          turns: 0,
         };
         return { dispatches: [dispatch] };
       },

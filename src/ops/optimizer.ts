@@ -1,4 +1,4 @@
-import type { Attributes, TensorType } from '../graph/node.ts';
+import type { Attributes, Node, TensorType } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
 import { apply } from '../graph/record.ts';
 import { clipNorm as clipNormFamily, clipScale as clipScaleFamily } from '../kernels/clip.ts';
@@ -147,8 +147,10 @@ const clipTypes = (): TensorType[] => [
   { shape: [1], dtype: 'f32' },
   { shape: [2], dtype: 'f32' },
 ];
-const badNorm = () =>
-  '[clipGradNorm] the norm of the gradients is not finite, and errorIfNonfinite is set: no state was changed; lower the learning rate, or look for what overflows';
+const badNorm = ({ attributes }: Node) =>
+  attributes.strict
+    ? '[clipGradNorm] the norm of the gradients is not finite, and errorIfNonfinite is set: no state was changed; lower the learning rate, or look for what overflows'
+    : null;
 const settingsOf = ({ maxNorm, strict }: Attributes) => ({ maxNorm: maxNorm as number, strict: strict as boolean });
 
 const clipNormOp: OpDef = {

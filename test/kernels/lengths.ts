@@ -1,5 +1,6 @@
 import type { HostArray } from '../../src/graph/dtype.ts';
 import { attentionBackward, attentionForward } from '../../src/kernels/attention.ts';
+import { clipNorm, clipScale } from '../../src/kernels/clip.ts';
 import { commitFamily, copyFamily } from '../../src/kernels/copy.ts';
 import { crossEntropy, crossEntropyBackward } from '../../src/kernels/crossEntropy.ts';
 import { cumsum } from '../../src/kernels/cumulative.ts';
@@ -10,7 +11,7 @@ import type { DeviceProfile, Family, KernelCall } from '../../src/kernels/kernel
 import { lstmBackward, lstmCell, lstmCellBackward, lstmForward } from '../../src/kernels/lstm.ts';
 import { matmul } from '../../src/kernels/matmul.ts';
 import { norm, normBackward } from '../../src/kernels/norm.ts';
-import { adamw, clipNorm, clipScale, sgd } from '../../src/kernels/optimizer.ts';
+import { adamHyper, adamw, gate, sgd } from '../../src/kernels/optimizer.ts';
 import { reduce } from '../../src/kernels/reduce.ts';
 import { categorical, sample, topK } from '../../src/kernels/select.ts';
 import { softmax, softmaxBackward } from '../../src/kernels/softmax.ts';
@@ -25,6 +26,9 @@ export interface Data {
   readonly inputs: readonly HostArray[];
   readonly outputs: readonly Output[];
 }
+
+const hyper = () =>
+  Float32Array.from(adamHyper({ lr: 0.1, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0.1, decoupled: true }));
 
 /** A family whose problem grows with one number. */
 export interface Growth {
@@ -319,30 +323,43 @@ export const growths: readonly Growth[] = [
   growth(
     adamw,
     'N',
-    (n) => ({ ends: [n], clipped: false }),
+    (N) => ({ N, members: 1, by: 'status' }),
     (n, draw) => ({
-      inputs: [draw.f32(n), draw.f32(n), draw.f32(n), draw.f32(n, 0.5, 1), draw.f32(8, 0.1, 0.5)],
-      outputs: [f32(n), f32(n), f32(n)],
+      inputs: [draw.f32(n), draw.f32(n), draw.f32(n), draw.f32(n, 0.5, 1), hyper(), Int32Array.of(1)],
+      outputs: [f32(n), f32(n), f32(n), { dtype: 'i32', length: 1 }],
     }),
   ),
   growth(
     sgd,
     'N',
-    (n) => ({ ends: [n], clipped: false, momentum: false }),
-    (n, draw) => ({ inputs: [draw.f32(n), draw.f32(n), draw.f32(8, 0.1, 0.5)], outputs: [f32(n)] }),
+    (N) => ({ N, members: 1, by: 'status', momentum: false }),
+    (n, draw) => ({
+      inputs: [draw.f32(n), draw.f32(n), draw.f32(4, 0.1, 0.5), Int32Array.of(1)],
+      outputs: [f32(n), { dtype: 'i32', length: 1 }],
+    }),
+  ),
+  growth(
+    gate,
+    'members',
+    (members) => ({ members, clipped: false }),
+    (members, draw) => ({
+      inputs: [draw.i32(members, 0, 9), new Uint32Array(members)],
+      outputs: [{ dtype: 'i32', length: members }, f32(4 * members)],
+    }),
+    { exact: true },
   ),
   growth(
     clipNorm,
     'N',
-    (n) => ({ N: odd(n), maxNorm: 1 }),
-    (n, draw) => ({ inputs: [whole(draw, odd(n))], outputs: [f32(1), f32(1)] }),
+    (n) => ({ N: odd(n), maxNorm: 1, strict: false }),
+    (n, draw) => ({ inputs: [whole(draw, odd(n))], outputs: [f32(1), f32(2)] }),
     { exact: true },
   ),
   growth(
     clipScale,
     'count',
-    (count) => ({ count, maxNorm: 1 }),
-    (count, draw) => ({ inputs: [draw.f32(count, 0.5, 1)], outputs: [f32(1), f32(1)] }),
+    (count) => ({ count, maxNorm: 1, strict: false }),
+    (count, draw) => ({ inputs: [draw.f32(count, 0.5, 1)], outputs: [f32(1), f32(2)] }),
     { refused: true },
   ),
 ];

@@ -173,11 +173,11 @@ const reasons: Readonly<Record<string, Reason>> = {
 
 /** How a step updates: what there is besides the parameters, and what is done once there are gradients. */
 interface Update {
-  readonly states: readonly Tensor[];
+  states(): Tensor[];
   step(): void;
 }
 const updates: Readonly<Record<string, (model: Model) => Update>> = {
-  'no update': () => ({ states: [], step: () => {} }),
+  'no update': () => ({ states: () => [], step: () => {} }),
   'an update by hand': ({ weight, other }) => {
     const momentum = new nn.Buffer(zeros([32, 2]));
     const step = () =>
@@ -187,7 +187,18 @@ const updates: Readonly<Record<string, (model: Model) => Update>> = {
         other.assign(other.sub((other.grad as Tensor).mul(0.1)));
         for (const each of [weight, other]) each.grad = null;
       });
-    return { states: [momentum], step };
+    return { states: () => [momentum], step };
+  },
+  'steps of AdamW and of SGD with momentum, clipped': ({ weight, other }) => {
+    const adamw = new optim.AdamW([weight], { lr: 0.1 });
+    const sgd = new optim.SGD([other], { lr: 0.1, momentum: 0.9 });
+    const both = [adamw, sgd];
+    const step = () => {
+      optim.clipGradNorm([weight, other], 1);
+      for (const each of both) each.step();
+      for (const each of both) each.zeroGrad();
+    };
+    return { states: () => both.flatMap((each) => [...each.stateDict().values()]), step };
   },
 };
 
@@ -207,7 +218,7 @@ function subject({ loss }: Reason, update: (model: Model) => Update) {
   const state = async () => {
     const gradients = [model.weight, model.other].map(({ grad }) => grad);
     const present = gradients.filter((gradient) => gradient !== null);
-    const values = await readAll([average, ...model.parameters(), ...states, ...present]);
+    const values = await readAll([average, ...model.parameters(), ...states(), ...present]);
     return { values, gradients: gradients.map((gradient) => gradient !== null) };
   };
   return { plain, state };
@@ -364,6 +375,25 @@ describe('bad data in an eager step', () => {
     await good.data();
     await expect(failed.data()).rejects.toThrow(bad);
   });
+});
+
+test.each(['SGD', 'AdamW'] as const)('a metric that finds bad data after a step of %s stops the step', async (kind) => {
+  const table = parameter(randn([3, 2]));
+  const optimizer = new optim[kind]([table], { lr: 0.1 });
+  const step = compile((x: Tensor, look: Tensor) => {
+    const rows = embedding(x, table);
+    rows.square().sum().backward();
+    optimizer.step();
+    optimizer.zeroGrad();
+    return rows.gather(look, 1);
+  });
+  const at = (index: number) => tensor(new Int32Array([index]), { shape: [1, 1] });
+  await (await step(ids(1), at(0))).data();
+  const state = () => readAll([table, ...optimizer.stateDict().values()]);
+  const before = await state();
+  await expect((await step(ids(2), at(9))).data()).rejects.toThrow(/\[gather\]/);
+  expect(await state()).toEqual(before);
+  expect(optimizer.steps).toBe(1);
 });
 
 test('a metric that finds bad data after the update stops the whole step', async () => {

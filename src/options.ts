@@ -61,6 +61,10 @@ export const axesLike = kind<number | readonly number[] | null | undefined>('an 
   [value ?? []].flat().every((axis) => typeof axis === 'number'),
 );
 export const array = kind<readonly unknown[]>('an array', Array.isArray);
+export const iterable = kind<Iterable<unknown>>(
+  'an array, or something else to go through',
+  (value) => typeof value === 'object' && value !== null && Symbol.iterator in value,
+);
 /** An object or a class's instance, whose own parts the function checks. */
 export const object = kind<object>('an object', (value) => typeof value === 'object' && value !== null);
 /** Checked by the function itself, with a message of its own. */
@@ -74,6 +78,9 @@ export const nullable = <T>(of: Kind<T>): Kind<T | null> =>
   kind(`${of.wanted}, or null`, (value) => value === null || of.accepts(value));
 export const listOf = <T>(of: Kind<T>): Kind<readonly T[]> =>
   kind(`an array, each of it ${of.wanted}`, (value) => Array.isArray(value) && value.every((each) => of.accepts(each)));
+
+export const pairOf = <T>(of: Kind<T>): Kind<readonly [T, T]> =>
+  kind(`a pair, each of it ${of.wanted}`, (value) => listOf(of).accepts(value) && (value as unknown[]).length === 2);
 
 /** For each option of a function what it takes; the compiler asks for those that are missing. */
 export type Kinds<Options> = { readonly [Name in keyof Required<Options>]: Kind<unknown> };

@@ -1,4 +1,5 @@
 import { DTypeError, ValueError } from '../errors.ts';
+import { shown } from '../options.ts';
 
 /** Element types. `bool` is stored as u32 (0 or 1), so that every element takes four bytes until f16 arrives. */
 export type DType = 'f32' | 'i32' | 'u32' | 'bool';
@@ -29,6 +30,12 @@ export const dtypes: Readonly<Record<DType, DTypeInfo>> = {
   u32: { bytes: 4, wgsl: 'u32', array: Uint32Array },
   bool: { bytes: 4, wgsl: 'u32', array: Uint32Array },
 };
+
+/** Throws a DTypeError unless there is such a type: who calls from JavaScript may name any. */
+export function expectKnownDType(op: string, dtype: DType): void {
+  if (!Object.hasOwn(dtypes, dtype ?? ''))
+    throw new DTypeError(`[${op}] there is no dtype ${shown(dtype)}; there are ${Object.keys(dtypes).join(', ')}`);
+}
 
 /** A zeroed host array for `length` elements of `dtype`. */
 export function hostArray(dtype: DType, length: number): HostArray {

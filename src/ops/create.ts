@@ -1,5 +1,13 @@
 import { DTypeError, ShapeError, ValueError } from '../errors.ts';
-import { type DType, dtypes, type HostArray, HostValues, isNumbers, type Numbers } from '../graph/dtype.ts';
+import {
+  type DType,
+  dtypes,
+  expectKnownDType,
+  type HostArray,
+  HostValues,
+  isNumbers,
+  type Numbers,
+} from '../graph/dtype.ts';
 import { applyOne } from '../graph/record.ts';
 import { checkShape, formatShape, type Shape, sizeOf } from '../graph/shape.ts';
 import { anything, declareOptions, flag, text } from '../options.ts';
@@ -175,8 +183,7 @@ function ragged(item: unknown, shape: Shape, at: readonly number[]): ShapeError 
 
 /** The elements as `dtype` holds them, in memory of their own. Throws a ValueError where an integer type can't hold one. */
 function converted(op: string, elements: Numbers | readonly (number | boolean)[], dtype: DType): HostArray {
-  if (!Object.hasOwn(dtypes, dtype))
-    throw new DTypeError(`[${op}] there is no dtype ${String(dtype)}; there are ${Object.keys(dtypes).join(', ')}`);
+  expectKnownDType(op, dtype);
   const { array } = dtypes[dtype];
   const range = ranges[dtype];
   if (dtype === 'bool') return Uint32Array.from(elements as ArrayLike<number>, (value) => Number(Number(value) !== 0));

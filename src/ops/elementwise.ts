@@ -1,11 +1,11 @@
 import { DTypeError, ValueError } from '../errors.ts';
-import { type DType, dtypes, fitting, integerRange } from '../graph/dtype.ts';
+import { type DType, expectKnownDType, fitting, integerRange } from '../graph/dtype.ts';
 import type { Attributes, TensorType } from '../graph/node.ts';
 import type { ExpressionContext, OpDef } from '../graph/op.ts';
 import { applyOne, expectTensor } from '../graph/record.ts';
 import { broadcastShapes, checkShape, type Shape, sameShape } from '../graph/shape.ts';
 import { literal } from '../kernels/elementwise.ts';
-import { declareOptions, finite, oneOf, shown } from '../options.ts';
+import { declareOptions, finite, oneOf } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 
 /**
@@ -109,6 +109,7 @@ const fullOp: OpDef = {
  * of create.ts. In f32 any number, infinities and NaN too; in i32 and u32 a whole one that they hold.
  */
 export function full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor {
+  expectKnownDType('full', dtype);
   return applyOne(fullOp, [], { shape: [...checkShape('full', shape)], value: fitting('full', value, dtype), dtype });
 }
 export const zeros = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 0, dtype);
@@ -400,8 +401,7 @@ function bound(value: number, dtype: DType): number {
  */
 export function cast(x: Tensor, dtype: DType): Tensor {
   expectTensor('cast', 'the input', x);
-  if (!Object.hasOwn(dtypes, dtype))
-    throw new DTypeError(`[cast] there is no dtype ${shown(dtype)}; there are ${Object.keys(dtypes).join(', ')}`);
+  expectKnownDType('cast', dtype);
   return x.dtype === dtype ? x : applyOne(unaryOps.cast, [x], { dtype });
 }
 

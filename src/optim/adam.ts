@@ -1,7 +1,8 @@
 import type { State } from '../graph/state.ts';
 import { adamHyper, adamwUpdate } from '../ops/optimizer.ts';
+import { declareOptions, finite, type Kinds, notNegative, pairOf } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
-import { type CommonSettings, Optimizer, type Trained, type Update } from './optimizer.ts';
+import { type CommonSettings, commonKinds, declareGroups, Optimizer, type Trained, type Update } from './optimizer.ts';
 
 export interface AdamSettings extends CommonSettings {
   /** Decay of the running mean of gradients, and of their squares. */
@@ -11,10 +12,14 @@ export interface AdamSettings extends CommonSettings {
 
 const defaults: AdamSettings = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0 };
 
+const kinds: Kinds<AdamSettings> = { ...commonKinds, betas: pairOf(finite), eps: notNegative };
+const adamOptions = declareOptions<AdamSettings>(kinds);
+const adamGroups = declareGroups(kinds);
+
 /** Adam (Kingma and Ba 2015). Weight decay, if any, is added to the gradients. */
 export class Adam extends Optimizer<AdamSettings> {
   constructor(trained: Trained<AdamSettings>, options: Partial<AdamSettings> = {}) {
-    super(trained, { ...defaults, ...options });
+    super(trained, { ...defaults, ...adamOptions(new.target.name, options) }, adamGroups);
   }
 
   /** Whether weight decay acts on the weights, and not through the gradients. */
@@ -57,7 +62,7 @@ export class Adam extends Optimizer<AdamSettings> {
 /** Adam whose weight decay acts on the weights themselves (Loshchilov and Hutter 2019). */
 export class AdamW extends Adam {
   constructor(trained: Trained<AdamSettings>, options: Partial<AdamSettings> = {}) {
-    super(trained, { weightDecay: 0.01, ...options });
+    super(trained, { weightDecay: 0.01, ...adamOptions(new.target.name, options) });
   }
 
   protected override get decoupled(): boolean {

@@ -4,8 +4,8 @@ import { concat } from '../ops/join.ts';
 import { type ClipSettings, clipNorm, clipScale } from '../ops/optimizer.ts';
 import { sumSquares } from '../ops/reduce.ts';
 import { at, pack, reshape } from '../ops/view.ts';
-import { declareOptions, flag } from '../options.ts';
-import type { Parameter, Tensor } from '../tensor.ts';
+import { declareOptions, expectKind, flag, iterable, shown } from '../options.ts';
+import { Parameter, type Tensor } from '../tensor.ts';
 import { type Clipping, clippings, gradientFor, type ParameterPack, packOf } from './pack.ts';
 
 export interface ClipOptions {
@@ -76,7 +76,11 @@ function clipJointly(flats: readonly Tensor[], settings: ClipSettings): { norm: 
 }
 
 function withGradients(name: string, parameters: Iterable<Parameter>): Parameter[] {
-  const list = [...new Set(parameters)].filter((each) => gradientFor(each) !== null);
+  expectKind(name, 'parameters', parameters, iterable);
+  const given = [...new Set(parameters)];
+  if (given.some((each) => !(each instanceof Parameter)))
+    throw new ValueError(`[${name}] takes parameters, like model.parameters(), got ${shown(given)}`);
+  const list = given.filter((each) => gradientFor(each) !== null);
   if (list.length === 0) throw new ValueError(`[${name}] no parameter has a gradient; call loss.backward() first`);
   return list;
 }

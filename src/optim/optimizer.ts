@@ -10,6 +10,16 @@ import { stack } from '../ops/join.ts';
 import type { Turn } from '../ops/optimizer.ts';
 import { packValues } from '../ops/packing.ts';
 import { at } from '../ops/view.ts';
+import {
+  callback,
+  declareOptions,
+  either,
+  expectKind,
+  iterable,
+  type Kinds,
+  notNegative,
+  tensorLike,
+} from '../options.ts';
 import { fromHost, Parameter, type Tensor } from '../tensor.ts';
 import { type FlatGradients, gradientFor, type ParameterPack, packGroups } from './pack.ts';
 import type { Schedule } from './schedules.ts';
@@ -25,6 +35,19 @@ export interface CommonSettings {
 
 /** Parameters with settings of their own; those left out are the optimizer's. */
 export type ParameterGroup<Settings> = Partial<Settings> & { readonly params: Iterable<Parameter> };
+
+/** What all optimizers are told, checked alike; `lr` may be a function. */
+export const commonKinds: Kinds<CommonSettings> = {
+  lr: either(notNegative, callback),
+  schedule: callback,
+  weightDecay: notNegative,
+};
+type GroupCheck = (op: string, group: { readonly params: Iterable<Parameter> }) => unknown;
+
+/** The check of an optimizer's groups, which have settings of these kinds and parameters. */
+export function declareGroups<Settings extends object>(kinds: Kinds<Settings>): GroupCheck {
+  return declareOptions<{ params: Iterable<Parameter> }>({ params: iterable, ...kinds }, ['params']);
+}
 
 /** Parameters, or groups of them. */
 export type Trained<Settings> = Iterable<Parameter> | Iterable<ParameterGroup<Settings>>;
@@ -59,14 +82,16 @@ export abstract class Optimizer<Settings extends CommonSettings> {
   /** False once a parameter has missed a step: then each has a count and a gate of its own. */
   #together = true;
 
-  constructor(trained: Trained<Settings>, settings: Settings) {
-    this.groups = asGroups(trained).map((group) => ({
+  /** `checkGroup` knows the settings that a group may have. */
+  constructor(trained: Trained<Settings>, settings: Settings, checkGroup: GroupCheck) {
+    const { name } = this.constructor;
+    this.groups = asGroups(name, trained, checkGroup).map((group) => ({
       ...settings,
       ...group,
-      params: [...(group.params ?? [group])] as Parameter[],
+      params: [...group.params],
     }));
     checkParameters(
-      this.constructor.name,
+      name,
       this.groups.flatMap(({ params }) => params),
     );
     for (const group of this.groups) {
@@ -263,10 +288,17 @@ function turnOf(pack: ParameterPack, { scale, strict = false }: FlatGradients, t
   return oneForAll ? { counts: pack.counts.value, scale } : pack.ownTurns(scale);
 }
 
-function asGroups<Settings>(trained: Trained<Settings>): ParameterGroup<Settings>[] {
+function asGroups<Settings>(
+  name: string,
+  trained: Trained<Settings>,
+  checkGroup: GroupCheck,
+): ParameterGroup<Settings>[] {
+  expectKind(name, 'its first argument', trained, iterable);
   const list = [...trained] as (Parameter | ParameterGroup<Settings>)[];
-  if (list.every((each) => !(each instanceof Parameter))) return list as ParameterGroup<Settings>[];
-  return [{ params: list as Parameter[] } as object as ParameterGroup<Settings>];
+  if (list.some((each) => tensorLike.accepts(each)))
+    return [{ params: list as Parameter[] } as object as ParameterGroup<Settings>];
+  for (const group of list) checkGroup(name, group as ParameterGroup<Settings>);
+  return list as ParameterGroup<Settings>[];
 }
 
 function checkParameters(name: string, parameters: readonly Parameter[]): void {

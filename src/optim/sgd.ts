@@ -1,6 +1,7 @@
 import { sgdHyper, sgdUpdate } from '../ops/optimizer.ts';
+import { declareOptions, flag, type Kinds, notNegative } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
-import { type CommonSettings, Optimizer, type Trained, type Update } from './optimizer.ts';
+import { type CommonSettings, commonKinds, declareGroups, Optimizer, type Trained, type Update } from './optimizer.ts';
 
 export interface SGDSettings extends CommonSettings {
   /** Share of the last direction that is kept. */
@@ -11,10 +12,14 @@ export interface SGDSettings extends CommonSettings {
 
 const defaults: SGDSettings = { lr: 1e-3, momentum: 0, nesterov: false, weightDecay: 0 };
 
+const kinds: Kinds<SGDSettings> = { ...commonKinds, momentum: notNegative, nesterov: flag };
+const sgdOptions = declareOptions<SGDSettings>(kinds);
+const sgdGroups = declareGroups(kinds);
+
 /** Stochastic gradient descent, with momentum if asked for. Weight decay is added to the gradients. */
 export class SGD extends Optimizer<SGDSettings> {
   constructor(trained: Trained<SGDSettings>, options: Partial<SGDSettings> = {}) {
-    super(trained, { ...defaults, ...options });
+    super(trained, { ...defaults, ...sgdOptions('SGD', options) }, sgdGroups);
   }
 
   protected override check({ momentum, nesterov }: SGDSettings): void {

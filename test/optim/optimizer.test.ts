@@ -357,9 +357,11 @@ describe('an optimizer', () => {
 
   it('says what is wrong with its settings', () => {
     const w = parameter(ones([2]));
-    expect(() => new SGD([w], { lr: -1 })).toThrow('[SGD] lr must be a finite number of at least 0, got -1');
+    expect(() => new SGD([w], { lr: -1 })).toThrow(
+      '[SGD] lr must be a finite number of at least 0, or a function, got -1',
+    );
     expect(() => new AdamW([w], { lr: Number.NaN })).toThrow(
-      '[AdamW] lr must be a finite number of at least 0, got NaN',
+      '[AdamW] lr must be a finite number of at least 0, or a function, got NaN',
     );
     expect(() => new AdamW([w], { weightDecay: -0.1 })).toThrow(
       '[AdamW] weightDecay must be a finite number of at least 0, got -0.1',
@@ -372,7 +374,9 @@ describe('an optimizer', () => {
       '[SGD] momentum must be a finite number of at least 0, got -1',
     );
     expect(() => new SGD([w], { nesterov: true })).toThrow('[SGD] momentum with nesterov must be positive, got 0');
-    expect(() => new SGD([{ params: [w], lr: -2 }])).toThrow('[SGD] lr must be a finite number of at least 0, got -2');
+    expect(() => new SGD([{ params: [w], lr: -2 }])).toThrow(
+      '[SGD] lr must be a finite number of at least 0, or a function, got -2',
+    );
     expect(() => new SGD([])).toThrow('[SGD] got no parameters');
     expect(() => new SGD([w, w])).toThrow('[SGD] a parameter is given twice');
     expect(() => new SGD([ones([2])] as never)).toThrow(

@@ -12,8 +12,9 @@ import { read } from './gpu.ts';
 
 /** Runs the graphs behind `tensors` on the GPU and in float64, and compares. */
 export async function check(...tensors: readonly Tensor[]): Promise<void> {
-  const actual = await read(...tensors);
-  compare(tensors, actual, interpret(tensors, { errors: true }));
+  // Before they are read: a detached value that has been computed is a leaf, and has no graph any more.
+  const expected = interpret(tensors, { errors: true });
+  compare(tensors, await read(...tensors), expected);
 }
 
 /** Compares values that were read with what the interpreter says of them. */
@@ -49,8 +50,8 @@ export async function checkGradients(
   const loss = objective(outputs);
   const gradients = grad(loss, targets);
   const roots = [...outputs, ...gradients];
-  const actual = await read(...roots);
   const expected = interpret(roots, { errors: true });
+  const actual = await read(...roots);
   const names = [...outputs.map((_, i) => `output ${i}`), ...targets.map((_, i) => `gradient of input ${i}`)];
   compare(roots, actual, expected, names);
   if (finite)
@@ -99,8 +100,8 @@ export async function checkFused(fused: Tensor, outputs?: readonly Tensor[]): Pr
   const plain = op.decompose?.(inputs, attributes) ?? [];
   const pairs = plain.map((tensor, i) => [(outputs ?? own)[i] as Tensor, tensor] as const);
   const roots = pairs.flat();
-  const actual = await read(...roots);
   const expected = interpret(roots, { errors: true });
+  const actual = await read(...roots);
   for (const i of pairs.keys()) {
     const [a, b] = [expected[2 * i], expected[2 * i + 1]] as [Approximation, Approximation];
     const size = Math.max(...a.value.data.map(Math.abs));

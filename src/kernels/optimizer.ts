@@ -155,7 +155,7 @@ const declare = (first: number, buffers: readonly string[]) =>
 /** What tells whether the submit has failed: its status, or the factor that clipping has made of it. */
 const permission = {
   status: { buffer: 'read status: array<u32>', scale: '1.0', runs: 'status[0] == 0u' },
-  scale: { buffer: 'read scale: array<f32>', scale: 'scale[0]', runs: 'scale[1] != 0.0' },
+  scale: { buffer: 'read scale: array<f32>', scale: 'scale[0]', runs: 'scale[1] == 1.0' },
 };
 
 /** All parameters make the same step. */

@@ -117,7 +117,7 @@ async function differences(cases: ReadonlyMap<OpName, readonly Case[]>): Promise
 
 /** Sampling refuses logits that are not finite; what clipping makes of a norm that is not finite is tested with it. */
 const names = (Object.keys(samples) as OpName[]).filter(
-  (name) => name !== 'clipNorm' && !Object.hasOwn(samplingOps, name),
+  (name) => !['clipNorm', 'clipScale'].includes(name) && !Object.hasOwn(samplingOps, name),
 );
 function sweep(bits: readonly number[], each: number, gradients: boolean): void {
   let all: Promise<Map<OpName, string[]>> | undefined;

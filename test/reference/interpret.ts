@@ -228,11 +228,12 @@ const adapters: Readonly<Record<string, Adapter>> = {
     for (const [i, p] of (parameters as Ref).data.entries()) {
       const { step, scale, group, runs } = turnOf(attributes, rest, i);
       if (!runs) continue;
-      const [lr, beta1, beta2, eps, decay, l2] = row(hyper as Ref, 8, group);
+      const [lr, beta1, beta2, eps, decay, l2, ...logBetas] = row(hyper as Ref, 8, group);
+      const [mean1, mean2] = logBetas.map((logBeta) => -Math.expm1(step * logBeta)) as [number, number];
       const g = get(gradients as Ref, i) * scale + l2 * p;
       const m = beta1 * get(mean as Ref, i) + (1 - beta1) * g;
       const v = beta2 * get(square as Ref, i) + (1 - beta2) * g * g;
-      const next = p - decay * p - (lr * (m / (1 - beta1 ** step))) / (Math.sqrt(v / (1 - beta2 ** step)) + eps);
+      const next = p - decay * p - ((lr / mean1) * m) / (Math.sqrt(v) / Math.sqrt(mean2) + eps);
       for (const [n, value] of [next, m, v].entries()) (outputs[n] as Ref).data[i] = value;
     }
     return [...outputs, ...nextCounts(attributes, rest)];
@@ -303,7 +304,7 @@ const row = (hyper: Ref, length: number, group: number) =>
 const sumOf = (x: Ref) => x.data.reduce((a, b) => a + b, 0);
 
 /** What clipping says, where there was any: whether the step may be made, and the factor of the gradients. */
-const allows = (scale: Ref | undefined) => !scale || get(scale, 1) !== 0;
+const allows = (scale: Ref | undefined) => !scale || get(scale, 1) === 1;
 const factor = (scale: Ref | undefined) => (scale ? get(scale, 0) : 1);
 
 /** The step of element i: by its gate and the table of members, or by one count for all. */

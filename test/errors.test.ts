@@ -335,7 +335,7 @@ const dtypeErrors: readonly Mistake[] = [
   [
     'a type that does not exist',
     () => tensor([1], { dtype: 'f64' as 'f32' }),
-    /^\[tensor\] there is no dtype f64; there are f32, i32, u32, bool/,
+    /^\[tensor\] there is no dtype 'f64'; there are f32, i32, u32, bool/,
   ],
 ];
 

@@ -174,7 +174,7 @@ describe('arange', () => {
     expect(() => arange(2 ** 31, 2 ** 31 + 2)).toThrow("[arange] i32 can't hold 2147483648");
     expect(() => arange(0, 1, 0)).toThrow('[arange] from 0 to 1 in steps of 0 there is no end of numbers');
     expect(() => arange(3, 1, 1, 'f16' as DType)).toThrow(ValueError);
-    expect(() => arange(0, 1, 1, 'f16' as DType)).toThrow('[arange] there is no dtype f16');
+    expect(() => arange(0, 1, 1, 'f16' as DType)).toThrow("[arange] there is no dtype 'f16'");
   });
 });
 

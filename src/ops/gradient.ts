@@ -57,9 +57,12 @@ function unfrozen(): (tensor: Tensor) => boolean {
  */
 export function backward(loss: Tensor, seed?: Tensor): void {
   scalar('backward', loss, seed);
-  const gradients = differentiate(loss, unfrozen(), seed);
+  const isUnfrozen = unfrozen();
+  const gradients = differentiate(loss, isUnfrozen, seed);
   if (gradients.size === 0) {
-    const frozen = reachable([loss.version], trainable).some(({ inputs }) => inputs.some(trainable));
+    const nodes = reachable([loss.version], trainable);
+    const found = [loss.version, ...nodes.flatMap(({ inputs }) => inputs)].filter(trainable);
+    const frozen = found.length > 0 && !found.some(isUnfrozen);
     throw new ValueError(
       frozen
         ? '[backward] all parameters that the loss depends on are frozen; unfreeze() their module, or set requiresGrad = true of one'

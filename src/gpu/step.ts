@@ -25,7 +25,7 @@ export interface CompileOptions {
   debug?: boolean;
   /**
    * Looks for infinities and NaN in every result of every op, and names the first op that has one: reading a result of the
-   * step rejects with a ValueError. Nothing is fused away, so it is slow: for the search alone.
+   * step rejects with a ValueError, and its states are as before. Nothing is fused away, so it is slow: for the search.
    */
   checkFinite?: boolean;
 }

@@ -5,6 +5,7 @@ import {
   matmul,
   models,
   nn,
+  optim,
   parameter,
   type Tensor,
   tensor,
@@ -17,7 +18,8 @@ useGpu();
 
 /** What reading the result of a step throws; null where it is finite. */
 async function found(step: (x: Tensor) => Promise<Tensor>, x: Tensor): Promise<string | null> {
-  announceReads(1);
+  // A read that fails may ask once more, for the fate of the submits before it.
+  announceReads(2);
   try {
     await (await step(x)).data();
     return null;
@@ -61,6 +63,35 @@ describe('compile with checkFinite', () => {
       { checkFinite: true },
     );
     expect(await found(step, good)).toMatch(/checkFinite: div \[1\]/);
+  });
+
+  it('leaves the states of a step that goes wrong as they were', async () => {
+    const layer = new nn.Linear(2, 1);
+    const optimizer = new optim.AdamW(layer.parameters(), { lr: 0.1 });
+    const step = compile(
+      (x: Tensor) => {
+        const loss = layer.forward(x).square().mean();
+        loss.backward();
+        optimizer.step();
+        optimizer.zeroGrad();
+        return loss;
+      },
+      { checkFinite: true },
+    );
+    expect(await found(step, good)).toBeNull();
+    const before = await read(...layer.parameters());
+    expect(
+      await found(
+        step,
+        tensor([
+          [1e30, 1],
+          [1, 1],
+        ]),
+      ),
+    ).toMatch(/checkFinite: square \[2, 1\]/);
+    expect(await read(...layer.parameters())).toEqual(before);
+    expect(await found(step, good)).toBeNull();
+    expect(await read(...layer.parameters())).not.toEqual(before);
   });
 });
 

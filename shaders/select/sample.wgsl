@@ -3,7 +3,7 @@
 // phases that a dispatch runs from `first` to before `last`. 0: the best logit. Then the digits, 4 bits each, of where the k
 // best end, in the order of their values and of their indices; the sum of their weights; the digits of where the nucleus
 // ends; last the draw. A search stops early where all of what its digits hold belongs in.
-// Lane 0 keeps the state; the others read it behind the load of `skips`, or the barrier of the draw.
+// Lane 0 keeps the state; the others read it behind the load of `skips`, with which each phase but the first begins.
 // 1: logits [rows, n], 2: temperature, k and p, 3: key, 4: state of each row between dispatches, 5: result [rows], 6: status.
 // Element (row, j) takes word row·n + j of the stream. Temperature 0 takes the best, of equals the first. A row with a logit
 // that is NaN or infinite, or with nothing that may be drawn, gives 0 and sets the status.
@@ -173,7 +173,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       workgroupBarrier();
       if (lane == 0u) { decide(level, byWeight); }
     } else {
-      workgroupBarrier();
+      if (lane == 0u) { skips = 0u; }
+      if (workgroupUniformLoad(&skips) != 0u) { continue; }
       var own = Best(0.0, NONE);
       for (var j = lane; j < end; j += SIZE) {
         let logit = logits[base + j];

@@ -168,14 +168,19 @@ const trials: Readonly<Record<string, () => readonly Trial[]>> = {
     ),
   ],
   'select/sample': () =>
-    // Values that differ, and equal ones, of which the index decides.
-    [draw.f32(9900, 4), new Float32Array(9900)].map((logits) =>
+    // Values that differ, and the best alone of them; equal values, of which the index decides up to its last digit.
+    [
+      { logits: draw.f32(9900, 4), temperature: 1, k: 200, p: 0.7 },
+      { logits: draw.f32(9900, 4), temperature: 0, k: 300, p: 1 },
+      { logits: new Float32Array(9900), temperature: 1, k: 200, p: 0.7 },
+      { logits: new Float32Array(9900), temperature: 1, k: 300, p: 0.3 },
+    ].map(({ logits, temperature, k, p }) =>
       trial(
         sample,
         'phases',
         'gpu',
         { rows: 33, n: 300, stream: 0 },
-        [logits, Float32Array.of(1, 200, 0.7, 0), draw.u32(4, 0, 2 ** 32)],
+        [logits, Float32Array.of(temperature, k, p, 0), draw.u32(4, 0, 2 ** 32)],
         [{ dtype: 'i32', length: 33 }],
       ),
     ),

@@ -295,8 +295,8 @@ export function writeFields(
   values: Readonly<Record<string, number>>,
   label: string,
 ): void {
-  for (const [i, { name, type }] of fields.entries()) {
-    const value = values[name];
+  for (const [i, { name, type, value: own }] of fields.entries()) {
+    const value = own ?? values[name];
     if (value === undefined)
       throw new UnsupportedError(`[plan] ${label}: the kernel's parameter ${name} was not given`);
     if (type === 'f32') words.setFloat32(at + i * 4, value, true);

@@ -1,10 +1,11 @@
 import { type DType, dtypes } from '../graph/dtype.ts';
 import type { Attributes } from '../graph/node.ts';
 import type { ElementwiseLowering, ExpressionTypes, Window } from '../graph/op.ts';
-import { type Layout, sizeOf } from '../graph/shape.ts';
+import type { Layout } from '../graph/shape.ts';
 import { type DeviceProfile, grid, input, type KernelCall, type LoadHook, output, type StoreHook } from './kernel.ts';
-import { indexExpression, offsetOf, readsVectors, rowOf, vectorises } from './layout.ts';
+import { coordinateText, indexExpression, readsVectors, rowOf, vectorises } from './layout.ts';
 import { loop } from './loops.ts';
+import { literal, uniformText } from './numbers.ts';
 
 /**
  * Elementwise chains as one generated kernel, or as the tail (`store`) or head (`load`) of a hand-written one. All
@@ -44,17 +45,6 @@ export interface Chain {
   readonly outputs: readonly number[];
 }
 
-/** A WGSL expression for a number of the given element type. Infinities and NaN are no literals, so they come from bits.wgsl. */
-export function literal(value: number, dtype: DType): string {
-  if (dtype === 'bool') return value ? 'true' : 'false';
-  if (dtype === 'u32') return `${Math.trunc(value) >>> 0}u`;
-  if (dtype === 'i32') return Math.trunc(value) === -2147483648 ? 'i32(-2147483647 - 1)' : `i32(${Math.trunc(value)})`;
-  const single = Math.fround(value);
-  if (Number.isNaN(single)) return 'notANumber()';
-  if (!Number.isFinite(single)) return single > 0 ? 'infinity()' : '(-infinity())';
-  const text = String(single);
-  return /[.e]/.test(text) ? text : `${text}.0`;
-}
 const workgroup = 64;
 
 const scalarTypes: ExpressionTypes = { f32: 'f32', i32: 'i32', u32: 'u32', bool: 'bool' };
@@ -78,9 +68,7 @@ export function elementwiseKernel(chain: Chain, label: string, profile: DevicePr
       `@group(0) @binding(${chain.buffers.length + i + 1}) var<storage, read_write> out${i}: array<${declare(dtype)}>;`,
     );
   }
-  const offsets = offsetFields(chain);
-  const read = (load: Load, dtype: DType) =>
-    loadExpression(`in${load.buffer}`, load, dtype, vector, offsets.get(load) ?? '');
+  const read = (load: Load, dtype: DType) => loadExpression(`in${load.buffer}`, load, dtype, vector);
   const short = chain.steps.length <= 16;
   const rows = vector && perInvocation > 1 && whole && short ? sharedRows(chain, count, read) : null;
   const body = chainBody(chain, vector, (load, dtype) => rows?.names.get(read(load, dtype)) ?? read(load, dtype));
@@ -88,7 +76,7 @@ export function elementwiseKernel(chain: Chain, label: string, profile: DevicePr
     (step, i) => `  out${i}[i] = ${stored(`v${step}`, (chain.steps[step] as ChainStep).dtype, vector)};`,
   );
   const source = `// uses: order.wgsl, bits.wgsl, elementwise.wgsl
-struct Params { count: u32${[...new Set(offsets.values())].map((name) => `, ${name}: i32`).join('')} }
+struct Params { count: u32 }
 const SIZE: u32 = ${workgroup}u;
 @group(0) @binding(0) var<uniform> params: Params;
 ${lines.join('\n')}
@@ -102,8 +90,6 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
 ${rows ? rows.main : elements(perInvocation, whole, short)}
 }
 `;
-  const uniforms: Record<string, number> = { count };
-  for (const [load, name] of offsets) uniforms[name] = offsetOf(load.layout, vector);
   return {
     dispatches: [
       {
@@ -112,7 +98,7 @@ ${rows ? rows.main : elements(perInvocation, whole, short)}
         library: libraryOf(chain),
         ...(vector ? { constants: { V: 'vec4<f32>', B: 'vec4<bool>', U: 'vec4<u32>' } } : {}),
         bindings: [...chain.buffers.map((_, i) => input(i)), ...chain.outputs.map((_, i) => output(i))],
-        uniforms,
+        uniforms: { count },
         workgroups,
         turns: loop(perInvocation),
       },
@@ -218,7 +204,7 @@ const isWindowed = (argument: Argument): boolean =>
 
 /** Reads of a hook, an element at a time. */
 const reader = (prefix: Prefix) => (load: Load, dtype: DType) =>
-  loadExpression(`${prefix}${load.buffer}`, load, dtype, false, '');
+  loadExpression(`${prefix}${load.buffer}`, load, dtype, false);
 
 function libraryOf(chain: Chain): string[] {
   return [...new Set(chain.steps.flatMap((step) => step.lowering.library ?? []))];
@@ -232,17 +218,6 @@ function readDeclarations(chain: Chain, firstBinding: number, prefix: Prefix): s
     (dtype, i) =>
       `@group(0) @binding(${firstBinding + i}) var<storage, read> ${prefix}${i}: array<${dtypes[dtype].wgsl}>;`,
   );
-}
-
-/** Offsets are uniforms, so that slices that differ only in where they start share a pipeline. */
-function offsetFields(chain: Chain): Map<Load, string> {
-  const fields = new Map<Load, string>();
-  for (const step of chain.steps) {
-    for (const argument of step.arguments) {
-      if ('load' in argument && argument.load.layout.offset !== 0) fields.set(argument.load, `offset${fields.size}`);
-    }
-  }
-  return fields;
 }
 
 /** `let v0 = …; let v1 = …;`: one line per step. */
@@ -264,7 +239,7 @@ function chainBody(
       if ('table' in argument) return '';
       if ('constant' in argument) {
         if (argument.window) inside[a] = windowCondition(argument.window);
-        const value = `${types[dtype]}(${literal(argument.constant, dtype)})`;
+        const value = `${types[dtype]}(${constantText(argument.constant, dtype)})`;
         if (named) constants.push(`  let v${s}of${a} = ${value};`);
         return named ? `v${s}of${a}` : value;
       }
@@ -291,14 +266,25 @@ function chainBody(
   });
 }
 
+/**
+ * A repeated value. A few small ones stay in the text, where compilers make something of them: exponents above all, for x³
+ * is two products, and xʸ is none. Others may well be 1/N or a position.
+ */
+function constantText(value: number, dtype: DType): string {
+  const small = Number.isInteger(2 * value) && Math.abs(value) <= (dtype === 'f32' ? 4 : 2);
+  if (small || dtype === 'bool' || !Number.isFinite(Math.fround(value))) return literal(value, dtype);
+  if (dtype === 'f32') return uniformText(Math.fround(value), 'f32');
+  return uniformText(dtype === 'u32' ? Math.trunc(value) >>> 0 : Math.trunc(value), dtype);
+}
+
 /** bool lives in memory as u32. */
 function stored(name: string, dtype: DType, vector: boolean): string {
   if (dtype !== 'bool') return name;
   return vector ? `select(vec4<u32>(0u), vec4<u32>(1u), ${name})` : `select(0u, 1u, ${name})`;
 }
 
-function loadExpression(name: string, { layout }: Load, dtype: DType, vector: boolean, offset: string): string {
-  const index = indexExpression(layout, vector, offset);
+function loadExpression(name: string, { layout }: Load, dtype: DType, vector: boolean): string {
+  const index = indexExpression(layout, vector);
   const element = !vector || readsVectors(layout) ? `${name}[${index}]` : spread(name, index, dtype);
   return dtype === 'bool' ? `(${element} != ${vector ? 'vec4<u32>(0u)' : '0u'})` : element;
 }
@@ -309,9 +295,8 @@ function spread(name: string, index: string, dtype: DType): string {
 }
 
 function windowCondition({ layout, axis, low, high }: Window): string {
-  const inner = sizeOf(layout.shape.slice(axis + 1));
-  const coordinate = `((i / ${inner}u) % ${layout.shape[axis]}u)`;
-  return `(${coordinate} >= ${low}u && ${coordinate} < ${high}u)`;
+  const coordinate = coordinateText('i', layout.shape, axis);
+  return `(${coordinate} >= ${uniformText(low, 'u32')} && ${coordinate} < ${uniformText(high, 'u32')})`;
 }
 
 /** Four elements at a time, where every operand allows it. */

@@ -1,4 +1,5 @@
-import type { Layout } from '../graph/shape.ts';
+import { type Layout, sizeOf } from '../graph/shape.ts';
+import { uniformText } from './numbers.ts';
 
 /** Layouts of operands as WGSL expressions: from the linear index `i` of an invocation to an index into a buffer. */
 
@@ -49,13 +50,14 @@ export function rowOf(layout: Layout): number | undefined {
 }
 
 /**
- * Index into the buffer for `i`, which counts vectors where `vector` is set. The outermost extent never appears in the text,
- * so that a longer batch shares the pipeline. `offset` names the uniform that holds the layout's offset, if there is one.
+ * Index into the buffer for `i`, which counts vectors where `vector` is set. Neither the outermost extent nor the offset
+ * appears in the text, so that a longer batch and another slice share the pipeline. Inner extents do: a division by a number
+ * that a compiler knows is a multiplication and a shift, one by a uniform takes several times as long.
  */
-export function indexExpression(layout: Layout, vector: boolean, offset: string): string {
+export function indexExpression(layout: Layout, vector: boolean): string {
   const collapsed = collapse(layout);
   const dimensions = vector ? inVectors(collapsed) : collapsed;
-  const signed = offset !== '' || layout.offset !== 0 || dimensions.some(({ stride }) => stride < 0);
+  const signed = layout.offset !== 0 || dimensions.some(({ stride }) => stride < 0);
   const terms: string[] = [];
   let inner = 1;
   for (let d = dimensions.length - 1; d >= 0; d--) {
@@ -68,12 +70,18 @@ export function indexExpression(layout: Layout, vector: boolean, offset: string)
     }
     inner *= extent;
   }
-  if (offset !== '') terms.push(`params.${offset}`);
-  else if (layout.offset !== 0) terms.push(`(${offsetOf(layout, vector)})`);
+  if (layout.offset !== 0) terms.push(uniformText(offsetOf(layout, vector), 'i32'));
   const sum = terms.length === 0 ? '0' : terms.join(' + ');
   return signed ? `u32(${sum})` : terms.length === 0 ? '0u' : sum;
 }
 
 /** The offset of a layout as `indexExpression` counts it. */
-export const offsetOf = (layout: Layout, vector: boolean): number =>
+const offsetOf = (layout: Layout, vector: boolean): number =>
   vector && readsVectors(layout) ? layout.offset / 4 : layout.offset;
+
+/** The coordinate of element `index` of a dense tensor along one of its axes, with inner extents as in `indexExpression`. */
+export function coordinateText(index: string, shape: readonly number[], axis: number): string {
+  const inner = sizeOf(shape.slice(axis + 1));
+  const outermost = shape.slice(0, axis).every((extent) => extent === 1);
+  return outermost ? `(${index} / ${inner}u)` : `((${index} / ${inner}u) % ${shape[axis]}u)`;
+}

@@ -1,6 +1,7 @@
 import { library as files } from '../../shaders/lib/index.ts';
 import { WeftError } from '../errors.ts';
 import type { Dispatch } from './kernel.ts';
+import { addFields, type Field, paramFields, takeNumbers } from './numbers.ts';
 
 /** A shader made ready for one pipeline. Equal dispatches give equal texts, which browsers use to cache compiled code. */
 export interface SpecialisedShader {
@@ -8,7 +9,7 @@ export interface SpecialisedShader {
   /** `r` (read) or `w` (read_write) for each storage binding, in order: the signature of the bind group layout. */
   readonly access: string;
   /** Fields of `struct Params` in order; every field is one 4-byte word. */
-  readonly fields: readonly { readonly name: string; readonly type: 'u32' | 'i32' | 'f32' }[];
+  readonly fields: readonly Field[];
 }
 
 /** Functions that reverse the order of lanes and workgroups, for tests that look for missing barriers. */
@@ -18,28 +19,36 @@ export const reversedOrder: Readonly<Record<string, string>> = {
     'fn groupOrder(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>) -> vec3<u32> { return num_workgroups - 1u - workgroup_id; }',
 };
 
-/** What has been specialised so far, by source and settings: the layers of a model differ in nothing. */
+/** What has been specialised so far, by source and settings: the layers of a model differ in nothing but numbers. */
 const known = new Map<string, Map<string, SpecialisedShader>>();
 
 /** Turns a `.wgsl` file and its settings into WGSL text. Throws on a constant or function that the shader does not declare. */
-export function specialise(dispatch: Dispatch, overrides: Readonly<Record<string, string>> = {}): SpecialisedShader {
+export function specialise(marked: Dispatch, overrides: Readonly<Record<string, string>> = {}): SpecialisedShader {
+  const taken = () => paramFields(withLibrary(marked.source, marked.library)).length;
+  const [texts, numbers] = takeNumbers(marked, taken);
+  const dispatch = { ...marked, ...texts };
   const { source, constants, functions, declarations, library, bindings } = dispatch;
-  const settings = JSON.stringify([constants, functions, declarations, library, bindings.length, overrides]);
+  const types = numbers.map(({ type }) => type);
+  const settings = JSON.stringify([constants, functions, declarations, library, bindings.length, overrides, types]);
   const shaders = known.get(source) ?? new Map<string, SpecialisedShader>();
   known.set(source, shaders);
-  const shader = shaders.get(settings) ?? specialised(dispatch, overrides);
+  const shader = shaders.get(settings) ?? specialised(dispatch, numbers, overrides);
   shaders.set(settings, shader);
-  return shader;
+  return numbers.length === 0 ? shader : { ...shader, fields: [...numbers, ...shader.fields.slice(numbers.length)] };
 }
 
-function specialised(dispatch: Dispatch, overrides: Readonly<Record<string, string>>): SpecialisedShader {
+function specialised(
+  dispatch: Dispatch,
+  numbers: readonly Field[],
+  overrides: Readonly<Record<string, string>>,
+): SpecialisedShader {
   let code = withLibrary(dispatch.source, dispatch.library);
   for (const [name, value] of Object.entries(dispatch.constants ?? {}))
     code = setConstant(code, name, value, dispatch.kernel);
   for (const [name, text] of Object.entries({ ...dispatch.functions, ...overrides }))
     code = replaceFunction(code, name, text, dispatch.kernel);
   if (dispatch.declarations) code = `${dispatch.declarations}\n${code}`;
-  code = hoistDirectives(code);
+  code = addFields(hoistDirectives(code), numbers, dispatch.kernel);
   return { code, access: bindingAccess(code, dispatch), fields: paramFields(code) };
 }
 
@@ -101,12 +110,4 @@ function bindingAccess(code: string, dispatch: Dispatch): string {
     );
   }
   return access.join('');
-}
-
-function paramFields(code: string): SpecialisedShader['fields'] {
-  const body = /struct Params\s*\{([^}]*)\}/.exec(code)?.[1] ?? '';
-  return [...body.matchAll(/(\w+)\s*:\s*(u32|i32|f32)/g)].map((match) => ({
-    name: match[1] as string,
-    type: match[2] as 'u32' | 'i32' | 'f32',
-  }));
 }

@@ -4,7 +4,7 @@ import type { Attributes, TensorType } from '../graph/node.ts';
 import type { ExpressionContext, OpDef } from '../graph/op.ts';
 import { applyOne, expectTensor } from '../graph/record.ts';
 import { broadcastShapes, checkShape, type Shape, sameShape } from '../graph/shape.ts';
-import { literal } from '../kernels/elementwise.ts';
+import { literal } from '../kernels/numbers.ts';
 import { declareOptions, finite, oneOf } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 

@@ -6,6 +6,7 @@ import { formatShape, normaliseAxis, sameShape, sizeOf } from '../graph/shape.ts
 import { cumsum as cumsumFamily } from '../kernels/cumulative.ts';
 import { familyCall } from '../kernels/family.ts';
 import { gather as gatherFamily, scatterAdd as scatterFamily } from '../kernels/index.ts';
+import { coordinateText } from '../kernels/layout.ts';
 import { topK as topKFamily } from '../kernels/select.ts';
 import { declareOptions, flag } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
@@ -26,10 +27,7 @@ const iotaOp: OpDef = {
   lowering: {
     kind: 'elementwise',
     indexed: true,
-    expression: (_, { axis, shape }, { index }) => {
-      const { n, inner } = around(shape as number[], axis as number);
-      return `i32((${index} / ${inner}u) % ${n}u)`;
-    },
+    expression: (_, { axis, shape }, { index }) => `i32(${coordinateText(index, shape as number[], axis as number)})`,
   },
 };
 export function iota(shape: readonly number[], axis: number): Tensor {

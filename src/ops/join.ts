@@ -4,7 +4,7 @@ import type { TensorType } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectTensor } from '../graph/record.ts';
 import { formatShape, normaliseAxis } from '../graph/shape.ts';
-import { literal } from '../kernels/elementwise.ts';
+import { literal } from '../kernels/numbers.ts';
 import { array, count, either, expectKind, listOf, tensorLike } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { zeros } from './elementwise.ts';

@@ -6,6 +6,7 @@ import type { ExpressionContext, OpDef } from '../graph/op.ts';
 import { applyOne, currentTrace, expectDType, type KeySource, type Streams } from '../graph/record.ts';
 import { checkShape, type Shape, sizeOf } from '../graph/shape.ts';
 import { type Draw, PartedValues } from '../graph/source.ts';
+import { uniformText } from '../kernels/numbers.ts';
 import { declareOptions, expectKind, finite, generatorLike, notNegative, probability } from '../options.ts';
 import { defaultGenerator, type Generator, normalSettings, type Settings, uniformSettings } from '../random.ts';
 import { fromHost, type Tensor } from '../tensor.ts';
@@ -50,7 +51,7 @@ function randomOp(name: string, dtype: DType, make: string, values: number, sett
       library: ['bits.wgsl', 'philox.wgsl', 'random.wgsl'],
       expression: (inputs, { stream }, context) => {
         const [suffix, words] = context.types.f32 === 'f32' ? ['', 'randomWord'] : ['4', 'randomBlock'];
-        const drawn = `${words}(${four('u32', values, context)}, ${stream}u, ${context.index})`;
+        const drawn = `${words}(${four('u32', values, context)}, ${uniformText(stream as number, 'u32')}, ${context.index})`;
         const rest = [...inputs.slice(0, values), ...(settings ? [four(settings, values + 1, context)] : [])];
         return `${make}${suffix}(${[drawn, ...rest].join(', ')})`;
       },
@@ -77,8 +78,9 @@ const turnKeysOp: OpDef = {
     library: ['philox.wgsl'],
     expression: (_, { length, stream, count, reverse }, context) => {
       const row = `(${context.index} / ${keyStride}u)`;
-      const turn = reverse ? `(${(length as number) - 1}u - ${row})` : row;
-      return `keyWord(${four('u32', 0, context)}, ${stream}u + ${turn} * ${count}u, ${context.index} % ${keyStride}u)`;
+      const turn = reverse ? `(${uniformText((length as number) - 1, 'u32')} - ${row})` : row;
+      const position = `${uniformText(stream as number, 'u32')} + ${turn} * ${uniformText(count as number, 'u32')}`;
+      return `keyWord(${four('u32', 0, context)}, ${position}, ${context.index} % ${keyStride}u)`;
     },
   },
 };

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Dispatch } from '../../src/kernels/kernel.ts';
+import { uniformText } from '../../src/kernels/numbers.ts';
 import { reversedOrder, specialise, withLibrary } from '../../src/kernels/specialise.ts';
 
 const source = `// uses: order.wgsl
@@ -110,6 +111,50 @@ describe('specialise', () => {
     const constants = { SIZE: 32, FLAG: true };
     expect(specialise(dispatch({ constants })).code).toBe(specialise(dispatch({ constants: { ...constants } })).code);
     expect(specialise(dispatch())).toEqual(specialise(dispatch()));
+  });
+
+  it('makes uniforms of the numbers that are marked, so that texts with other numbers are one text', () => {
+    const marked = (offset: number, scale: number) => {
+      const store = `fn store(i: u32, value: Element) { b[i + ${uniformText(3, 'u32')}] = value * ${uniformText(scale, 'f32')}; }`;
+      const declarations = `fn at(i: i32) -> i32 { return i + ${uniformText(offset, 'i32')}; }`;
+      return specialise(dispatch({ functions: { store }, declarations }));
+    };
+    const { code, fields } = marked(-7, 1e-8);
+    expect(code).toContain('b[i + params.number0] = value * params.number1;');
+    expect(code).toContain('return i + params.number2;');
+    expect(code).toContain('struct Params { number0: u32, number1: f32, number2: i32, count: u32,');
+    expect(fields.slice(0, 4)).toEqual([
+      { name: 'number0', type: 'u32', value: 3 },
+      { name: 'number1', type: 'f32', value: 1e-8 },
+      { name: 'number2', type: 'i32', value: -7 },
+      { name: 'count', type: 'u32' },
+    ]);
+    const others = marked(5, 0.25);
+    expect(others.code).toBe(code);
+    expect(others.fields.map(({ value }) => value)).toEqual([3, 0.25, 5, undefined, undefined, undefined]);
+  });
+
+  it('tells numbers of different types apart', () => {
+    const code = (type: 'u32' | 'i32') =>
+      specialise(dispatch({ functions: { store: `fn store() { let x = ${uniformText(5, type)}; }` } })).code;
+    expect(code('u32')).toContain('number0: u32');
+    expect(code('i32')).toContain('number0: i32');
+  });
+
+  it('leaves numbers in the text that find no room in a block of 64 words', () => {
+    const numbers = Array.from({ length: 63 }, (_, i) => uniformText(i + 1, 'f32'));
+    const store = `fn store(i: u32, value: Element) { b[i] = ${numbers.join(' + ')}; }`;
+    const { code, fields } = specialise(dispatch({ functions: { store } }));
+    expect(fields).toHaveLength(64);
+    expect(code).toContain('params.number60 + 62.0 + 63.0;');
+  });
+
+  it('refuses numbers where there is no struct Params', () => {
+    const bare = source.replace(/^struct.*\n/m, '');
+    const store = `fn store() { let x = ${uniformText(5, 'u32')}; }`;
+    expect(() => specialise(dispatch({ source: bare, functions: { store } }))).toThrow(
+      '[specialise] test/plain has numbers, and no struct Params for them',
+    );
   });
 
   it('reverses lanes and workgroups when asked to', () => {

@@ -281,8 +281,8 @@ function uniformsOf(
   const view = new DataView(new ArrayBuffer(guard * (dispatches.length + probes.length)));
   const setters = { f32: 'setFloat32', i32: 'setInt32', u32: 'setUint32' } as const;
   for (const [d, { kernel, uniforms = {} }] of dispatches.entries()) {
-    for (const [i, { name, type }] of (shaders[d] as SpecialisedShader).fields.entries()) {
-      const value = name === 'statusCode' ? 1 : uniforms[name];
+    for (const [i, { name, type, value: own }] of (shaders[d] as SpecialisedShader).fields.entries()) {
+      const value = own ?? (name === 'statusCode' ? 1 : uniforms[name]);
       if (value === undefined) throw new Error(`${kernel} gives no value for ${name}`);
       view[setters[type]](guard * d + 4 * i, value, true);
     }

@@ -477,8 +477,6 @@ describe('bad data, thrown at the next read', () => {
       /^\[scatterAdd\] an index lies outside \[0, 7\)/,
     ],
   ])('%s', async ([, call, message]) => {
-    // A read that fails asks once more, for the fate of the submits before it.
-    announceReads(2);
     await expect(read(call())).rejects.toThrow(message);
     await expect(read(call())).rejects.toBeInstanceOf(ValueError);
     // It is said once: what follows is not to blame.

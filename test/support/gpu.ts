@@ -50,9 +50,15 @@ export let device: Device;
 export const generator = new Generator();
 
 /** The values of tensors, with one submit and one mapping for all of them. */
-export function read(...tensors: readonly Tensor[]): Promise<HostArray[]> {
+export async function read(...tensors: readonly Tensor[]): Promise<HostArray[]> {
   announceReads(1);
-  return readAll(tensors);
+  try {
+    return await readAll(tensors);
+  } catch (error) {
+    // A read that fails may ask once more, for the fate of the submits before it.
+    announceReads(1);
+    throw error;
+  }
 }
 
 /** Tells that the test is about to read values `count` times other than by `read()`. */

@@ -137,9 +137,13 @@ describe('choices', () => {
     expect(() => checkChoices({ matmul: 'toString' })).toThrow(
       /^\[choose\] matmul has no variant "toString"; it has tiled32, /,
     );
-    for (const none of [null, 'tiled64', ['tiled64']])
+    for (const [none, shown] of [
+      [null, 'null'],
+      ['tiled64', "'tiled64'"],
+      [['tiled64'], 'an array of 1'],
+    ])
       expect(() => checkChoices(none as never)).toThrow(
-        `[choose] choices must be an object of variants by family, like { matmul: 'tiled64' }, got ${JSON.stringify(none)}`,
+        `[choose] choices must be an object of variants by family, like { matmul: 'tiled64' }, got ${shown}`,
       );
   });
 

@@ -32,6 +32,12 @@ export const skips: readonly Skip[] = [
     runtime: 'chromium',
     reason: 'a page has no files; the Deno runs do',
   },
+  {
+    test: /^second derivatives .* on the GPU, too$/,
+    runtime: 'chromium',
+    reason:
+      'all of them in one read are hundreds of pipelines, minutes for Chromium; their kernels have tests of their own there, random graphs take second derivatives there, and the Deno runs read all of these',
+  },
   { test: /^files of Deno and Node /, runtime: 'chromium', reason: 'a page has no paths; the Deno runs do' },
   { test: /^files of a page /, runtime: 'deno', reason: 'Deno has none of the handles that pages have' },
   { test: /^a table of npm run bench /, runtime: 'chromium', reason: 'a page has no terminal; the Deno runs have' },

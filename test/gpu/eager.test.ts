@@ -22,7 +22,7 @@ import {
   zeros,
 } from '../../src/index.ts';
 import { draw } from '../support/draw.ts';
-import { announceReads, device, useGpu } from '../support/gpu.ts';
+import { announceReads, collectGarbage, device, useGpu } from '../support/gpu.ts';
 
 /** Uncompiled use: nothing runs until a value is wanted, and graphs of one structure share a plan. */
 useGpu();
@@ -162,6 +162,7 @@ describe('state outside of steps', () => {
 
 describe('long chains', () => {
   test('are computed on their way, and then forgotten', async () => {
+    await collectGarbage();
     let x = tensor([0.3]);
     const { counts } = await countCalls(async () => {
       noGrad(() => {
@@ -186,6 +187,7 @@ describe('long chains', () => {
   test('may run side by side, and are computed together', async () => {
     let chains = [1, 2, 3, 4].map((start) => tensor([start]));
     const next = (x: Tensor, i: number) => x.add(chains[(i + 1) % 4] as Tensor).mul(0.5);
+    await collectGarbage();
     const { counts } = await countCalls(async () => {
       noGrad(() => {
         for (let i = 0; i < 1200; i++) chains = chains.map(next); // of 2,400 ops each

@@ -43,10 +43,6 @@ export const tensorLike = kind<object>('a tensor', (value) => {
   const given = value as { node?: unknown; dtype?: unknown } | null;
   return typeof given === 'object' && given !== null && 'node' in given && 'dtype' in given;
 });
-export const shapeLike = kind<readonly number[]>(
-  'a shape, an array of positive integers',
-  (value) => Array.isArray(value) && value.every((extent) => count.accepts(extent)),
-);
 /** A random generator, told by what it does: this file knows no class. */
 export const generatorLike = kind<object>(
   'a Generator',

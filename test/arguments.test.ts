@@ -111,6 +111,8 @@ const calls: Record<string, (value: never) => unknown> = {
   oneHot: (v) => tensor([1, 2], { dtype: 'i32' }).oneHot(v),
   tril: (v) => x().tril(v),
   gather: (v) => x().gather(tensor([[0], [1]], { dtype: 'i32' }), v),
+  mseLoss: (v) => weft.mseLoss(v, x()),
+  'huberLoss, target': (v) => weft.huberLoss(x(), v),
   dropout: (v) => x().dropout(v),
   uniform: (v) => weft.uniform(v),
   backward: (v) => trained()[0]?.sum().backward(v),

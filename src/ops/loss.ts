@@ -2,7 +2,7 @@ import { ShapeError } from '../errors.ts';
 import { differentiateComposed } from '../graph/autograd.ts';
 import type { TensorType } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
-import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
+import { apply, applyOne, expectDType, expectRank, expectTensor } from '../graph/record.ts';
 import { formatShape, sameShape, sizeOf } from '../graph/shape.ts';
 import { crossEntropyBackward as backwardFamily, crossEntropy as family } from '../kernels/crossEntropy.ts';
 import { familyCall } from '../kernels/family.ts';
@@ -147,6 +147,8 @@ function reduced(loss: Tensor, reduction: Reduction): Tensor {
 
 /** x − y for tensors of one shape: a target [4] beside a prediction [4, 1] would silently become [4, 4]. */
 function difference(op: string, x: Tensor, y: Tensor): Tensor {
+  expectTensor(op, 'the prediction', x);
+  expectTensor(op, 'the target', y);
   if (!sameShape(x.shape, y.shape))
     throw new ShapeError(
       `[${op}] prediction and target must have one shape, got ${formatShape(x.shape)} and ${formatShape(y.shape)}; reshape or expand one of them`,

@@ -1,18 +1,31 @@
 // What the kernels share that update all parameters in one flat buffer, where groups of parameters have settings of their
-// own, and each parameter counts its own steps. A kernel declares `struct Hyper` and `hyper: array<Hyper>`.
+// own, and each parameter counts its own steps. A kernel declares `struct Hyper` and `hyper: array<Hyper>`, a row to a group.
 // Vector: vec4<f32> (WIDTH 4), or f32 (WIDTH 1) where the number of elements is no multiple of four.
 alias Vector = f32;
 const SIZE: u32 = 256u;
 const WIDTH: u32 = 1u;
+const VECTORS: u32 = 1u; // of one invocation; all belong to one parameter
+const BLOCK: u32 = 64u; // each parameter starts at a multiple of so many elements
 const WHOLE: bool = false; // no invocation lies past the end
 
-struct Params { elements: u32, members: u32 }
+struct Params { elements: u32, members: u32, groups: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 
 // The step that an element takes: its number (the first is 1), the factor of the gradients, the group of its settings.
 // Where it does not run, because the submit has failed or the parameter has no gradient, nothing may be written.
 struct Turn { step: f32, scale: f32, group: u32, runs: bool }
 fn turnOf(element: u32) -> Turn { return Turn(1.0, 1.0, 0u, true); }
+
+// Groups lie one after another, each up to its `end` in blocks: the first that ends behind an element is its own.
+fn groupOf(element: u32) -> u32 {
+  var first = 0u;
+  var last = params.groups - 1u;
+  while (first < last) {
+    let middle = (first + last) / 2u;
+    if (element / BLOCK < u32(hyper[middle].end)) { last = middle; } else { first = middle + 1u; }
+  }
+  return first;
+}
 
 // Counts the step for one of the parameters, where they all take it together; there are more invocations than parameters.
 fn countStep(index: u32) {}

@@ -1,7 +1,7 @@
 // uses: order.wgsl, packed.wgsl
-// One step of stochastic gradient descent over all parameters in one flat buffer, an invocation to a Vector.
-// 1: parameters [N], 2: gradients [N], 3: hyper [groups, 4], see `sgdHyper`; then what `direction` and `turnOf` read.
-struct Hyper { lr: f32, momentum: f32, weightDecay: f32, nesterov: f32 }
+// One step of stochastic gradient descent over all parameters in one flat buffer, an invocation to VECTORS Vectors.
+// 1: parameters [N], 2: gradients [N], 3: hyper [groups, 5], see `sgdHyper`; then what `direction` and `turnOf` read.
+struct Hyper { lr: f32, momentum: f32, weightDecay: f32, nesterov: f32, end: f32 }
 
 @group(0) @binding(1) var<storage, read_write> parameters: array<Vector>;
 @group(0) @binding(2) var<storage, read> gradients: array<Vector>;
@@ -16,12 +16,16 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let group = linearGroup(groupOrder(workgroup_id, num_workgroups), num_workgroups);
   let index = group * SIZE + lane;
   countStep(index);
-  let element = index * WIDTH;
-  if (!WHOLE && element >= params.elements) { return; }
-  let turn = turnOf(element);
+  let first = index * VECTORS;
+  if (!WHOLE && first * WIDTH >= params.elements) { return; }
+  let turn = turnOf(first * WIDTH);
   if (!turn.runs) { return; }
   let h = hyper[turn.group];
-  let parameter = parameters[index];
-  let gradient = gradients[index] * turn.scale + h.weightDecay * parameter;
-  parameters[index] = parameter - h.lr * direction(index, gradient, h, turn.step);
+  for (var own = 0u; own < VECTORS; own++) {
+    let i = first + own;
+    if (!WHOLE && i * WIDTH >= params.elements) { return; }
+    let parameter = parameters[i];
+    let gradient = gradients[i] * turn.scale + h.weightDecay * parameter;
+    parameters[i] = parameter - h.lr * direction(i, gradient, h, turn.step);
+  }
 }

@@ -1,24 +1,27 @@
 import adamwSource from '../../shaders/optimizer/adamw.wgsl' with { type: 'text' };
 import gateSource from '../../shaders/optimizer/gate.wgsl' with { type: 'text' };
 import sgdSource from '../../shaders/optimizer/sgd.wgsl' with { type: 'text' };
-import type { BindingSource, Dispatch, Family } from './kernel.ts';
+import type { BindingSource, DeviceProfile, Dispatch, Family } from './kernel.ts';
 import { grid, inout, input, output, status } from './kernel.ts';
+import { loop } from './loops.ts';
 
 /**
  * Parameters, packed one after another into a flat buffer, that make a step together. They have steps of their own, and
  * write nothing where the step's submit has failed.
  *
- * - `status`: all have one count, and the settings of one group; the kernel reads the status word of its submit.
- *   Inputs counts [members]; outputs the next counts.
+ * - `status`: all have one count; the kernel reads the status word of its submit. Inputs counts [members]; outputs the next
+ *   counts.
  * - `scale`: the same, but clipping has read the status. Inputs counts [members], scale [2], see `clipScale`.
- * - `gate`: counts and groups differ, or some have no gradient. Inputs gate [members, 4], see `gate`, and the table of
- *   members [N/64], one for each block of 64 elements.
+ * - `gate`: counts differ, or some have no gradient. Inputs gate [members, 4], see `gate`, and the table of members [N/64],
+ *   one for each block of 64 elements.
  */
 export interface PackedProblem {
   /** Number of elements. */
   readonly N: number;
   /** Number of parameters. */
   readonly members: number;
+  /** Number of groups, which have settings of their own. */
+  readonly groups: number;
   readonly by: 'status' | 'scale' | 'gate';
 }
 
@@ -28,37 +31,46 @@ export const packedBlock = 64;
 const SIZE = 256;
 
 /**
- * inputs parameters [N], gradients [N], mean [N], square [N], hyper [groups · 8] (see `adamHyper`), then as `PackedProblem`
+ * inputs parameters [N], gradients [N], mean [N], square [N], hyper [groups · 9] (see `adamHyper`), then as `PackedProblem`
  * says → outputs parameters, mean, square, in place of inputs 0, 2 and 3, then the next counts.
  */
 export const adamw: Family<PackedProblem> = {
   name: 'adamw',
   variants: {
     packed: {
-      call: (problem) => {
+      call: (problem, profile) => {
         const bindings = [inout(0, 0), input(1), inout(2, 1), inout(3, 2), input(4)];
-        return { dispatches: [packed(problem, 'adamw/packed', adamwSource, bindings, 5, 3)] };
+        return { dispatches: [packed(problem, profile, 'adamw/packed', adamwSource, bindings, 5, 3)] };
       },
     },
   },
   select: () => 'packed',
 };
 
-/** Settings of one group as `adamw` reads them. */
-export function adamHyper(settings: {
-  readonly lr: number;
-  readonly betas: readonly [number, number];
-  readonly eps: number;
-  readonly weightDecay: number;
-  /** True for AdamW; false for Adam, which adds the decay to the gradient. */
-  readonly decoupled: boolean;
-}): number[] {
+/** How many numbers `adamHyper` gives. */
+export const adamWords = 9;
+
+/**
+ * Settings of one group as `adamw` reads them. Groups lie one after another in the pack, and `end` is the element that
+ * follows the last of this one; a group that is the only one needs none.
+ */
+export function adamHyper(
+  settings: {
+    readonly lr: number;
+    readonly betas: readonly [number, number];
+    readonly eps: number;
+    readonly weightDecay: number;
+    /** True for AdamW; false for Adam, which adds the decay to the gradient. */
+    readonly decoupled: boolean;
+  },
+  end = 0,
+): number[] {
   const { lr, eps, weightDecay, decoupled } = settings;
   // The corrections must undo the decay rates that the kernel has, which are f32.
   const [beta1, beta2] = settings.betas.map(Math.fround) as [number, number];
   const [logBeta1, logBeta2] = [beta1, beta2].map((beta) => Math.max(Math.log(beta), -60)) as [number, number];
   const [decay, l2] = decoupled ? [lr * weightDecay, 0] : [0, weightDecay];
-  return [lr, beta1, beta2, eps, decay, l2, logBeta1, logBeta2];
+  return [lr, beta1, beta2, eps, decay, l2, logBeta1, logBeta2, Math.ceil(end / packedBlock)];
 }
 
 export interface SgdProblem extends PackedProblem {
@@ -79,20 +91,20 @@ const momentumHook = {
 };
 
 /**
- * inputs parameters [N], gradients [N], hyper [groups · 4] (see `sgdHyper`), buffer [N] with momentum, then as
+ * inputs parameters [N], gradients [N], hyper [groups · 5] (see `sgdHyper`), buffer [N] with momentum, then as
  * `PackedProblem` says → outputs parameters and, with momentum, the buffer, in place of inputs 0 and 3, then the next counts.
  */
 export const sgd: Family<SgdProblem> = {
   name: 'sgd',
   variants: {
     packed: {
-      call: (problem) => {
+      call: (problem, profile) => {
         const bindings = [inout(0, 0), input(1), input(2)];
         return {
           dispatches: [
             problem.momentum
-              ? packed(problem, 'sgd/momentum', sgdSource, [...bindings, inout(3, 1)], 4, 2, momentumHook)
-              : packed(problem, 'sgd/plain', sgdSource, bindings, 3, 1),
+              ? packed(problem, profile, 'sgd/momentum', sgdSource, [...bindings, inout(3, 1)], 4, 2, momentumHook)
+              : packed(problem, profile, 'sgd/plain', sgdSource, bindings, 3, 1),
           ],
         };
       },
@@ -101,15 +113,21 @@ export const sgd: Family<SgdProblem> = {
   select: () => 'packed',
 };
 
-/** Settings of one group as `sgd` reads them. */
-export function sgdHyper(settings: {
-  readonly lr: number;
-  readonly momentum: number;
-  readonly nesterov: boolean;
-  readonly weightDecay: number;
-}): number[] {
+/** How many numbers `sgdHyper` gives. */
+export const sgdWords = 5;
+
+/** Settings of one group as `sgd` reads them; `end` as for `adamHyper`. */
+export function sgdHyper(
+  settings: {
+    readonly lr: number;
+    readonly momentum: number;
+    readonly nesterov: boolean;
+    readonly weightDecay: number;
+  },
+  end = 0,
+): number[] {
   const { lr, momentum, nesterov, weightDecay } = settings;
-  return [lr, momentum, weightDecay, Number(nesterov)];
+  return [lr, momentum, weightDecay, Number(nesterov), Math.ceil(end / packedBlock)];
 }
 
 interface Hook {
@@ -119,7 +137,8 @@ interface Hook {
 
 /** One dispatch over all elements. What `turnOf` reads are the inputs from `firstInput` on, and the last bindings. */
 function packed(
-  { N, members, by }: PackedProblem,
+  { N, members, groups, by }: PackedProblem,
+  { selection }: DeviceProfile,
   kernel: string,
   source: string,
   before: readonly BindingSource[],
@@ -128,20 +147,24 @@ function packed(
   hook: Hook = {},
 ): Dispatch {
   const WIDTH = N % 4 === 0 ? 4 : 1;
-  const workgroups = grid(Math.ceil(N / (WIDTH * SIZE)));
-  const turn = by === 'gate' ? gated(firstInput) : counted(by, firstInput, firstOutput);
+  // What an invocation works out once costs a CPU as much as a few elements; lanes of a GPU read side by side.
+  const VECTORS = selection === 'software' && N >= 4096 ? 4 : 1;
+  const each = WIDTH * VECTORS * SIZE;
+  const workgroups = grid(Math.ceil(N / each));
+  const turn = by === 'gate' ? gated(firstInput) : counted(by, groups, firstInput, firstOutput);
   return {
     kernel,
     source,
     constants: {
-      ...{ SIZE, WIDTH, Vector: WIDTH === 4 ? 'vec4<f32>' : 'f32' },
-      WHOLE: workgroups[0] * workgroups[1] * SIZE * WIDTH === N,
+      ...{ SIZE, WIDTH, VECTORS, BLOCK: packedBlock, Vector: WIDTH === 4 ? 'vec4<f32>' : 'f32' },
+      WHOLE: workgroups[0] * workgroups[1] * each === N,
     },
     declarations: [hook.declarations, ...declare(before.length + 1, turn.buffers)].filter(Boolean).join('\n'),
     functions: { ...hook.functions, ...turn.functions },
     bindings: [...before, ...turn.bindings],
-    uniforms: { elements: N, members },
+    uniforms: { elements: N, members, groups },
     workgroups,
+    turns: loop(VECTORS) + loop(Math.ceil(Math.log2(groups))),
   };
 }
 
@@ -158,14 +181,16 @@ const permission = {
   scale: { buffer: 'read scale: array<f32>', scale: 'scale[0]', runs: 'scale[1] == 1.0' },
 };
 
-/** All parameters make the same step. */
-function counted(by: 'status' | 'scale', firstInput: number, firstOutput: number) {
+/** All parameters make the same step, each with the settings of its group. */
+function counted(by: 'status' | 'scale', groups: number, firstInput: number, firstOutput: number) {
   const { buffer, scale, runs } = permission[by];
   return {
     buffers: ['read counts: array<i32>', 'read_write nextCounts: array<i32>', buffer],
     bindings: [input(firstInput), output(firstOutput), by === 'status' ? status : input(firstInput + 1)],
     functions: {
-      turnOf: `fn turnOf(element: u32) -> Turn { return Turn(f32(counts[0] + 1), ${scale}, 0u, ${runs}); }`,
+      turnOf: `fn turnOf(element: u32) -> Turn {
+  return Turn(f32(counts[0] + 1), ${scale}, ${groups > 1 ? 'groupOf(element)' : '0u'}, ${runs});
+}`,
       countStep: `fn countStep(index: u32) {
   if (index < params.members) { nextCounts[index] = counts[index] + i32(${runs}); }
 }`,

@@ -4,10 +4,12 @@ import { apply } from '../graph/record.ts';
 import { clipNorm as clipNormFamily, clipScale as clipScaleFamily } from '../kernels/clip.ts';
 import { familyCall } from '../kernels/family.ts';
 import {
+  adamWords,
   adamw as adamwFamily,
   gate as gateFamily,
   type PackedProblem,
   sgd as sgdFamily,
+  sgdWords,
 } from '../kernels/optimizer.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -19,9 +21,15 @@ function like(inputs: readonly TensorType[], positions: readonly number[]): Tens
   });
 }
 
-const problemOf = ([parameters]: readonly Tensor[], { by, members }: Attributes): PackedProblem => ({
+const problemOf = (
+  [parameters]: readonly Tensor[],
+  hyper: Tensor | undefined,
+  words: number,
+  { by, members }: Attributes,
+): PackedProblem => ({
   N: (parameters as Tensor).size,
   members: members as number,
+  groups: (hyper as Tensor).size / words,
   by: by as PackedProblem['by'],
 });
 
@@ -31,7 +39,7 @@ const adamwOp: OpDef = {
   lowering: {
     kind: 'kernel',
     keeps: true,
-    problem: ({ inputs, attributes }) => familyCall(adamwFamily, problemOf(inputs, attributes)),
+    problem: ({ inputs, attributes }) => familyCall(adamwFamily, problemOf(inputs, inputs[4], adamWords, attributes)),
   },
 };
 const sgdOp: OpDef = {
@@ -44,7 +52,10 @@ const sgdOp: OpDef = {
     kind: 'kernel',
     keeps: true,
     problem: ({ inputs, attributes }) =>
-      familyCall(sgdFamily, { ...problemOf(inputs, attributes), momentum: attributes.momentum as boolean }),
+      familyCall(sgdFamily, {
+        ...problemOf(inputs, inputs[2], sgdWords, attributes),
+        momentum: attributes.momentum as boolean,
+      }),
   },
 };
 const gateOp: OpDef = {
@@ -63,7 +74,7 @@ const gateOp: OpDef = {
 
 /** Which step the parameters of a pack make, and whether: see `PackedProblem`. */
 export type Turn =
-  /** All the same one: their equal counts [members], and the scale [2] of clipping, where there was any. */
+  /** All the same one, whose equal counts [members] these are, with the scale [2] of clipping, where there was any. */
   | { readonly counts: Tensor; readonly scale: Tensor | null }
   /** Each its own: the gate [members, 4] of `gateSteps`, and the table of members, one for each block of 64 elements. */
   | { readonly gate: Tensor; readonly table: Tensor };
@@ -82,7 +93,7 @@ export interface AdamwUpdate {
   gradients: Tensor;
   mean: Tensor;
   square: Tensor;
-  /** [groups·8], see `adamHyper`. */
+  /** [groups·9], see `adamHyper`. */
   hyper: Tensor;
   turn: Turn;
 }
@@ -109,7 +120,7 @@ export function adamwUpdate({ parameters, gradients, mean, square, hyper, turn }
 export interface SgdUpdate {
   parameters: Tensor;
   gradients: Tensor;
-  /** [groups·4], see `sgdHyper`. */
+  /** [groups·5], see `sgdHyper`. */
   hyper: Tensor;
   /** The running direction [N], where a group has momentum. */
   buffer: Tensor | null;

@@ -37,8 +37,8 @@ export class Adam extends Optimizer<AdamSettings> {
     return ['exp_avg', 'exp_avg_sq'];
   }
 
-  protected override hyper({ betas, eps, weightDecay }: AdamSettings, lr: number): number[] {
-    return adamHyper({ lr, betas, eps, weightDecay, decoupled: this.decoupled });
+  protected override hyper({ betas, eps, weightDecay }: AdamSettings, lr: number, end: number): number[] {
+    return adamHyper({ lr, betas, eps, weightDecay, decoupled: this.decoupled }, end);
   }
 
   protected override update({ pack, gradients, hyper, turn, states }: Update): Tensor | null {

@@ -112,8 +112,8 @@ export abstract class Optimizer<Settings extends CommonSettings> {
   protected abstract check(settings: Settings): void;
   /** Names of the states that it keeps for each parameter, PyTorch's. */
   protected abstract stateNames(): string[];
-  /** Numbers of a group for its kernel. */
-  protected abstract hyper(settings: Settings, lr: number): number[];
+  /** Numbers of a group for its kernel; the group ends before the element `end` of its pack. */
+  protected abstract hyper(settings: Settings, lr: number, end: number): number[];
   /** Assigns the next versions of parameters and states; gives the next counts, where the update makes them. */
   protected abstract update(update: Update): Tensor | null;
 
@@ -250,12 +250,12 @@ export abstract class Optimizer<Settings extends CommonSettings> {
 
   /** Settings of a pack's groups in the step that is made; in a compiled step, the last pack counts it. */
   #hyperOf(pack: ParameterPack, counts: boolean): Tensor {
-    const length = this.hyper(this.groups[0] as Settings, 0).length * pack.groups.length;
+    const length = this.hyper(this.groups[0] as Settings, 0, 0).length * pack.groups.length;
     const isTraced = currentTrace() !== null;
     return dynamic(() => {
-      const values = pack.groups.flatMap((group) => {
+      const values = pack.groups.flatMap(({ group, end }) => {
         const settings = this.groups[group] as Settings;
-        return this.hyper(settings, this.#rate(settings, this.#made.steps));
+        return this.hyper(settings, this.#rate(settings, this.#made.steps), end);
       });
       if (isTraced && counts) onFailure(this.#count());
       return values;
@@ -282,10 +282,9 @@ export abstract class Optimizer<Settings extends CommonSettings> {
 
 const stepType: TensorType = { shape: [], dtype: 'i32' };
 
-/** All parameters of the pack make one step, with one group's settings, or each its own. */
+/** All parameters of the pack make the same step, or each its own. */
 function turnOf(pack: ParameterPack, { scale, strict = false }: FlatGradients, together: boolean): Turn {
-  const oneForAll = together && pack.groups.length === 1 && !strict;
-  return oneForAll ? { counts: pack.counts.value, scale } : pack.ownTurns(scale);
+  return together && !strict ? { counts: pack.counts.value, scale } : pack.ownTurns(scale);
 }
 
 function asGroups<Settings>(

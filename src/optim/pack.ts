@@ -27,8 +27,8 @@ export class ParameterPack {
   readonly members: readonly Parameter[];
   /** Elements of the pack. */
   readonly length: number;
-  /** Which groups of the optimizer are here. */
-  readonly groups: readonly number[];
+  /** Which groups of the optimizer are here, one after another, and the element that follows the last of each. */
+  readonly groups: readonly { readonly group: number; readonly end: number }[];
   /** For each member the position of its group in `groups`. */
   readonly #groupOf: readonly number[];
   /** Steps that each member has made [members], i32. */
@@ -39,15 +39,17 @@ export class ParameterPack {
 
   constructor(parts: readonly { readonly group: number; readonly parameter: Parameter }[]) {
     this.members = parts.map(({ parameter }) => parameter);
-    this.groups = [...new Set(parts.map(({ group }) => group))];
-    this.#groupOf = parts.map(({ group }) => this.groups.indexOf(group));
     this.state = new State(packValues(this.members), 'parameters');
+    const ends = new Map<number, number>();
     let offset = 0;
-    for (const { parameter } of parts) {
+    for (const { group, parameter } of parts) {
       parameter.state.moveTo(this.state, offset);
       offset += packedSize(parameter.shape);
+      ends.set(group, offset);
     }
     this.length = offset;
+    this.groups = [...ends].map(([group, end]) => ({ group, end }));
+    this.#groupOf = parts.map(({ group }) => [...ends.keys()].indexOf(group));
     this.counts = new State(this.countsOf(this.members.map(() => 0)), 'steps');
     packs.set(this.state, this);
   }

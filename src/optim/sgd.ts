@@ -31,8 +31,8 @@ export class SGD extends Optimizer<SGDSettings> {
     return this.groups.some(({ momentum }) => momentum > 0) ? ['momentum_buffer'] : [];
   }
 
-  protected override hyper({ momentum, nesterov, weightDecay }: SGDSettings, lr: number): number[] {
-    return sgdHyper({ lr, momentum, nesterov, weightDecay });
+  protected override hyper({ momentum, nesterov, weightDecay }: SGDSettings, lr: number, end: number): number[] {
+    return sgdHyper({ lr, momentum, nesterov, weightDecay }, end);
   }
 
   protected override update({ pack, gradients, hyper, turn, states }: Update): Tensor | null {

@@ -323,7 +323,7 @@ export const growths: readonly Growth[] = [
   growth(
     adamw,
     'N',
-    (N) => ({ N, members: 1, by: 'status' }),
+    (N) => ({ N, members: 1, groups: 1, by: 'status' }),
     (n, draw) => ({
       inputs: [draw.f32(n), draw.f32(n), draw.f32(n), draw.f32(n, 0.5, 1), hyper(), Int32Array.of(1)],
       outputs: [f32(n), f32(n), f32(n), { dtype: 'i32', length: 1 }],
@@ -332,9 +332,9 @@ export const growths: readonly Growth[] = [
   growth(
     sgd,
     'N',
-    (N) => ({ N, members: 1, by: 'status', momentum: false }),
+    (N) => ({ N, members: 1, groups: 1, by: 'status', momentum: false }),
     (n, draw) => ({
-      inputs: [draw.f32(n), draw.f32(n), draw.f32(4, 0.1, 0.5), Int32Array.of(1)],
+      inputs: [draw.f32(n), draw.f32(n), draw.f32(5, 0.1, 0.5), Int32Array.of(1)],
       outputs: [f32(n), { dtype: 'i32', length: 1 }],
     }),
   ),

@@ -21,16 +21,21 @@ interface Pack extends PackedProblem {
   readonly failed?: boolean;
 }
 
-// Packs of whole vectors and not; the gated ones have a block of 64 to each of their members, and as many groups.
+// Packs of whole vectors and not, and such whose lanes of a software adapter take several; the gated ones have a block of 64
+// to each of their members, and as many groups.
 const packs: readonly Pack[] = [
-  { N: 1, members: 1, by: 'status' },
-  { N: 1027, members: 300, by: 'scale' },
-  { N: 1284, members: 3, by: 'scale', failed: true },
-  { N: 20 * 64, members: 20, by: 'gate' },
-  { N: 5 * 64 + 3, members: 6, by: 'gate' },
+  { N: 1, members: 1, groups: 1, by: 'status' },
+  { N: 1027, members: 300, groups: 1, by: 'scale' },
+  { N: 1284, members: 3, groups: 1, by: 'scale', failed: true },
+  { N: 4099, members: 5, groups: 1, by: 'status' },
+  { N: 4100, members: 5, groups: 2, by: 'status' },
+  { N: 5000, members: 70, groups: 13, by: 'scale' },
+  { N: 20 * 64, members: 20, groups: 20, by: 'gate' },
+  { N: 5 * 64 + 3, members: 6, groups: 6, by: 'gate' },
+  { N: 70 * 64 + 20, members: 71, groups: 71, by: 'gate' },
 ];
-const nameOf = ({ N, members, by, failed }: Pack) =>
-  `${N} elements of ${members} by ${by}${failed ? ', after a failure' : ''}`;
+const nameOf = ({ N, members, groups, by, failed }: Pack) =>
+  `${N} elements of ${members} in ${groups} by ${by}${failed ? ', after a failure' : ''}`;
 
 /** A part of a pack that makes a step of its own. */
 interface Part {
@@ -42,8 +47,12 @@ interface Part {
   readonly scale: number;
 }
 
+/** The groups of a pack have as many blocks of 64 elements each, but for the last. */
+const endOf = (N: number, groups: number, group: number) =>
+  group === groups - 1 ? N : 64 * (group + 1) * Math.floor(N / 64 / groups);
+
 /** What the kernel reads of the step, what it writes of it, and what that means for each part of the pack. */
-function turnOf({ N, members, by, failed = false }: Pack, draw: Draw) {
+function turnOf({ N, members, groups, by, failed = false }: Pack, draw: Draw) {
   if (by === 'gate') {
     const rows = Array.from({ length: members }, (_, i) => [1 + (i % 4), 0.5 + i / 64, i, Number(i % 3 !== 2)]);
     const table = Uint32Array.from({ length: Math.ceil(N / 64) }, (_, block) => block);
@@ -53,13 +62,23 @@ function turnOf({ N, members, by, failed = false }: Pack, draw: Draw) {
         step: runs ? (step as number) : null,
       }),
     );
-    return { inputs: [Float32Array.from(rows.flat()), table], parts, groups: members, next: [] };
+    return { inputs: [Float32Array.from(rows.flat()), table], parts, next: [] };
   }
   const scale = by === 'scale' ? (draw.f32(1, 0.2, 0.5)[0] as number) : 1;
-  const parts: Part[] = [{ start: 0, end: N, group: 0, scale, step: failed ? null : 3 }];
+  const step = failed ? null : 3;
+  const parts = Array.from(
+    { length: groups },
+    (_, group): Part => ({
+      start: group && endOf(N, groups, group - 1),
+      end: endOf(N, groups, group),
+      group,
+      scale,
+      step,
+    }),
+  );
   const next = [exact('i32', new Int32Array(members).fill(failed ? 2 : 3))];
   const scales = by === 'scale' ? [Float32Array.of(scale, Number(!failed))] : [];
-  return { inputs: [new Int32Array(members).fill(2), ...scales], parts, groups: 1, next };
+  return { inputs: [new Int32Array(members).fill(2), ...scales], parts, next };
 }
 
 /** What `rule` makes of each part; a part that makes no step keeps the values of the outputs, inputs `kept`. */
@@ -89,11 +108,11 @@ conformance(
       name: nameOf(problem),
       problem,
       prepare(draw) {
-        const { N } = problem;
+        const { N, groups } = problem;
         const packed = [draw.f32(N), draw.f32(N), draw.f32(N, 0.5), draw.f32(N, 0.4, 0.5)];
-        const { inputs, parts, groups, next } = turnOf(problem, draw);
+        const { inputs, parts, next } = turnOf(problem, draw);
         const settings = Array.from({ length: groups }, (_, group) => ({
-          lr: Math.fround(1e-2 * (group + 1)),
+          lr: Math.fround(1e-2 * (1 + (group % 9))),
           betas: [Math.fround(0.9), Math.fround(0.95)] as const,
           eps: Math.fround(1e-8),
           weightDecay: Math.fround(0.1 * (group % 4)),
@@ -105,7 +124,11 @@ conformance(
           return evaluate(own.decoupled ? 'adamw' : 'adam', values, { ...own, beta1, beta2, step });
         });
         return {
-          inputs: [...packed, Float32Array.from(settings.flatMap(adamHyper)), ...inputs],
+          inputs: [
+            ...packed,
+            Float32Array.from(settings.flatMap((own, group) => adamHyper(own, endOf(N, groups, group)))),
+            ...inputs,
+          ],
           expected: [...expected.map((data) => near({ data }, 1e-6, 1e-6)), ...next],
         };
       },
@@ -125,11 +148,11 @@ conformance(
         name: `${nameOf(problem)}${problem.momentum ? ', with momentum' : ''}`,
         problem,
         prepare(draw) {
-          const { N, momentum } = problem;
+          const { N, groups, momentum } = problem;
           const packed = [draw.f32(N), draw.f32(N), ...(momentum ? [draw.f32(N)] : [])];
-          const { inputs, parts, groups, next } = turnOf(problem, draw);
+          const { inputs, parts, next } = turnOf(problem, draw);
           const settings = Array.from({ length: groups }, (_, group) => ({
-            lr: Math.fround(0.1 * (group + 1)),
+            lr: Math.fround(0.1 * (1 + (group % 9))),
             momentum: momentum ? Math.fround(0.9) : 0,
             nesterov: momentum && group % 3 === 1,
             weightDecay: Math.fround(0.1 * (group % 2)),
@@ -143,7 +166,7 @@ conformance(
             inputs: [
               parameters,
               gradients,
-              Float32Array.from(settings.flatMap(sgdHyper)),
+              Float32Array.from(settings.flatMap((own, group) => sgdHyper(own, endOf(N, groups, group)))),
               ...(buffer as HostArray[]),
               ...inputs,
             ],

@@ -181,7 +181,14 @@ const lstms = () => product({ T: [1, 2], B: [3], H: hiddenSizes, reverse: flags 
 const lstmGradients = () =>
   product({ T: [1, 2], B: [3], H: hiddenSizes, reverse: flags, load: [undefined, halfBackwards(6, 6)] });
 const cells = () => product({ B: [3], H: [1, 64] });
-const packs = () => product({ N: [64, 63], members: [2], by: ['status', 'scale', 'gate'] as const, momentum: flags });
+const packs = () =>
+  product({
+    N: [64, 63, 4096],
+    members: [2],
+    groups: [1, 2],
+    by: ['status', 'scale', 'gate'] as const,
+    momentum: flags,
+  });
 
 /** Every elementwise op on every type that it takes, an element and four at a time. */
 function elementwiseCalls(profile: DeviceProfile): KernelCall[] {

@@ -17,8 +17,8 @@ import { useGpu } from '../support/gpu.ts';
 useGpu();
 
 const hyper = (...groups: number[][]) => tensor(Float32Array.from(groups.flat()));
-const adam = (lr: number, weightDecay: number, decoupled: boolean) =>
-  adamHyper({ lr, betas: [0.9, 0.95], eps: 1e-8, weightDecay, decoupled });
+const adam = (lr: number, weightDecay: number, decoupled: boolean, end?: number) =>
+  adamHyper({ lr, betas: [0.9, 0.95], eps: 1e-8, weightDecay, decoupled }, end);
 /** Two parameters that have made as many steps. */
 const counts = (steps: number) => tensor(Int32Array.of(steps, steps));
 /** A clipping that allows the step, and halves the gradients. */
@@ -47,10 +47,12 @@ describe('updates of packed parameters', () => {
     };
     const { next, turn } = turnOfEach(N);
     const one = hyper(adam(0.01, 0.1, true));
+    const two = hyper(adam(0.01, 0.1, true, 64), adam(0.05, 0.2, false, N));
     await check(
       ...present(adamwUpdate({ ...given, hyper: one, turn: { counts: counts(0), scale: null } })),
       ...present(adamwUpdate({ ...given, hyper: one, turn: { counts: counts(7), scale: half() } })),
-      ...present(adamwUpdate({ ...given, hyper: hyper(adam(0.01, 0.1, true), adam(0.05, 0.2, false)), turn })),
+      ...present(adamwUpdate({ ...given, hyper: two, turn: { counts: counts(7), scale: null } })),
+      ...present(adamwUpdate({ ...given, hyper: two, turn })),
       next,
     );
   });
@@ -58,16 +60,17 @@ describe('updates of packed parameters', () => {
   it.for([1, 66, 257])('SGD of %i elements: plain, with momentum, Nesterov, each by itself', async (N) => {
     const given = { parameters: draw([N]), gradients: draw([N]) };
     const buffer = draw([N]);
-    const of = (momentum: number, nesterov: boolean) => sgdHyper({ lr: 0.1, weightDecay: 0.01, momentum, nesterov });
+    const of = (momentum: number, nesterov: boolean, end?: number) =>
+      sgdHyper({ lr: 0.1, weightDecay: 0.01, momentum, nesterov }, end);
+    const two = hyper(of(0.9, true, 64), of(0.5, false, N));
     const at = (steps: number, scale: Tensor | null = null) => ({ counts: counts(steps), scale });
     await check(
       ...present(sgdUpdate({ ...given, hyper: hyper(of(0, false)), buffer: null, turn: at(0) })),
       ...present(sgdUpdate({ ...given, hyper: hyper(of(0.9, false)), buffer, turn: at(1) })),
       ...present(sgdUpdate({ ...given, hyper: hyper(of(0.9, true)), buffer, turn: at(1, half()) })),
       ...present(sgdUpdate({ ...given, hyper: hyper(of(0.9, true)), buffer, turn: at(0) })),
-      ...present(
-        sgdUpdate({ ...given, hyper: hyper(of(0.9, true), of(0.5, false)), buffer, turn: turnOfEach(N).turn }),
-      ),
+      ...present(sgdUpdate({ ...given, hyper: two, buffer, turn: at(1) })),
+      ...present(sgdUpdate({ ...given, hyper: two, buffer, turn: turnOfEach(N).turn })),
     );
   });
 

@@ -226,10 +226,10 @@ const adapters: Readonly<Record<string, Adapter>> = {
   adamw: ([parameters, gradients, mean, square, hyper, ...rest], { attributes }) => {
     const outputs = [parameters, mean, square].map((x) => ref((x as Ref).shape, (x as Ref).data));
     for (const [i, p] of (parameters as Ref).data.entries()) {
-      const { step, scale, group, runs } = turnOf(attributes, rest, i);
+      const { step, scale, group, runs } = turnOf(attributes, rest, groupOf(hyper as Ref, 9, i), i);
       if (!runs) continue;
-      const [lr, beta1, beta2, eps, decay, l2, ...logBetas] = row(hyper as Ref, 8, group);
-      const [mean1, mean2] = logBetas.map((logBeta) => -Math.expm1(step * logBeta)) as [number, number];
+      const [lr, beta1, beta2, eps, decay, l2, ...logBetas] = row(hyper as Ref, 9, group);
+      const [mean1, mean2] = logBetas.slice(0, 2).map((logBeta) => -Math.expm1(step * logBeta)) as [number, number];
       const g = get(gradients as Ref, i) * scale + l2 * p;
       const m = beta1 * get(mean as Ref, i) + (1 - beta1) * g;
       const v = beta2 * get(square as Ref, i) + (1 - beta2) * g * g;
@@ -242,9 +242,9 @@ const adapters: Readonly<Record<string, Adapter>> = {
     const buffer = attributes.momentum ? rest.shift() : undefined;
     const outputs = [parameters, ...(buffer ? [buffer] : [])].map((x) => ref((x as Ref).shape, (x as Ref).data));
     for (const [i, p] of (parameters as Ref).data.entries()) {
-      const { step, scale, group, runs } = turnOf(attributes, rest, i);
+      const { step, scale, group, runs } = turnOf(attributes, rest, groupOf(hyper as Ref, 5, i), i);
       if (!runs) continue;
-      const [lr, momentum, weightDecay, nesterov] = row(hyper as Ref, 4, group);
+      const [lr, momentum, weightDecay, nesterov] = row(hyper as Ref, 5, group);
       const g = get(gradients as Ref, i) * scale + weightDecay * p;
       const velocity = buffer && step > 1 ? momentum * get(buffer, i) + g : g;
       const direction = buffer ? (nesterov ? g + momentum * velocity : velocity) : g;
@@ -307,11 +307,17 @@ const sumOf = (x: Ref) => x.data.reduce((a, b) => a + b, 0);
 const allows = (scale: Ref | undefined) => !scale || get(scale, 1) === 1;
 const factor = (scale: Ref | undefined) => (scale ? get(scale, 0) : 1);
 
-/** The step of element i: by its gate and the table of members, or by one count for all. */
-function turnOf({ by }: Attributes, rest: readonly Ref[], i: number) {
+/** The group of element i: the first that ends behind it, by the last of its `length` settings, in blocks of 64. */
+function groupOf({ data }: Ref, length: number, i: number): number {
+  const ends = Array.from({ length: data.length / length }, (_, group) => data[length * (group + 1) - 1] as number);
+  return ends.length === 1 ? 0 : ends.findIndex((end) => i < 64 * end);
+}
+
+/** The step of element i: by its gate and the table of members, or by one count for all and the group given. */
+function turnOf({ by }: Attributes, rest: readonly Ref[], own: number, i: number) {
   if (by !== 'gate') {
     const [counts, scale] = rest as [Ref, Ref?];
-    return { step: get(counts, 0) + 1, scale: factor(scale), group: 0, runs: allows(scale) };
+    return { step: get(counts, 0) + 1, scale: factor(scale), group: own, runs: allows(scale) };
   }
   const [gate, table] = rest as [Ref, Ref];
   const [step, scale, group, runs] = row(gate, 4, get(table, Math.floor(i / 64)));

@@ -10,11 +10,11 @@
 var<workgroup> tile: array<vec4<f32>, 32u * WIDTH + 8u>; // 32 rows of Q, of dO, of Q again
 var<workgroup> weights: array<vec4<f32>, 8u * STRIDE>; // for each team and row, P and then dS of four keys
 
-fn stageDO(base: u32, first: u32, chunk: u32, lane: u32) {
+fn stageDO(base: u32, first: u32, chunk: u32, lane: u32, staging: u32) {
   for (var x = lane; x < 32u * WIDTH; x += SIZE) {
     let row = x / WIDTH;
     let column = x % WIDTH;
-    tile[tileIndex(row, column)] = loadDO(base + min(first + row, params.L - 1u) * params.dORow, chunk * WIDTH + column);
+    tile[tileIndex(row, column)] = staged(loadDO(base + min(first + row, params.L - 1u) * params.dORow, chunk * WIDTH + column), staging);
   }
 }
 
@@ -38,11 +38,13 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
 
   var dK: array<mat4x4<f32>, CHUNKS * PARTS>;
   var dV: array<mat4x4<f32>, CHUNKS * PARTS>;
+  var staging = 0u;
   for (var first = walkFrom(start); first < walkTo(params.L); first += 32u) {
     let row = first + member * 4u;
     var products = mat4x4<f32>(); // Q Kᵀ
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      stageQ(qBase, first, chunk, lane);
+      staging++;
+      stageQ(qBase, first, chunk, lane, staging);
       workgroupBarrier();
       for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
         products += transpose(tileBlock(member * 4u, column)) * blockK(keys, chunk * WIDTH + column);
@@ -54,7 +56,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       if (chunk > 0u) {
         workgroupBarrier();
       }
-      stageDO(dOBase, first, chunk, lane);
+      staging++;
+      stageDO(dOBase, first, chunk, lane, staging);
       workgroupBarrier();
       for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
         slopes += transpose(tileBlock(member * 4u, column)) * blockV(values, chunk * WIDTH + column);
@@ -63,33 +66,55 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let saved = statisticsBlock(batch, head, row);
     let p = weigh(scoresOf(products, batch, head, row, key), saved.lse);
     let factors = dropoutFactors(batch, head, row, key);
-    let kept = transpose(times(p, factors));
+    let kept = transpose(keptOf(p, factors));
     for (var r = 0u; r < 4u; r++) { weights[slot + r] = kept[r]; }
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
       if (CHUNKS > 1u) {
         workgroupBarrier();
-        stageDO(dOBase, first, chunk, lane);
+        staging++;
+        stageDO(dOBase, first, chunk, lane, staging);
       }
       workgroupBarrier();
-      for (var other = 0u; other < 32u; other++) {
-        let weight = weights[team * STRIDE + other];
-        for (var part = 0u; part < PARTS; part++) {
-          let column = member + 8u * part;
-          if (column < WIDTH) { dV[chunk * PARTS + part] += outer(tile[tileIndex(other, column)], weight); }
+      if (isTainted(staging)) {
+        for (var other = 0u; other < 8u * params.blocks; other++) {
+          let weight = weights[team * STRIDE + other];
+          for (var part = 0u; part < PARTS; part++) {
+            let column = member + 8u * part;
+            if (column < WIDTH) { dV[chunk * PARTS + part] += outerTaken(tile[tileIndex(other, column)], weight); }
+          }
+        }
+      } else {
+        for (var other = 0u; other < 32u; other++) {
+          let weight = weights[team * STRIDE + other];
+          for (var part = 0u; part < PARTS; part++) {
+            let column = member + 8u * part;
+            if (column < WIDTH) { dV[chunk * PARTS + part] += outer(tile[tileIndex(other, column)], weight); }
+          }
         }
       }
     }
     workgroupBarrier();
-    let dS = transpose(slopesOf(p, slopes, factors, saved.delta));
+    let dS = transpose(slopesOf(p, slopes, factors, saved.delta, 1.0));
     for (var r = 0u; r < 4u; r++) { weights[slot + r] = dS[r]; }
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      stageQ(qBase, first, chunk, lane);
+      staging++;
+      stageQ(qBase, first, chunk, lane, staging);
       workgroupBarrier();
-      for (var other = 0u; other < 32u; other++) {
-        let weight = weights[team * STRIDE + other];
-        for (var part = 0u; part < PARTS; part++) {
-          let column = member + 8u * part;
-          if (column < WIDTH) { dK[chunk * PARTS + part] += outer(tile[tileIndex(other, column)], weight); }
+      if (isTainted(staging)) {
+        for (var other = 0u; other < 8u * params.blocks; other++) {
+          let weight = weights[team * STRIDE + other];
+          for (var part = 0u; part < PARTS; part++) {
+            let column = member + 8u * part;
+            if (column < WIDTH) { dK[chunk * PARTS + part] += outerTaken(tile[tileIndex(other, column)], weight); }
+          }
+        }
+      } else {
+        for (var other = 0u; other < 32u; other++) {
+          let weight = weights[team * STRIDE + other];
+          for (var part = 0u; part < PARTS; part++) {
+            let column = member + 8u * part;
+            if (column < WIDTH) { dK[chunk * PARTS + part] += outer(tile[tileIndex(other, column)], weight); }
+          }
         }
       }
       workgroupBarrier();

@@ -19,11 +19,12 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let dKeys = places(startDK(batch, head), key, params.dKRow, params.S);
   let dValues = places(startDV(batch, head), key, params.dVRow, params.S);
 
+  let all = Bounds(0u, params.L - 1u);
   // The first step sets what the others add to; keys that no query sees need it too, and find all of their queries hidden.
   let start = select(0u, min(group.x * SIZE * 4u, params.L - 1u), CAUSAL);
   for (var row = walkFrom(start); row < walkTo(params.L); row += 4u) {
-    let queries = otherPlaces(qBase, row, params.qRow, params.L, lane);
-    let gradients = otherPlaces(dOBase, row, params.dORow, params.L, lane);
+    let queries = otherPlaces(qBase, row, params.qRow, all, lane);
+    let gradients = otherPlaces(dOBase, row, params.dORow, all, lane);
     var p = mat4x4<f32>(); // Q Kᵀ, then weights
     var d = mat4x4<f32>(); // dO Vᵀ, then dS
     for (var column = 0u; column < params.columns; column++) {
@@ -33,13 +34,13 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let saved = statisticsBlock(batch, head, row);
     let factors = dropoutFactors(batch, head, row, key);
     p = weigh(scoresOf(p, batch, head, row, key), saved.lse);
-    d = slopesOf(p, d, factors, saved.delta) * params.scale;
-    p = times(p, factors);
+    d = slopesOf(p, d, factors, saved.delta, params.scale);
+    p = keptOf(p, factors);
     for (var column = 0u; column < params.columns; column++) {
       // A loop, so that storing is compiled once.
       var at = dKeys;
-      var sum = otherQ(queries, column) * d;
-      let ofValues = otherDO(gradients, column) * p;
+      var sum = weighted(otherQ(queries, column), d);
+      let ofValues = weighted(otherDO(gradients, column), p);
       for (var i = 0u; i < 2u; i++) {
         storeFour(at, column, sum, vec4<f32>(1.0), row == start, live);
         at = dValues;

@@ -29,11 +29,13 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let saved = savedRows(batch, head, row, member == 0u);
 
   var dQ: array<mat4x4<f32>, CHUNKS * PARTS>;
+  var staging = 0u;
   for (var first = walkFrom(0u); first < end; first += 32u) {
     let key = first + member * 4u;
     var slopes = mat4x4<f32>(); // dO Vᵀ
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      stageV(vBase, first, chunk, lane);
+      staging++;
+      stageV(vBase, first, chunk, lane, staging);
       workgroupBarrier();
       for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
         slopes += transpose(blockDO(gradients, chunk * WIDTH + column)) * tileBlock(member * 4u, column);
@@ -45,7 +47,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       if (chunk > 0u) {
         workgroupBarrier();
       }
-      stageK(kBase, first, chunk, lane);
+      staging++;
+      stageK(kBase, first, chunk, lane, staging);
       workgroupBarrier();
       for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
         products += transpose(blockQ(queries, chunk * WIDTH + column)) * tileBlock(member * 4u, column);
@@ -53,19 +56,30 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     }
     let factors = dropoutFactors(batch, head, row, key);
     let slot = team * STRIDE + member * 4u;
-    let dS = slopesOf(weigh(scoresOf(products, batch, head, row, key), saved.lse), slopes, factors, saved.delta);
+    let dS = slopesOf(weigh(scoresOf(products, batch, head, row, key), saved.lse), slopes, factors, saved.delta, 1.0);
     for (var c = 0u; c < 4u; c++) { weights[slot + c] = dS[c]; }
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
       if (CHUNKS > 1u) {
         workgroupBarrier();
-        stageK(kBase, first, chunk, lane);
+        staging++;
+        stageK(kBase, first, chunk, lane, staging);
       }
       workgroupBarrier();
-      for (var other = 0u; other < 32u; other++) {
-        let weight = weights[team * STRIDE + other];
-        for (var part = 0u; part < PARTS; part++) {
-          let column = member + 8u * part;
-          if (column < WIDTH) { dQ[chunk * PARTS + part] += outer(tile[tileIndex(other, column)], weight); }
+      if (isTainted(staging)) {
+        for (var other = 0u; other < 8u * params.blocks; other++) {
+          let weight = weights[team * STRIDE + other];
+          for (var part = 0u; part < PARTS; part++) {
+            let column = member + 8u * part;
+            if (column < WIDTH) { dQ[chunk * PARTS + part] += outerTaken(tile[tileIndex(other, column)], weight); }
+          }
+        }
+      } else {
+        for (var other = 0u; other < 32u; other++) {
+          let weight = weights[team * STRIDE + other];
+          for (var part = 0u; part < PARTS; part++) {
+            let column = member + 8u * part;
+            if (column < WIDTH) { dQ[chunk * PARTS + part] += outer(tile[tileIndex(other, column)], weight); }
+          }
         }
       }
     }

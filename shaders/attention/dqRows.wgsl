@@ -30,7 +30,16 @@ fn gradientValues(gradientsA: vec4<u32>, gradientsB: vec4<u32>, values: Others) 
 // scale dS of four queries (columns) and four keys (components).
 fn slopes(products: mat4x4<f32>, gradients: mat4x4<f32>, saved: Saved, batch: u32, head: u32, row: u32, key: u32) -> mat4x4<f32> {
   let p = weigh(scoresOf(products, batch, head, row, key), saved.lse);
-  return transpose(slopesOf(p, gradients, dropoutFactors(batch, head, row, key), saved.delta)) * params.scale;
+  return transpose(slopesOf(p, gradients, dropoutFactors(batch, head, row, key), saved.delta, params.scale));
+}
+
+// Whether one of the keys from this row on, as many as a lane has queries, is not finite.
+fn isTainted(base: u32, row: u32) -> bool {
+  var bits = vec4<u32>();
+  for (var r = row; r < min(row + 8u, params.S); r++) {
+    for (var column = 0u; column < params.columns; column++) { bits = max(bits, magnitudes(loadK(base + r * params.kRow, column))); }
+  }
+  return any(bits >= INFINITE);
 }
 
 @compute @workgroup_size(SIZE)
@@ -59,32 +68,48 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     savedB = savedRows(batch, head, row + 4u * i, true);
   }
   let ones = vec4<f32>(1.0);
+  let first = row / TEAM * TEAM;
+  let all = Bounds(0u, params.S - 1u);
+  let seen = Bounds(0u, select(params.S, min(params.S, first + TEAM), DIAGONAL) - 1u);
+  let tainted = DIAGONAL && anyOfTeam(isTainted(kBase, row));
   let end = walkTo(select(params.S, min(params.S, (group.x + 1u) * SIZE * 8u), CAUSAL));
 
   for (var key = walkFrom(0u); key < end; key += 16u) {
-    let keys = others(kBase, key, params.kRow, params.S, lane);
+    var keys = others(kBase, key, params.kRow, seen, lane);
     var s = queryKeys(queriesA, queriesB, keys);
-    var d = gradientValues(gradientsA, gradientsB, others(vBase, key, params.vRow, params.S, lane));
+    var d = gradientValues(gradientsA, gradientsB, others(vBase, key, params.vRow, all, lane));
     for (var i = 0u; i < params.blocks; i++) {
       let a = slopes(s.a0, d.a0, savedA, batch, head, row, key + 4u * i);
       let b = slopes(s.b0, d.b0, savedB, batch, head, row + 4u, key + 4u * i);
       s = turned(s, a, b);
       d = turned(d, a, b);
     }
-    for (var column = 0u; column < params.columns; column++) {
+    let takes = tainted && key + 15u > first;
+    for (var column = select(0u, params.columns, takes); column < params.columns; column++) {
       let k0 = otherK(keys.at0, column);
-      var a = k0 * s.a0;
-      var b = k0 * s.b0;
+      var a = weighted(k0, s.a0);
+      var b = weighted(k0, s.b0);
       let k1 = otherK(keys.at1, column);
-      a += k1 * s.a1;
-      b += k1 * s.b1;
+      a += weighted(k1, s.a1);
+      b += weighted(k1, s.b1);
       let k2 = otherK(keys.at2, column);
-      a += k2 * s.a2;
-      b += k2 * s.b2;
+      a += weighted(k2, s.a2);
+      b += weighted(k2, s.b2);
       let k3 = otherK(keys.at3, column);
-      a += k3 * s.a3;
-      b += k3 * s.b3;
+      a += weighted(k3, s.a3);
+      b += weighted(k3, s.b3);
       storeSum(resultsA, resultsB, column, Sum(a, b, ones, ones, key == 0u), live);
+    }
+    if (DIAGONAL) {
+      for (var i = select(params.blocks, 0u, takes); i < params.blocks; i++) {
+        for (var column = 0u; column < params.columns; column++) {
+          let k = otherK(keys.at0, column);
+          let sum = Sum(takenProduct(k, s.a0), takenProduct(k, s.b0), ones, ones, key == 0u && i == 0u);
+          storeSum(resultsA, resultsB, column, sum, live);
+        }
+        s = turned(s, s.a0, s.b0);
+        keys = rotated(keys);
+      }
     }
   }
 }

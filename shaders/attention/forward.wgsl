@@ -40,6 +40,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   }
   var peak = running.peak;
   var total = select(vec4<f32>(), running.total, member == 0u); // over this member's keys
+  var staging = 0u;
   for (var first = walkFrom(0u); first < end; first += 32u) {
     let key = first + member * 4u;
     var products = mat4x4<f32>();
@@ -47,7 +48,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       if (chunk > 0u) {
         workgroupBarrier();
       }
-      stageK(kBase, first, chunk, lane);
+      staging++;
+      stageK(kBase, first, chunk, lane, staging);
       workgroupBarrier();
       for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
         products += transpose(blockQ(queries, chunk * WIDTH + column)) * tileBlock(member * 4u, column);
@@ -63,20 +65,31 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let factors = dropoutFactors(batch, head, row, key);
     let slot = team * STRIDE + member * 4u;
     let p = weigh(scores, peak);
-    let kept = times(p, factors);
+    let kept = keptOf(p, factors);
     total = total * shrink + sum(p);
     for (var c = 0u; c < 4u; c++) { weights[slot + c] = kept[c]; }
     for (var part = 0u; part < CHUNKS * PARTS; part++) {
       output[part] = scaled(output[part], shrink);
     }
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      stageV(vBase, first, chunk, lane);
+      staging++;
+      stageV(vBase, first, chunk, lane, staging);
       workgroupBarrier();
-      for (var other = 0u; other < 32u; other++) {
-        let weight = weights[team * STRIDE + other];
-        for (var part = 0u; part < PARTS; part++) {
-          let column = member + 8u * part;
-          if (column < WIDTH) { output[chunk * PARTS + part] += outer(tile[tileIndex(other, column)], weight); }
+      if (isTainted(staging)) {
+        for (var other = 0u; other < 8u * params.blocks; other++) {
+          let weight = weights[team * STRIDE + other];
+          for (var part = 0u; part < PARTS; part++) {
+            let column = member + 8u * part;
+            if (column < WIDTH) { output[chunk * PARTS + part] += outerTaken(tile[tileIndex(other, column)], weight); }
+          }
+        }
+      } else {
+        for (var other = 0u; other < 32u; other++) {
+          let weight = weights[team * STRIDE + other];
+          for (var part = 0u; part < PARTS; part++) {
+            let column = member + 8u * part;
+            if (column < WIDTH) { output[chunk * PARTS + part] += outer(tile[tileIndex(other, column)], weight); }
+          }
         }
       }
       workgroupBarrier();

@@ -7,7 +7,16 @@
 
 // Weights after dropout: column = query, component = key.
 fn kept(weights: mat4x4<f32>, batch: u32, head: u32, row: u32, key: u32) -> mat4x4<f32> {
-  return transpose(times(weights, dropoutFactors(batch, head, row, key)));
+  return transpose(keptOf(weights, dropoutFactors(batch, head, row, key)));
+}
+
+// Whether one of the values from this row on, as many as a lane has queries, is not finite.
+fn isTainted(base: u32, row: u32) -> bool {
+  var bits = vec4<u32>();
+  for (var r = row; r < min(row + 8u, params.S); r++) {
+    for (var column = 0u; column < params.columns; column++) { bits = max(bits, magnitudes(loadV(base + r * params.vRow, column))); }
+  }
+  return any(bits >= INFINITE);
 }
 
 @compute @workgroup_size(SIZE)
@@ -27,6 +36,10 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let resultsA = places(OBase, row, params.ORow, params.L);
   let resultsB = places(OBase, row + 4u, params.ORow, params.L);
   let end = walkTo(select(params.S, min(params.S, (group.x + 1u) * SIZE * 8u), CAUSAL));
+  let first = row / TEAM * TEAM;
+  let all = Bounds(0u, params.S - 1u);
+  let seen = Bounds(0u, select(params.S, min(params.S, first + TEAM), DIAGONAL) - 1u);
+  let tainted = DIAGONAL && anyOfTeam(isTainted(vBase, row));
   let statistic = (batch * params.H + head) * params.L + row;
 
   let runningA = runningOf(statistic, live);
@@ -37,7 +50,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   var totalB = runningB.total;
   for (var key = walkFrom(0u); key < end; key += 16u) {
     // Products, then scores, then weights.
-    var s = queryKeys(queriesA, queriesB, others(kBase, key, params.kRow, params.S, lane));
+    var s = queryKeys(queriesA, queriesB, others(kBase, key, params.kRow, all, lane));
     let beforeA = peakA;
     let beforeB = peakB;
     for (var i = 0u; i < params.blocks; i++) {
@@ -62,22 +75,36 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let isLast = vec4<bool>(key + 16u >= end);
     let factorA = select(vec4<f32>(1.0), inverseOf(totalA), isLast);
     let factorB = select(vec4<f32>(1.0), inverseOf(totalB), isLast);
-    let values = others(vBase, key, params.vRow, params.S, lane);
-    for (var column = 0u; column < params.columns; column++) {
+    var values = others(vBase, key, params.vRow, seen, lane);
+    let takes = tainted && key + 15u > first;
+    for (var column = select(0u, params.columns, takes); column < params.columns; column++) {
       let v0 = otherV(values.at0, column);
-      var a = v0 * s.a0;
-      var b = v0 * s.b0;
+      var a = weighted(v0, s.a0);
+      var b = weighted(v0, s.b0);
       let v1 = otherV(values.at1, column);
-      a += v1 * s.a1;
-      b += v1 * s.b1;
+      a += weighted(v1, s.a1);
+      b += weighted(v1, s.b1);
       let v2 = otherV(values.at2, column);
-      a += v2 * s.a2;
-      b += v2 * s.b2;
+      a += weighted(v2, s.a2);
+      b += weighted(v2, s.b2);
       let v3 = otherV(values.at3, column);
-      a += v3 * s.a3;
-      b += v3 * s.b3;
+      a += weighted(v3, s.a3);
+      b += weighted(v3, s.b3);
       let sum = Sum(scaled(a, factorA), scaled(b, factorB), shrinkA * factorA, shrinkB * factorB, key == 0u);
       storeSum(resultsA, resultsB, column, sum, live);
+    }
+    if (DIAGONAL) {
+      for (var i = select(params.blocks, 0u, takes); i < params.blocks; i++) {
+        let keepA = select(vec4<f32>(1.0), shrinkA * factorA, i == 0u);
+        let keepB = select(vec4<f32>(1.0), shrinkB * factorB, i == 0u);
+        for (var column = 0u; column < params.columns; column++) {
+          let v = otherV(values.at0, column);
+          let sum = Sum(scaled(takenProduct(v, s.a0), factorA), scaled(takenProduct(v, s.b0), factorB), keepA, keepB, key == 0u && i == 0u);
+          storeSum(resultsA, resultsB, column, sum, live);
+        }
+        s = turned(s, s.a0, s.b0);
+        values = rotated(values);
+      }
     }
   }
 

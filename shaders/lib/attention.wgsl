@@ -3,6 +3,11 @@
 // Whether keys after the query are hidden, and the element type of the buffers of rows: f32, or vec4<f32> (with the load and
 // store hooks replaced) where head size, strides and offsets are multiples of four.
 const CAUSAL: bool = false;
+// Whether there is a mask that hides keys.
+const MASKED: bool = false;
+// Where keys are hidden, they and their values are left out whatever they are: 0 · NaN would be NaN. Until then the weight and
+// the slope of a hidden key are marked by being 0, with no sign; of others, what is 0 is −0.
+const HIDES: bool = CAUSAL || MASKED;
 alias Element = f32;
 const HIDDEN: f32 = -1e30; // the score of a key that does not count
 const FLOOR: f32 = -1e20; // what the largest score of a row starts from: far above HIDDEN, so that hidden keys weigh nothing
@@ -118,12 +123,33 @@ fn decay(x: vec4<f32>) -> vec4<f32> { return select(exp(select(x, vec4<f32>(-104
 // exp(score - reference of the row): nothing for hidden keys, as long as the reference is FLOOR or more.
 fn weigh(scores: mat4x4<f32>, reference: vec4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(
-    decay(scores[0] - reference),
-    decay(scores[1] - reference),
-    decay(scores[2] - reference),
-    decay(scores[3] - reference),
+    weightsOf(scores[0], reference),
+    weightsOf(scores[1], reference),
+    weightsOf(scores[2], reference),
+    weightsOf(scores[3], reference),
   );
 }
+fn weightsOf(scores: vec4<f32>, reference: vec4<f32>) -> vec4<f32> {
+  let weights = decay(scores - reference);
+  if (HIDES) { return marked(weights, scores == vec4<f32>(HIDDEN)); }
+  return weights;
+}
+fn marked(x: vec4<f32>, areHidden: vec4<bool>) -> vec4<f32> {
+  return select(select(x, vec4<f32>(-0.0), x == vec4<f32>()), vec4<f32>(), areHidden);
+}
+// x, with the marks of p.
+fn markedAs(x: mat4x4<f32>, p: mat4x4<f32>) -> mat4x4<f32> {
+  if (HIDES) { return mat4x4<f32>(marked(x[0], areMarked(p[0])), marked(x[1], areMarked(p[1])), marked(x[2], areMarked(p[2])), marked(x[3], areMarked(p[3]))); }
+  return x;
+}
+fn areMarked(p: vec4<f32>) -> vec4<bool> { return bitcast<vec4<u32>>(p) == vec4<u32>(); }
+// Weights after dropout.
+fn keptOf(p: mat4x4<f32>, factors: mat4x4<f32>) -> mat4x4<f32> { return markedAs(times(p, factors), p); }
+// A row times its weight, or nothing where it is hidden.
+fn taken(row: vec4<f32>, weight: f32) -> vec4<f32> { return select(row * weight, vec4<f32>(), bitcast<u32>(weight) == 0u); }
+// The bits of numbers but for their signs: INFINITE or more where they are not finite.
+fn magnitudes(x: vec4<f32>) -> vec4<u32> { return bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu); }
+const INFINITE: vec4<u32> = vec4<u32>(0x7f800000u);
 // What the weights of a row are multiplied by and the log of what they add up to, given their sum: none for empty rows.
 fn inverseOf(total: vec4<f32>) -> vec4<f32> {
   return select(1.0 / total, vec4<f32>(), total < vec4<f32>(NOTHING));

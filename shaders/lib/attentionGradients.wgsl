@@ -11,9 +11,9 @@ fn blockDO(at: vec4<u32>, column: u32) -> mat4x4<f32> {
   return mat4x4<f32>(loadDO(at.x, column), loadDO(at.y, column), loadDO(at.z, column), loadDO(at.w, column));
 }
 fn otherDO(at: vec4<u32>, column: u32) -> mat4x4<f32> { return blockDO(at, column); } // hook: see attentionRows.wgsl
-// dS = P ∘ (dropout(dO Vᵀ) - δ)
-fn slopesOf(p: mat4x4<f32>, products: mat4x4<f32>, factors: mat4x4<f32>, delta: vec4<f32>) -> mat4x4<f32> {
-  return times(p, times(products, factors) - mat4x4<f32>(delta, delta, delta, delta));
+// dS = P ∘ (dropout(dO Vᵀ) - δ), times a scale.
+fn slopesOf(p: mat4x4<f32>, products: mat4x4<f32>, factors: mat4x4<f32>, delta: vec4<f32>, scale: f32) -> mat4x4<f32> {
+  return markedAs(times(p, times(products, factors) - mat4x4<f32>(delta, delta, delta, delta)) * scale, p);
 }
 // (lse, δ) of four rows; for those past the end, of the last one.
 fn statisticsBlock(batch: u32, head: u32, row: u32) -> Saved {

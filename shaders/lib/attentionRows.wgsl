@@ -2,14 +2,33 @@
 // queries, or of keys) and walks over the others (keys, or queries). Products of them are 4×4 blocks in which the column is
 // a key and the component a query.
 const SIZE: u32 = 8u;
+const TAKES: bool = HIDES; // whether products with weights leave out rows whose weights are 0
 
 // Hook, with those named other…: the others are the same for all lanes of a workgroup, so that lanes which can read each
 // other's values need not load all four.
-fn otherPlaces(base: u32, row: u32, stride: u32, rows: u32, lane: u32) -> vec4<u32> { return places(base, row, stride, rows); }
+fn otherPlaces(base: u32, row: u32, stride: u32, bounds: Bounds, lane: u32) -> vec4<u32> {
+  return base + within(row + vec4<u32>(0u, 1u, 2u, 3u), bounds) * stride;
+}
+// In place of a row outside of these bounds, the nearest one inside is read.
+struct Bounds { first: u32, last: u32 }
+fn within(rows: vec4<u32>, bounds: Bounds) -> vec4<u32> { return clamp(rows, vec4<u32>(bounds.first), vec4<u32>(bounds.last)); }
 
 fn otherQ(at: vec4<u32>, column: u32) -> mat4x4<f32> { return blockQ(at, column); }
 fn otherK(at: vec4<u32>, column: u32) -> mat4x4<f32> { return blockK(at, column); }
 fn otherV(at: vec4<u32>, column: u32) -> mat4x4<f32> { return blockV(at, column); }
+
+// Products of four rows (columns) and weights (column = an own row, component = one of the four).
+fn weighted(rows: mat4x4<f32>, weights: mat4x4<f32>) -> mat4x4<f32> {
+  if (TAKES) { return takenProduct(rows, weights); }
+  return rows * weights;
+}
+// The same; rows whose weights are 0 are left out.
+fn takenProduct(rows: mat4x4<f32>, weights: mat4x4<f32>) -> mat4x4<f32> {
+  return mat4x4<f32>(takenOf(rows, weights[0]), takenOf(rows, weights[1]), takenOf(rows, weights[2]), takenOf(rows, weights[3]));
+}
+fn takenOf(rows: mat4x4<f32>, weights: vec4<f32>) -> vec4<f32> {
+  return taken(rows[0], weights.x) + taken(rows[1], weights.y) + taken(rows[2], weights.z) + taken(rows[3], weights.w);
+}
 
 fn blockResult(at: vec4<u32>, column: u32) -> mat4x4<f32> {
   return mat4x4<f32>(loadResult(at.x, column), loadResult(at.y, column), loadResult(at.z, column), loadResult(at.w, column));

@@ -7,33 +7,46 @@ const PARTS: u32 = (WIDTH + 7u) / 8u; // columns of a chunk that one lane accumu
 const STRIDE: u32 = 33u; // between teams in `weights`; odd, so that teams read from different banks
 const SIZE: u32 = 64u;
 
+// The last staging, counted from 1, that brought a value which is not finite.
+var<workgroup> tainted: atomic<u32>;
+fn staged(value: vec4<f32>, staging: u32) -> vec4<f32> {
+  if (HIDES && any(magnitudes(value) >= INFINITE)) { atomicMax(&tainted, staging); }
+  return value;
+}
+// Whether hidden rows of this staging must be left out, in place of being multiplied by 0.
+fn isTainted(staging: u32) -> bool { return HIDES && atomicLoad(&tainted) == staging; }
+
 // One vec4 of padding after every four rows lets eight lanes read blocks of four rows without bank conflicts.
 fn tileIndex(row: u32, column: u32) -> u32 { return row * WIDTH + row / 4u + column; }
 fn tileBlock(row: u32, column: u32) -> mat4x4<f32> {
   return mat4x4<f32>(tile[tileIndex(row, column)], tile[tileIndex(row + 1u, column)], tile[tileIndex(row + 2u, column)], tile[tileIndex(row + 3u, column)]);
 }
 // Thirty-two rows of an operand, a chunk of their columns.
-fn stageQ(base: u32, first: u32, chunk: u32, lane: u32) {
+fn stageQ(base: u32, first: u32, chunk: u32, lane: u32, staging: u32) {
   for (var x = lane; x < 32u * WIDTH; x += SIZE) {
     let row = x / WIDTH;
     let column = x % WIDTH;
-    tile[tileIndex(row, column)] = loadQ(base + min(first + row, params.L - 1u) * params.qRow, chunk * WIDTH + column);
+    tile[tileIndex(row, column)] = staged(loadQ(base + min(first + row, params.L - 1u) * params.qRow, chunk * WIDTH + column), staging);
   }
 }
-fn stageK(base: u32, first: u32, chunk: u32, lane: u32) {
+fn stageK(base: u32, first: u32, chunk: u32, lane: u32, staging: u32) {
   for (var x = lane; x < 32u * WIDTH; x += SIZE) {
     let row = x / WIDTH;
     let column = x % WIDTH;
-    tile[tileIndex(row, column)] = loadK(base + min(first + row, params.S - 1u) * params.kRow, chunk * WIDTH + column);
+    tile[tileIndex(row, column)] = staged(loadK(base + min(first + row, params.S - 1u) * params.kRow, chunk * WIDTH + column), staging);
   }
 }
-fn stageV(base: u32, first: u32, chunk: u32, lane: u32) {
+fn stageV(base: u32, first: u32, chunk: u32, lane: u32, staging: u32) {
   for (var x = lane; x < 32u * WIDTH; x += SIZE) {
     let row = x / WIDTH;
     let column = x % WIDTH;
-    tile[tileIndex(row, column)] = loadV(base + min(first + row, params.S - 1u) * params.vRow, chunk * WIDTH + column);
+    tile[tileIndex(row, column)] = staged(loadV(base + min(first + row, params.S - 1u) * params.vRow, chunk * WIDTH + column), staging);
   }
 }
 fn outer(left: vec4<f32>, right: vec4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(left * right.x, left * right.y, left * right.z, left * right.w);
+}
+// The same, where the row may not be finite. The loop around it has no constant length, so that it isn't unrolled for nothing.
+fn outerTaken(left: vec4<f32>, right: vec4<f32>) -> mat4x4<f32> {
+  return mat4x4<f32>(taken(left, right.x), taken(left, right.y), taken(left, right.z), taken(left, right.w));
 }

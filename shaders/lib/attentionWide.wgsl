@@ -12,12 +12,20 @@ fn turned(x: Blocks, a: mat4x4<f32>, b: mat4x4<f32>) -> Blocks { return Blocks(x
 
 // Where the others begin, four at a time.
 struct Others { at0: vec4<u32>, at1: vec4<u32>, at2: vec4<u32>, at3: vec4<u32> }
-fn others(base: u32, row: u32, stride: u32, rows: u32, lane: u32) -> Others {
+fn others(base: u32, row: u32, stride: u32, bounds: Bounds, lane: u32) -> Others {
   return Others(
-    otherPlaces(base, row, stride, rows, lane), otherPlaces(base, row + 4u, stride, rows, lane),
-    otherPlaces(base, row + 8u, stride, rows, lane), otherPlaces(base, row + 12u, stride, rows, lane),
+    otherPlaces(base, row, stride, bounds, lane), otherPlaces(base, row + 4u, stride, bounds, lane),
+    otherPlaces(base, row + 8u, stride, bounds, lane), otherPlaces(base, row + 12u, stride, bounds, lane),
   );
 }
+fn rotated(x: Others) -> Others { return Others(x.at1, x.at2, x.at3, x.at0); }
+
+// What the causal rule hides and is not finite must not meet a weight of 0. What it hides from all rows of the lanes that load
+// together, a team, is not read: bounds see to that. What it hides from some of them lies beside the diagonal; it is looked at
+// before the walk, and where it has taints, the blocks there take a way of their own, which costs nothing elsewhere.
+const DIAGONAL: bool = CAUSAL && !MASKED;
+const TEAM: u32 = 8u; // rows that a team owns
+fn anyOfTeam(tainted: bool) -> bool { return tainted; } // hook
 // What the rows of the result become: keep times what they are, plus this; on the first step, just this.
 struct Sum { a: mat4x4<f32>, b: mat4x4<f32>, keepA: vec4<f32>, keepB: vec4<f32>, isFirst: bool }
 fn storeSum(atA: vec4<u32>, atB: vec4<u32>, column: u32, sum: Sum, live: u32) {

@@ -9,7 +9,7 @@ import forward from '../../shaders/attention/forward.wgsl' with { type: 'text' }
 import forwardBlock from '../../shaders/attention/forwardBlock.wgsl' with { type: 'text' };
 import forwardRows from '../../shaders/attention/forwardRows.wgsl' with { type: 'text' };
 import { elements, type Hooked, hooks, operands, rowLoads, shared, uniforms, withDelta } from './attentionHooks.ts';
-import { blockWalks, tileWalks, type Walks, wideWalks } from './attentionWalks.ts';
+import { blockWalks, quadWalks, rowWalks, tileWalks, type Walks } from './attentionWalks.ts';
 import {
   type DeviceProfile,
   type Dispatch,
@@ -75,7 +75,7 @@ type Part = 'forward' | 'dq' | 'dkdv';
 /** One way to do all stages. */
 interface Form {
   readonly sources: Readonly<Record<Part, string>>;
-  constants(problem: AttentionProblem): Readonly<Record<string, number>>;
+  constants(problem: AttentionProblem): Readonly<Record<string, number | boolean>>;
   /** Rows that a workgroup takes, of queries or of keys. */
   readonly tile: number;
   /** How long the walks of its kernels are. */
@@ -88,13 +88,16 @@ interface Form {
 const tiles = { forward, dq, dkdv };
 const rows = { forward: forwardRows, dq: dqRows, dkdv: dkdvRows };
 const block = { forward: forwardBlock, dq: dqBlock, dkdv: dkdvBlock };
-const lanes = (SIZE: number) => () => ({ SIZE });
+const wideLanes = (SIZE: number, TEAM: number) => (problem: AttentionProblem) => ({
+  ...{ SIZE, TEAM, TAKES: problem.mask !== undefined },
+});
+const blockLanes = (SIZE: number) => () => ({ SIZE });
 const forms = {
   flash: { sources: tiles, constants: ({ D }) => ({ D }), walks: tileWalks, tile: 32, wide: false, quads: false },
-  rows: { sources: rows, constants: lanes(8), walks: wideWalks, tile: 64, wide: true, quads: false },
-  quads: { sources: rows, constants: lanes(4), walks: wideWalks, tile: 32, wide: true, quads: true },
-  block: { sources: block, constants: lanes(8), walks: blockWalks, tile: 32, wide: false, quads: false },
-  quadBlock: { sources: block, constants: lanes(4), walks: blockWalks, tile: 16, wide: false, quads: true },
+  rows: { sources: rows, constants: wideLanes(8, 8), walks: rowWalks, tile: 64, wide: true, quads: false },
+  quads: { sources: rows, constants: wideLanes(4, 32), walks: quadWalks, tile: 32, wide: true, quads: true },
+  block: { sources: block, constants: blockLanes(8), walks: blockWalks, tile: 32, wide: false, quads: false },
+  quadBlock: { sources: block, constants: blockLanes(4), walks: blockWalks, tile: 16, wide: false, quads: true },
 } satisfies Record<string, Form>;
 type Name = keyof typeof forms;
 
@@ -215,7 +218,11 @@ function stages(
     uniforms: { ...uniforms(problem), first: start, end },
     turns: loop(Math.ceil((end - start) / by), step) + rest,
     ...hooked,
-    constants: { ...elements(problem), CAUSAL: problem.causal, SPLIT: walk.length > 1, ...constants(problem) },
+    constants: {
+      ...elements(problem),
+      ...{ CAUSAL: problem.causal, MASKED: problem.mask !== undefined, SPLIT: walk.length > 1 },
+      ...constants(problem),
+    },
   }));
 }
 

@@ -104,7 +104,7 @@ export function shared(
   ]);
   return {
     ...hooked,
-    functions: { ...hooked.functions, otherPlaces, ...(wide && { storeSum }), ...Object.fromEntries(loads) },
+    functions: { ...hooked.functions, otherPlaces, ...(wide && { storeSum, anyOfTeam }), ...Object.fromEntries(loads) },
     declarations: `enable subgroups;\n${hooked.declarations}\n${quadMember}`,
   };
 }
@@ -122,8 +122,9 @@ const vectorStore = 'fn store(base: u32, column: u32, value: vec4<f32>) { result
 const addMask = /* wgsl */ `fn addMask(scores: vec4<f32>, batch: u32, head: u32, row: u32, key: u32) -> vec4<f32> {
   let base = params.maskOffset + batch * params.maskBatch + head * params.maskHead + key * params.maskKey;
   let rows = base + (row + vec4<u32>(0u, 1u, 2u, 3u)) * params.maskRow;
-  let masked = scores + vec4<f32>(mask[rows.x], mask[rows.y], mask[rows.z], mask[rows.w]);
-  return select(masked, vec4<f32>(HIDDEN), masked < vec4<f32>(-1e8));
+  let own = vec4<f32>(mask[rows.x], mask[rows.y], mask[rows.z], mask[rows.w]);
+  let masked = scores + own;
+  return select(masked, vec4<f32>(HIDDEN), (masked < vec4<f32>(-1e8)) | (own < vec4<f32>(-1e8)));
 }`;
 
 const dropoutFactors = /* wgsl */ `fn dropoutFactors(batch: u32, head: u32, row: u32, key: u32) -> mat4x4<f32> {
@@ -170,8 +171,13 @@ const savedRows = /* wgsl */ `fn savedRows(batch: u32, head: u32, row: u32, leav
   return saved;
 }`;
 
-const otherPlaces = /* wgsl */ `fn otherPlaces(base: u32, row: u32, stride: u32, rows: u32, lane: u32) -> vec4<u32> {
-  return vec4<u32>(base + min(row + quadMember(lane), rows - 1u) * stride);
+const otherPlaces = /* wgsl */ `fn otherPlaces(base: u32, row: u32, stride: u32, bounds: Bounds, lane: u32) -> vec4<u32> {
+  return vec4<u32>(base + clamp(row + quadMember(lane), bounds.first, bounds.last) * stride);
+}`;
+
+const anyOfTeam = /* wgsl */ `fn anyOfTeam(tainted: bool) -> bool {
+  let own = u32(tainted);
+  return (quadBroadcast(own, 0u) | quadBroadcast(own, 1u) | quadBroadcast(own, 2u) | quadBroadcast(own, 3u)) != 0u;
 }`;
 
 /** The same row by row: less text takes such a compiler less time, and its private memory costs no more than other memory. */

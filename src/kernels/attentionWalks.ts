@@ -33,16 +33,33 @@ export const blockWalks: Walks = (problem, part) => {
   }[part];
 };
 
-/** forwardRows.wgsl, dqRows.wgsl, dkdvRows.wgsl. */
-export const wideWalks: Walks = (problem, part) => {
-  const { columns, store } = widthOf(problem);
-  const stored = loop(columns, loop(8, store));
-  return {
-    forward: { by: 16, step: loop(columns) + 2 * loop(4) + stored, rest: 2 * loop(4) + loop(8) },
-    dq: { by: 16, step: 2 * loop(columns) + loop(4) + stored, rest: loop(2, delta(columns)) },
-    dkdv: { by: 16, step: 2 * loop(columns) + loop(4) + 2 * stored, rest: 0 },
-  }[part];
-};
+/** forwardRows.wgsl, dqRows.wgsl, dkdvRows.wgsl; storing is a loop where four lanes load together. */
+const wideWalks =
+  (quads: boolean): Walks =>
+  (problem, part) => {
+    const { columns, store } = widthOf(problem);
+    const eight = quads ? loop(8, store) : 8 * store;
+    const stored = loop(columns, eight);
+    // Lanes of one team may take either way through a block, and are as slow as both.
+    const diagonal = problem.causal && !problem.mask;
+    const taken = (each: number) => (diagonal ? loop(4, loop(columns, each)) : 0);
+    const looked = diagonal ? loop(8, loop(columns)) : 0;
+    return {
+      forward: {
+        by: 16,
+        step: loop(columns) + 2 * loop(4) + stored + taken(eight),
+        rest: 2 * loop(4) + loop(8) + looked,
+      },
+      dq: {
+        by: 16,
+        step: 2 * loop(columns) + loop(4) + stored + taken(eight),
+        rest: loop(2, delta(columns)) + looked,
+      },
+      dkdv: { by: 16, step: 2 * loop(columns) + loop(4) + 2 * stored + taken(2 * eight), rest: looked },
+    }[part];
+  };
+export const rowWalks = wideWalks(false);
+export const quadWalks = wideWalks(true);
 
 /** forward.wgsl, dq.wgsl, dkdv.wgsl; the names are those of attentionTiles.wgsl. */
 export const tileWalks: Walks = (problem, part) => {

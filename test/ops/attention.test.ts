@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type AttentionOptions, scaledDotProductAttention, type Tensor, tensor } from '../../src/index.ts';
+import { type AttentionOptions, grad, scaledDotProductAttention, type Tensor, tensor } from '../../src/index.ts';
+import { interpret } from '../reference/interpret.ts';
 import { checkFused, checkGradients } from '../support/check.ts';
 import { draw, drawBool } from '../support/draw.ts';
 import { read, useGpu } from '../support/gpu.ts';
@@ -98,4 +99,48 @@ describe('scaledDotProductAttention', async () => {
       [draw([B, L, 3 * H * D])],
     );
   });
+
+  // Both the kernels for small problems and those for large ones; 72 positions end within a tile and within a lane's rows.
+  it.for([
+    [5, 5, 7],
+    [72, 72, 8],
+    [72, 40, 8],
+    [40, 72, 8],
+    [72, 72, 128],
+  ] as const)('NaN reaches no row that may not see it: %i queries, %i keys, heads of %i', async ([L, S, D]) => {
+    const few = Math.min(L, S);
+    const hides = { causal: { causal: true }, mask: { mask: tensor(hiding(L, S), { shape: [L, S] }) } };
+    const cases = Object.entries(hides).flatMap(([how, options]) =>
+      ['q', 'k', 'v', 'dO'].flatMap((which, i) =>
+        [i % 2, few - 1 - 4 * i * Number(few > 20)].map((row) => {
+          const of = (name: string, rows: number) => withNaN([1, 2, rows, D], name === which ? row : null);
+          const inputs = [of('q', L), of('k', S), of('v', S)];
+          const O = attend(options)(...inputs);
+          return { what: `${how}, ${which} row ${row}`, roots: [O, ...grad(O.mul(of('dO', L)).sum(), inputs)] };
+        }),
+      ),
+    );
+    const roots = cases.flatMap((each) => each.roots);
+    const expected = interpret(roots).map(({ value }) => Array.from(value.data, Number.isNaN));
+    const actual = (await read(...roots)).map((values) => Array.from(values as Float32Array, Number.isNaN));
+    for (const [i, { what }] of cases.entries())
+      for (let n = 4 * i; n < 4 * i + 4; n++) {
+        const wrong = actual[n]?.findIndex((found, at) => found !== expected[n]?.[at]);
+        expect(wrong, `${what}: result ${n - 4 * i} is NaN where it must not be, or is not`).toBe(-1);
+      }
+  });
 });
+
+/** Hides half of the keys from two rows of three, in a pattern. */
+const hiding = (L: number, S: number) =>
+  Float32Array.from({ length: L * S }, (_, i) =>
+    Math.floor(i / S) % 3 !== 1 && ((i % S) + Math.floor(i / S)) % 2 === 1 ? -Infinity : 0,
+  );
+
+/** Drawn values, NaN in one element of a row of the last head. */
+function withNaN(shape: readonly [number, number, number, number], row: number | null): Tensor {
+  const [, , rows, D] = shape;
+  const values = Float32Array.from(draw(shape).host as Float32Array);
+  if (row !== null) values[(rows + row) * D + (row % D)] = Number.NaN;
+  return tensor(values, { shape });
+}

@@ -7,7 +7,7 @@ interface AttentionAttributes {
   readonly scale?: number | null;
 }
 
-/** Scores below this are hidden: additive masks use −1e9 and lower. A row with all keys hidden has this lse, and gives 0. */
+/** Scores below this are hidden: additive masks use −1e9 and lower. A row whose keys are all hidden, or score −∞, has this lse, and gives 0. */
 const HIDDEN_BELOW = -1e8;
 const LSE_OF_HIDDEN_ROW = 1e30;
 
@@ -16,17 +16,20 @@ function sizes(q: Ref, k: Ref, v: Ref) {
   return { heads: leading(q, 2), L: extent(q, -2), S: extent(k, -2), D: extent(q, -1), Dv: extent(v, -1) };
 }
 
-/** The scores of a query's row over all keys, scale q kᵀ + mask: −Infinity where a key is hidden. */
+/** The scores of a query's row over all keys, scale q kᵀ + mask: null where a key is hidden. */
 function scorer(q: Ref, k: Ref, v: Ref, mask: Ref | undefined, { causal = false, scale }: AttentionAttributes) {
   const { L, S, D } = sizes(q, k, v);
   const factor = scale ?? 1 / Math.sqrt(D);
   const added = mask && broadcastTo(mask, [...q.shape.slice(0, -2), L, S]);
   const scores = (row: number) => {
     const [head, i] = [Math.floor(row / L), row % L];
-    return Array.from({ length: S }, (_, j) => {
-      const score = factor * dot(q, row, k, head * S + j) + (added ? get(added, row * S + j) : 0);
-      return score < HIDDEN_BELOW || (causal && j > i) ? -Infinity : score;
-    });
+    const mask = Array.from({ length: S }, (_, j) => (added ? get(added, row * S + j) : 0));
+    // What is hidden is so whatever the key is: NaN too.
+    const isHidden = mask.map((own, j) => own < HIDDEN_BELOW || (causal && j > i));
+    const line = mask.map((own, j) => (isHidden[j] ? null : factor * dot(q, row, k, head * S + j) + own));
+    // Where ∞ is the greatest, softmax has ∞ − ∞.
+    if (line.includes(Infinity)) return line.map((score) => (score === null ? null : Number.NaN));
+    return line.map((score) => (added && score !== null && score < HIDDEN_BELOW ? null : score));
   };
   return { factor, scores };
 }
@@ -59,11 +62,11 @@ export const attention = {
     const [O, lse] = [ref([...q.shape.slice(0, -1), Dv]), ref(q.shape.slice(0, -1))];
     for (let row = 0; row < heads * L; row++) {
       const line = scores(row);
-      const hidden = line.every((score) => score === -Infinity);
-      lse.data[row] = hidden ? LSE_OF_HIDDEN_ROW : logSumExp(line);
+      const seen = line.filter((score) => score !== null);
+      lse.data[row] = seen.every((score) => score === -Infinity) ? LSE_OF_HIDDEN_ROW : logSumExp(seen);
       const first = Math.floor(row / L) * S;
       for (const [j, score] of line.entries()) {
-        if (score === -Infinity) continue; // what is hidden is not read
+        if (score === null) continue; // what is hidden is not read
         addRow(O, row, Math.exp(score - get(lse, row)) * (factors ? get(factors, row * S + j) : 1), v, first + j);
       }
     }
@@ -86,7 +89,7 @@ export const attention = {
       const delta = dot(dO, row, O, row);
       const first = Math.floor(row / L) * S;
       for (const [j, score] of scores(row).entries()) {
-        if (score === -Infinity) continue;
+        if (score === null) continue;
         const key = first + j;
         const p = Math.exp(score - get(lse, row));
         const factor = factors ? get(factors, row * S + j) : 1;

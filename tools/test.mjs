@@ -68,12 +68,16 @@ async function main() {
   process.env.WEFT_SEED ??= String(Math.floor(Math.random() * 2 ** 32));
   console.log(`Inputs are drawn from WEFT_SEED=${process.env.WEFT_SEED}`);
 
+  // Two at once, the longest first: each leaves a processor idle while its main thread or its compiler works.
+  const waiting = runtimes.flatMap((runtime) => profiles.map((profile) => ({ runtime, profile })));
+  const quiet = waiting.length > 1;
   /** @type {Run[]} */
   const runs = [];
-  for (const profile of profiles) {
-    // Both stacks at once: each leaves a processor idle while its main thread or its compiler works.
-    runs.push(...(await Promise.all(runtimes.map((runtime) => runSuite(runtime, profile, runtimes.length > 1)))));
-  }
+  const work = async () => {
+    for (let next = waiting.shift(); next; next = waiting.shift())
+      runs.push(await runSuite(next.runtime, next.profile, quiet));
+  };
+  await Promise.all([work(), work()]);
   await checkSkips(runs);
   report(runs);
 }

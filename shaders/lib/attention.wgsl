@@ -134,8 +134,10 @@ fn weightsOf(scores: vec4<f32>, reference: vec4<f32>) -> vec4<f32> {
   if (HIDES) { return marked(weights, scores == vec4<f32>(HIDDEN)); }
   return weights;
 }
+// In bits, since compilers may take −0 for 0.
 fn marked(x: vec4<f32>, areHidden: vec4<bool>) -> vec4<f32> {
-  return select(select(x, vec4<f32>(-0.0), x == vec4<f32>()), vec4<f32>(), areHidden);
+  let bits = select(bitcast<vec4<u32>>(x), vec4<u32>(0x80000000u), magnitudes(x) == vec4<u32>());
+  return bitcast<vec4<f32>>(select(bits, vec4<u32>(), areHidden));
 }
 // x, with the marks of p.
 fn markedAs(x: mat4x4<f32>, p: mat4x4<f32>) -> mat4x4<f32> {

@@ -18,7 +18,7 @@ import { type Approximation, interpret } from '../reference/interpret.ts';
 import { expectClose } from '../support/compare.ts';
 import { draw } from '../support/draw.ts';
 import { read, useGpu } from '../support/gpu.ts';
-import { type Sample, samples } from '../support/samples.ts';
+import { namesOfRun, type Sample, samples } from '../support/samples.ts';
 
 useGpu();
 
@@ -110,9 +110,7 @@ async function differences(cases: ReadonlyMap<OpName, readonly Case[]>): Promise
 }
 
 /** Sampling refuses logits that are not finite; what clipScale is given are sums of squares, never −∞. */
-const names = (Object.keys(samples) as OpName[]).filter(
-  (name) => name !== 'clipScale' && !Object.hasOwn(samplingOps, name),
-);
+const names = namesOfRun.filter((name) => name !== 'clipScale' && !Object.hasOwn(samplingOps, name));
 function sweep(bits: readonly number[], each: number, gradients: boolean): void {
   let all: Promise<Map<OpName, string[]>> | undefined;
   it.for(names)('%s', async (name) => {

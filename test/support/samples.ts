@@ -55,6 +55,7 @@ import {
 import { type OpName, ops } from '../../src/ops/registry.ts';
 import { pack } from '../../src/ops/view.ts';
 import { draw, drawAllApart, drawApart, drawBool, drawIds } from './draw.ts';
+import { profile } from './environment.ts';
 
 /** One way to call an op: what tests that walk all ops run it on. */
 export interface Sample {
@@ -574,3 +575,11 @@ export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
     ),
   ],
 };
+
+/**
+ * The ops whose samples a run computes. One generator writes the kernels of elementwise ops for all devices, so that those
+ * stand for themselves in one of the two profiles; the gpu profile has those that have kernels of their own.
+ */
+export const namesOfRun = (Object.keys(samples) as OpName[]).filter(
+  (name) => profile === 'software' || name === 'scan' || ops[name].lowering.kind !== 'elementwise',
+);

@@ -37,9 +37,11 @@ fn kept(x: Element, j: u32, last: u32) -> Element {
 }
 
 // Exponentials of arguments ≤ 0; below -104 they are 0 in f32, and differences of masks may overflow. A comparison keeps NaN,
-// and costs SwiftShader less than max(). There exp(NaN) is ∞, so a sum of exponentials that is not finite tells of a NaN:
-// `totalOf` makes one of it.
-fn totalOf(sum: Row) -> Row { return select(Row(notANumber()), sum, sum <= Row(3.4028234e38)); }
+// and costs SwiftShader less than max(). There exp(NaN) is ∞, so a sum of exponentials that is not finite tells of a NaN, and
+// one of 0 of a row with nothing but −∞, where −∞ − (−∞) is one: `totalOf` makes NaN of both.
+fn totalOf(sum: Row) -> Row {
+  return select(Row(notANumber()), sum, (sum > Row(0.0)) & (sum <= Row(3.4028234e38)));
+}
 fn logOf(total: Row) -> Row { return select(total, log(total), total <= Row(3.4028234e38)); }
 fn decay(x: Element) -> Element { return exp(select(x, Element(-104.0), x < Element(-104.0))); }
 fn decayRow(x: Row) -> Row { return exp(select(x, Row(-104.0), x < Row(-104.0))); }

@@ -2,11 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { sizeOf } from '../../src/graph/shape.ts';
 import {
   concat,
+  crossEntropy,
   full,
   grad,
   type HostArray,
   layerNorm,
+  logSoftmax,
   rmsNorm,
+  softmax,
   sum,
   type Tensor,
   tensor,
@@ -126,6 +129,16 @@ describe('NaN in one element of an input reaches what depends on it, and nothing
 
 describe('an infinity gives what IEEE 754 says', () => {
   sweep(infinities, 2, false);
+});
+
+describe('a row of nothing but −∞', () => {
+  it.for([1, 5, 1300])('of %i has no softmax', async (n) => {
+    const x = full([2, n], Number.NEGATIVE_INFINITY);
+    const target = tensor(new Int32Array(2));
+    const loss = crossEntropy(x, target, { reduction: 'none' });
+    for (const values of await read(softmax(x), logSoftmax(x), softmax(x.transpose(0, 1), 0), loss))
+      expect(new Set(values)).toEqual(new Set([Number.NaN]));
+  });
 });
 
 describe('norms of numbers whose squares overflow', () => {

@@ -94,7 +94,7 @@ export async function collectGarbage(): Promise<void> {
  * Tensors on the device, once the garbage collector has taken what it can: collects until there are at most `expected`, or
  * `turns` times.
  */
-async function tensorsHeld(expected: number, turns: number): Promise<number> {
+export async function tensorsHeld(expected: number, turns: number): Promise<number> {
   const { gc } = globalThis as { gc?: () => void };
   // Finalizers run in turns of the event loop that follow the collection, on a busy machine some of them late.
   for (let turn = 0; turn < turns; turn++) {

@@ -11,11 +11,15 @@ var<workgroup> tile: array<vec4<f32>, 32u * WIDTH + 8u>; // 32 rows of Q, of dO,
 var<workgroup> weights: array<vec4<f32>, 8u * STRIDE>; // for each team and row, P and then dS of four keys
 
 fn stageDO(base: u32, first: u32, chunk: u32, lane: u32, staging: u32) {
+  var sum = vec4<f32>();
   for (var x = lane; x < 32u * WIDTH; x += SIZE) {
     let row = x / WIDTH;
     let column = x % WIDTH;
-    tile[tileIndex(row, column)] = staged(loadDO(base + min(first + row, params.L - 1u) * params.dORow, chunk * WIDTH + column), staging);
+    let value = loadDO(base + min(first + row, params.L - 1u) * params.dORow, chunk * WIDTH + column);
+    tile[tileIndex(row, column)] = value;
+    sum += value;
   }
+  noteTaint(sum, staging);
 }
 
 @group(0) @binding(5) var<storage, read> statistics: array<vec2<f32>>;
@@ -43,8 +47,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let row = first + member * 4u;
     var products = mat4x4<f32>(); // Q Kᵀ
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      staging++;
-      stageQ(qBase, first, chunk, lane, staging);
+      stageQ(qBase, first, chunk, lane, 0u);
       workgroupBarrier();
       for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
         products += transpose(tileBlock(member * 4u, column)) * blockK(keys, chunk * WIDTH + column);
@@ -66,7 +69,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let saved = statisticsBlock(batch, head, row);
     let p = weigh(scoresOf(products, batch, head, row, key), saved.lse);
     let factors = dropoutFactors(batch, head, row, key);
-    let kept = transpose(keptOf(p, factors));
+    let kept = transpose(times(p, factors));
     for (var r = 0u; r < 4u; r++) { weights[slot + r] = kept[r]; }
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
       if (CHUNKS > 1u) {

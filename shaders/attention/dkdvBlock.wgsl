@@ -35,7 +35,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let factors = dropoutFactors(batch, head, row, key);
     p = weigh(scoresOf(p, batch, head, row, key), saved.lse);
     d = slopesOf(p, d, factors, saved.delta, params.scale);
-    p = keptOf(p, factors);
+    p = times(p, factors);
     for (var column = 0u; column < params.columns; column++) {
       // A loop, so that storing is compiled once.
       var at = dKeys;

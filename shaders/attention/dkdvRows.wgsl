@@ -102,7 +102,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       let b = weigh(scoresOf(p.b0, batch, head, four, key + 4u), saved.lse);
       let factorsA = dropoutFactors(batch, head, four, key);
       let factorsB = dropoutFactors(batch, head, four, key + 4u);
-      p = turned(p, keptOf(a, factorsA), keptOf(b, factorsB));
+      p = turned(p, times(a, factorsA), times(b, factorsB));
       d = turned(d, slopesOf(a, d.a0, factorsA, saved.delta, 1.0), slopesOf(b, d.b0, factorsB, saved.delta, 1.0));
     }
     let takes = tainted && row < first + TEAM;

@@ -34,8 +34,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let key = first + member * 4u;
     var slopes = mat4x4<f32>(); // dO Vᵀ
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      staging++;
-      stageV(vBase, first, chunk, lane, staging);
+      stageV(vBase, first, chunk, lane, 0u);
       workgroupBarrier();
       for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
         slopes += transpose(blockDO(gradients, chunk * WIDTH + column)) * tileBlock(member * 4u, column);

@@ -48,8 +48,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       if (chunk > 0u) {
         workgroupBarrier();
       }
-      staging++;
-      stageK(kBase, first, chunk, lane, staging);
+      stageK(kBase, first, chunk, lane, 0u);
       workgroupBarrier();
       for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
         products += transpose(blockQ(queries, chunk * WIDTH + column)) * tileBlock(member * 4u, column);
@@ -65,7 +64,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let factors = dropoutFactors(batch, head, row, key);
     let slot = team * STRIDE + member * 4u;
     let p = weigh(scores, peak);
-    let kept = keptOf(p, factors);
+    let kept = times(p, factors);
     total = total * shrink + sum(p);
     for (var c = 0u; c < 4u; c++) { weights[slot + c] = kept[c]; }
     for (var part = 0u; part < CHUNKS * PARTS; part++) {

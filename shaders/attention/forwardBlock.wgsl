@@ -32,7 +32,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let shrink = decay(before - peak);
     s = weigh(s, peak);
     total = total * shrink + sum(s);
-    s = transpose(keptOf(s, dropoutFactors(batch, head, row, key)));
+    s = transpose(times(s, dropoutFactors(batch, head, row, key)));
     // With the last keys, rows are divided by the sum of all weights.
     let factor = select(vec4<f32>(1.0), inverseOf(total), vec4<bool>(key + 4u >= end));
     let values = otherPlaces(vBase, key, params.vRow, all, lane);

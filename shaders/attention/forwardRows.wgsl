@@ -7,7 +7,7 @@
 
 // Weights after dropout: column = query, component = key.
 fn kept(weights: mat4x4<f32>, batch: u32, head: u32, row: u32, key: u32) -> mat4x4<f32> {
-  return transpose(keptOf(weights, dropoutFactors(batch, head, row, key)));
+  return transpose(times(weights, dropoutFactors(batch, head, row, key)));
 }
 
 // Whether one of the values from this row on, as many as a lane has queries, is not finite.

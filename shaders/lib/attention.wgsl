@@ -6,7 +6,7 @@ const CAUSAL: bool = false;
 // Whether there is a mask that hides keys.
 const MASKED: bool = false;
 // Where keys are hidden, they and their values are left out whatever they are: 0 · NaN would be NaN. Until then the weight and
-// the slope of a hidden key are marked by being 0, with no sign; of others, what is 0 is −0.
+// the slope of a hidden key are −0, which marks them; of others, what is 0 has no sign.
 const HIDES: bool = CAUSAL || MASKED;
 alias Element = f32;
 const HIDDEN: f32 = -1e30; // the score of a key that does not count
@@ -134,21 +134,16 @@ fn weightsOf(scores: vec4<f32>, reference: vec4<f32>) -> vec4<f32> {
   if (HIDES) { return marked(weights, scores == vec4<f32>(HIDDEN)); }
   return weights;
 }
-// In bits, since compilers may take −0 for 0.
+// In bits, since compilers may take −0 for 0. Products with what is not negative keep the mark.
+const MARK: vec4<u32> = vec4<u32>(0x80000000u);
 fn marked(x: vec4<f32>, areHidden: vec4<bool>) -> vec4<f32> {
-  let bits = select(bitcast<vec4<u32>>(x), vec4<u32>(0x80000000u), magnitudes(x) == vec4<u32>());
-  return bitcast<vec4<f32>>(select(bits, vec4<u32>(), areHidden));
+  return bitcast<vec4<f32>>(select(bitcast<vec4<u32>>(x), MARK, areHidden));
 }
-// x, with the marks of p.
-fn markedAs(x: mat4x4<f32>, p: mat4x4<f32>) -> mat4x4<f32> {
-  if (HIDES) { return mat4x4<f32>(marked(x[0], areMarked(p[0])), marked(x[1], areMarked(p[1])), marked(x[2], areMarked(p[2])), marked(x[3], areMarked(p[3]))); }
-  return x;
-}
-fn areMarked(p: vec4<f32>) -> vec4<bool> { return bitcast<vec4<u32>>(p) == vec4<u32>(); }
-// Weights after dropout.
-fn keptOf(p: mat4x4<f32>, factors: mat4x4<f32>) -> mat4x4<f32> { return markedAs(times(p, factors), p); }
+fn areMarked(x: vec4<f32>) -> vec4<bool> { return bitcast<vec4<u32>>(x) == MARK; }
 // A row times its weight, or nothing where it is hidden.
-fn taken(row: vec4<f32>, weight: f32) -> vec4<f32> { return select(row * weight, vec4<f32>(), bitcast<u32>(weight) == 0u); }
+fn taken(row: vec4<f32>, weight: f32) -> vec4<f32> {
+  return select(row * weight, vec4<f32>(), bitcast<u32>(weight) == MARK.x);
+}
 // The bits of numbers but for their signs: INFINITE or more where they are not finite.
 fn magnitudes(x: vec4<f32>) -> vec4<u32> { return bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu); }
 const INFINITE: vec4<u32> = vec4<u32>(0x7f800000u);

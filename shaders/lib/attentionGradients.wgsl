@@ -13,7 +13,13 @@ fn blockDO(at: vec4<u32>, column: u32) -> mat4x4<f32> {
 fn otherDO(at: vec4<u32>, column: u32) -> mat4x4<f32> { return blockDO(at, column); } // hook: see attentionRows.wgsl
 // dS = P ∘ (dropout(dO Vᵀ) - δ), times a scale.
 fn slopesOf(p: mat4x4<f32>, products: mat4x4<f32>, factors: mat4x4<f32>, delta: vec4<f32>, scale: f32) -> mat4x4<f32> {
-  return markedAs(times(p, times(products, factors) - mat4x4<f32>(delta, delta, delta, delta)) * scale, p);
+  let dS = times(p, times(products, factors) - mat4x4<f32>(delta, delta, delta, delta)) * scale;
+  if (HIDES) { return mat4x4<f32>(markedAs(dS[0], p[0]), markedAs(dS[1], p[1]), markedAs(dS[2], p[2]), markedAs(dS[3], p[3])); }
+  return dS;
+}
+// The marks of p, and no others.
+fn markedAs(dS: vec4<f32>, p: vec4<f32>) -> vec4<f32> {
+  return marked(select(dS, vec4<f32>(), dS == vec4<f32>()), areMarked(p));
 }
 // (lse, δ) of four rows; for those past the end, of the last one.
 fn statisticsBlock(batch: u32, head: u32, row: u32) -> Saved {

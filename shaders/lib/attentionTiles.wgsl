@@ -7,11 +7,10 @@ const PARTS: u32 = (WIDTH + 7u) / 8u; // columns of a chunk that one lane accumu
 const STRIDE: u32 = 33u; // between teams in `weights`; odd, so that teams read from different banks
 const SIZE: u32 = 64u;
 
-// The last staging, counted from 1, that brought a value which is not finite.
+// The last staging, counted from 1, that brought a value which is not finite: the sum of what a lane brings is not, then.
 var<workgroup> tainted: atomic<u32>;
-fn staged(value: vec4<f32>, staging: u32) -> vec4<f32> {
-  if (HIDES && any(magnitudes(value) >= INFINITE)) { atomicMax(&tainted, staging); }
-  return value;
+fn noteTaint(sum: vec4<f32>, staging: u32) {
+  if (HIDES && staging > 0u && any(magnitudes(sum) >= INFINITE)) { atomicMax(&tainted, staging); }
 }
 // Whether hidden rows of this staging must be left out, in place of being multiplied by 0.
 fn isTainted(staging: u32) -> bool { return HIDES && atomicLoad(&tainted) == staging; }
@@ -21,27 +20,40 @@ fn tileIndex(row: u32, column: u32) -> u32 { return row * WIDTH + row / 4u + col
 fn tileBlock(row: u32, column: u32) -> mat4x4<f32> {
   return mat4x4<f32>(tile[tileIndex(row, column)], tile[tileIndex(row + 1u, column)], tile[tileIndex(row + 2u, column)], tile[tileIndex(row + 3u, column)]);
 }
-// Thirty-two rows of an operand, a chunk of their columns.
+// Thirty-two rows of an operand, a chunk of their columns. A staging has a number where its rows are
+// summed up with weights, else 0.
 fn stageQ(base: u32, first: u32, chunk: u32, lane: u32, staging: u32) {
+  var sum = vec4<f32>();
   for (var x = lane; x < 32u * WIDTH; x += SIZE) {
     let row = x / WIDTH;
     let column = x % WIDTH;
-    tile[tileIndex(row, column)] = staged(loadQ(base + min(first + row, params.L - 1u) * params.qRow, chunk * WIDTH + column), staging);
+    let value = loadQ(base + min(first + row, params.L - 1u) * params.qRow, chunk * WIDTH + column);
+    tile[tileIndex(row, column)] = value;
+    sum += value;
   }
+  noteTaint(sum, staging);
 }
 fn stageK(base: u32, first: u32, chunk: u32, lane: u32, staging: u32) {
+  var sum = vec4<f32>();
   for (var x = lane; x < 32u * WIDTH; x += SIZE) {
     let row = x / WIDTH;
     let column = x % WIDTH;
-    tile[tileIndex(row, column)] = staged(loadK(base + min(first + row, params.S - 1u) * params.kRow, chunk * WIDTH + column), staging);
+    let value = loadK(base + min(first + row, params.S - 1u) * params.kRow, chunk * WIDTH + column);
+    tile[tileIndex(row, column)] = value;
+    sum += value;
   }
+  noteTaint(sum, staging);
 }
 fn stageV(base: u32, first: u32, chunk: u32, lane: u32, staging: u32) {
+  var sum = vec4<f32>();
   for (var x = lane; x < 32u * WIDTH; x += SIZE) {
     let row = x / WIDTH;
     let column = x % WIDTH;
-    tile[tileIndex(row, column)] = staged(loadV(base + min(first + row, params.S - 1u) * params.vRow, chunk * WIDTH + column), staging);
+    let value = loadV(base + min(first + row, params.S - 1u) * params.vRow, chunk * WIDTH + column);
+    tile[tileIndex(row, column)] = value;
+    sum += value;
   }
+  noteTaint(sum, staging);
 }
 fn outer(left: vec4<f32>, right: vec4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(left * right.x, left * right.y, left * right.z, left * right.w);

@@ -40,6 +40,10 @@ class PageHost implements Host {
     return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
   }
 
+  async tryFolder(folder: string): Promise<void> {
+    await this.call('tryFolder', folder);
+  }
+
   async writeFile(folder: string, name: string, bytes: Uint8Array): Promise<string> {
     return (await this.call('writeFile', folder, name, toBase64(bytes))) as string;
   }

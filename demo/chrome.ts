@@ -27,6 +27,7 @@ async function answerCalls(page: Page, host: DenoHost): Promise<void> {
     print: (text: string) => host.print(text),
     progress: (progress: Progress) => host.progress(progress),
     readFile: async (path: string) => Buffer.from(await host.readFile(path)).toString('base64'),
+    tryFolder: (folder: string) => host.tryFolder(folder),
     writeFile: (folder: string, name: string, base64: string) =>
       host.writeFile(folder, name, Buffer.from(base64, 'base64')),
     showCurve: (folder: string, name: string, curve: LossCurve) => host.showCurve(folder, name, curve),

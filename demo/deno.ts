@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -33,6 +33,17 @@ export class DenoHost implements Host {
       return new Uint8Array(await readFile(resolve(path)));
     } catch (error) {
       throw new JobError(`${path} can't be read: ${reason(error)}`);
+    }
+  }
+
+  async tryFolder(folder: string): Promise<void> {
+    const path = join(resolve(folder), `.weft-${process.pid}.tmp`);
+    try {
+      await mkdir(resolve(folder), { recursive: true });
+      await writeFile(path, '');
+      await rm(path);
+    } catch (error) {
+      throw new JobError(`${folder} takes no files: ${reason(error)}; choose another folder with --out DIR`);
     }
   }
 

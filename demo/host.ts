@@ -21,6 +21,8 @@ export interface Host {
   print(text?: string): void;
   progress(progress: Progress): void;
   readFile(path: string): Promise<Uint8Array<ArrayBuffer>>;
+  /** Throws JobError where no file can be written to the folder, which is made where it is not there. */
+  tryFolder(folder: string): Promise<void>;
   /** Writes a new file and renames it, so that the old one is whole until the new one is. Gives the path. */
   writeFile(folder: string, name: string, bytes: Uint8Array): Promise<string>;
   /** Draws a loss curve for people to look at, and writes it as an SVG file. Gives its path. */

@@ -157,6 +157,8 @@ async function trainModel(
   const parameters = parameterCount(model);
   host.print(`\n${headline(config, parameters)}`);
 
+  // Better known now than when there is something to lose.
+  await host.tryFolder(options.out);
   if (options.tune) await tuneKernels(training, host);
   const { choices } = device;
   const { selection } = device.profile;
@@ -165,7 +167,7 @@ async function trainModel(
   const file = options.resume === null ? config.model : stemOf(options.resume);
   const save = async () => host.writeFile(options.out, `${file}.safetensors`, await writeCheckpoint(training, info));
   const before = training.losses.length;
-  const { speed, counts, finished } = await trainSteps(training, { host, stopAfter: options.stopAfter, save });
+  const { speed, counts, finished } = await trainSteps(training, { ...options, host, save });
   const { losses } = training;
   // A run without a step leaves the records as they are.
   if (losses.length === before) {

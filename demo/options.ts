@@ -13,6 +13,8 @@ export interface Options {
   /** Null for 1337, or the checkpoint's. */
   readonly seed: number | null;
   readonly out: string;
+  /** Seconds after which the run saves again. */
+  readonly saveEvery: number;
   readonly resume: string | null;
   readonly sample: SampleSettings & { readonly prompt: string | null };
   readonly checkpoint: string | null;
@@ -51,6 +53,7 @@ What to learn
 Stop and go on
   --out DIR           folder for checkpoints and loss curves (default: weft-out,
                       or the folder of the checkpoint that --resume names)
+  --save-every N      saves every N seconds (default: 30), and every 1000 steps
   --stop-after N      saves after step N and ends; Ctrl-C does so after the
                       current step
   --resume FILE       goes on from a checkpoint, to the bit as if it had never
@@ -90,6 +93,7 @@ export const syntax = {
   'stop-after': { type: 'string' },
   seed: { type: 'string' },
   out: { type: 'string' },
+  'save-every': { type: 'string' },
   resume: { type: 'string' },
   sample: { type: 'string' },
   checkpoint: { type: 'string' },
@@ -120,6 +124,7 @@ export function optionsFrom(values: Values): Options {
     stopAfter: integer('--stop-after', values['stop-after'], 1),
     seed: integer('--seed', values.seed, 0),
     out: values.out ?? folderOf(values.resume) ?? 'weft-out',
+    saveEvery: integer('--save-every', values['save-every'], 1) ?? 30,
     resume: values.resume ?? null,
     sample: {
       prompt: values.sample ?? null,

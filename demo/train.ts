@@ -20,10 +20,18 @@ export interface TrainingReport {
   readonly finished: boolean;
 }
 
+export interface TrainingOptions {
+  readonly host: Host;
+  readonly stopAfter: number | null;
+  /** Seconds after which the run saves again; it also does so every so many steps. */
+  readonly saveEvery: number;
+  readonly save: () => Promise<unknown>;
+}
+
 /** Trains until the last step, until step `stopAfter`, or until the user ends it. */
 export async function trainSteps(
   training: Training,
-  { host, stopAfter, save }: { host: Host; stopAfter: number | null; save: () => Promise<unknown> },
+  { host, stopAfter, saveEvery, save }: TrainingOptions,
 ): Promise<TrainingReport> {
   const { config, losses } = training;
   const first = losses.length;
@@ -31,6 +39,7 @@ export async function trainSteps(
   const clock = new Clock(config.batch * config.context);
   let counts: Counts | null = null;
   let unread: Tensor[] = [];
+  let saved = performance.now();
   const read = async () => {
     for (const values of await readAll(unread)) losses.push(finite(values[0] as number, losses.length + 1));
     unread = [];
@@ -61,9 +70,11 @@ export async function trainSteps(
     } else unread.push(await training.step());
     // The first steps compile: the clock starts when their results are there.
     if (step - first < 2 || unread.length >= stepsBetweenReads || clock.sinceSeen > secondsBetweenReads) await read();
-    if ((step + 1) % stepsBetweenCheckpoints === 0 && step + 1 < last) {
+    const isDue = (step + 1) % stepsBetweenCheckpoints === 0 || performance.now() - saved > 1000 * saveEvery;
+    if (isDue && step + 1 < last) {
       await read();
       await save();
+      saved = performance.now();
     }
   }
   if (unread.length > 0) await read();

@@ -54,6 +54,7 @@ export class BackPressure {
   /** Called after each submit. */
   submitted(): void {
     if (this.#asksLate) this.#submitted++;
-    else this.#inFlight.push(this.#queue.onSubmittedWorkDone());
+    // A lost device shows in the next submit.
+    else this.#inFlight.push(this.#queue.onSubmittedWorkDone().catch(() => {}));
   }
 }

@@ -75,6 +75,9 @@ export interface MemoryReport {
   pipelines: number;
 }
 
+/** Milliseconds in which the news of a loss follows the first error that it causes: on a busy machine, hundreds. */
+const newsOfLoss = 1000;
+
 const wantedLimits = [
   'maxBufferSize',
   'maxStorageBufferBindingSize',
@@ -120,17 +123,15 @@ export class Device {
       loopLimit,
     };
     this.buffers = new BufferPool(gpu);
-    this.pipelines = new PipelineCache(gpu);
+    this.pipelines = new PipelineCache(this);
     this.readback = new Readback(this);
     this.status = new Status(gpu);
     gpu.addEventListener('uncapturederror', (event) => {
       this.#error ??= uncaptured(event.error);
       event.preventDefault?.();
     });
-    this.lost = gpu.lost.then((info) => {
-      this.#lost = new DeviceLostError(
-        `[device] the GPU device was lost (${info.reason}): ${info.message || 'no reason given'}; call init() again and load your last checkpoint`,
-      );
+    this.lost = gpu.lost.then(({ reason, message }) => {
+      this.#lost ??= lossOf(reason, message);
       throw this.#lost;
     });
     this.lost.catch(() => {});
@@ -165,8 +166,23 @@ export class Device {
 
   /** Waits until all that was submitted has run, then checks: the news of an error comes a moment after what failed. */
   async settled(): Promise<void> {
-    await Promise.race([this.gpu.queue.onSubmittedWorkDone(), this.lost]);
+    await this.orLost(Promise.race([this.gpu.queue.onSubmittedWorkDone(), this.lost]));
     this.check();
+  }
+
+  /**
+   * The same promise, but that it rejects with the loss of the device where that is behind its error: what a runtime says of
+   * work on a lost device is one of many things, and the news of the loss may come a moment after it.
+   */
+  async orLost<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      // What weft itself throws has another reason.
+      if (!this.#lost && !(error instanceof WeftError))
+        await Promise.race([this.lost.catch(() => {}), new Promise((resolve) => setTimeout(resolve, newsOfLoss))]);
+      throw this.#lost ?? error;
+    }
   }
 
   get isLost(): boolean {
@@ -179,11 +195,18 @@ export class Device {
 
   /** Gives the device back. What was not read is lost. */
   destroy(): void {
+    // The news takes a while.
+    this.#lost ??= lossOf('destroyed', 'destroy() was called');
     this.gpu.destroy();
     // A process of Node's ends when nothing holds it.
     this.source = null;
   }
 }
+
+const lossOf = (reason: string, message: string) =>
+  new DeviceLostError(
+    `[device] the GPU device was lost (${reason}): ${message || 'no reason given'}; call init() again and load your last checkpoint`,
+  );
 
 function uncaptured(error: GPUError): Error {
   // By name: not every runtime has the class as a global.

@@ -1,16 +1,19 @@
-import { WeftError } from '../errors.ts';
+import { DeviceLostError, WeftError } from '../errors.ts';
 import type { SpecialisedShader } from '../kernels/specialise.ts';
+import type { Device } from './device.ts';
 import { shaderStage } from './flags.ts';
 
 /** Compute pipelines by the text of their shader. Each is compiled once for a device. */
 export class PipelineCache {
+  readonly #device: Device;
   readonly #gpu: GPUDevice;
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
   readonly #immediate = new Map<string, GPUComputePipeline>();
   readonly #layouts = new Map<string, { group: GPUBindGroupLayout; pipeline: GPUPipelineLayout }>();
 
-  constructor(gpu: GPUDevice) {
-    this.#gpu = gpu;
+  constructor(device: Device) {
+    this.#device = device;
+    this.#gpu = device.gpu;
   }
 
   get size(): number {
@@ -25,14 +28,17 @@ export class PipelineCache {
     this.#gpu.pushErrorScope('validation');
     const module = this.#gpu.createShaderModule({ code: shader.code, label });
     this.#gpu.popErrorScope().catch(() => {});
-    const created = this.#gpu
-      .createComputePipelineAsync({
-        label,
-        layout: this.layout(shader.access).pipeline,
-        compute: { module, entryPoint: 'main' },
-      })
+    const created = this.#device
+      .orLost(
+        this.#gpu.createComputePipelineAsync({
+          label,
+          layout: this.layout(shader.access).pipeline,
+          compute: { module, entryPoint: 'main' },
+        }),
+      )
       .catch(async (error: unknown) => {
         this.#pipelines.delete(shader.code);
+        if (error instanceof DeviceLostError) throw error;
         const { messages } = await module.getCompilationInfo();
         const details = messages.map(
           ({ lineNum, message }) => `line ${lineNum}: ${message}\n  ${shader.code.split('\n')[lineNum - 1] ?? ''}`,

@@ -128,7 +128,8 @@ export class Plan {
   }
 
   /** Compiles pipelines and makes the bind groups, once; what the step reads is drawn and brought to the device meanwhile. */
-  prepare(): Promise<void> {
+  async prepare(): Promise<void> {
+    if (this.device.isLost) this.device.check();
     this.#prepared ??= this.#make().catch((error: unknown) => {
       this.#prepared = null;
       throw error;

@@ -38,7 +38,9 @@ export async function profile(fn: () => unknown, options?: ProfileOptions): Prom
   if (busy.has(device)) throw new WeftError('[profile] a function is being profiled already; wait for its report');
   busy.add(device);
   try {
-    return await device.buffers.keepingAll(() => measured(device, fn, available ? method : 'repetition'));
+    return await device.orLost(
+      device.buffers.keepingAll(() => measured(device, fn, available ? method : 'repetition')),
+    );
   } finally {
     busy.delete(device);
   }

@@ -110,15 +110,13 @@ export class Readback {
     learn(new Uint32Array(words));
   }
 
-  /** Waits for a mapping, then reports errors that came up. A lost device shows as a mapping that fails. */
+  /** Waits for a mapping, then reports errors that came up. */
   async guarded<T>(work: Promise<T>): Promise<T> {
     try {
-      const result = await work;
+      const result = await this.#device.orLost(work);
       this.#device.check();
       return result;
     } catch (error) {
-      // The news of the loss may come a moment after the failure that it causes.
-      await Promise.race([this.#device.lost.catch(() => {}), new Promise((resolve) => setTimeout(resolve, 50))]);
       this.#device.check();
       throw error;
     }

@@ -128,7 +128,7 @@ export function compile<Args extends readonly unknown[], Result>(
   const replay = (plan: Plan, tensors: readonly Tensor[]) =>
     plan.use(async () => {
       await plan.prepare();
-      return inOrder(() => plan.replay(tensors)) as Promise<Result>;
+      return plan.device.orLost(inOrder(() => plan.replay(tensors))) as Promise<Result>;
     });
   const run = async (args: Args): Promise<Result> => {
     const given = asTensors(args);

@@ -96,6 +96,11 @@ describe.skipIf(runtime === 'chromium')('npm start', () => {
       [['--stpes', '3'], 2, "weft: Unknown option '--stpes'\nnpm start -- --help lists all options.\n"],
       [['--text', `${folder}/none.txt`], 1, `weft: ${folder}/none.txt can't be read: there is no such file\n`],
       [['--text', `${folder}/short.txt`], 1, /^weft: .* is too short, 12 characters: .*\n$/],
+      [
+        ['--text', `${folder}/text.txt`, '--out', `${folder}/short.txt/deep`],
+        1,
+        `weft: ${folder}/short.txt/deep takes no files: a part of the path is a file; choose another folder with --out DIR\n`,
+      ],
       [['--resume', `${folder}/text.txt`], 1, /^weft: .* can't be used: \[readSafetensors\] .*\n$/],
     ] as const;
     const results = await Promise.all(cases.map(([args]) => start(...args)));

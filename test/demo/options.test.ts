@@ -11,6 +11,7 @@ describe('options of npm start', () => {
       stopAfter: null,
       seed: null,
       out: 'weft-out',
+      saveEvery: 30,
       resume: null,
       sample: { prompt: null, tokens: 400, temperature: 0.8, topK: null },
       checkpoint: null,

@@ -152,6 +152,39 @@ describe.runIf(runtime === 'deno')('files of Deno and Node', () => {
   });
 });
 
+describe.runIf(runtime === 'deno')('files of Deno and Node that were there before', () => {
+  it('keep their mode and the links to them', async () => {
+    const { chmod, lstat, mkdtemp, readFile, rm, stat, symlink, writeFile } = await import('node:fs/promises');
+    const folder = await mkdtemp('/tmp/weft-save-');
+    try {
+      await writeFile(`${folder}/real`, 'old');
+      await chmod(`${folder}/real`, 0o640);
+      await symlink('real', `${folder}/link`);
+      await io.saveFile(`${folder}/link`, Uint8Array.of(1, 2));
+      expect((await lstat(`${folder}/link`)).isSymbolicLink()).toBe(true);
+      expect([...(await readFile(`${folder}/real`))]).toEqual([1, 2]);
+      expect((await stat(`${folder}/real`)).mode & 0o777).toBe(0o640);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('are rid of what saves have left whose processes were killed long ago, and of nothing else', async () => {
+    const { mkdtemp, readdir, rm, utimes, writeFile } = await import('node:fs/promises');
+    const folder = await mkdtemp('/tmp/weft-save-');
+    const uuid = crypto.randomUUID();
+    const names = [`a.1.${uuid}.tmp`, `a.2.${uuid}.tmp`, `b.1.${uuid}.tmp`, 'a.1.tmp', 'a'];
+    try {
+      for (const name of names) await writeFile(`${folder}/${name}`, 'x');
+      for (const name of names.slice(0, 1).concat(names.slice(2))) await utimes(`${folder}/${name}`, 1e9, 1e9);
+      await io.saveFile(`${folder}/a`, Uint8Array.of(1));
+      expect((await readdir(folder)).sort()).toEqual(names.slice(1).sort());
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});
+
 describe.runIf(runtime === 'chromium')('files of a page', () => {
   it('are saved to and loaded from by handle, and errors say so', async () => {
     const root = await navigator.storage.getDirectory();

@@ -93,10 +93,12 @@ function replaceFunction(code: string, name: string, text: string, kernel: strin
   throw new WeftError(`[specialise] ${kernel}: function ${name} has no end`);
 }
 
-/** `enable` directives must come before everything else. */
+/** Directives must come before everything else, those that enable something first. */
 function hoistDirectives(code: string): string {
-  const directives = code.match(/^enable [^;]+;/gm) ?? [];
-  return [...new Set(directives), code.replace(/^enable [^;]+;/gm, '')].join('\n');
+  const enabled = code.match(/^enable [^;]+;/gm) ?? [];
+  const silenced = code.match(/^diagnostic\([^;]+;/gm) ?? [];
+  const rest = code.replace(/^(enable |diagnostic\()[^;]+;/gm, '');
+  return [...new Set([...enabled, ...silenced]), rest].join('\n');
 }
 
 function bindingAccess(code: string, dispatch: Dispatch): string {

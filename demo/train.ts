@@ -70,7 +70,7 @@ export async function trainSteps(
     } else unread.push(await training.step());
     // The first steps compile: the clock starts when their results are there.
     if (step - first < 2 || unread.length >= stepsBetweenReads || clock.sinceSeen > secondsBetweenReads) await read();
-    const isDue = (step + 1) % stepsBetweenCheckpoints === 0 || performance.now() - saved > 1000 * saveEvery;
+    const isDue = (step + 1) % stepsBetweenCheckpoints === 0 || performance.now() - saved >= 1000 * saveEvery;
     if (isDue && step + 1 < last) {
       await read();
       await save();

@@ -38,6 +38,11 @@ export const skips: readonly Skip[] = [
     reason:
       'all of them in one read are hundreds of pipelines, minutes for Chromium; their kernels have tests of their own there, random graphs take second derivatives there, and the Deno runs read all of these',
   },
+  {
+    test: /^a device that is lost during /,
+    profile: 'gpu',
+    reason: 'what becomes of work on a lost device is the same whatever kernels it has: once for each stack is enough',
+  },
   { test: /^files of Deno and Node /, runtime: 'chromium', reason: 'a page has no paths; the Deno runs do' },
   { test: /^files of a page /, runtime: 'deno', reason: 'Deno has none of the handles that pages have' },
   { test: /^a table of npm run bench /, runtime: 'chromium', reason: 'a page has no terminal; the Deno runs have' },

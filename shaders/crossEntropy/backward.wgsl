@@ -38,17 +38,14 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let cold = params.labelSmoothing / f32(params.V) * scale;
   let start = row * params.n;
   let last = params.n - 1u;
-  let pieces = params.pieces;
-  var j = part;
   // What does not count is not looked at: a logit there may be NaN.
-  if (!counts) {
-    for (var left = 4u * pieces; left > 0u; left--) {
-      write(start, j, Element(), last);
-      j += LANES;
-    }
-    return;
+  var j = part;
+  for (var left = select(4u * params.pieces, 0u, counts); left > 0u; left--) {
+    write(start, j, Element(), last);
+    j += LANES;
   }
-  for (var left = pieces; left > 0u; left--) {
+  j = part;
+  for (var left = select(0u, params.pieces, counts); left > 0u; left--) {
     let a = logits[place(start, j, last)];
     let b = logits[place(start, j + LANES, last)];
     let c = logits[place(start, j + 2u * LANES, last)];
@@ -60,7 +57,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     j += 4u * LANES;
   }
   // The lane that wrote the target's gradient corrects it.
-  if (part == elementOf(u32(label)) % LANES) {
+  if (counts && part == elementOf(u32(label)) % LANES) {
     let own = decayRow(logitAt(start, u32(label)) - saved.x) * hot;
     writeAt(start, u32(label), (own - (1.0 - params.labelSmoothing) * scale) - cold);
   }

@@ -3,6 +3,7 @@ import { denseLayout, sizeOf } from '../graph/shape.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor.ts';
 import { watchedOf, withFiniteChecks } from './finite.ts';
+import { guardWriters } from './guard.ts';
 import { byteSize, lower, rootOf, type Value } from './ir.ts';
 import { type MemoryPlan, type MemoryProblem, planMemory, readsAndWrites } from './memory.ts';
 import { checksFirst } from './order.ts';
@@ -52,7 +53,8 @@ export function buildProgram(
   const { commands: scheduled, packs } = schedule(lowered, profile);
   const values = lowered.roots.map(({ value }) => value);
   const places = watched.map((tensor, i) => ({ tensor, value: values[wanted.length + i] as Value }));
-  const commands = checksFirst(withFiniteChecks(scheduled, places));
+  const live = values.slice(0, wanted.length);
+  const commands = guardWriters(checksFirst(withFiniteChecks(scheduled, places)), live, profile.storageBuffers);
   const results = values.slice(0, request.results.length);
   const updates = request.updates.map(({ leaf }, i) => {
     const target = lowered.leaves.get(leaf) as Value;
@@ -65,9 +67,9 @@ export function buildProgram(
     update.inPlace = true;
     placed.add(update.value);
   }
-  const live = [...results, ...updates.map(({ value }) => value)];
-  mergeInPlaceCopies(commands, live);
-  const problem: MemoryProblem = { commands, results: live, packs, placed, largestSlab: profile.bufferBytes };
+  const lasting = [...results, ...updates.map(({ value }) => value)];
+  mergeInPlaceCopies(commands, lasting);
+  const problem: MemoryProblem = { commands, results: lasting, packs, placed, largestSlab: profile.bufferBytes };
   const leaves = [...lowered.leaves].map(([tensor, value]) => ({ tensor, value }));
   return { nodes, commands, leaves, results, updates, memory: planMemory(problem), problem };
 }

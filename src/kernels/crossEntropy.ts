@@ -64,6 +64,8 @@ function backwardDispatch(problem: CrossEntropyProblem, variant: string, layout:
     bindings: [output(0), input(0), input(1), input(2), input(3)],
     uniforms: { ...uniforms, dLossStride: problem.dLossStride ?? 1 },
     ...extent,
+    // Of rows that lie side by side some count, and others get zeros.
+    turns: loop(uniforms.pieces) + loop(4 * uniforms.pieces),
   };
 }
 

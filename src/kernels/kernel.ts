@@ -53,6 +53,8 @@ export interface Dispatch {
   readonly workgroups: readonly [number, number, number];
   /** The most turns that an invocation takes of all its loops together, from above; none where left out. See loops.ts. */
   readonly turns?: number;
+  /** Whether the kernel does nothing where the status of its submit is set; that is bound last, beyond `bindings`. */
+  readonly guarded?: boolean;
   /** Set where this is a sum that another dispatch could make. */
   readonly sideSum?: SideSum;
   /** Invocations of a workgroup, where the first workgroups could make such a sum: the shader calls `sideSum`. */

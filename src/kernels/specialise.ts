@@ -27,9 +27,18 @@ export function specialise(marked: Dispatch, overrides: Readonly<Record<string, 
   const taken = () => paramFields(withLibrary(marked.source, marked.library)).length;
   const [texts, numbers] = takeNumbers(marked, taken);
   const dispatch = { ...marked, ...texts };
-  const { source, constants, functions, declarations, library, bindings } = dispatch;
+  const { source, constants, functions, declarations, library, bindings, guarded } = dispatch;
   const types = numbers.map(({ type }) => type);
-  const settings = JSON.stringify([constants, functions, declarations, library, bindings.length, overrides, types]);
+  const settings = JSON.stringify([
+    constants,
+    functions,
+    declarations,
+    library,
+    bindings.length,
+    guarded,
+    overrides,
+    types,
+  ]);
   const shaders = known.get(source) ?? new Map<string, SpecialisedShader>();
   known.set(source, shaders);
   const shader = shaders.get(settings) ?? specialised(dispatch, numbers, overrides);
@@ -48,6 +57,7 @@ function specialised(
   for (const [name, text] of Object.entries({ ...dispatch.functions, ...overrides }))
     code = replaceFunction(code, name, text, dispatch.kernel);
   if (dispatch.declarations) code = `${dispatch.declarations}\n${code}`;
+  if (dispatch.guarded) code = withGuard(code, dispatch.bindings.length + 1);
   code = addFields(hoistDirectives(code), numbers, dispatch.kernel);
   return { code, access: bindingAccess(code, dispatch), fields: paramFields(code) };
 }
@@ -101,14 +111,21 @@ function hoistDirectives(code: string): string {
   return [...new Set([...enabled, ...silenced]), rest].join('\n');
 }
 
+/** The kernel, but that it ends at once where the status of the submit is set. */
+function withGuard(code: string, binding: number): string {
+  const declaration = `@group(0) @binding(${binding}) var<storage, read> submitStatus: array<u32>;`;
+  return `${declaration}\n${code.replace(/^fn main\([^{]*\{/m, (start) => `${start}\n  if (submitStatus[0] != 0u) { return; }`)}`;
+}
+
 function bindingAccess(code: string, dispatch: Dispatch): string {
   const access: string[] = [];
   for (const match of code.matchAll(/@group\(0\) @binding\((\d+)\)\s*var<storage, (read|read_write)>/g)) {
     access[Number(match[1]) - 1] = match[2] === 'read' ? 'r' : 'w';
   }
-  if (access.length !== dispatch.bindings.length) {
+  const given = dispatch.bindings.length + Number(dispatch.guarded ?? false);
+  if (access.length !== given) {
     throw new WeftError(
-      `[specialise] ${dispatch.kernel} declares ${access.length} storage bindings, the call gives ${dispatch.bindings.length}`,
+      `[specialise] ${dispatch.kernel} declares ${access.length} storage bindings, the call gives ${given}`,
     );
   }
   return access.join('');

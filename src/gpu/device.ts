@@ -75,8 +75,14 @@ export interface MemoryReport {
   pipelines: number;
 }
 
-/** Milliseconds in which the news of a loss follows the first error that it causes: on a busy machine, hundreds. */
-const newsOfLoss = 1000;
+/**
+ * Milliseconds in which the news of a loss follows the first error that it causes: on a busy machine, hundreds after a read
+ * that was broken off, which has hardly another reason.
+ */
+const newsOfLoss = (error: unknown) =>
+  /^(Abort|Operation)Error$/.test((error as Error | null)?.name ?? '') ? 1000 : 50;
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 const wantedLimits = [
   'maxBufferSize',
@@ -178,9 +184,9 @@ export class Device {
     try {
       return await work;
     } catch (error) {
-      // What weft itself throws has another reason.
-      if (!this.#lost && !(error instanceof WeftError))
-        await Promise.race([this.lost.catch(() => {}), new Promise((resolve) => setTimeout(resolve, newsOfLoss))]);
+      // What weft itself throws has another reason. Nothing may wait for `lost` here: it would keep what the error holds.
+      const patience = error instanceof WeftError ? 0 : newsOfLoss(error);
+      for (let waited = 0; waited < patience && !this.#lost; waited += 5) await pause(5);
       throw this.#lost ?? error;
     }
   }

@@ -2,7 +2,7 @@
 // queries, or of keys) and walks over the others (keys, or queries). Products of them are 4×4 blocks in which the column is
 // a key and the component a query.
 const SIZE: u32 = 8u;
-const TAKES: bool = HIDES; // whether products with weights leave out rows whose weights are 0
+const TAKES: bool = HIDES; // whether products with weights leave out what is hidden
 
 // Hook, with those named other…: the others are the same for all lanes of a workgroup, so that lanes which can read each
 // other's values need not load all four.
@@ -22,7 +22,7 @@ fn weighted(rows: mat4x4<f32>, weights: mat4x4<f32>) -> mat4x4<f32> {
   if (TAKES) { return takenProduct(rows, weights); }
   return rows * weights;
 }
-// The same; rows whose weights are 0 are left out.
+// The same, but that hidden rows are left out: see `taken`.
 fn takenProduct(rows: mat4x4<f32>, weights: mat4x4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(takenOf(rows, weights[0]), takenOf(rows, weights[1]), takenOf(rows, weights[2]), takenOf(rows, weights[3]));
 }

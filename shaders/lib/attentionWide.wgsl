@@ -26,6 +26,7 @@ fn rotated(x: Others) -> Others { return Others(x.at1, x.at2, x.at3, x.at0); }
 const DIAGONAL: bool = CAUSAL && !MASKED;
 const TEAM: u32 = 8u; // rows that a team owns
 fn anyOfTeam(tainted: bool) -> bool { return tainted; } // hook
+
 // What the rows of the result become: keep times what they are, plus this; on the first step, just this.
 struct Sum { a: mat4x4<f32>, b: mat4x4<f32>, keepA: vec4<f32>, keepB: vec4<f32>, isFirst: bool }
 fn storeSum(atA: vec4<u32>, atB: vec4<u32>, column: u32, sum: Sum, live: u32) {

@@ -23,7 +23,6 @@ interface Site {
   readonly device: Device;
   readonly model: nn.Module;
   readonly optimizer: optim.Adam;
-  /** Whether the step's plan is there. */
   readonly step: () => Tensor;
   readonly compiled: () => Promise<Tensor>;
 }

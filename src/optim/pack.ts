@@ -49,7 +49,8 @@ export class ParameterPack {
     }
     this.length = offset;
     this.groups = [...ends].map(([group, end]) => ({ group, end }));
-    this.#groupOf = parts.map(({ group }) => [...ends.keys()].indexOf(group));
+    const order = [...ends.keys()];
+    this.#groupOf = parts.map(({ group }) => order.indexOf(group));
     this.counts = new State(this.countsOf(this.members.map(() => 0)), 'steps');
     packs.set(this.state, this);
   }

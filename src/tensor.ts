@@ -1,8 +1,9 @@
 import { ShapeError, UnsupportedError } from './errors.ts';
 import { provideTensorTools } from './gpu/arguments.ts';
+import { type Ballast, giveBallast, takeBallast } from './gpu/ballast.ts';
 import type { Storage } from './gpu/buffers.ts';
 import type { Device } from './gpu/device.ts';
-import { fillStorage } from './gpu/fill.ts';
+import { type Berth, berthFor, fillBerth } from './gpu/fill.ts';
 import { flushIfLong, readAll } from './gpu/run.ts';
 import { noteSettled } from './gpu/scope.ts';
 import type { Verdict } from './gpu/status.ts';
@@ -56,6 +57,8 @@ export class Tensor implements TensorType {
   /** True for what a compiled function has captured, or a scope has returned: no scope frees it. */
   kept = false;
   #storage: Storage | null = null;
+  /** What the garbage collector sees of the memory on the device. */
+  #ballast: Ballast | null = null;
   #disposed = false;
 
   constructor(node: Node, index: number, shape: Shape, dtype: DType) {
@@ -116,20 +119,40 @@ export class Tensor implements TensorType {
         `[tensor] ${this.node.op.name} ${formatShape(this.shape)} is used before it is computed`,
       );
     }
-    const storage = device.buffers.allocate(
-      sizeOf(this.shape) * dtypes[this.dtype].bytes,
-      `weft ${this.node.op.name} ${formatShape(this.shape)}`,
-    );
-    fillStorage(device, storage, source);
-    this.settle(device, storage);
-    // Steps write new versions of a state over the old one; the source would be stale then.
-    if (stateOf(this)) this.source = null;
-    return storage;
+    return this.upload(device, this.berthOn(device));
   }
 
-  /** Brings a value that has a source to `device`, where it is on no device yet. */
-  upload(device: Device): void {
-    if (this.source && !this.#storage) this.storageOn(device);
+  /** True for a value that has a source, and is on no device yet. */
+  get isAbroad(): boolean {
+    return this.source !== null && this.#storage === null;
+  }
+
+  /** Memory for the value. */
+  allocateOn({ buffers }: Device): Storage {
+    return buffers.allocate(this.#bytes, this.#place);
+  }
+
+  /** Memory for the value of a source. */
+  berthOn(device: Device): Berth {
+    return berthFor(device, this.source as Source, this.#bytes, this.#place);
+  }
+
+  /** Brings the value from its source to the memory on `device` that is now its own. */
+  upload(device: Device, berth: Berth): Storage {
+    fillBerth(device, berth, this.source as Source);
+    this.settle(device, berth.storage);
+    // Steps write new versions of a state over the old one; the source would be stale then.
+    if (stateOf(this)) this.source = null;
+    return berth.storage;
+  }
+
+  get #bytes(): number {
+    return sizeOf(this.shape) * dtypes[this.dtype].bytes;
+  }
+
+  /** What the memory is called in messages. */
+  get #place(): string {
+    return `weft ${this.node.op.name} ${formatShape(this.shape)}`;
   }
 
   /** Takes over the memory that now holds the value. */
@@ -138,6 +161,7 @@ export class Tensor implements TensorType {
     forgotten.register(this, storage, this);
     this.device = device;
     this.#storage = storage;
+    if (!stateOf(this)) this.#ballast ??= takeBallast(storage.bytes);
     noteSettled(this);
     // What no gradient goes through is a leaf from now on: else the values of a loop would keep the graph of all of it.
     const { op, differentiable } = this.node;
@@ -151,10 +175,16 @@ export class Tensor implements TensorType {
       this.dispose();
       return;
     }
+    this.#release();
+    this.device = null;
+  }
+
+  #release(): void {
     forgotten.unregister(this);
     this.#storage?.release();
     this.#storage = null;
-    this.device = null;
+    giveBallast(this.#ballast);
+    this.#ballast = null;
   }
 
   /** Puts other memory with the same value in place of the tensor's; the old memory is the caller's. */
@@ -239,9 +269,7 @@ export class Tensor implements TensorType {
 
   /** Frees the memory at once; the tensor can't be used afterwards. Not needed: forgotten tensors are freed. */
   dispose(): void {
-    forgotten.unregister(this);
-    this.#storage?.release();
-    this.#storage = null;
+    this.#release();
     this.source = null;
     this.#disposed = true;
   }

@@ -128,10 +128,12 @@ export class Device {
       subgroups: gpu.features.has('subgroups'),
       loopLimit,
     };
-    this.buffers = new BufferPool(gpu);
+    this.buffers = new BufferPool(gpu, (error) => {
+      this.#error ??= error;
+    });
     this.pipelines = new PipelineCache(this);
     this.readback = new Readback(this);
-    this.status = new Status(gpu);
+    this.status = new Status(this.buffers);
     gpu.addEventListener('uncapturederror', (event) => {
       this.#error ??= uncaptured(event.error);
       event.preventDefault?.();

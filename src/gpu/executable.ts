@@ -47,9 +47,10 @@ export class Executable {
   readonly #device: Device;
   /** The word that kernels set when they meet bad data. */
   readonly #status: GPUBuffer;
-  readonly #slabs: readonly GPUBuffer[];
-  readonly #dedicated: ReadonlyMap<Value, GPUBuffer>;
-  readonly #constants = new Map<Value, GPUBuffer>();
+  /** The slabs that the bind groups were made for. */
+  #slabs: readonly GPUBuffer[] = [];
+  /** Memory of its own, of values that are in no slab. */
+  readonly #own = new Map<Value, GPUBuffer>();
   readonly #uniforms: GPUBuffer;
   readonly #pipelines: readonly (GPUComputePipeline | null)[];
   /** Bind groups by command. */
@@ -72,22 +73,29 @@ export class Executable {
     this.#status = status;
     const { commands, results, updates, memory } = program;
     this.program = { commands, results, updates, memory };
-    this.#slabs = device.buffers.arena(program.memory.slabs);
-    this.#dedicated = new Map(
-      program.memory.dedicated.map((value) => [value, device.buffers.create(bytesOf(value), `weft ${value.label}`)]),
-    );
     this.#pipelines = pipelines;
-    this.#uniforms = this.#writeUniforms();
     this.#leafIndex = new Map(program.leaves.map(({ value }, i) => [value, i]));
     this.setsStatus = commands.some(setsStatus);
     this.usesStatus = this.setsStatus || commands.some(readsStatus);
+    this.reserve();
+    const { buffers } = device;
+    const length = Math.max(1, commands.length) * 256;
+    this.#uniforms = buffers.create(length, 'weft uniforms', bufferUsage.UNIFORM | bufferUsage.COPY_DST);
+    for (const value of new Set([...memory.dedicated, ...constantsOf(program)]))
+      this.#own.set(value, buffers.create(bytesOf(value), `weft ${value.label}`));
   }
 
-  /** Compiles what is not compiled yet, all pipelines at once. Programs that run on made-up data get a `status` of their own. */
+  /**
+   * Compiles what is not compiled yet, all pipelines at once. Programs that run on made-up data get a `status` of their own.
+   * Rejects with an OutOfMemoryError where the device has no memory for the program; nothing is kept of it then.
+   */
   static async create(device: Device, program: Runnable, status = device.status.word): Promise<Executable> {
     checkBindings(program, device.profile);
     const pipelines = await Executable.compile(device, program);
-    return new Executable(device, program, pipelines, status);
+    const executable = await device.buffers.secured(() => new Executable(device, program, pipelines, status));
+    device.buffers.arena.join(program.memory.slabs);
+    executable.#write();
+    return executable;
   }
 
   /** The pipelines of the commands; null where one is a copy. */
@@ -99,13 +107,22 @@ export class Executable {
     );
   }
 
-  /** Points the leaves at buffers. Only the bind groups of leaves that have moved are made anew. */
+  /** Sees to it that the slabs are there, which others share: allocates, and does nothing else. */
+  reserve(): void {
+    this.#device.buffers.arena.reserve(this.program.memory.slabs);
+  }
+
+  /** Points the leaves at buffers. Only the bind groups of what has moved are made anew. */
   bind(leaves: readonly Range[]): void {
+    const { slabs } = this.program.memory;
+    const { arena } = this.#device.buffers;
+    const stay = slabs.every((_, i) => arena.at(i, slabs) === this.#slabs[i]);
+    if (!stay) this.#slabs = slabs.map((_, i) => arena.at(i, slabs));
     const moved = new Set<number>();
     for (const [i, range] of leaves.entries()) if (!sameRange(range, this.#bound[i])) moved.add(i);
-    if (this.#encoded && moved.size === 0) return;
+    if (this.#encoded && stay && moved.size === 0) return;
     // Where this fails half-way, nothing is to be encoded, and no group to be trusted.
-    const anew = this.#encoded === null;
+    const anew = this.#encoded === null || !stay;
     this.#encoded = null;
     this.#bound = leaves.map(({ buffer, offset }) => ({ buffer, offset }));
     const hasMoved = (value: Value) => moved.has(this.#leafIndex.get(rootOf(value)) ?? -1);
@@ -190,9 +207,7 @@ export class Executable {
       const bound = this.#bound[leaf] as Range;
       return { buffer: bound.buffer, offset: bound.offset + offset };
     }
-    const own =
-      this.#dedicated.get(root) ??
-      (root.constant === undefined ? undefined : this.#constantBuffer(root, root.constant));
+    const own = this.#own.get(root);
     if (own) return { buffer: own, offset };
     const place = this.program.memory.places.get(root);
     if (!place) throw new UnsupportedError(`[plan] ${value.label} has no memory`);
@@ -200,20 +215,26 @@ export class Executable {
   }
 
   destroy(): void {
-    this.#device.buffers.destroy(this.#uniforms);
-    for (const buffer of [...this.#dedicated.values(), ...this.#constants.values()])
-      this.#device.buffers.destroy(buffer);
+    const { buffers } = this.#device;
+    buffers.arena.leave(this.program.memory.slabs);
+    buffers.destroy(this.#uniforms);
+    for (const buffer of this.#own.values()) buffers.destroy(buffer);
   }
 
-  /** A repeated value that a kernel reads from memory is written once. */
-  #constantBuffer(value: Value, repeated: number): GPUBuffer {
-    const known = this.#constants.get(value);
-    if (known) return known;
-    const data = hostArray(value.type.dtype, sizeOf(value.type.shape)).fill(repeated);
-    const buffer = this.#device.buffers.create(data.byteLength, `weft constant ${repeated}`);
-    this.#device.gpu.queue.writeBuffer(buffer, 0, data);
-    this.#constants.set(value, buffer);
-    return buffer;
+  /** Writes what is the same in every run: uniforms, and repeated values that kernels read from memory. */
+  #write(): void {
+    const { queue } = this.#device.gpu;
+    const { commands } = this.program;
+    const words = new DataView(new ArrayBuffer(Math.max(1, commands.length) * 256));
+    for (const [i, command] of commands.entries()) {
+      if (command.kind === 'dispatch')
+        writeFields(words, i * 256, command.shader.fields, this.#withStatus(command), command.label);
+    }
+    queue.writeBuffer(this.#uniforms, 0, words.buffer as ArrayBuffer);
+    for (const [{ type, constant }, buffer] of this.#own) {
+      if (constant !== undefined)
+        queue.writeBuffer(buffer, 0, hostArray(type.dtype, sizeOf(type.shape)).fill(constant));
+    }
   }
 
   #bindGroup(command: DispatchCommand, index: number): GPUBindGroup {
@@ -233,18 +254,6 @@ export class Executable {
       entries.push({ buffer, offset, size: Math.ceil(bytesOf(value) / 16) * 16 });
     }
     return entries;
-  }
-
-  #writeUniforms(): GPUBuffer {
-    const { commands } = this.program;
-    const words = new DataView(new ArrayBuffer(Math.max(1, commands.length) * 256));
-    for (const [i, command] of commands.entries()) {
-      if (command.kind === 'dispatch')
-        writeFields(words, i * 256, command.shader.fields, this.#withStatus(command), command.label);
-    }
-    const buffer = this.#device.buffers.create(words.byteLength, 'weft uniforms', bufferUsage.UNIFORM);
-    this.#device.gpu.queue.writeBuffer(buffer, 0, words.buffer as ArrayBuffer);
-    return buffer;
   }
 
   #withStatus(command: DispatchCommand): Readonly<Record<string, number>> {
@@ -277,6 +286,14 @@ function checkBindings({ commands }: Pick<Runnable, 'commands'>, { bindingBytes 
       `[${command.label}] ${value.label} ${formatShape(value.type.shape)} takes ${bytesOf(value)} bytes; a kernel of this device can bind ${bindingBytes}. Use smaller batches or a smaller model`,
     );
   }
+}
+
+/** Repeated values that commands read, or that are results. */
+function constantsOf({ commands, results, updates }: Pick<Program, 'commands' | 'results' | 'updates'>): Value[] {
+  const used = commands.flatMap((command) => (command.kind === 'copy' ? command.from : command.bindings));
+  return [...used, ...results, ...updates.map(({ value }) => value)]
+    .map(rootOf)
+    .filter(({ constant }) => constant !== undefined);
 }
 
 function sameRange(a: Range, b: Range | undefined): boolean {

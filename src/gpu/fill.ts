@@ -6,8 +6,29 @@ import type { Device } from './device.ts';
 import { writeFields } from './executable.ts';
 import { bufferUsage } from './flags.ts';
 
+/** Memory for a tensor whose values come from a source. */
+export interface Berth {
+  readonly storage: Storage;
+  /** What the kernels read that draw values into place; null where none do. */
+  readonly uniforms: GPUBuffer | null;
+}
+
+/** Allocates a berth for the values of `source`, which take `bytes`. */
+export function berthFor({ buffers }: Device, source: Source, bytes: number, label: string): Berth {
+  const pieces = source instanceof HostValues ? 0 : piecesIn(source.parts).length;
+  const uniforms =
+    pieces > 0 ? buffers.create(pieces * 256, 'weft draws', bufferUsage.UNIFORM | bufferUsage.COPY_DST) : null;
+  return { storage: buffers.allocate(bytes, label), uniforms };
+}
+
+/** Gives back a berth that nothing was written to. */
+export function leaveBerth({ buffers }: Device, { storage, uniforms }: Berth): void {
+  storage.release();
+  if (uniforms) buffers.destroy(uniforms);
+}
+
 /** Writes first values where they are to lie. */
-export function fillStorage(device: Device, storage: Storage, source: Source): void {
+export function fillBerth(device: Device, { storage, uniforms }: Berth, source: Source): void {
   const { buffer, offset } = storage;
   if (source instanceof HostValues) {
     device.gpu.queue.writeBuffer(buffer, offset, source.array);
@@ -17,7 +38,7 @@ export function fillStorage(device: Device, storage: Storage, source: Source): v
   // The memory may have held another tensor.
   for (const [from, to] of gaps(parts, length))
     device.gpu.queue.writeBuffer(buffer, offset + 4 * from, new Float32Array(to - from));
-  drawParts(device, storage, parts);
+  if (uniforms) drawParts(device, storage, uniforms, parts);
   for (const { offset: at, values } of parts)
     if (values instanceof HostValues) device.gpu.queue.writeBuffer(buffer, offset + 4 * at, values.array);
 }
@@ -40,14 +61,14 @@ function gaps(parts: readonly Part[], length: number): [from: number, to: number
 const most = 2 ** 24;
 
 /** Draws all parts that are drawn in one submit: a dispatch for each, or several for what is large. */
-function drawParts(device: Device, { buffer, offset }: Storage, parts: readonly Part[]): void {
-  const pieces = parts.flatMap(({ offset: start, values }) =>
-    values instanceof HostValues ? [] : piecesOf(values, offset + 4 * start),
-  );
-  if (pieces.length === 0) return;
-  const { gpu, pipelines, buffers } = device;
+function drawParts(
+  { gpu, pipelines, buffers }: Device,
+  { buffer, offset }: Storage,
+  uniforms: GPUBuffer,
+  parts: readonly Part[],
+): void {
+  const pieces = piecesIn(parts);
   const words = new DataView(new ArrayBuffer(pieces.length * 256));
-  const uniforms = buffers.create(words.byteLength, 'weft draws', bufferUsage.UNIFORM);
   const encoder = gpu.createCommandEncoder({ label: 'weft draws' });
   const pass = encoder.beginComputePass({ label: 'weft draws' });
   for (const [i, { at, count, dispatch, shader }] of pieces.entries()) {
@@ -55,7 +76,7 @@ function drawParts(device: Device, { buffer, offset }: Storage, parts: readonly 
     pass.setPipeline(pipelines.getNow(shader, dispatch.kernel));
     const entries = [
       { buffer: uniforms, offset: i * 256, size: 256 },
-      { buffer, offset: at, size: Math.ceil(count / 4) * 16 },
+      { buffer, offset: offset + at, size: Math.ceil(count / 4) * 16 },
     ];
     pass.setBindGroup(
       0,
@@ -71,6 +92,10 @@ function drawParts(device: Device, { buffer, offset }: Storage, parts: readonly 
   gpu.queue.submit([encoder.finish()]);
   buffers.destroy(uniforms);
 }
+
+/** What dispatches draw, at which byte. */
+const piecesIn = (parts: readonly Part[]) =>
+  parts.flatMap(({ offset, values }) => (values instanceof HostValues ? [] : piecesOf(values, 4 * offset)));
 
 function piecesOf({ kind, key, settings, length }: Draw, at: number) {
   return Array.from({ length: Math.ceil(length / most) }, (_, i) => {

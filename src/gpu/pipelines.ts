@@ -3,6 +3,9 @@ import type { SpecialisedShader } from '../kernels/specialise.ts';
 import type { Device } from './device.ts';
 import { shaderStage } from './flags.ts';
 
+/** Pipelines that are kept for the next plan; those in use are held by their plans. */
+const keptPipelines = 2048;
+
 /** Compute pipelines by the text of their shader. Each is compiled once for a device. */
 export class PipelineCache {
   readonly #device: Device;
@@ -23,7 +26,11 @@ export class PipelineCache {
   /** The pipeline of a shader; many may be asked for at once, and compile in parallel. */
   get(shader: SpecialisedShader, label: string): Promise<GPUComputePipeline> {
     const known = this.#pipelines.get(shader.code);
-    if (known) return known;
+    if (known) {
+      this.#pipelines.delete(shader.code);
+      this.#pipelines.set(shader.code, known);
+      return known;
+    }
     // What is wrong with a shader shows in its pipeline: the device needn't report it as well.
     this.#gpu.pushErrorScope('validation');
     const module = this.#gpu.createShaderModule({ code: shader.code, label });
@@ -51,6 +58,10 @@ export class PipelineCache {
         );
       });
     this.#pipelines.set(shader.code, created);
+    if (this.#pipelines.size > keptPipelines) {
+      const [oldest] = this.#pipelines.keys() as Iterable<string> as [string];
+      this.#pipelines.delete(oldest);
+    }
     return created;
   }
 

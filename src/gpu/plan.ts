@@ -19,9 +19,24 @@ import type { Storage } from './buffers.ts';
 import type { Device } from './device.ts';
 import { Executable, type Range } from './executable.ts';
 import { Inputs } from './inputs.ts';
-import { type ResultRing, ringOf, smallResult } from './results.ts';
-import { materialise } from './run.ts';
+import { type ResultRing, ringOf, slotCount, smallResult } from './results.ts';
+import { materialise, upload } from './run.ts';
 import { Verdict } from './status.ts';
+
+/** What a prepared plan has on its device. */
+interface Prepared {
+  readonly executable: Executable;
+  readonly inputs: Inputs;
+  readonly ring: ResultRing;
+}
+
+/** Memory that a step gives to its results, and to versions that it overwrites though somebody has them. */
+interface StepMemory {
+  readonly results: ReadonlyMap<number, Storage>;
+  readonly old: ReadonlyMap<State, Storage>;
+  /** For small results of earlier steps whose places are wanted: see `ResultRing`. */
+  readonly moves: ReadonlyMap<number, Storage>;
+}
 
 /** One traced signature of a function, on a device. */
 export class Plan {
@@ -29,7 +44,7 @@ export class Plan {
   /** What the kernels were selected for. */
   readonly #profile: DeviceProfile;
   readonly #trace: StepTrace;
-  readonly #inputs: Inputs;
+  readonly #placeholders: readonly Tensor[];
   /** Whether a parameter has a gradient when the step ends. */
   readonly #gradients: ReadonlyMap<State, boolean>;
   /** What the function returned: traced tensors stand where the results of a step go. */
@@ -41,9 +56,7 @@ export class Plan {
   readonly #states: ReadonlyMap<Tensor, State>;
   readonly program: Program;
   #compiling: Promise<Executable> | null = null;
-  #prepared: Promise<void> | null = null;
-  #executable: Executable | null = null;
-  #ring: ResultRing | null = null;
+  #preparing: Promise<Prepared> | null = null;
   readonly #pressure: BackPressure;
   /** What names the line of submits that this plan's belong to: a state that they write. */
   readonly #line: object;
@@ -77,10 +90,7 @@ export class Plan {
     this.program = buildProgram({ results: this.#results, updates }, isLeaf, device.profile, options);
     this.#states = new Map([...trace.reads].map(([state, leaf]) => [leaf, state]));
     this.#line = updates[0]?.state ?? this;
-    this.#inputs = new Inputs(device, placeholders, [
-      ...trace.dynamics,
-      ...trace.randoms.keys().map(({ source, key, streams }) => ({ leaf: key, values: () => source.take(streams) })),
-    ]);
+    this.#placeholders = placeholders;
   }
 
   /** Runs `fn` once, at once, on placeholders and plans what it recorded. */
@@ -128,13 +138,18 @@ export class Plan {
   }
 
   /** Compiles pipelines and makes the bind groups, once; what the step reads is drawn and brought to the device meanwhile. */
-  async prepare(): Promise<void> {
+  prepare(): Promise<unknown> {
+    return this.#prepare();
+  }
+
+  async #prepare(): Promise<Prepared> {
     if (this.device.isLost) this.device.check();
-    this.#prepared ??= this.#make().catch((error: unknown) => {
-      this.#prepared = null;
+    this.#preparing ??= this.#make().catch((error: unknown) => {
+      // What was refused keeps nothing: the next call begins anew.
+      this.#giveBack();
       throw error;
     });
-    return this.#prepared;
+    return this.#preparing;
   }
 
   /** Compiles pipelines, once; plans may do so side by side. */
@@ -146,44 +161,63 @@ export class Plan {
     return this.#compiling;
   }
 
-  async #make(): Promise<void> {
-    const executable = this.compile();
+  async #make(): Promise<Prepared> {
+    const { device } = this;
+    const compiling = this.compile();
     // Whatever comes first, nobody else waits for this one.
-    executable.catch(() => {});
+    compiling.catch(() => {});
     await materialise([...this.#captured, ...[...this.#trace.reads.keys()].map((state) => state.committed)]);
-    for (const { tensor } of this.program.leaves) this.#ownerOf(tensor).upload(this.device);
-    this.#executable = await executable;
-    this.#ring = ringOf(this.device, this.#results.filter(smallResult).length);
+    await upload(
+      device,
+      this.program.leaves.map(({ tensor }) => this.#ownerOf(tensor)),
+    );
+    const executable = await compiling;
+    const { dynamics, randoms } = this.#trace;
+    const numbers = [
+      ...dynamics,
+      ...randoms.keys().map(({ source, key, streams }) => ({ leaf: key, values: () => source.take(streams) })),
+    ];
+    const { inputs, ring } = await device.buffers.secured(() => ({
+      inputs: new Inputs(device, this.#placeholders, numbers),
+      ring: ringOf(device, Math.min(slotCount, this.#results.filter(smallResult).length)),
+    }));
+    return { executable, inputs, ring };
   }
 
-  /** Runs one step of a prepared plan on the tensors among its arguments; resolves when it is queued. */
+  /** Runs one step on the tensors among its arguments; resolves when it is queued. */
   async replay(args: readonly Tensor[]): Promise<unknown> {
+    const prepared = await this.#prepare();
     await this.#pressure.room();
-    return this.#submit(args, this.#executable as Executable);
+    const drawn = args.map(({ version }) => version).filter(({ host }) => !host);
+    if (drawn.some(({ isAbroad }) => isAbroad)) await upload(this.device, drawn);
+    const own = await this.device.buffers.secured(() => {
+      prepared.executable.reserve();
+      return this.#allocate(prepared.ring);
+    });
+    return this.#submit(args, prepared, own);
   }
 
   /**
    * What a step costs the host: one write, one pass, a few copies, one submit. What may fail comes first, so that a step
    * that can't run changes nothing.
    */
-  #submit(args: readonly Tensor[], executable: Executable): unknown {
+  #submit(args: readonly Tensor[], { executable, inputs, ring }: Prepared, own: StepMemory): unknown {
     const device = this.device;
-    device.check();
-    executable.bind(this.#leafRanges());
-    const own = this.#allocate();
     const encoder = device.gpu.createCommandEncoder({ label: 'weft step' });
     try {
-      this.#inputs.write(args, encoder);
+      device.check();
+      executable.bind(this.#leafRanges(inputs));
+      inputs.write(args, encoder);
     } catch (error) {
       for (const undo of takeUndos()) undo();
-      for (const storage of [...own.old.values(), ...own.results.values()]) storage.release();
+      for (const storage of [...own.old.values(), ...own.results.values(), ...own.moves.values()]) storage.release();
       throw error;
     }
     this.#protectObserved(own.old, encoder);
     const verdict = this.#begin(args, executable, encoder);
     executable.encode(encoder);
     if (verdict && executable.usesStatus) device.status.end(encoder, verdict);
-    const results = this.#takeResults(executable, own.results, verdict, encoder);
+    const results = this.#takeResults(executable, ring, own, verdict, encoder);
     this.#commit(executable, encoder);
     device.gpu.queue.submit([encoder.finish()]);
     this.#pressure.submitted();
@@ -206,25 +240,16 @@ export class Plan {
     });
   }
 
-  /** Memory for results that have no place in the ring, and for versions that this step overwrites though somebody has them. */
-  #allocate(): { results: Map<number, Storage>; old: Map<State, Storage> } {
-    const { buffers } = this.device;
+  /** Small results have a place in the ring. */
+  #allocate(ring: ResultRing): StepMemory {
     const results = new Map<number, Storage>();
+    let small = 0;
+    for (const [i, traced] of this.#results.entries())
+      if (!smallResult(traced) || small++ >= slotCount) results.set(i, traced.allocateOn(this.device));
     const old = new Map<State, Storage>();
-    try {
-      for (const [i, traced] of this.#results.entries()) {
-        if (smallResult(traced)) continue;
-        results.set(i, buffers.allocate(sizeOf(traced.shape) * 4, `weft result ${traced.node.op.name}`));
-      }
-      for (const state of this.#trace.writes.keys()) {
-        const { observed, shape } = state.committed;
-        if (observed) old.set(state, buffers.allocate(sizeOf(shape) * 4, `weft old version of ${state.label}`));
-      }
-    } catch (error) {
-      for (const storage of [...old.values(), ...results.values()]) storage.release();
-      throw error;
-    }
-    return { results, old };
+    for (const state of this.#trace.writes.keys())
+      if (state.committed.observed) old.set(state, state.committed.allocateOn(this.device));
+    return { results, old, moves: ring.allocateMoves(this.#results.length - results.size) };
   }
 
   /** The status of this step, where kernels set or read one; else that of its arguments. */
@@ -248,20 +273,32 @@ export class Plan {
   destroy(): void {
     this.#gone = true;
     if (this.#users > 0) return;
-    if (this.#executable) this.#executable.destroy();
-    else
-      this.#compiling?.then(
-        (executable) => executable.destroy(),
-        () => {},
-      );
-    this.#ring?.destroy();
-    this.#inputs.destroy();
+    this.#giveBack();
+  }
+
+  /** Gives back what lies on the device, or will. */
+  #giveBack(): void {
+    const nothing = () => {};
+    this.#compiling?.then((executable) => executable.destroy(), nothing);
+    this.#preparing?.then(({ inputs, ring }) => {
+      ring.destroy();
+      inputs.destroy();
+    }, nothing);
+    this.#compiling = null;
+    this.#preparing = null;
   }
 
   /** An eager value that still depends on the version which this step overwrites gets a copy of it. */
   #protectObserved(copies: ReadonlyMap<State, Storage>, encoder: GPUCommandEncoder): void {
-    for (const [state, copy] of copies) {
+    for (const state of this.#trace.writes.keys()) {
       const version = state.committed;
+      const given = copies.get(state);
+      if (!version.observed) {
+        given?.release();
+        continue;
+      }
+      // Somebody may have asked for it since memory was given.
+      const copy = given ?? version.allocateOn(this.device);
       const own = version.storageOn(this.device);
       encoder.copyBufferToBuffer(own.buffer, own.offset, copy.buffer, 0, sizeOf(version.shape) * 4);
       const next = tools.result(version);
@@ -270,9 +307,9 @@ export class Plan {
     }
   }
 
-  #leafRanges(): Range[] {
+  #leafRanges(inputs: Inputs): Range[] {
     return this.program.leaves.map(
-      ({ tensor }) => this.#inputs.range(tensor) ?? this.#ownerOf(tensor).storageOn(this.device),
+      ({ tensor }) => inputs.range(tensor) ?? this.#ownerOf(tensor).storageOn(this.device),
     );
   }
 
@@ -284,11 +321,11 @@ export class Plan {
   /** Copies results into memory that the caller owns, in this submit; small ones also to a staging buffer. */
   #takeResults(
     executable: Executable,
-    own: ReadonlyMap<number, Storage>,
+    ring: ResultRing,
+    { results: own, moves }: StepMemory,
     verdict: Verdict | null,
     encoder: GPUCommandEncoder,
   ): Tensor[] {
-    const ring = this.#ring as ResultRing;
     ring.nextStep(encoder, verdict);
     return this.#results.map((traced, i) => {
       const tensor = tools.result(traced);
@@ -299,7 +336,7 @@ export class Plan {
         encoder.copyBufferToBuffer(buffer, offset, storage.buffer, 0, bytes);
         tensor.settle(this.device, storage);
         tensor.verdict = verdict;
-      } else ring.take(tensor, { buffer, offset, bytes }, encoder);
+      } else ring.take(tensor, { buffer, offset, bytes }, moves, encoder);
       return tensor;
     });
   }

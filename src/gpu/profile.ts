@@ -48,7 +48,7 @@ export async function profile(fn: () => unknown, options?: ProfileOptions): Prom
 
 async function measured(device: Device, fn: () => unknown, method: ProfileOptions['method']): Promise<ProfileReport> {
   await materialise([]);
-  const recorder = new Recorder(device.gpu, method !== 'repetition');
+  const recorder = new Recorder(device, method !== 'repetition');
   const start = performance.now();
   device.recorder = recorder;
   try {

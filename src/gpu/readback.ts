@@ -1,3 +1,4 @@
+import type { BufferPool } from './buffers.ts';
 import type { Device } from './device.ts';
 import { bufferUsage, mapMode } from './flags.ts';
 import type { Verdict } from './status.ts';
@@ -18,12 +19,11 @@ export class Staging {
   generation = 0;
   #reading: Promise<ArrayBuffer> | null = null;
 
-  constructor(device: Device, bytes: number) {
-    this.buffer = device.gpu.createBuffer({
-      label: 'weft staging',
-      size: bytes,
-      usage: bufferUsage.COPY_DST | bufferUsage.MAP_READ,
-    });
+  readonly #buffers: BufferPool;
+
+  constructor(buffers: BufferPool, bytes: number) {
+    this.#buffers = buffers;
+    this.buffer = buffers.create(bytes, 'weft staging', bufferUsage.COPY_DST | bufferUsage.MAP_READ);
   }
 
   /** True while a read is under way: copying into the buffer then would be an error. */
@@ -51,55 +51,65 @@ export class Staging {
   /** Gives the memory back, once a read that is under way has its bytes. Later ones find another generation. */
   destroy(): void {
     this.generation++;
-    const destroy = () => this.buffer.destroy();
+    const destroy = () => this.#buffers.destroy(this.buffer);
     if (this.#reading) this.#reading.then(destroy, destroy);
     else destroy();
   }
 }
 
+/** Staging buffers that are kept for the next read, and the bytes that they may have in all. */
+const keptStagings = 8;
+const keptBytes = 2 ** 25;
+
 /** Brings values to the host through pooled staging buffers. */
 export class Readback {
   readonly #device: Device;
+  /** Those last that were used last. */
   readonly #free: Staging[] = [];
 
   constructor(device: Device) {
     this.#device = device;
   }
 
-  /** Adds the copies to `encoder`, so that they travel in the caller's submit. The function that comes back waits for the bytes. */
-  record(encoder: GPUCommandEncoder, requests: readonly ReadRequest[]): () => Promise<ArrayBuffer[]> {
+  /** One submit that copies, one `mapAsync` that waits. */
+  async read(requests: readonly ReadRequest[]): Promise<ArrayBuffer[]> {
+    this.#device.check();
     const offsets: number[] = [];
     let bytes = 0;
     for (const request of requests) {
       offsets.push(bytes);
       bytes += Math.ceil(request.bytes / 16) * 16;
     }
-    const position = this.#free.findIndex(
-      (staging) => staging.buffer.size >= bytes && staging.buffer.size <= 4 * bytes + 1024,
-    );
-    const staging =
-      position >= 0 ? (this.#free.splice(position, 1)[0] as Staging) : new Staging(this.#device, Math.max(1024, bytes));
-    for (const [i, { buffer, offset, bytes: length }] of requests.entries()) {
+    const staging = this.#take(bytes) ?? (await this.#create(bytes));
+    const encoder = this.#device.gpu.createCommandEncoder({ label: 'weft readback' });
+    for (const [i, { buffer, offset, bytes: length }] of requests.entries())
       encoder.copyBufferToBuffer(buffer, offset, staging.buffer, offsets[i] as number, length);
-    }
-    return async () => {
+    this.#device.gpu.queue.submit([encoder.finish()]);
+    try {
       const all = await this.guarded(staging.read());
-      this.#free.push(staging);
-      if (this.#free.length > 8) this.#free.shift()?.buffer.destroy();
       return requests.map(({ bytes: length }, i) => {
         const offset = offsets[i] as number;
         return all.slice(offset, offset + length);
       });
-    };
+    } finally {
+      this.#giveBack(staging);
+    }
   }
 
-  /** One submit that copies, one `mapAsync` that waits. */
-  async read(requests: readonly ReadRequest[]): Promise<ArrayBuffer[]> {
-    this.#device.check();
-    const encoder = this.#device.gpu.createCommandEncoder({ label: 'weft readback' });
-    const finish = this.record(encoder, requests);
-    this.#device.gpu.queue.submit([encoder.finish()]);
-    return finish();
+  #take(bytes: number): Staging | undefined {
+    const at = this.#free.findIndex(({ buffer: { size } }) => size >= bytes && size <= 4 * bytes + 1024);
+    return at < 0 ? undefined : this.#free.splice(at, 1)[0];
+  }
+
+  #create(bytes: number): Promise<Staging> {
+    const { buffers } = this.#device;
+    return buffers.secured(() => new Staging(buffers, Math.max(1024, bytes)));
+  }
+
+  #giveBack(staging: Staging): void {
+    this.#free.push(staging);
+    const bytes = () => this.#free.reduce((sum, { buffer }) => sum + buffer.size, 0);
+    while (this.#free.length > keptStagings || bytes() > keptBytes) this.#free.shift()?.destroy();
   }
 
   /** Learns what became of earlier submits, where `verdicts` tell that one of them failed whose results nobody has read. */

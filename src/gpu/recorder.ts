@@ -1,3 +1,4 @@
+import type { BufferPool } from './buffers.ts';
 import type { Range } from './executable.ts';
 import type { DispatchTime } from './profileReport.ts';
 import { readTimestamps } from './timestamps.ts';
@@ -24,12 +25,12 @@ const perQuerySet = 2048;
 /** Takes the place of a plan's encoding while a function is profiled: each dispatch gets a pass, and a timestamp on each side. */
 export class Recorder {
   readonly dispatches: RecordedDispatch[] = [];
-  readonly #gpu: GPUDevice;
+  readonly #device: { readonly gpu: GPUDevice; readonly buffers: BufferPool };
   readonly #timestamps: boolean;
   readonly #querySets: GPUQuerySet[] = [];
 
-  constructor(gpu: GPUDevice, timestamps: boolean) {
-    this.#gpu = gpu;
+  constructor(device: { readonly gpu: GPUDevice; readonly buffers: BufferPool }, timestamps: boolean) {
+    this.#device = device;
     this.#timestamps = timestamps;
   }
 
@@ -51,7 +52,7 @@ export class Recorder {
     const at = this.dispatches.length % perQuerySet;
     if (at === 0) {
       const label = 'weft profile';
-      this.#querySets.push(this.#gpu.createQuerySet({ label, type: 'timestamp', count: 2 * perQuerySet }));
+      this.#querySets.push(this.#device.gpu.createQuerySet({ label, type: 'timestamp', count: 2 * perQuerySet }));
     }
     const querySet = this.#querySets.at(-1) as GPUQuerySet;
     return { timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * at, endOfPassWriteIndex: 2 * at + 1 } };
@@ -62,7 +63,7 @@ export class Recorder {
     const found: [bigint, bigint][] = [];
     for (const [i, querySet] of this.#querySets.entries()) {
       const count = Math.min(perQuerySet, this.dispatches.length - i * perQuerySet);
-      const values = await readTimestamps(this.#gpu, querySet, 2 * count);
+      const values = await readTimestamps(this.#device, querySet, 2 * count);
       for (let j = 0; j < count; j++) found.push([values[2 * j] as bigint, values[2 * j + 1] as bigint]);
       querySet.destroy();
     }

@@ -1,5 +1,4 @@
 import type { Device } from './device.ts';
-import { bufferUsage } from './flags.ts';
 import { median } from './median.ts';
 import type { RecordedDispatch } from './recorder.ts';
 import { sampler, stopwatchOf } from './stopwatch.ts';
@@ -26,7 +25,7 @@ export async function timesByRepetition(device: Device, dispatches: readonly Rec
 }
 
 async function timeOf(device: Device, dispatch: RecordedDispatch): Promise<number> {
-  const { group, release } = onCopies(device.gpu, dispatch);
+  const { group, release } = onCopies(device, dispatch);
   try {
     const sample = await sampler(await stopwatchOf(device), (pass) => {
       pass.setPipeline(dispatch.pipeline);
@@ -42,21 +41,20 @@ async function timeOf(device: Device, dispatch: RecordedDispatch): Promise<numbe
 }
 
 /** The dispatch's bind group with copies of all buffers that it writes. */
-function onCopies(gpu: GPUDevice, { label, layout, bindings, access }: RecordedDispatch) {
+function onCopies({ gpu, buffers }: Device, { label, layout, bindings, access }: RecordedDispatch) {
   const copies: GPUBuffer[] = [];
   const encoder = gpu.createCommandEncoder({ label: 'weft profile' });
   const entries = bindings.map((resource, binding): GPUBindGroupEntry => {
     if (binding === 0 || access[binding - 1] === 'r') return { binding, resource };
-    const { STORAGE, COPY_DST } = bufferUsage;
-    const copy = gpu.createBuffer({ label: `weft profile ${label}`, size: resource.size, usage: STORAGE | COPY_DST });
+    const copy = buffers.create(resource.size, `weft profile ${label}`);
     encoder.copyBufferToBuffer(resource.buffer, resource.offset, copy, 0, resource.size);
     copies.push(copy);
-    return { binding, resource: { buffer: copy } };
+    return { binding, resource: { buffer: copy, size: resource.size } };
   });
   gpu.queue.submit([encoder.finish()]);
   const group = gpu.createBindGroup({ label: `weft profile ${label}`, layout, entries });
   const release = () => {
-    for (const copy of copies) copy.destroy();
+    for (const copy of copies) buffers.destroy(copy);
   };
   return { group, release };
 }

@@ -8,7 +8,8 @@ import { statusBytes, type Verdict } from './status.ts';
 
 /** Results up to this size get a slot of the ring; the loss is one. */
 const slotBytes = 256;
-const slotCount = 1024;
+/** Results of one step beyond these have memory of their own. */
+export const slotCount = 1024;
 /** Room for the status in front of the results in a staging buffer. */
 const head = 256;
 /** A loop that reads the result of each step without waiting for it has those of all steps under way, and of some that are done. */
@@ -38,7 +39,7 @@ export class ResultRing {
     this.#buffer = device.buffers.create(slotCount * slotBytes, 'weft small results');
     this.#staging = Array.from(
       { length: stagingCount },
-      () => new Staging(device, head + Math.max(1, resultsPerStep) * slotBytes),
+      () => new Staging(device.buffers, head + Math.max(1, resultsPerStep) * slotBytes),
     );
   }
 
@@ -55,10 +56,17 @@ export class ResultRing {
     if (word) encoder.copyBufferToBuffer(word.buffer, word.offset, this.#current.buffer, 0, statusBytes);
   }
 
-  /** Copies a result to the next slot and makes `tensor` its owner. */
-  take(tensor: Tensor, source: ReadRequest, encoder: GPUCommandEncoder): void {
+  /** Memory for results that are still held where the next `count` are to lie, by their slots. */
+  allocateMoves(count: number): Map<number, Storage> {
+    const slots = Array.from({ length: count }, (_, i) => (this.#next + i) % slotCount);
+    return new Map(slots.flatMap((slot) => (this.#tensorAt(slot) ? [[slot, this.#allocateMove(slot)]] : [])));
+  }
+
+  /** Copies a result to the next slot and makes `tensor` its owner; who had the slot moves to the memory in `moves`. */
+  take(tensor: Tensor, source: ReadRequest, moves: ReadonlyMap<number, Storage>, encoder: GPUCommandEncoder): void {
     const slot = this.#next++ % slotCount;
-    this.#moveOut(slot, encoder);
+    const place = moves.get(slot);
+    if (place) this.#moveOut(slot, place, encoder);
     const offset = slot * slotBytes;
     encoder.copyBufferToBuffer(source.buffer, source.offset, this.#buffer, offset, source.bytes);
     const storage: Storage = { buffer: this.#buffer, offset, bytes: source.bytes, release: () => {} };
@@ -84,17 +92,24 @@ export class ResultRing {
     };
   }
 
-  /** Gives the memory back; results that are still held move out, and reads that are under way come to their end. */
+  /**
+   * Gives the memory back. Results that are still held move out before, and where there is no memory for them, they stay; reads
+   * that are under way come to their end.
+   */
   destroy(): void {
-    const { gpu, buffers } = this.#device;
-    const held = [...this.#owners.keys()].filter((slot) => this.#tensorAt(slot));
-    if (held.length > 0) {
-      const encoder = gpu.createCommandEncoder({ label: 'weft kept results' });
-      for (const slot of held) this.#moveOut(slot, encoder);
-      gpu.queue.submit([encoder.finish()]);
-    }
-    buffers.destroy(this.#buffer);
     for (const staging of this.#staging) staging.destroy();
+    const held = [...this.#owners.keys()].filter((slot) => this.#tensorAt(slot));
+    if (held.length === 0) this.#device.buffers.destroy(this.#buffer);
+    else this.#moveAll(held).catch(() => {});
+  }
+
+  async #moveAll(held: readonly number[]): Promise<void> {
+    const { gpu, buffers } = this.#device;
+    const places = await buffers.secured(() => held.map((slot) => this.#allocateMove(slot)));
+    const encoder = gpu.createCommandEncoder({ label: 'weft kept results' });
+    for (const [i, slot] of held.entries()) this.#moveOut(slot, places[i] as Storage, encoder);
+    gpu.queue.submit([encoder.finish()]);
+    buffers.destroy(this.#buffer);
   }
 
   /** The tensor in a slot, unless nobody holds it, it was disposed of, or lies elsewhere by now. */
@@ -104,13 +119,19 @@ export class ResultRing {
     return tensor?.isComputed && tensor.storageOn(this.#device) === owner?.storage ? tensor : null;
   }
 
-  #moveOut(slot: number, encoder: GPUCommandEncoder): void {
+  #allocateMove(slot: number): Storage {
+    const { bytes } = this.#owners[slot]?.storage as Storage;
+    return this.#device.buffers.allocate(bytes, 'weft kept result');
+  }
+
+  #moveOut(slot: number, place: Storage, encoder: GPUCommandEncoder): void {
     const tensor = this.#tensorAt(slot);
-    if (!tensor) return;
-    const { offset, bytes } = tensor.storageOn(this.#device);
-    const own = this.#device.buffers.allocate(bytes, 'weft kept result');
-    encoder.copyBufferToBuffer(this.#buffer, offset, own.buffer, 0, bytes);
-    tensor.settle(this.#device, own);
+    if (!tensor) {
+      place.release();
+      return;
+    }
+    encoder.copyBufferToBuffer(this.#buffer, slot * slotBytes, place.buffer, 0, place.bytes);
+    tensor.settle(this.#device, place);
   }
 }
 

@@ -14,6 +14,7 @@ import type { Storage } from './buffers.ts';
 import { currentDevice, type Device, hasDevice } from './device.ts';
 import { Executable, type Range } from './executable.ts';
 import { Failure, failureOf, hasFailed, noteMissedUpdates, takeBack, throwFailure } from './failure.ts';
+import { type Berth, leaveBerth } from './fill.ts';
 import { oneByOne } from './oneByOne.ts';
 import { statusBytes, Verdict } from './status.ts';
 
@@ -269,8 +270,12 @@ async function compute(asked: readonly Tensor[], assignments: readonly Assignmen
   const device = deviceOf(leaves);
   if (device.isLost) device.check();
   const { executable, leafOrder } = await cachedPlan(device, lines.join(';'), values, leaves);
+  await upload(device, leaves);
+  const storages = await device.buffers.secured(() => {
+    executable.reserve();
+    return roots.map((root) => root.allocateOn(device));
+  });
   executable.bind(leafOrder.map((position): Range => (leaves[position] as Tensor).storageOn(device)));
-  const storages = allocate(device, roots);
   // From here on nothing fails.
   const encoder = device.gpu.createCommandEncoder({ label: 'weft eager' });
   const line = assignments[0]?.state ?? null;
@@ -330,17 +335,17 @@ function guarding(assignments: readonly Assignment[]): (root: Tensor) => Tensor 
   };
 }
 
-/** Memory for all of `tensors`, or for none. */
-function allocate(device: Device, tensors: readonly Tensor[]): Storage[] {
-  const made: Storage[] = [];
-  try {
-    for (const { shape, node } of tensors)
-      made.push(device.buffers.allocate(sizeOf(shape) * 4, `weft ${node.op.name}`));
-  } catch (error) {
-    for (const storage of made) storage.release();
-    throw error;
+/** Brings values that have a source to the device, where they are on none yet: all of them, or none. */
+export async function upload(device: Device, tensors: readonly Tensor[]): Promise<void> {
+  const abroad = [...new Set(tensors)].filter((tensor) => tensor.isAbroad);
+  if (abroad.length === 0) return;
+  const berths = await device.buffers.secured(() => abroad.map((tensor) => tensor.berthOn(device)));
+  for (const [i, tensor] of abroad.entries()) {
+    const berth = berths[i] as Berth;
+    // Somebody else may have brought it meanwhile.
+    if (tensor.isAbroad) tensor.upload(device, berth);
+    else leaveBerth(device, berth);
   }
-  return made;
 }
 
 function cachedPlan(

@@ -1,6 +1,6 @@
 import { ValueError } from '../errors.ts';
+import type { BufferPool } from './buffers.ts';
 import type { Range } from './executable.ts';
-import { bufferUsage } from './flags.ts';
 
 /** Words of a status: the first code of one submit, and the first since a code of its line of submits was last thrown. */
 export const statusBytes = 8;
@@ -129,10 +129,9 @@ export class Status {
   /** What takes back what the host has counted, once, for the submits in `#ended`. */
   readonly #counted: (readonly (() => void)[])[] = [];
 
-  constructor(gpu: GPUDevice) {
-    const usage = bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST;
-    this.word = gpu.createBuffer({ label: 'weft status', size: 256, usage });
-    this.#ended = gpu.createBuffer({ label: 'weft status of submits', size: kept * statusBytes, usage });
+  constructor(buffers: BufferPool) {
+    this.word = buffers.create(statusBytes, 'weft status');
+    this.#ended = buffers.create(kept * statusBytes, 'weft status of submits');
   }
 
   /** Code under which a kernel reports bad data for `label`. */

@@ -32,7 +32,7 @@ export function stopwatchOf(device: Device): Promise<Stopwatch> {
 
 async function open(device: Device): Promise<Stopwatch> {
   if (!device.gpu.features.has('timestamp-query')) return byWallClock(device.gpu);
-  const stamps = timestamps(device.gpu);
+  const stamps = timestamps(device);
   const module = device.gpu.createShaderModule({ code: '@compute @workgroup_size(1) fn main() {}' });
   const pipeline = device.gpu.createComputePipeline({ layout: 'auto', compute: { module, entryPoint: 'main' } });
   const [begin, end] = await stamps((pass) => {
@@ -51,7 +51,8 @@ async function open(device: Device): Promise<Stopwatch> {
 }
 
 /** Runs a pass and gives the nanoseconds at which it began and ended. */
-function timestamps(gpu: GPUDevice): (work: Work) => Promise<readonly [begin: bigint, end: bigint]> {
+function timestamps(device: Device): (work: Work) => Promise<readonly [begin: bigint, end: bigint]> {
+  const { gpu } = device;
   const querySet = gpu.createQuerySet({ label: 'weft stopwatch', type: 'timestamp', count: 2 });
   return async (work) => {
     const encoder = gpu.createCommandEncoder({ label: 'weft stopwatch' });
@@ -60,7 +61,7 @@ function timestamps(gpu: GPUDevice): (work: Work) => Promise<readonly [begin: bi
     work(pass);
     pass.end();
     gpu.queue.submit([encoder.finish()]);
-    const [begin, end] = await readTimestamps(gpu, querySet, 2);
+    const [begin, end] = await readTimestamps(device, querySet, 2);
     return [begin as bigint, end as bigint];
   };
 }

@@ -10,6 +10,7 @@ import { type Contender, contest } from './contest.ts';
 import type { Device } from './device.ts';
 import { Executable, type Range } from './executable.ts';
 import { inOrder } from './run.ts';
+import { statusBytes } from './status.ts';
 import type { Compiled } from './step.ts';
 import { sampler, stopwatchOf } from './stopwatch.ts';
 import { StoreError, type Tuned, TuneReport } from './tuneReport.ts';
@@ -102,12 +103,6 @@ async function measure(
   const favourite = use.problem.call(profile).variant;
   const failed: Record<string, string> = {};
   const executables: Executable[] = [];
-  const buffers: GPUBuffer[] = [];
-  const allocate = (bytes: number, label: string) => {
-    const buffer = device.buffers.create(bytes, `weft tune ${label}`);
-    buffers.push(buffer);
-    return buffer;
-  };
   const prepare = async (name: string, leaves: readonly Range[], status: GPUBuffer): Promise<Contender[]> => {
     try {
       const executable = await Executable.create(device, trial(use, name, profile), status);
@@ -121,12 +116,15 @@ async function measure(
       return [];
     }
   };
+  // Made-up data may be bad: it has a status of its own.
+  const sizes = [...use.inputs, ...use.outputs].map(bytesOf);
+  const buffers = await device.buffers.secured(() =>
+    [...sizes, statusBytes].map((bytes) => device.buffers.create(bytes, 'weft tune')),
+  );
   try {
-    const inputs = use.inputs.map((type) => fill(device, allocate(bytesOf(type), 'input'), type));
-    const outputs = use.outputs.map((type) => allocate(bytesOf(type), 'output'));
-    const leaves = [...inputs, ...outputs].map((buffer) => ({ buffer, offset: 0 }));
-    // Made-up data may be bad.
-    const status = allocate(4, 'status');
+    for (const [i, type] of use.inputs.entries()) fill(device, buffers[i] as GPUBuffer, type);
+    const leaves = buffers.slice(0, -1).map((buffer) => ({ buffer, offset: 0 }));
+    const status = buffers.at(-1) as GPUBuffer;
     await device.settled();
     await Promise.allSettled(variants.map(async (name) => Executable.compile(device, trial(use, name, profile))));
     // Compiled all at once, but made one by one: the device does not say whose an error is.
@@ -159,7 +157,7 @@ function contender(device: Device, name: string, executable: Executable): Conten
 const patternSize = 2 ** 16;
 
 /** Numbers between -0.5 and 0.5, or small indices. Zeros would be unfair: some processors are slow at denormals, some fast. */
-function fill(device: Device, buffer: GPUBuffer, type: TensorType): GPUBuffer {
+function fill(device: Device, buffer: GPUBuffer, type: TensorType): void {
   const size = sizeOf(type.shape);
   const length = Math.min(size, patternSize);
   const data =
@@ -168,7 +166,6 @@ function fill(device: Device, buffer: GPUBuffer, type: TensorType): GPUBuffer {
       : Uint32Array.from({ length }, (_, i) => (7 * i) % (type.dtype === 'bool' ? 2 : 61));
   for (let at = 0; at < size; at += length)
     device.gpu.queue.writeBuffer(buffer, 4 * at, data, 0, Math.min(length, size - at));
-  return buffer;
 }
 
 /** Kernels that read four elements at once read whole ones. */

@@ -129,9 +129,9 @@ describe('a replayed step', () => {
     const before = device.memory().liveBytes;
     const reading = results.map((each) => each.data());
     results.push(...(await Promise.all(results.map((_, i) => result(4 + i)))));
+    for (const [i, values] of (await Promise.all(reading)).entries()) expect([...values]).toEqual([2 * i, 2 * i]);
     // The first four results have moved to memory of their own.
     expect(device.memory().liveBytes).toBeLessThanOrEqual(before + 4 * 256);
-    for (const [i, values] of (await Promise.all(reading)).entries()) expect([...values]).toEqual([2 * i, 2 * i]);
     for (const [i, each] of results.entries()) expect((await each.data())[1]).toBe(2 * i);
   });
 

@@ -81,7 +81,8 @@ async function sharedDevice(): Promise<Device> {
   // A test may have made another device the default one, or lost this one.
   if (device && !device.isLost && currentDevice() === device) return device;
   const opened = await init({ profile, limits: 'default' });
-  opened.buffers.arena(slabs);
+  opened.buffers.arena.join(slabs);
+  opened.buffers.arena.reserve(slabs);
   return opened;
 }
 

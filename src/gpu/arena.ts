@@ -1,0 +1,74 @@
+/** The sizes of the slabs that an executable wants, in bytes. */
+export type Slabs = readonly number[];
+
+/** Where buffers come from. */
+interface Memory {
+  create(bytes: number, label: string): GPUBuffer;
+  destroy(buffer: GPUBuffer): void;
+}
+
+/**
+ * Slabs that all executables of a device share: they run one after another, and nothing in a slab outlives its run. There is
+ * one buffer for each slab, as large as the largest of them wants it; a larger one takes its place, and those that ran in
+ * it move at their next run.
+ */
+export class Arena {
+  readonly #memory: Memory;
+  readonly #users = new Set<Slabs>();
+  readonly #buffers: (GPUBuffer | undefined)[] = [];
+
+  constructor(memory: Memory) {
+    this.#memory = memory;
+  }
+
+  /** Those that are there now. */
+  get buffers(): GPUBuffer[] {
+    return this.#buffers.filter((buffer) => buffer !== undefined);
+  }
+
+  /** Counts on these slabs from now on. */
+  join(slabs: Slabs): void {
+    this.#users.add(slabs);
+  }
+
+  /** No longer counts on them; buffers that are more than twice as large as any other user wants them go. */
+  leave(slabs: Slabs): void {
+    this.#users.delete(slabs);
+    for (const [i, buffer] of this.#buffers.entries())
+      if (buffer && buffer.size > 2 * this.#wanted(i)) this.#dropOne(i);
+  }
+
+  /** Sees to it that there are buffers for these slabs. */
+  reserve(slabs: Slabs): void {
+    for (const i of slabs.keys()) this.at(i, slabs);
+  }
+
+  /** The buffer of a slab, at least as large as it says in `slabs`. */
+  at(i: number, slabs: Slabs): GPUBuffer {
+    const wanted = slabs[i] as number;
+    const existing = this.#buffers[i];
+    if (existing && existing.size >= wanted) return existing;
+    // Before the other is made: both need not have room.
+    this.#dropOne(i);
+    const buffer = this.#memory.create(wanted, `weft slab ${i}`);
+    this.#buffers[i] = buffer;
+    return buffer;
+  }
+
+  /** Gives all memory back, or one buffer if it is of a slab; the next run has it made anew. */
+  drop(buffer?: GPUBuffer): void {
+    for (const [i, each] of this.#buffers.entries()) if (!buffer || each === buffer) this.#dropOne(i);
+  }
+
+  #wanted(i: number): number {
+    let most = 0;
+    for (const slabs of this.#users) most = Math.max(most, slabs[i] ?? 0);
+    return most;
+  }
+
+  #dropOne(i: number): void {
+    const buffer = this.#buffers[i];
+    if (buffer) this.#memory.destroy(buffer);
+    this.#buffers[i] = undefined;
+  }
+}

@@ -43,6 +43,16 @@ export const skips: readonly Skip[] = [
     profile: 'gpu',
     reason: 'what becomes of work on a lost device is the same whatever kernels it has: once for each stack is enough',
   },
+  {
+    test: /^memory of a device /,
+    profile: 'gpu',
+    reason: 'what becomes of memory is the same whatever kernels use it: once for each stack is enough',
+  },
+  {
+    test: 'memory of a device memory() tells by how much the process grows, where the device is a processor',
+    adapterDependent: true,
+    reason: 'the memory of a GPU, and that of Chromium’s device, is not in the process that could be asked',
+  },
   { test: /^files of Deno and Node /, runtime: 'chromium', reason: 'a page has no paths; the Deno runs do' },
   { test: /^files of a page /, runtime: 'deno', reason: 'Deno has none of the handles that pages have' },
   { test: /^a table of npm run bench /, runtime: 'chromium', reason: 'a page has no terminal; the Deno runs have' },

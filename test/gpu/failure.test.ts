@@ -449,3 +449,49 @@ test('each op whose kernels set the status says what it is that they have found'
   });
   expect(names).toEqual(expect.arrayContaining(['embedding', 'crossEntropy', 'gather', 'scatterAdd']));
 });
+
+test.each([
+  ['compiled', compile],
+  ['eager', (fn: (x: Tensor, table: Tensor) => Tensor) => async (x: Tensor, table: Tensor) => fn(x, table)],
+] as const)('one bad id among twenty concurrent reads of %s calls rejects its own', async (_, made) => {
+  const table = randn([3, 2]);
+  for (const size of [1, 200]) {
+    const look = made((x: Tensor, rows: Tensor) => embedding(x, rows).expand([size, 1, 2]).mul(2));
+    const calls = Array.from({ length: 20 }, async (_, i) => (await look(ids(i === 7 ? 9 : i % 3), table)).data());
+    const outcomes = await Promise.allSettled(calls);
+    expect(outcomes.flatMap(({ status }, i) => (status === 'rejected' ? [i] : []))).toEqual([7]);
+    expect(outcomes[7]).toMatchObject({ reason: { message: expect.stringMatching(bad) } });
+  }
+});
+
+test('no promise is left that rejects unheard', async () => {
+  const unheard: unknown[] = [];
+  const note = (event: Event) => {
+    event.preventDefault();
+    unheard.push((event as PromiseRejectionEvent).reason);
+  };
+  globalThis.addEventListener('unhandledrejection', note);
+  try {
+    const inner: (...args: unknown[]) => Promise<Tensor> = compile((x: Tensor) => x.mul(2)) as never;
+    const broken = compile((_: Tensor): Tensor => {
+      throw new Error('the body');
+    });
+    const nested = compile((x: Tensor) => inner(x));
+    const later = compile(async (x: Tensor) => {
+      await null;
+      throw new Error(`later ${x.shape}`);
+    });
+    const x = ones([2]);
+    await expect(broken(x)).rejects.toThrow('the body');
+    await expect(nested(x)).rejects.toThrow(/^\[compile\] a compiled function is called inside/);
+    await expect(later(x)).rejects.toThrow(/^\[compile\]/);
+    await expect(broken.prepare(x)).rejects.toThrow('the body');
+    await expect(inner({})).rejects.toThrow();
+    await expect(inner(randn([2]), new Date())).rejects.toThrow();
+    expect(() => noGrad(async () => x.mul(2))).toThrow();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  } finally {
+    globalThis.removeEventListener('unhandledrejection', note);
+  }
+  expect(unheard).toEqual([]);
+});

@@ -18,19 +18,11 @@ import {
   tensor,
   tune,
 } from '../../src/index.ts';
-import { profile as selection } from '../support/environment.ts';
+import { runtime, profile as selection } from '../support/environment.ts';
 import { keepLedger, type Ledger } from '../support/memory.ts';
 
 let device: Device;
 let ledger: Ledger;
-
-beforeEach(async () => {
-  const adapter = (await navigator.gpu.requestAdapter()) as GPUAdapter;
-  const gpu = await adapter.requestDevice();
-  ledger = keepLedger(gpu);
-  device = await init({ device: gpu, profile: selection });
-});
-afterEach(() => device.destroy());
 
 /** A small model that is trained, and what can be done with it. */
 function training() {
@@ -91,8 +83,20 @@ const expectExact = () => {
   expect({ bytes: liveBytes + pooledBytes, buffers }).toEqual({ bytes: ledger.bytes, buffers: ledger.buffers });
 };
 
-describe('memory()', () => {
-  test('is the bytes of all buffers created less those destroyed', async () => {
+async function anotherDevice(): Promise<void> {
+  device?.destroy();
+  const adapter = (await navigator.gpu.requestAdapter()) as GPUAdapter;
+  const gpu = await adapter.requestDevice();
+  ledger = keepLedger(gpu);
+  device = await init({ device: gpu, profile: selection });
+}
+
+// Which kernels run makes no difference: once for each stack is enough.
+describe.skipIf(selection === 'gpu')('memory of a device', () => {
+  beforeEach(anotherDevice);
+  afterEach(() => device.destroy());
+
+  test('memory() is the bytes of all buffers created less those destroyed', async () => {
     expectExact();
     await everything();
     expectExact();
@@ -108,55 +112,145 @@ describe('memory()', () => {
     expect(device.memory().pooledBytes).toBe(0);
     expectExact();
   });
-});
 
-describe('a device without memory', () => {
-  /** What buffers are for, without what differs from one to the next. */
-  const kindOf = (label: string) => label.replace(/\[.*|\d+/g, '').trim();
-
-  /** Everything once on a device of its own, and one buffer of each kind that it asks for. */
-  async function kinds(): Promise<{ expected: number[]; kinds: string[] }> {
-    // The first buffers are the device's own.
-    const own = ledger.asked.length;
-    const expected = await everything();
-    return { expected, kinds: [...new Set(ledger.asked.slice(own).map(kindOf))] };
-  }
-
-  test('for one buffer of whatever kind: what lies unused is dropped, and nobody notices', async () => {
-    const { expected, kinds: all } = await kinds();
-    expect(all.length).toBeGreaterThan(10);
-    for (const kind of all) {
-      await anotherDevice();
-      let refused = false;
-      ledger.refuses = (label) => {
-        const refuse = !refused && kindOf(label) === kind;
-        refused ||= refuse;
-        return refuse;
-      };
-      expect(await everything(), `with a buffer for ${kind} refused`).toEqual(expected);
-      expect(refused).toBe(true);
-      expectExact();
-    }
+  test('memory() tells by how much the process grows, where the device is a processor', async ({ skip }) => {
+    skip(runtime !== 'deno' || !/llvmpipe/.test(device.adapter), 'the memory of the device is not that of the process');
+    const { Deno } = globalThis as unknown as { Deno: { memoryUsage(): { rss: number } } };
+    const step = compile((x: Tensor) => x.add(ones([2048, 2048])).exp());
+    const held = [await step(tensor([0]))];
+    await device.settled();
+    const before = { process: Deno.memoryUsage().rss, device: device.memory().liveBytes };
+    for (let i = 0; i < 32; i++) held.push(await step(tensor([i])));
+    await device.settled();
+    const grown = device.memory().liveBytes - before.device;
+    expect(grown).toBe(32 * 2 ** 24);
+    const ratio = (Deno.memoryUsage().rss - before.process) / grown;
+    expect(ratio).toBeGreaterThan(0.9);
+    expect(ratio).toBeLessThan(1.1);
+    expect(held).toHaveLength(33);
   });
 
-  test('for any buffer of a kind: an OutOfMemoryError, and all goes on once there is room', async () => {
-    const { expected, kinds: all } = await kinds();
-    for (const kind of all) {
-      await anotherDevice();
-      ledger.refuses = (label) => kindOf(label) === kind;
-      await expect(everything(), `without buffers for ${kind}`).rejects.toThrow(OutOfMemoryError);
+  describe('a device without memory', () => {
+    /** What buffers are for, without what differs from one to the next. */
+    const kindOf = (label: string) => label.replace(/\[.*|\d+/g, '').trim();
+
+    /** Everything once on a device of its own, and one buffer of each kind that it asks for. */
+    async function kinds(): Promise<{ expected: number[]; kinds: string[] }> {
+      // The first buffers are the device's own.
+      const own = ledger.asked.length;
+      const expected = await everything();
+      return { expected, kinds: [...new Set(ledger.asked.slice(own).map(kindOf))] };
+    }
+
+    test('for one buffer of whatever kind: what lies unused is dropped, and nobody notices', async () => {
+      const { expected, kinds: all } = await kinds();
+      expect(all.length).toBeGreaterThan(10);
+      for (const kind of all) {
+        await anotherDevice();
+        let refused = false;
+        ledger.refuses = (label) => {
+          const refuse = !refused && kindOf(label) === kind;
+          refused ||= refuse;
+          return refuse;
+        };
+        expect(await everything(), `with a buffer for ${kind} refused`).toEqual(expected);
+        expect(refused).toBe(true);
+        expectExact();
+      }
+    });
+
+    test('for any buffer of a kind: an OutOfMemoryError, and all goes on once there is room', async () => {
+      const { expected, kinds: all } = await kinds();
+      for (const kind of all) {
+        await anotherDevice();
+        ledger.refuses = (label) => kindOf(label) === kind;
+        await expect(everything(), `without buffers for ${kind}`).rejects.toThrow(OutOfMemoryError);
+        expectExact();
+        ledger.refuses = () => false;
+        expect(await everything(), `after a time without buffers for ${kind}`).toEqual(expected);
+        expectExact();
+      }
+    });
+  });
+
+  describe('growth', () => {
+    const mib = 2 ** 20;
+    const held = () => {
+      const { liveBytes, pooledBytes } = device.memory();
+      return liveBytes + pooledBytes;
+    };
+    /** The most that is held while a loop of `turns` steps of 16 MiB results runs. */
+    async function peakOf(turns: number, body: (step: () => Promise<Tensor>) => Promise<void>): Promise<number> {
+      const step = compile((x: Tensor) => x.add(ones([2048, 2048])).exp());
+      const x = tensor([0.5]);
+      let most = 0;
+      for (let i = 0; i < turns; i++) {
+        await body(() => step(x));
+        most = Math.max(most, held());
+      }
+      return most;
+    }
+
+    test('of results that nobody reads ends where the garbage collector sees them', async () => {
+      const peak = await peakOf(100, async (step) => {
+        await step();
+      });
+      expect(peak).toBeLessThanOrEqual(256e6);
+    });
+
+    test('of results that are disposed of: there is none', async () => {
+      const peak = await peakOf(40, async (step) => {
+        using _result = await step();
+      });
+      expect(peak).toBeLessThanOrEqual(34e6);
+    });
+
+    test('of what lies unused ends at what is in use, or 128 MiB', () => {
+      const storages = Array.from({ length: 40 }, (_, i) => device.buffers.allocate((8 + i / 8) * mib, 'test'));
+      for (const storage of storages) storage.release();
+      expect(device.memory().pooledBytes).toBeLessThanOrEqual(128 * mib);
+      expect(device.memory().pooledBytes).toBeGreaterThan(96 * mib);
       expectExact();
+    });
+
+    test('of slabs ends with the largest plan, and goes with it', async () => {
+      const before = held();
+      const sizes = [1, 2, 3, 4, 3, 2, 1];
+      // Two values that live at once, neither of them a result.
+      const body = compile((x: Tensor) => x.exp().matmul(x.sin()).sum());
+      for (const size of sizes) await (await body(randn([256 * size, 256 * size]))).item();
+      const slabs = device.buffers.arena.buffers.reduce((sum, { size }) => sum + size, 0);
+      expect(slabs).toBeLessThanOrEqual(4 * 4 * (256 * 4) ** 2);
+      device.choose({ matmul: 'registers4' });
+      expect(held()).toBeGreaterThan(before);
+      expectExact();
+    });
+
+    test('what lies unused makes room for what is needed', async () => {
+      const unused = Array.from({ length: 8 }, () => device.buffers.allocate(8 * mib, 'test'));
+      for (const storage of unused) storage.release();
+      ledger.refuses = (_, bytes) => ledger.bytes + bytes > 80 * mib;
+      expect(
+        (
+          await ones([5 * mib])
+            .exp()
+            .data()
+        )[0],
+      ).toBe(Math.fround(Math.E));
+      expect(device.memory().pooledBytes).toBe(0);
+      expectExact();
+    });
+
+    test('a plan that was refused keeps nothing', async () => {
+      const double = compile((x: Tensor) => x.exp().matmul(x).sum());
+      await (await double(ones([8, 8]))).item();
+      const before = held();
+      const x = ones([1024, 1024]);
+      ledger.refuses = (_, bytes) => bytes > 2 * mib;
+      await expect(double(x)).rejects.toThrow(OutOfMemoryError);
+      expect(held()).toBeLessThanOrEqual(before);
       ledger.refuses = () => false;
-      expect(await everything(), `after a time without buffers for ${kind}`).toEqual(expected);
-      expectExact();
-    }
+      expect(await (await double(x)).item()).toBeGreaterThan(0);
+    });
   });
 });
-
-async function anotherDevice(): Promise<void> {
-  device.destroy();
-  const adapter = (await navigator.gpu.requestAdapter()) as GPUAdapter;
-  const gpu = await adapter.requestDevice();
-  ledger = keepLedger(gpu);
-  device = await init({ device: gpu, profile: selection });
-}

@@ -46,8 +46,6 @@ export class Tensor implements TensorType {
   readonly state: State | null = null;
   /** Where the values come from, if nothing computes them: they may not be on a device yet. */
   source: Source | null = null;
-  /** The device the value lies on, once it does. */
-  device: Device | null = null;
   /** Brings the bytes from the staging buffer of the step that made them; null once that has moved on. */
   staged: (() => Promise<ArrayBuffer | null>) | null = null;
   /** What the kernels of the submit that made the value had to say, where they may have met bad data. */
@@ -56,6 +54,7 @@ export class Tensor implements TensorType {
   observed = false;
   /** True for what a compiled function has captured, or a scope has returned: no scope frees it. */
   kept = false;
+  #device: Device | null = null;
   #storage: Storage | null = null;
   /** What the garbage collector sees of the memory on the device. */
   #ballast: Ballast | null = null;
@@ -93,9 +92,20 @@ export class Tensor implements TensorType {
       );
   }
 
+  /** The device that the value lies on, once it does. What was on a lost one lies nowhere, if it can be had again. */
+  get device(): Device | null {
+    if (this.#device?.isLost && !this.#isFinal) this.#release();
+    return this.#device;
+  }
+
+  /** True for what nothing can bring back: no source has it, no graph computes it. */
+  get #isFinal(): boolean {
+    return this.source === null && this.node.op.lowering.kind === 'leaf';
+  }
+
   /** True where nothing has to compute the value: it has a source, or lies on a device. */
   get isComputed(): boolean {
-    return this.source !== null || this.#storage !== null;
+    return this.source !== null || this.device !== null;
   }
 
   /** The values, where the host has them. */
@@ -105,13 +115,13 @@ export class Tensor implements TensorType {
 
   /** Where the value lies on `device`; brings it there from its source. */
   storageOn(device: Device): Storage {
-    if (this.#storage) {
-      if (this.device !== device)
-        throw new UnsupportedError(
-          '[device] a tensor of another device is used; read its values and make a tensor of them on this one',
-        );
-      return this.#storage;
-    }
+    if (this.#storage && this.device === device) return this.#storage;
+    if (this.device)
+      throw new UnsupportedError(
+        this.device.isLost
+          ? `[device] this ${formatShape(this.shape)} tensor lay on a device that was lost; make it anew`
+          : '[device] a tensor of another device is used; read its values and make a tensor of them on this one',
+      );
     const { source } = this;
     if (!source) {
       this.expectHeld();
@@ -124,7 +134,7 @@ export class Tensor implements TensorType {
 
   /** True for a value that has a source, and is on no device yet. */
   get isAbroad(): boolean {
-    return this.source !== null && this.#storage === null;
+    return this.source !== null && this.device === null;
   }
 
   /** Memory for the value. */
@@ -159,7 +169,7 @@ export class Tensor implements TensorType {
   settle(device: Device, storage: Storage): void {
     forgotten.unregister(this);
     forgotten.register(this, storage, this);
-    this.device = device;
+    this.#device = device;
     this.#storage = storage;
     if (!stateOf(this)) this.#ballast ??= takeBallast(storage.bytes);
     noteSettled(this);
@@ -171,18 +181,15 @@ export class Tensor implements TensorType {
 
   /** Frees the memory of a value that can be had again, from its source or from the graph; disposes of any other. */
   forget(): void {
-    if (this.source === null && this.node.op.lowering.kind === 'leaf') {
-      this.dispose();
-      return;
-    }
-    this.#release();
-    this.device = null;
+    if (this.#isFinal) this.dispose();
+    else this.#release();
   }
 
   #release(): void {
     forgotten.unregister(this);
     this.#storage?.release();
     this.#storage = null;
+    this.#device = null;
     giveBallast(this.#ballast);
     this.#ballast = null;
   }

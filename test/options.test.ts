@@ -97,6 +97,7 @@ const functions: Rows<typeof weft, 'Tensor.elu'> = {
   randint: (o) => weft.randint(0, 2, [2], o),
   randn: (o) => weft.randn([2], o),
   uniform: (o) => weft.uniform([2], o),
+  recover: (o) => weft.recover(o),
   rmsNorm: (o) => weft.rmsNorm(x(), null, o),
   sample: (o) => weft.sample(x(), o),
   scaledDotProductAttention: (o) => weft.scaledDotProductAttention(heads(), heads(), heads(), o),

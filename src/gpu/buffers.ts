@@ -113,7 +113,9 @@ export class BufferPool {
   }
 
   #secure<Made>(make: () => Made): { made: Made; answers: Securing['answers']; undo: () => void } {
-    const { answers, undos } = (this.#securing = { answers: [], undos: [] } as Securing);
+    const securing: Securing = { answers: [], undos: [] };
+    const { answers, undos } = securing;
+    this.#securing = securing;
     const undo = () => {
       for (const each of undos) each();
     };

@@ -93,6 +93,20 @@ const wantedLimits = [
   'maxStorageBuffersPerShaderStage',
 ] as const;
 
+/** What was found out of an adapter, and chosen for it. */
+interface Found {
+  readonly adapter: string;
+  readonly selection: SelectionProfile;
+  readonly choices: Choices;
+  readonly loopLimit: number;
+}
+
+/** What can be put back where it was, on another device. */
+export interface Recoverable {
+  /** Puts it back; gives the step that it was at. */
+  restore(): number;
+}
+
 /** A GPU device and what weft keeps with it: pipelines, buffers, the first error. */
 export class Device {
   readonly gpu: GPUDevice;
@@ -108,13 +122,19 @@ export class Device {
   readonly readback: Readback;
   /** Set by kernels that meet bad data. */
   readonly status: Status;
+  /** What it was opened with: another one like it can be. */
+  readonly #options: InitOptions;
+  /** What is put back where it was when the device is lost, on another one: see `recover`. */
+  readonly recoverable = new Set<Recoverable>();
+  #recovered: Promise<number> | null = null;
   #error: Error | null = null;
   #lost: DeviceLostError | null = null;
   /** Rejects when the device is lost; awaits race with it. */
   readonly lost: Promise<never>;
 
-  constructor(gpu: GPUDevice, adapter: string, selection: SelectionProfile, choices: Choices, loopLimit: number) {
+  constructor(gpu: GPUDevice, options: InitOptions, { adapter, selection, choices, loopLimit }: Found) {
     this.gpu = gpu;
+    this.#options = options;
     this.adapter = adapter;
     const { limits } = gpu;
     this.#profile = {
@@ -201,6 +221,54 @@ export class Device {
     return { ...this.buffers.report(), pipelines: this.pipelines.size };
   }
 
+  /**
+   * After a loss: opens another device like this one and makes it the default, puts there what `recover` has kept, and gives
+   * the step to go on from; where several things were kept, the least of their steps. Rejects with a WeftError where nothing
+   * was kept or nothing was lost, with an UnsupportedError where no device can be had within half a minute.
+   */
+  recovered(): Promise<number> {
+    this.#recovered ??= this.#recover().catch((error: unknown) => {
+      this.#recovered = null;
+      throw error;
+    });
+    return this.#recovered;
+  }
+
+  async #recover(): Promise<number> {
+    if (!this.isLost) throw new WeftError('[recovered] the device is not lost; there is nothing to recover from');
+    if (this.recoverable.size === 0)
+      throw new WeftError(
+        '[recovered] nothing was kept on the host: call `await recover({ model, optimizer })` before the first step, or load your last checkpoint',
+      );
+    const device = await this.#another();
+    const steps: number[] = [];
+    for (const each of this.recoverable) {
+      steps.push(each.restore());
+      device.recoverable.add(each);
+    }
+    return Math.min(...steps);
+  }
+
+  /** Another device like this one, which may take a while to be had: a browser may be starting its GPU process again. */
+  async #another(): Promise<Device> {
+    // The caller may have opened one meanwhile.
+    if (defaultDevice && !defaultDevice.isLost) return defaultDevice;
+    if (this.#options.device)
+      throw new UnsupportedError(
+        '[recovered] weft can open no device like one that was given to it: call `await init({ device })` with a new one first',
+      );
+    const profile = this.#profile.selection;
+    for (let waited = 0; ; waited += patience(waited)) {
+      try {
+        return await init({ ...this.#options, profile, choices: this.choices });
+      } catch (error) {
+        const mayPass = error instanceof UnsupportedError || !(error instanceof WeftError);
+        if (!mayPass || waited > longestWait) throw error;
+        await pause(patience(waited));
+      }
+    }
+  }
+
   /** Gives the device back. What was not read is lost. */
   destroy(): void {
     // The news takes a while.
@@ -211,9 +279,13 @@ export class Device {
   }
 }
 
+/** Milliseconds in which another device should be had, and until the next try after so many. */
+const longestWait = 30_000;
+const patience = (waited: number) => Math.max(100, waited / 2);
+
 const lossOf = (reason: string, message: string) =>
   new DeviceLostError(
-    `[device] the GPU device was lost (${reason}): ${message || 'no reason given'}; call init() again and load your last checkpoint`,
+    `[device] the GPU device was lost (${reason}): ${message || 'no reason given'}; call init() again and load your last checkpoint, or see \`recover\``,
   );
 
 function uncaptured(error: GPUError): Error {
@@ -254,8 +326,8 @@ export async function init(given: InitOptions = {}): Promise<Device> {
 async function wrap(gpu: GPUDevice, options: InitOptions): Promise<Device> {
   const adapter = describe(gpu.adapterInfo);
   const software = gpu.adapterInfo?.isFallbackAdapter || isSoftware(adapter);
-  const { selection, choices } = await selectionOf(adapter, software, options);
-  return new Device(gpu, adapter, selection, choices, loopLimitOf(adapter, software, options.loopLimit));
+  const chosen = await selectionOf(adapter, software, options);
+  return new Device(gpu, options, { adapter, ...chosen, loopLimit: loopLimitOf(adapter, software, options.loopLimit) });
 }
 
 async function open(options: InitOptions): Promise<Device> {
@@ -271,19 +343,14 @@ async function open(options: InitOptions): Promise<Device> {
   const description = describe(adapter.info);
   const software = adapter.info.isFallbackAdapter || isSoftware(description);
   // Before the device is opened: a store may fail.
-  const { selection, choices } = await selectionOf(description, software, options);
+  const chosen = await selectionOf(description, software, options);
   const gpu = await adapter.requestDevice({
     label: 'weft',
     requiredLimits,
     requiredFeatures: options.limits === 'default' ? [] : features,
   });
-  const device = new Device(
-    gpu,
-    description,
-    selection,
-    choices,
-    loopLimitOf(description, software, options.loopLimit),
-  );
+  const loopLimit = loopLimitOf(description, software, options.loopLimit);
+  const device = new Device(gpu, options, { adapter: description, ...chosen, loopLimit });
   device.source = api;
   return device;
 }

@@ -10,7 +10,7 @@ import { sizeOf } from '../graph/shape.ts';
 import type { State } from '../graph/state.ts';
 import { structure } from '../graph/structure.ts';
 import { expectSync } from '../graph/sync.ts';
-import { takeUndos } from '../graph/undo.ts';
+import { takeListeners, takeUndos } from '../graph/undo.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor.ts';
 import { tools } from './arguments.ts';
@@ -210,6 +210,7 @@ export class Plan {
       inputs.write(args, encoder);
     } catch (error) {
       for (const undo of takeUndos()) undo();
+      takeListeners();
       for (const storage of [...own.old.values(), ...own.results.values(), ...own.moves.values()]) storage.release();
       throw error;
     }
@@ -222,6 +223,7 @@ export class Plan {
     device.gpu.queue.submit([encoder.finish()]);
     this.#pressure.submitted();
     this.#settleGradients(verdict);
+    for (const listener of takeListeners()) listener();
     device.check();
     let next = 0;
     return mapTensors('compile', 'result', this.#outputs, () => results[next++]);

@@ -61,6 +61,9 @@ export class Staging {
 const keptStagings = 8;
 const keptBytes = 2 ** 25;
 
+/** Bytes of a staging buffer that a range takes. */
+const roomFor = ({ bytes }: Pick<ReadRequest, 'bytes'>) => Math.ceil(bytes / 16) * 16;
+
 /** Brings values to the host through pooled staging buffers. */
 export class Readback {
   readonly #device: Device;
@@ -74,13 +77,26 @@ export class Readback {
   /** One submit that copies, one `mapAsync` that waits. */
   async read(requests: readonly ReadRequest[]): Promise<ArrayBuffer[]> {
     this.#device.check();
+    return this.copy(requests, await this.stagingFor(requests));
+  }
+
+  /** A buffer that what is asked for fits in; `copy` takes it back. */
+  async stagingFor(requests: readonly Pick<ReadRequest, 'bytes'>[]): Promise<Staging> {
+    const bytes = requests.reduce((sum, each) => sum + roomFor(each), 0);
+    const at = this.#free.findIndex(({ buffer: { size } }) => size >= bytes && size <= 4 * bytes + 1024);
+    if (at >= 0) return this.#free.splice(at, 1)[0] as Staging;
+    const { buffers } = this.#device;
+    return buffers.secured(() => new Staging(buffers, Math.max(1024, bytes)));
+  }
+
+  /** Copies at once, after all that was submitted; brings what was copied to the host later. */
+  async copy(requests: readonly ReadRequest[], staging: Staging): Promise<ArrayBuffer[]> {
     const offsets: number[] = [];
     let bytes = 0;
     for (const request of requests) {
       offsets.push(bytes);
-      bytes += Math.ceil(request.bytes / 16) * 16;
+      bytes += roomFor(request);
     }
-    const staging = this.#take(bytes) ?? (await this.#create(bytes));
     const encoder = this.#device.gpu.createCommandEncoder({ label: 'weft readback' });
     for (const [i, { buffer, offset, bytes: length }] of requests.entries())
       encoder.copyBufferToBuffer(buffer, offset, staging.buffer, offsets[i] as number, length);
@@ -94,16 +110,6 @@ export class Readback {
     } finally {
       this.#giveBack(staging);
     }
-  }
-
-  #take(bytes: number): Staging | undefined {
-    const at = this.#free.findIndex(({ buffer: { size } }) => size >= bytes && size <= 4 * bytes + 1024);
-    return at < 0 ? undefined : this.#free.splice(at, 1)[0];
-  }
-
-  #create(bytes: number): Promise<Staging> {
-    const { buffers } = this.#device;
-    return buffers.secured(() => new Staging(buffers, Math.max(1024, bytes)));
   }
 
   #giveBack(staging: Staging): void {

@@ -59,7 +59,7 @@ export class ResultRing {
   /** Memory for results that are still held where the next `count` are to lie, by their slots. */
   allocateMoves(count: number): Map<number, Storage> {
     const slots = Array.from({ length: count }, (_, i) => (this.#next + i) % slotCount);
-    return new Map(slots.flatMap((slot) => (this.#tensorAt(slot) ? [[slot, this.#allocateMove(slot)]] : [])));
+    return new Map(slots.flatMap((slot) => (this.#tensorAt(slot) ? [[slot, this.#allocateMove()]] : [])));
   }
 
   /** Copies a result to the next slot and makes `tensor` its owner; who had the slot moves to the memory in `moves`. */
@@ -105,7 +105,7 @@ export class ResultRing {
 
   async #moveAll(held: readonly number[]): Promise<void> {
     const { gpu, buffers } = this.#device;
-    const places = await buffers.secured(() => held.map((slot) => this.#allocateMove(slot)));
+    const places = await buffers.secured(() => held.map(() => this.#allocateMove()));
     const encoder = gpu.createCommandEncoder({ label: 'weft kept results' });
     for (const [i, slot] of held.entries()) this.#moveOut(slot, places[i] as Storage, encoder);
     gpu.queue.submit([encoder.finish()]);
@@ -119,9 +119,8 @@ export class ResultRing {
     return tensor?.isComputed && tensor.storageOn(this.#device) === owner?.storage ? tensor : null;
   }
 
-  #allocateMove(slot: number): Storage {
-    const { bytes } = this.#owners[slot]?.storage as Storage;
-    return this.#device.buffers.allocate(bytes, 'weft kept result');
+  #allocateMove(): Storage {
+    return this.#device.buffers.allocate(slotBytes, 'weft kept result');
   }
 
   #moveOut(slot: number, place: Storage, encoder: GPUCommandEncoder): void {

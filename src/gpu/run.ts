@@ -127,12 +127,19 @@ export async function readAll(tensors: readonly Tensor[]): Promise<HostArray[]> 
   return results;
 }
 
+/** Forgets what is pending, of which a lost device has the beginnings; who asks for a value has it computed, if it can be. */
+export function forgetPending(): void {
+  for (const { state } of takePending().assignments) if (state.owner) state.owner.hasGradient = false;
+}
+
 /** The device that all of these lie on, or the default where they lie on none yet. */
 export function deviceOf(tensors: readonly Tensor[]): Device {
   let device: Device | null = null;
   for (const tensor of tensors) {
     if (!tensor.device) continue;
     if (device && device !== tensor.device) {
+      if (device.isLost) device.check();
+      if (tensor.device.isLost) tensor.device.check();
       throw new UnsupportedError(
         '[device] the tensors of one computation lie on two devices; read the values of one and make tensors of them on the other',
       );

@@ -109,7 +109,7 @@ export function compile<Args extends readonly unknown[], Result>(
     traces++;
     tellUnheld(fn, plan.unheld);
     // Plans for other modes are kept: training and evaluation take turns.
-    const list = [...(plans.get(signature) ?? []), plan];
+    const list = [...(plans.get(signature) ?? []).filter(({ device }) => !device.isLost), plan];
     if (list.length > keptModes) list.shift()?.destroy();
     plans.delete(signature);
     plans.set(signature, list);

@@ -10,6 +10,20 @@ export function onFailure(undo: () => void): void {
   pending.push(undo);
 }
 
+let wanted: (() => void)[] = [];
+
+/** Calls `listener` once the compiled step is submitted that is being encoded now. */
+export function onSubmitted(listener: () => void): void {
+  wanted.push(listener);
+}
+
+/** For the step: the calls to make once it is submitted. */
+export function takeListeners(): (() => void)[] {
+  const taken = wanted;
+  wanted = [];
+  return taken;
+}
+
 /** For the step: the calls to make if it fails. */
 export function takeUndos(): (() => void)[] {
   const taken = pending;

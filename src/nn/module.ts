@@ -88,6 +88,11 @@ export abstract class Module {
     return this.namedParameters().map(([, parameter]) => parameter);
   }
 
+  /** All states that values of the module lie in, packs of optimizers among them. @internal */
+  get states(): State[] {
+    return [...new Set(this.#slots().map(([, { state }]) => (state as State).home?.pack ?? (state as State)))];
+  }
+
   /** The current values of parameters and buffers, under the names that PyTorch gives them. */
   stateDict(): Map<string, Tensor> {
     return new Map(this.#slots().map(([name, slot]) => [name, snapshot(slot.version)]));

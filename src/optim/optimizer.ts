@@ -3,7 +3,7 @@ import { flush } from '../gpu/run.ts';
 import type { TensorType } from '../graph/node.ts';
 import { currentTrace, noGrad, noteChange } from '../graph/record.ts';
 import type { State } from '../graph/state.ts';
-import { onFailure } from '../graph/undo.ts';
+import { onFailure, onSubmitted } from '../graph/undo.ts';
 import { type LoadOptions, type LoadReport, matchState, type StateDict } from '../nn/stateDict.ts';
 import { dynamic } from '../ops/dynamic.ts';
 import { stack } from '../ops/join.ts';
@@ -52,6 +52,16 @@ export function declareGroups<Settings extends object>(kinds: Kinds<Settings>): 
 /** Parameters, or groups of them. */
 export type Trained<Settings> = Iterable<Parameter> | Iterable<ParameterGroup<Settings>>;
 
+/** Where an optimizer is, beside its states. */
+export interface OptimizerPosition {
+  readonly steps: number;
+  /** Whether all parameters have made the same steps. */
+  readonly together: boolean;
+}
+
+/** Told of a step: it is submitted, or recorded and not yet computed. */
+export type StepListener = (how: 'submitted' | 'recorded') => void;
+
 /** What a step does to a pack. */
 export interface Update {
   readonly pack: ParameterPack;
@@ -81,6 +91,7 @@ export abstract class Optimizer<Settings extends CommonSettings> {
   readonly #made = { steps: 0, loads: 0 };
   /** False once a parameter has missed a step: then each has a count and a gate of its own. */
   #together = true;
+  readonly #listeners = new Set<StepListener>();
 
   /** `checkGroup` knows the settings that a group may have. */
   constructor(trained: Trained<Settings>, settings: Settings, checkGroup: GroupCheck) {
@@ -129,6 +140,7 @@ export abstract class Optimizer<Settings extends CommonSettings> {
       }
       if (!currentTrace()) due.at(-1)?.pack.counts.whenMissed(this.#count());
     });
+    if (!currentTrace()) for (const listener of this.#listeners) listener('recorded');
     flush();
   }
 
@@ -156,6 +168,34 @@ export abstract class Optimizer<Settings extends CommonSettings> {
   #setTogether(together: boolean): void {
     if (together !== this.#together) noteChange();
     this.#together = together;
+  }
+
+  /** All that a step commits on the device: parameters, counts, moments. @internal */
+  get states(): State[] {
+    return this.#packs.flatMap(({ state, counts }, i) => [
+      state,
+      counts,
+      ...(this.#states[i] as Map<string, State>).values(),
+    ]);
+  }
+
+  /** What it knows of its steps beside the states. @internal */
+  get position(): OptimizerPosition {
+    return { steps: this.#made.steps, together: this.#together };
+  }
+  set position({ steps, together }) {
+    this.#made.steps = steps;
+    this.#made.loads++;
+    this.#setTogether(together);
+  }
+
+  /**
+   * Calls `listener` after each step: once it is submitted, or, outside of compiled functions, as soon as it is recorded. Gives
+   * the call that ends it. @internal
+   */
+  watch(listener: StepListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Forgets the gradients. */
@@ -257,7 +297,10 @@ export abstract class Optimizer<Settings extends CommonSettings> {
         const settings = this.groups[group] as Settings;
         return this.hyper(settings, this.#rate(settings, this.#made.steps), end);
       });
-      if (isTraced && counts) onFailure(this.#count());
+      if (isTraced && counts) {
+        onFailure(this.#count());
+        for (const listener of this.#listeners) onSubmitted(() => listener('submitted'));
+      }
       return values;
     }, length);
   }

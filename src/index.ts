@@ -71,5 +71,5 @@ export * as optim from './optim/index.ts';
 export { Generator, manualSeed, randomVersion } from './random.ts';
 export { type NestedArray, Parameter, Tensor } from './tensor.ts';
 export * as text from './text/index.ts';
-export { type Positioned, type RecoverOptions, type Recovery, recover } from './train/recover.ts';
+export * from './train/index.ts';
 export { version } from './version.ts';

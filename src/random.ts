@@ -93,7 +93,7 @@ export class Generator {
   /** Starts again from `seed`. */
   manualSeed(seed: number | bigint): this {
     if (typeof seed !== 'bigint' && !Number.isSafeInteger(seed)) {
-      throw new ValueError(`[manualSeed] a seed is an integer, not ${seed}; beyond 2^53 use a bigint`);
+      throw new ValueError(`[manualSeed] a seed is an integer, not ${String(seed)}; beyond 2^53 use a bigint`);
     }
     const bits = BigInt(seed);
     if (bits < 0n || bits >= 1n << 64n)

@@ -157,6 +157,10 @@ const calls: Record<string, (value: never) => unknown> = {
   readSafetensors: (v) => io.readSafetensors(v),
   writeSafetensors: (v) => io.writeSafetensors(v),
   batches: (v) => text.batches(v, { batch: 1, length: 2 }),
+  collate: (v) => weft.collate(v),
+  'collate, a sample': (v) => weft.collate([v]),
+  'collate, another sample': (v) => weft.collate([x(), v]),
+  DataLoader: (v) => new weft.DataLoader(v),
   CharVocabulary: (v) => new text.CharVocabulary(v),
 };
 

@@ -66,7 +66,7 @@ const weights = () => [weft.parameter(f32(2, 2))];
 const step = compile((x: Tensor) => x.add(1));
 const x = () => f32(2, 2);
 
-const functions: Rows<typeof weft, 'Tensor.elu'> = {
+const functions: Rows<typeof weft, 'Tensor.elu' | 'DataLoader.restore'> = {
   argMax: (o) => weft.argMax(x(), 1, o),
   argMin: (o) => weft.argMin(x(), 1, o),
   compile: (o) => compile(() => x(), o),
@@ -74,6 +74,8 @@ const functions: Rows<typeof weft, 'Tensor.elu'> = {
   cumsum: (o) => weft.cumsum(x(), 0, o),
   elu: (o) => weft.elu(x(), o),
   'Tensor.elu': (o) => x().elu(o),
+  DataLoader: (o) => new weft.DataLoader([1, 2], o),
+  'DataLoader.restore': (o) => new weft.DataLoader([1, 2]).restore(o),
   gelu: (o) => weft.gelu(x(), o),
   grad: (o) => grad(x().sum(), [x()], o),
   huberLoss: (o) => weft.huberLoss(x(), x(), o),

@@ -37,3 +37,18 @@ export class DeviceLostError extends WeftError {
 export class FormatError extends WeftError {
   override readonly name = 'FormatError';
 }
+
+/** Training has gone astray: the loss of a step is no finite number. */
+export class DivergenceError extends WeftError {
+  override readonly name = 'DivergenceError';
+  /** The step that showed it, counted from 1. */
+  readonly step: number;
+  /** Its loss. */
+  readonly loss: number;
+
+  constructor(message: string, { step, loss }: { readonly step: number; readonly loss: number }) {
+    super(message);
+    this.step = step;
+    this.loss = loss;
+  }
+}

@@ -28,6 +28,11 @@ export const notNegative = kind<number>(
 export const integer = kind<number>('an integer', Number.isInteger);
 /** A number of things. */
 export const count = kind<number>('a positive integer', (value) => Number.isInteger(value) && (value as number) > 0);
+/** A number of things of which there may be none. */
+export const countOrNone = kind<number>(
+  'an integer of at least 0',
+  (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+);
 /** A number of things of which a few are plenty: nobody means a million layers. */
 export const countUpTo = (most: number) =>
   kind<number>(`a positive integer of at most ${most}`, (value) => count.accepts(value) && value <= most);

@@ -108,6 +108,7 @@ const functions: Rows<typeof weft, 'Tensor.elu' | 'DataLoader.restore'> = {
   sumSquares: (o) => weft.sumSquares(x(), 1, o),
   tensor: (o) => tensor([1, 2], o),
   topK: (o) => weft.topK(x(), 1, o),
+  train: (o) => weft.train(o),
   tune: (o) => weft.tune(step, [x()], o),
 };
 const modules: Rows<typeof nn, 'MultiHeadAttention.forward' | 'TransformerBlock.forward' | 'Module.loadStateDict'> = {

@@ -1,6 +1,16 @@
 import { ValueError } from '../errors.ts';
 import type { DType } from '../graph/dtype.ts';
-import { anything, callback, count, declareOptions, expectKind, flag, type Kind, pairOf } from '../options.ts';
+import {
+  anything,
+  callback,
+  count,
+  countOrNone,
+  declareOptions,
+  expectKind,
+  flag,
+  type Kind,
+  pairOf,
+} from '../options.ts';
 import { Generator, type GeneratorState, permutation } from '../random.ts';
 import { type Collated, collateNumbered, dtypeOf } from './collate.ts';
 import {
@@ -32,16 +42,11 @@ export interface LoaderOptions<Sample, Batch> {
   dropLast?: boolean;
 }
 
-const notNegativeInteger: Kind<number> = {
-  wanted: 'an integer of at least 0',
-  accepts: (value): value is number => Number.isSafeInteger(value) && (value as number) >= 0,
-};
-
 /** Nobody has the memory for more, or a use. */
 const mostAhead = 1000;
 const ahead: Kind<number> = {
   wanted: `an integer from 0 to ${mostAhead}`,
-  accepts: (value): value is number => notNegativeInteger.accepts(value) && value <= mostAhead,
+  accepts: (value): value is number => countOrNone.accepts(value) && value <= mostAhead,
 };
 
 const loaderOptions = declareOptions<LoaderOptions<never, unknown>>({
@@ -65,7 +70,7 @@ export interface LoaderState {
 }
 
 const loaderState = declareOptions<LoaderState>(
-  { epoch: notNegativeInteger, position: notNegativeInteger, seed: pairOf(notNegativeInteger) },
+  { epoch: countOrNone, position: countOrNone, seed: pairOf(countOrNone) },
   ['epoch', 'position', 'seed'],
 );
 
@@ -173,6 +178,10 @@ export class DataLoader<Sample, Batch = Collated<Sample>> implements AsyncIterab
         yield next.batch;
       }
       Object.assign(place, { epoch: place.epoch + 1, position: 0, isTaken: false });
+    } catch (error) {
+      // What goes wrong after this is not what the loop must hear of.
+      await reader.close().catch(() => {});
+      throw error;
     } finally {
       await reader.close();
     }

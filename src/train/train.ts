@@ -1,0 +1,248 @@
+import { ValueError } from '../errors.ts';
+import type { Schedule } from '../optim/schedules.ts';
+import { abortSignal, callback, count, countOrNone, declareOptions, either, notNegative, object } from '../options.ts';
+import { type Batches, batchesKind, placeOf, take, walk } from './batches.ts';
+import { type Fault, Run } from './run.ts';
+import {
+  compiledStepper,
+  functionStepper,
+  type LossStep,
+  lossStepOptions,
+  type StepFunction,
+  type Stepper,
+} from './step.ts';
+
+export interface TrainOptions<Batch, Evaluation = unknown> {
+  /**
+   * A function that makes a whole step with a batch, compiled or not, and gives its loss; or what such a step is made of,
+   * which is then compiled: backward, clipping, the optimizer's step, `zeroGrad`. A batch that is an array comes as several
+   * arguments. Next to the loss there may be other scalars: `{ loss, accuracy }`.
+   */
+  step: StepFunction<Batch> | LossStep<Batch>;
+  /** What to train on, gone through again and again where `steps` asks for more. */
+  batches: Batches<Batch>;
+  /** Steps of the whole run, those of `start` included. By default what `batches` has, once. */
+  steps?: number;
+  /** Steps that were done before, by the run that this one goes on with. Default 0. */
+  start?: number;
+  /** A factor of the learning rate for each step, counted from 0. Needs a step with an optimizer that has no schedule. */
+  schedule?: Schedule;
+  /** Batches for each step, whose gradient is their mean; 1 by default. Needs a step with an optimizer. */
+  accumulate?: number;
+  /** Called with the number of steps done, every `every` steps and after the last; what it gives is in the metrics. */
+  evaluate?: (step: number) => Evaluation | Promise<Evaluation>;
+  /** Steps from one evaluation to the next; by default there is one, after the last step. */
+  every?: number;
+  checkpoint?: CheckpointOptions;
+  /** Ends the run after the step that is being made: its losses are told, a checkpoint is saved, nothing is thrown. */
+  signal?: AbortSignal;
+}
+
+export interface CheckpointOptions {
+  /**
+   * Saves what the run needs to go on. It is called after the metrics with all losses up to then, which are finite, so that
+   * no good checkpoint is written over by lost weights.
+   */
+  save: (state: CheckpointState) => unknown;
+  /** Seconds from one save to the next; 30 by default. */
+  everySeconds?: number;
+  /** It also saves after each step whose number this divides. */
+  everySteps?: number;
+}
+
+export interface CheckpointState {
+  /** Steps done: the `start` of the run that goes on. */
+  readonly step: number;
+  /** The `state()` of the batches, for their `restore`; null where they have none. */
+  readonly batches: unknown;
+  /** True where the run ends with this. */
+  readonly isLast: boolean;
+}
+
+/** What `train` tells of the steps since it last told. */
+export interface TrainMetrics<Evaluation = unknown> {
+  /** Steps done, those before the run included. */
+  readonly step: number;
+  /** Mean loss; the one before where there were no steps since. */
+  readonly loss: number;
+  /** The loss of each of these steps; with `accumulate`, its mean over the batches. */
+  readonly losses: readonly number[];
+  /** Means of the other scalars that the step gives, by name. */
+  readonly means: Readonly<Record<string, number>>;
+  /** Of the last step, for the optimizer's first group; null where the step is a function. */
+  readonly learningRate: number | null;
+  /**
+   * Over the run so far, without the first two steps, in which kernels are compiled, and without the time of evaluations,
+   * saves and the body of the loop. Null as long as there were no other steps.
+   */
+  readonly stepsPerSecond: number | null;
+  /** Until the last step, at that speed; null where one of the two is not known. */
+  readonly secondsLeft: number | null;
+  /** What `evaluate` gave, where it was called after these steps. */
+  readonly evaluation?: Evaluation;
+}
+
+const trainOptions = declareOptions<TrainOptions<never>>(
+  {
+    step: either(callback, object),
+    batches: batchesKind,
+    steps: count,
+    start: countOrNone,
+    schedule: callback,
+    accumulate: count,
+    evaluate: callback,
+    every: count,
+    checkpoint: object,
+    signal: abortSignal,
+  },
+  ['step', 'batches'],
+);
+const checkpointOptions = declareOptions<CheckpointOptions>(
+  { save: callback, everySeconds: notNegative, everySteps: count },
+  ['save'],
+);
+
+/**
+ * Trains step by step, and tells how it goes: `for await (const { step, loss } of train({ … }))`. Losses are read late and
+ * together, each half second or 50 steps, since a read in every step costs more than a small step: the metrics come then,
+ * and after evaluations, saves and the last step.
+ *
+ * Errors of the step, the batches, `evaluate` and `save` end the loop, after the metrics of the steps before; a loss that is
+ * not finite is a DivergenceError. Leaving the loop early ends the run as it is, and saves nothing; `signal` ends it with a
+ * checkpoint. Throws a ValueError, at the call, where options don't fit each other.
+ */
+export function train<Batch, Evaluation = never>(
+  options: TrainOptions<Batch, Evaluation>,
+): AsyncGenerator<TrainMetrics<Evaluation>, void, undefined> {
+  return trainBy(() => performance.now(), options);
+}
+
+/** `train` by another clock: `now` gives milliseconds. */
+export function trainBy<Batch, Evaluation>(
+  now: () => number,
+  options: TrainOptions<Batch, Evaluation>,
+): AsyncGenerator<TrainMetrics<Evaluation>, void, undefined> {
+  return loop(now, checked(options));
+}
+
+async function* loop<Batch, Evaluation>(
+  now: () => number,
+  options: TrainOptions<Batch, Evaluation>,
+): AsyncGenerator<TrainMetrics<Evaluation>, void, undefined> {
+  const { batches, steps = null, start = 0, accumulate = 1, evaluate, every, signal } = options;
+  const run = new Run((step) => stepperOf(options, step), start, now);
+  const source = walk(batches, steps !== null);
+  const saves = new Saves(options.checkpoint, start, now);
+  const isOver = () => run.step >= (steps ?? Infinity) || signal?.aborted === true;
+  /** Makes a step; false where the run has come to its end, before it or with it. */
+  const advance = async () => {
+    if (isOver()) return false;
+    const taken = await take(source, accumulate);
+    if (taken) await run.make(taken);
+    return taken !== null && !isOver();
+  };
+  let evaluated = start;
+  const evaluationIsDue = (isLast: boolean) => {
+    if (!evaluate || run.step === evaluated || signal?.aborted) return false;
+    return isLast || (every !== undefined && run.step % every === 0);
+  };
+  try {
+    for (let goesOn = true; goesOn; ) {
+      const { value = false, fault: broken } = await attempt(advance);
+      goesOn = value;
+      const evaluates = evaluationIsDue(!goesOn);
+      const savesNow = saves.areDue(run.step, !goesOn);
+      if (goesOn && !evaluates && !savesNow && !run.readIsDue) continue;
+      const unreadable = await run.read();
+      let fault = broken ?? unreadable;
+      const told: { evaluation?: Evaluation } = {};
+      if (evaluates && !fault) {
+        const given = await run.clock.without(() => attempt(async () => evaluate?.(run.step) as Evaluation));
+        evaluated = run.step;
+        fault = given.fault;
+        if (!fault) told.evaluation = given.value as Evaluation;
+      }
+      if (run.hasNews || 'evaluation' in told) {
+        const goOn = run.clock.stop();
+        yield { ...run.tell(steps), ...told };
+        goOn();
+      }
+      if (fault) throw fault.error;
+      if (savesNow) await run.clock.without(() => saves.save(run.step, placeOf(batches), !goesOn));
+    }
+  } finally {
+    run.end();
+    await source.return();
+  }
+}
+
+/** What work gives, or what it throws. */
+async function attempt<T>(work: () => Promise<T>): Promise<{ readonly value?: T; readonly fault: Fault | null }> {
+  try {
+    return { value: await work(), fault: null };
+  } catch (error) {
+    return { fault: { error } };
+  }
+}
+
+/** When checkpoints are saved. */
+class Saves {
+  readonly #options: CheckpointOptions | undefined;
+  readonly #now: () => number;
+  /** The last step that lies in a checkpoint, and when it was saved. */
+  #step: number;
+  #time: number;
+
+  constructor(options: CheckpointOptions | undefined, start: number, now: () => number) {
+    this.#options = options;
+    this.#now = now;
+    this.#step = start;
+    this.#time = now();
+  }
+
+  areDue(step: number, isLast: boolean): boolean {
+    if (!this.#options || step === this.#step) return false;
+    const { everySeconds = 30, everySteps = Infinity } = this.#options;
+    return isLast || step % everySteps === 0 || this.#now() - this.#time >= 1000 * everySeconds;
+  }
+
+  async save(step: number, batches: unknown, isLast: boolean): Promise<void> {
+    await this.#options?.save({ step, batches, isLast });
+    this.#step = step;
+    this.#time = this.#now();
+  }
+}
+
+function stepperOf<Batch>(
+  { step, schedule, accumulate = 1 }: TrainOptions<Batch, unknown>,
+  current: () => number,
+): Stepper<Batch> {
+  return typeof step === 'function' ? functionStepper(step) : compiledStepper(step, accumulate, schedule, current);
+}
+
+/** The options, where they fit each other. */
+function checked<Batch, Evaluation>(options: TrainOptions<Batch, Evaluation>): TrainOptions<Batch, Evaluation> {
+  const {
+    step,
+    schedule,
+    accumulate = 1,
+    evaluate,
+    every,
+    checkpoint,
+  } = trainOptions('train', options as TrainOptions<never>);
+  if (checkpoint) checkpointOptions('train.checkpoint', checkpoint);
+  if (every !== undefined && !evaluate)
+    throw new ValueError('[train] every is the number of steps between evaluations: it needs evaluate, a function');
+  if (typeof step === 'function') {
+    const needing = schedule ? 'schedule' : accumulate > 1 ? 'accumulate' : null;
+    if (needing)
+      throw new ValueError(
+        `[train] ${needing} needs a step of the form { loss, optimizer }, got a function: what it does with its optimizer is its own business`,
+      );
+  } else {
+    const { optimizer } = lossStepOptions('train.step', step);
+    if (schedule && optimizer.groups.some((group) => group.schedule))
+      throw new ValueError('[train] the optimizer has a schedule of its own: leave out one of the two');
+  }
+  return options;
+}

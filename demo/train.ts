@@ -1,4 +1,4 @@
-import { readAll, type Tensor } from '../src/index.ts';
+import { DivergenceError, type Tensor, type text, train } from '../src/index.ts';
 import { meanOf } from './chart.ts';
 import { type Counts, countCalls } from './counts.ts';
 import { type Host, JobError } from './host.ts';
@@ -6,9 +6,6 @@ import type { Training } from './training.ts';
 
 /** The step of a run whose WebGPU calls are counted: the plan is warm by then. */
 const countedStep = 6;
-/** Losses are read together, so that a step seldom waits for a read. */
-const secondsBetweenReads = 0.5;
-const stepsBetweenReads = 50;
 const stepsBetweenCheckpoints = 1000;
 
 export interface TrainingReport {
@@ -28,89 +25,68 @@ export interface TrainingOptions {
   readonly save: () => Promise<unknown>;
 }
 
-/** Trains until the last step, until step `stopAfter`, or until the user ends it. */
+/** Trains until the last step, until step `stopAfter`, or until the user ends it. Saves on the way, but not at the end. */
 export async function trainSteps(
   training: Training,
   { host, stopAfter, saveEvery, save }: TrainingOptions,
 ): Promise<TrainingReport> {
-  const { config, losses } = training;
-  const first = losses.length;
-  const last = Math.min(config.steps, stopAfter ?? Infinity);
-  const clock = new Clock(config.batch * config.context);
-  let counts: Counts | null = null;
-  let unread: Tensor[] = [];
-  let saved = performance.now();
-  const read = async () => {
-    for (const values of await readAll(unread)) losses.push(finite(values[0] as number, losses.length + 1));
-    unread = [];
-    clock.seen(losses.length - first);
-    const tokensPerSecond = clock.speed ?? Number.NaN;
-    const secondsLeft = ((config.steps - losses.length) * config.batch * config.context) / tokensPerSecond;
-    const loss = losses.length > 0 ? meanOf(losses.slice(-10)) : Number.NaN;
-    host.progress({
-      model: config.model,
-      step: losses.length,
-      steps: config.steps,
-      loss,
-      tokensPerSecond,
-      secondsLeft,
-    });
+  const { config, losses, loader } = training;
+  const { model, steps } = config;
+  const tokens = config.batch * config.context;
+  const stop = new AbortController();
+  const heed = () => {
+    if (host.interrupted) stop.abort();
   };
-
-  for (let step = first; step < last && !host.interrupted; step++) {
-    if (step - first === countedStep) {
-      await read();
-      const counted = await countCalls(async () => {
-        const loss = await training.step();
-        await loss.item();
-        return loss;
+  let counts: Counts | null = null;
+  const count = async (batch: text.Batch): Promise<Tensor> => {
+    const counted = await countCalls(async () => {
+      const loss = await training.step(batch);
+      await loss.item();
+      return loss;
+    });
+    counts = counted.counts;
+    return counted.result;
+  };
+  let made = 0;
+  const step = async (...batch: text.Batch): Promise<Tensor> => {
+    const loss = await (made++ === countedStep ? count(batch) : training.step(batch));
+    heed();
+    return loss;
+  };
+  let speed: number | null = null;
+  heed();
+  try {
+    for await (const metrics of train({
+      step,
+      batches: loader,
+      start: losses.length,
+      steps: Math.min(steps, stopAfter ?? Infinity),
+      signal: stop.signal,
+      checkpoint: {
+        save: async ({ isLast }) => {
+          if (!isLast) await save();
+          heed();
+        },
+        everySeconds: saveEvery,
+        everySteps: stepsBetweenCheckpoints,
+      },
+    })) {
+      losses.push(...metrics.losses);
+      const { stepsPerSecond } = metrics;
+      speed = stepsPerSecond && stepsPerSecond * tokens;
+      host.progress({
+        ...{ model, steps, step: losses.length, loss: meanOf(losses.slice(-10)) },
+        tokensPerSecond: speed ?? Number.NaN,
+        secondsLeft: (steps - losses.length) / (stepsPerSecond ?? Number.NaN),
       });
-      counts = counted.counts;
-      unread.push(counted.result);
-    } else unread.push(await training.step());
-    // The first steps compile: the clock starts when their results are there.
-    if (step - first < 2 || unread.length >= stepsBetweenReads || clock.sinceSeen > secondsBetweenReads) await read();
-    const isDue = (step + 1) % stepsBetweenCheckpoints === 0 || performance.now() - saved >= 1000 * saveEvery;
-    if (isDue && step + 1 < last) {
-      await read();
-      await save();
-      saved = performance.now();
+      heed();
     }
+  } catch (error) {
+    if (!(error instanceof DivergenceError)) throw error;
+    const { step, loss } = error;
+    throw new JobError(
+      `the loss of step ${step} is ${loss}: training went astray; try another --seed, and report it as a bug`,
+    );
   }
-  if (unread.length > 0) await read();
-  return { speed: clock.speed, counts, finished: losses.length >= config.steps };
-}
-
-/** Weights that made such a loss are lost: better no checkpoint than one of them. */
-function finite(loss: number, step: number): number {
-  if (Number.isFinite(loss)) return loss;
-  throw new JobError(
-    `the loss of step ${step} is ${loss}: training went astray; try another --seed, and report it as a bug`,
-  );
-}
-
-/** Measures the speed from the second read on. */
-class Clock {
-  readonly #tokensPerStep: number;
-  #start: { readonly step: number; readonly time: number } | null = null;
-  #last = { step: 0, time: performance.now() };
-
-  constructor(tokensPerStep: number) {
-    this.#tokensPerStep = tokensPerStep;
-  }
-
-  /** The results of `step` steps are there. */
-  seen(step: number): void {
-    this.#last = { step, time: performance.now() };
-    if (step >= 2) this.#start ??= this.#last;
-  }
-
-  get sinceSeen(): number {
-    return (performance.now() - this.#last.time) / 1000;
-  }
-
-  get speed(): number | null {
-    if (!this.#start || this.#last.step === this.#start.step) return null;
-    return ((this.#last.step - this.#start.step) * this.#tokensPerStep * 1000) / (this.#last.time - this.#start.time);
-  }
+  return { speed, counts, finished: losses.length >= steps };
 }

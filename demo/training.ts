@@ -42,9 +42,8 @@ export class Training {
     });
   }
 
-  /** Trains on the next batch; the loss can be read later. */
-  async step(): Promise<Tensor> {
-    const [ids, targets] = this.loader.next().value;
+  /** Trains on a batch, by default the next; the loss can be read later. */
+  async step([ids, targets] = this.loader.next().value): Promise<Tensor> {
     const shape = this.loader.shape;
     return this.#step(tensor(ids, { shape }), tensor(targets, { shape }));
   }

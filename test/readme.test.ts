@@ -1,29 +1,70 @@
 import { expect, test } from 'vitest';
 import readme from '../README.md?raw';
-import { compile, crossEntropy, manualSeed, nn, optim, tensor } from '../src/index.ts';
-import { announceReads, useGpu } from './support/gpu.ts';
+import {
+  type CheckpointState,
+  compile,
+  crossEntropy,
+  DataLoader,
+  io,
+  manualSeed,
+  nn,
+  optim,
+  tensor,
+  train,
+} from '../src/index.ts';
+import { fillUniform } from '../src/random.ts';
+import { announceReads, generator, useGpu } from './support/gpu.ts';
 
 useGpu();
 
-/** The example of the README, run as it stands there: imports and `init` are the test's own, the loop's output is collected. */
-test('the example in the README learns what comes next', async () => {
-  const code = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] as string;
-  const body = code
+const examples = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code as string);
+
+/** Runs an example of the README as it stands there, but for its imports and types; `given` is what it takes for granted. */
+async function runExample(code: string | undefined, given: Readonly<Record<string, unknown>>): Promise<void> {
+  const body = (code as string)
     .replace(/^import .*$/m, '')
     .replace('await init();', '')
     .replaceAll(': Tensor', '')
-    .replace(/ as \[Tensor, Tensor\]/, '')
-    .replace('console.log(', 'losses.push(');
-  const names = { compile, crossEntropy, nn, optim, tensor };
+    .replace(/ as (const|\[Tensor, Tensor\])/, '')
+    .replace('console.log(', 'log(');
+  const run = new Function(...Object.keys(given), `return (async () => { ${body} })();`) as (
+    ...given: unknown[]
+  ) => Promise<void>;
+  await run(...Object.values(given));
+}
+
+test('the first example in the README learns what comes next', async () => {
   const losses: number[] = [];
   manualSeed(1);
   announceReads(50);
-  const run = new Function('losses', ...Object.keys(names), `return (async () => { ${body} })();`) as (
-    ...given: unknown[]
-  ) => Promise<void>;
-  await run(losses, ...Object.values(names));
+  const log = (loss: number) => losses.push(loss);
+  await runExample(examples[0], { compile, crossEntropy, nn, optim, tensor, log });
   expect(losses.length).toBe(50);
   expect(losses[0]).toBeGreaterThan(1.5);
   // Each digit fixes the next, so that the loss can go to 0.
   expect(losses.at(-1)).toBeLessThan(0.1);
+});
+
+test('the training loop in the README learns which of two numbers is larger', async () => {
+  const points = Array.from({ length: 300 }, () => fillUniform(new Float32Array(2), 0, 1, generator));
+  const losses: number[] = [];
+  const kept: [model: number, optimizer: number, state: CheckpointState][] = [];
+  manualSeed(1);
+  announceReads(Infinity);
+  await runExample(examples[1], {
+    ...{ crossEntropy, DataLoader, io, nn, optim, train, points },
+    keep: (model: Uint8Array, optimizer: Uint8Array, state: CheckpointState) =>
+      kept.push([model.length, optimizer.length, state]),
+    stop: new AbortController(),
+    log: (_step: number, loss: number) => losses.push(loss),
+  });
+  expect(losses[0]).toBeGreaterThan(0.4);
+  expect(losses.at(-1)).toBeLessThan(0.2);
+  const { step, batches, isLast } = (kept.at(-1) as (typeof kept)[number])[2];
+  // 200 steps, of which each epoch has 10.
+  expect([step, batches, isLast]).toEqual([200, { epoch: 19, position: 300, seed: [1, 0] }, true]);
+});
+
+test('every example of TypeScript in the README is tested', () => {
+  expect(examples.length).toBe(2);
 });

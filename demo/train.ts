@@ -1,4 +1,4 @@
-import { DivergenceError, type Tensor, type text, train } from '../src/index.ts';
+import { DivergenceError, type Recovered, type Tensor, type text, train } from '../src/index.ts';
 import { meanOf } from './chart.ts';
 import { type Counts, countCalls } from './counts.ts';
 import { type Host, JobError } from './host.ts';
@@ -25,12 +25,18 @@ export interface TrainingOptions {
   readonly save: () => Promise<unknown>;
 }
 
+/** What to say of a run whose device was lost. */
+function wentOn({ lostAt, from, adapter }: Recovered): string {
+  const where = adapter ? `, on ${adapter}: last bits may differ from here on` : '';
+  return `device lost at step ${lostAt}; went on from step ${from}${where}`;
+}
+
 /** Trains until the last step, until step `stopAfter`, or until the user ends it. Saves on the way, but not at the end. */
 export async function trainSteps(
   training: Training,
   { host, stopAfter, saveEvery, save }: TrainingOptions,
 ): Promise<TrainingReport> {
-  const { config, losses, loader } = training;
+  const { config, losses, loader, optimizer } = training;
   const { model, steps } = config;
   const tokens = config.batch * config.context;
   const stop = new AbortController();
@@ -62,6 +68,7 @@ export async function trainSteps(
       start: losses.length,
       steps: Math.min(steps, stopAfter ?? Infinity),
       signal: stop.signal,
+      recover: { model: training.model, optimizer },
       checkpoint: {
         save: async ({ isLast }) => {
           if (!isLast) await save();
@@ -72,6 +79,7 @@ export async function trainSteps(
       },
     })) {
       losses.push(...metrics.losses);
+      if (metrics.recovered) host.print(`Note        ${wentOn(metrics.recovered)}`);
       const { stepsPerSecond } = metrics;
       speed = stepsPerSecond && stepsPerSecond * tokens;
       host.progress({

@@ -1,5 +1,6 @@
-import { ValueError } from '../errors.ts';
+import { DeviceLostError, ValueError } from '../errors.ts';
 import type { Kind } from '../options.ts';
+import { defaultGenerator } from '../random.ts';
 
 /**
  * Batches to train on: a `DataLoader`, `text.batches(…)`, an array, or anything else to go through, at once or later. What
@@ -16,8 +17,91 @@ export const batchesKind: Kind<Batches<unknown>> = {
     typeof value === 'object' && value !== null && (Symbol.iterator in value || Symbol.asyncIterator in value),
 };
 
+/** What a step was given. */
+interface Given<Batch> {
+  readonly batches: readonly Batch[];
+  /** Where the source was afterwards, for a checkpoint; null where it can't tell. */
+  readonly place: unknown;
+  /** Positions of the default generator that the source took meanwhile. */
+  readonly drawn: number;
+}
+
+/** Gives each step of a run its batches; those of the last steps can be given again. */
+export class Feed<Batch> {
+  readonly #batches: Batches<Batch>;
+  readonly #length: number;
+  readonly #again: boolean;
+  #source: AsyncGenerator<Batch, void, undefined>;
+  /** What the steps after step `#first` were given. */
+  #kept: Given<Batch>[] = [];
+  #first: number;
+  #step: number;
+  #place: unknown;
+
+  /** `length` batches a step, after step `start`; `again`: begins anew where the batches end. */
+  constructor(batches: Batches<Batch>, length: number, start: number, again: boolean) {
+    this.#batches = batches;
+    this.#length = length;
+    this.#again = again;
+    this.#source = walk(batches, again);
+    this.#first = start;
+    this.#step = start;
+    this.#place = placeOf(batches);
+  }
+
+  /** Where the batches are after the last step that was given some. */
+  get place(): unknown {
+    return this.#place;
+  }
+
+  /** The batches of the next step; null where there are not so many. */
+  async take(): Promise<readonly Batch[] | null> {
+    const given = this.#kept[this.#step - this.#first] ?? (await this.#fetch());
+    if (!given) return null;
+    this.#step++;
+    this.#place = given.place;
+    return given.batches;
+  }
+
+  /** No step up to this one is going to be made again. */
+  forget(step: number): void {
+    this.#kept.splice(0, step - this.#first);
+    this.#first = Math.max(this.#first, step);
+  }
+
+  /** The step after this one is the next. */
+  rewind(step: number): void {
+    const again = this.#kept.slice(step - this.#first, this.#step - this.#first);
+    // They are not drawn anew, which took its part of the generator's numbers.
+    for (const { drawn } of again) defaultGenerator.take(drawn);
+    this.#step = step;
+  }
+
+  /** Leaves the batches where the last step was. */
+  async close(): Promise<void> {
+    await this.#source.return();
+    const { restore } = this.#batches;
+    if (this.#place !== null && restore) restore.call(this.#batches, this.#place as never);
+  }
+
+  async #fetch(): Promise<Given<Batch> | null> {
+    const { position } = defaultGenerator;
+    try {
+      const batches = await take(this.#source, this.#length);
+      if (!batches) return null;
+      const given = { batches, place: placeOf(this.#batches), drawn: defaultGenerator.position - position };
+      this.#kept.push(given);
+      return given;
+    } catch (error) {
+      // A walk is over once it has failed; another goes on where it was.
+      if (error instanceof DeviceLostError && this.#batches.restore) this.#source = walk(this.#batches, this.#again);
+      throw error;
+    }
+  }
+}
+
 /** Where batches are, for a checkpoint; null where they can't tell. */
-export function placeOf(batches: Batches<unknown>): unknown {
+function placeOf(batches: Batches<unknown>): unknown {
   return batches.state?.() ?? null;
 }
 
@@ -25,7 +109,7 @@ export function placeOf(batches: Batches<unknown>): unknown {
  * Goes through the batches once, or, where `again`, for ever: throws a ValueError then where they don't begin anew. The next
  * walk goes on where this one was left.
  */
-export async function* walk<Batch>(batches: Batches<Batch>, again: boolean): AsyncGenerator<Batch, void, undefined> {
+async function* walk<Batch>(batches: Batches<Batch>, again: boolean): AsyncGenerator<Batch, void, undefined> {
   try {
     // What was restored may have nothing left of its epoch.
     for (let isFirst = true; ; isFirst = false) {
@@ -46,7 +130,7 @@ export async function* walk<Batch>(batches: Batches<Batch>, again: boolean): Asy
 }
 
 /** The next `length` batches; null where there are not so many. */
-export async function take<Batch>(source: AsyncIterator<Batch>, length: number): Promise<Batch[] | null> {
+async function take<Batch>(source: AsyncIterator<Batch>, length: number): Promise<Batch[] | null> {
   const taken: Batch[] = [];
   while (taken.length < length) {
     const { done, value } = await source.next();

@@ -36,16 +36,14 @@ const isPositioned = (value: unknown) => {
   const { state, restore } = (value ?? {}) as Partial<Positioned>;
   return typeof state === 'function' && typeof restore === 'function';
 };
-const recoverOptions = declareOptions<RecoverOptions>(
-  {
-    model: instanceOf('a Module', (value) => value instanceof Module),
-    optimizer: instanceOf('an optimizer', (value) => value instanceof Optimizer),
-    loader: instanceOf('something with state() and restore(), such as a DataLoader', isPositioned),
-    every: count,
-    seconds: notNegative,
-  },
-  ['model', 'optimizer'],
-);
+export const recoverKinds = {
+  model: instanceOf('a Module', (value) => value instanceof Module),
+  optimizer: instanceOf('an optimizer', (value) => value instanceof Optimizer),
+  loader: instanceOf('something with state() and restore(), such as a DataLoader', isPositioned),
+  every: count,
+  seconds: notNegative,
+};
+const recoverOptions = declareOptions<RecoverOptions>(recoverKinds, ['model', 'optimizer']);
 
 const defaultSeconds = 10;
 
@@ -96,9 +94,12 @@ export class Recovery implements Recoverable {
   #warned = false;
   #last = { step: 0, time: 0 };
   readonly #unwatch: () => void;
+  readonly #mayGoBackTo: (step: number) => Promise<void>;
 
-  constructor(options: RecoverOptions) {
+  /** `mayGoBackTo` resolves when nothing is needed any more of what came before a step. */
+  constructor(options: RecoverOptions, mayGoBackTo: (step: number) => Promise<void> = async () => {}) {
     this.#options = options;
+    this.#mayGoBackTo = mayGoBackTo;
     this.#unwatch = options.optimizer.watch((how) => this.#afterStep(how));
   }
 
@@ -183,7 +184,9 @@ export class Recovery implements Recoverable {
     this.#last = { step: position.steps, time: performance.now() };
     this.#busy = true;
     try {
-      this.#shadow = { values: await shadow(), moment };
+      const values = await shadow();
+      await this.#mayGoBackTo(position.steps);
+      this.#shadow = { values, moment };
     } finally {
       this.#busy = false;
     }

@@ -9,10 +9,9 @@ export interface Fault {
   readonly error: unknown;
 }
 
-/** A step that has been made, as long as nobody has read its losses: with its batches it could be made again. */
-interface Made<Batch> {
+/** A step that has been made, as long as nobody has read its losses. */
+interface Made {
   readonly step: number;
-  readonly batches: readonly Batch[];
   readonly outcomes: readonly Outcome[];
 }
 
@@ -28,7 +27,8 @@ export class Run<Batch> {
   #step: number;
   /** Those of them whose losses have been read. */
   #known: number;
-  #unread: Made<Batch>[] = [];
+  #unread: Made[] = [];
+  #waiting: { readonly step: number; readonly resolve: () => void }[] = [];
   /** Of the steps that were read and not told yet. */
   #news: Means[] = [];
   /** Those of the last news. */
@@ -57,7 +57,26 @@ export class Run<Batch> {
     const outcomes = await this.#stepper.make(batches);
     this.#step++;
     this.#learningRate = learningRate;
-    this.#unread.push({ step: this.#step, batches, outcomes });
+    // What is made again is known already.
+    if (this.#step > this.#known) this.#unread.push({ step: this.#step, outcomes });
+  }
+
+  /** Steps whose losses are known. */
+  get known(): number {
+    return this.#known;
+  }
+
+  /** Resolves when the losses up to this step are known. */
+  async whenKnown(step: number): Promise<void> {
+    if (step > this.#known) await new Promise<void>((resolve) => this.#waiting.push({ step, resolve }));
+  }
+
+  /** The step after this one is the next. */
+  rewind(step: number): void {
+    this.#step = step;
+    this.#unread = [];
+    this.#waiting = [];
+    this.clock.seen(step - this.#start);
   }
 
   /** Reads the losses of all steps so far. Those up to a step that failed, or whose loss is not finite, become news. */
@@ -74,12 +93,14 @@ export class Run<Batch> {
       if (numbers.length < wanted) break;
       read.push(meansOf(outcomes, numbers.splice(0, wanted)));
     }
-    const first = (made[0] as Made<Batch>).step;
+    const first = (made[0] as Made).step;
     const losses = read.map(({ loss }) => loss as number);
     const error = checkHealth(losses, first);
     const sound = error ? read.slice(0, error.step - first) : read;
     this.#news.push(...sound);
     this.#known += sound.length;
+    for (const { step, resolve } of this.#waiting) if (step <= this.#known) resolve();
+    this.#waiting = this.#waiting.filter(({ step }) => step > this.#known);
     this.clock.seen(this.#step - this.#start);
     return error ? { error } : fault;
   }

@@ -1,7 +1,8 @@
 import { ValueError } from '../errors.ts';
 import type { Schedule } from '../optim/schedules.ts';
 import { abortSignal, callback, count, countOrNone, declareOptions, either, notNegative, object } from '../options.ts';
-import { type Batches, batchesKind, placeOf, take, walk } from './batches.ts';
+import { type Batches, batchesKind, Feed } from './batches.ts';
+import { type Recovered, Rescue, type RescueOptions, rescueOptions } from './rescue.ts';
 import { type Fault, Run } from './run.ts';
 import {
   compiledStepper,
@@ -34,6 +35,8 @@ export interface TrainOptions<Batch, Evaluation = unknown> {
   /** Steps from one evaluation to the next; by default there is one, after the last step. */
   every?: number;
   checkpoint?: CheckpointOptions;
+  /** Has the run survive its device: see `recover`. */
+  recover?: RescueOptions;
   /** Ends the run after the step that is being made: its losses are told, a checkpoint is saved, nothing is thrown. */
   signal?: AbortSignal;
 }
@@ -80,6 +83,8 @@ export interface TrainMetrics<Evaluation = unknown> {
   readonly secondsLeft: number | null;
   /** What `evaluate` gave, where it was called after these steps. */
   readonly evaluation?: Evaluation;
+  /** Where the run goes on, whose device was lost. Steps that are made again are not told again. */
+  readonly recovered?: Recovered;
 }
 
 const trainOptions = declareOptions<TrainOptions<never>>(
@@ -93,6 +98,7 @@ const trainOptions = declareOptions<TrainOptions<never>>(
     evaluate: callback,
     every: count,
     checkpoint: object,
+    recover: object,
     signal: abortSignal,
   },
   ['step', 'batches'],
@@ -108,7 +114,8 @@ const checkpointOptions = declareOptions<CheckpointOptions>(
  * and after evaluations, saves and the last step.
  *
  * Errors of the step, the batches, `evaluate` and `save` end the loop, after the metrics of the steps before; a loss that is
- * not finite is a DivergenceError. Leaving the loop early ends the run as it is, and saves nothing; `signal` ends it with a
+ * not finite is a DivergenceError. With `recover`, a device that is lost does not: the run goes on from the last step that
+ * was kept, with the same batches, and ends with the same losses. Leaving the loop early ends the run as it is, and saves nothing; `signal` ends it with a
  * checkpoint. Throws a ValueError, at the call, where options don't fit each other.
  */
 export function train<Batch, Evaluation = never>(
@@ -131,22 +138,25 @@ async function* loop<Batch, Evaluation>(
 ): AsyncGenerator<TrainMetrics<Evaluation>, void, undefined> {
   const { batches, steps = null, start = 0, accumulate = 1, evaluate, every, signal } = options;
   const run = new Run((step) => stepperOf(options, step), start, now);
-  const source = walk(batches, steps !== null);
+  const feed = new Feed(batches, accumulate, start, steps !== null);
   const saves = new Saves(options.checkpoint, start, now);
   const isOver = () => run.step >= (steps ?? Infinity) || signal?.aborted === true;
   /** Makes a step; false where the run has come to its end, before it or with it. */
   const advance = async () => {
     if (isOver()) return false;
-    const taken = await take(source, accumulate);
+    const taken = await feed.take();
     if (taken) await run.make(taken);
+    feed.forget(rescue?.from ?? run.step);
     return taken !== null && !isOver();
   };
+  let rescue: Rescue | null = null;
   let evaluated = start;
   const evaluationIsDue = (isLast: boolean) => {
-    if (!evaluate || run.step === evaluated || signal?.aborted) return false;
+    if (!evaluate || run.step <= evaluated || signal?.aborted) return false;
     return isLast || (every !== undefined && run.step % every === 0);
   };
   try {
+    if (options.recover) rescue = await Rescue.begin(options.recover, optimizerOf(options), run, feed);
     for (let goesOn = true; goesOn; ) {
       const { value = false, fault: broken } = await attempt(advance);
       goesOn = value;
@@ -167,12 +177,20 @@ async function* loop<Batch, Evaluation>(
         yield { ...run.tell(steps), ...told };
         goOn();
       }
-      if (fault) throw fault.error;
-      if (savesNow) await run.clock.without(() => saves.save(run.step, placeOf(batches), !goesOn));
+      if (savesNow && !fault) {
+        const save = () => saves.save(run.step, feed.place, !goesOn);
+        fault = (await run.clock.without(() => attempt(save))).fault;
+      }
+      if (!fault) continue;
+      const recovered = await run.clock.without(async () => (await rescue?.after(fault.error)) ?? null);
+      if (!recovered) throw fault.error;
+      goesOn = true;
+      yield { ...run.tell(steps), recovered };
     }
   } finally {
+    rescue?.end();
     run.end();
-    await source.return();
+    await feed.close();
   }
 }
 
@@ -201,7 +219,7 @@ class Saves {
   }
 
   areDue(step: number, isLast: boolean): boolean {
-    if (!this.#options || step === this.#step) return false;
+    if (!this.#options || step <= this.#step) return false;
     const { everySeconds = 30, everySteps = Infinity } = this.#options;
     return isLast || step % everySteps === 0 || this.#now() - this.#time >= 1000 * everySeconds;
   }
@@ -220,6 +238,10 @@ function stepperOf<Batch>(
   return typeof step === 'function' ? functionStepper(step) : compiledStepper(step, accumulate, schedule, current);
 }
 
+/** The optimizer of the run, where it is known. */
+const optimizerOf = <Batch>({ step, recover }: Pick<TrainOptions<Batch>, 'step' | 'recover'>) =>
+  recover?.optimizer ?? (typeof step === 'function' ? undefined : step.optimizer);
+
 /** The options, where they fit each other. */
 function checked<Batch, Evaluation>(options: TrainOptions<Batch, Evaluation>): TrainOptions<Batch, Evaluation> {
   const {
@@ -229,8 +251,16 @@ function checked<Batch, Evaluation>(options: TrainOptions<Batch, Evaluation>): T
     evaluate,
     every,
     checkpoint,
+    recover,
   } = trainOptions('train', options as TrainOptions<never>);
   if (checkpoint) checkpointOptions('train.checkpoint', checkpoint);
+  if (recover) {
+    rescueOptions('train.recover', recover);
+    if (!optimizerOf(options))
+      throw new ValueError(
+        '[train] recover needs the optimizer, where step is a function: recover: { model, optimizer }',
+      );
+  }
   if (every !== undefined && !evaluate)
     throw new ValueError('[train] every is the number of steps between evaluations: it needs evaluate, a function');
   if (typeof step === 'function') {

@@ -1,8 +1,12 @@
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { configOf } from '../../demo/configs.ts';
 import { type Host, JobError, type Progress } from '../../demo/host.ts';
 import { type TrainingOptions, trainSteps } from '../../demo/train.ts';
-import type { Training } from '../../demo/training.ts';
-import { tensor } from '../../src/index.ts';
+import { Training } from '../../demo/training.ts';
+import { currentDevice, init, nn, optim, tensor } from '../../src/index.ts';
+import { profile } from '../support/environment.ts';
+
+beforeAll(() => init({ profile, limits: 'default' }));
 
 /** A run whose steps give `lossOf` as their loss, with a host that is interrupted after `interruptAfter` of them. */
 function site({ steps = 4, before = 0, interruptAfter = Infinity, lossOf = (_step: number) => 0.5 }) {
@@ -10,7 +14,10 @@ function site({ steps = 4, before = 0, interruptAfter = Infinity, lossOf = (_ste
   let made = before;
   const step = async () => tensor([lossOf(++made)]);
   const config = { model: 'rnn', steps, batch: 2, context: 3 };
-  const training = { config, losses, step, loader: [[0, 0]] } as unknown as Training;
+  // What would be kept for the loss of a device.
+  const model = new nn.Linear(1, 1);
+  const optimizer = new optim.SGD(model.parameters(), { lr: 0.1 });
+  const training = { config, losses, step, loader: [[0, 0]], model, optimizer } as unknown as Training;
   const told: Progress[] = [];
   let isInterrupted = false;
   let onProgress = (_progress: Progress): unknown => null;
@@ -106,4 +113,31 @@ describe('a run', () => {
     expect(losses).toEqual([9, 9, 1, 1, 1]);
     expect(saves).toEqual([3, 4, 5]);
   });
+});
+
+it('goes on from its last shadow when the device is lost, says so, and ends with the same losses', async () => {
+  const ids = Int32Array.from({ length: 400 }, (_, i) => (i * i) % 11);
+  const config = { ...configOf('default', 'rnn', 40), batch: 2, context: 8 };
+  const trained = async (lose: boolean) => {
+    const training = new Training(config, 11, ids, 5);
+    const printed: string[] = [];
+    const lost = new Set<number>();
+    const host = {
+      interrupted: false,
+      print: (text: string) => printed.push(text),
+      progress({ step }: Progress) {
+        if (!lose || lost.size >= 3) return;
+        lost.add(step);
+        currentDevice().destroy();
+      },
+    } as unknown as Host;
+    const save = async () => undefined;
+    const report = await trainSteps(training, { host, stopAfter: null, saveEvery: 3600, save });
+    return { losses: training.losses, loader: training.loader.state(), printed, finished: report.finished };
+  };
+  const [whole, lossy] = [await trained(false), await trained(true)];
+  expect(whole.printed).toEqual([]);
+  expect({ ...lossy, printed: [] }).toEqual(whole);
+  expect(lossy.printed).toHaveLength(3);
+  for (const line of lossy.printed) expect(line).toMatch(/^Note {8}device lost at step \d+; went on from step \d+$/);
 });

@@ -12,12 +12,14 @@ import {
   ones,
   optim,
   profile,
+  type Recovered,
   randn,
   readAll,
   recover,
   type Tensor,
   tensor,
   text,
+  train,
   tril,
   tune,
   type WeftError,
@@ -43,12 +45,13 @@ class Model extends nn.Module {
   }
 }
 
+const ids = Int32Array.from({ length: 200 }, (_, i) => (i * i) % 8);
+
 /** A run of its own, from its beginning. */
 function run() {
   manualSeed(7);
   const model = new Model();
   const optimizer = new optim.AdamW(model.parameters(), { lr: 0.01, schedule: optim.linear({ steps }) });
-  const ids = Int32Array.from({ length: 200 }, (_, i) => (i * i) % 8);
   const loader = text.batches(ids, { batch: 2, length: 5, seed: 3 });
   const step = ([inputs, targets]: text.Batch) => {
     const shape = [2, 5];
@@ -219,6 +222,102 @@ describe.skipIf(selection === 'gpu')('a run whose device is lost', () => {
     expect(end).toEqual(whole);
     expect(wentOn).toHaveLength(4);
     expect(wentOn[0]).toEqual([0, 0]);
+  });
+
+  describe('in train()', () => {
+    const count = 60;
+    /** The losses of a run, and its end; `disturb` is called after each step. */
+    async function trained(kind: 'loader' | 'iterable', disturb?: (step: number) => unknown) {
+      await init({ profile: selection, limits: 'default' });
+      const { model, optimizer } = run();
+      const positioned = text.batches(ids, { batch: 2, length: 5, seed: 4 });
+      const losses: number[] = [];
+      const recovered: Recovered[] = [];
+      const saves: number[] = [];
+      const evaluations: number[] = [];
+      let made = 0;
+      for await (const metrics of train({
+        step: {
+          loss: (inputs, targets) => {
+            const [x, y] = [inputs, targets].map((each) => each.reshape([2, 5])) as [Tensor, Tensor];
+            return crossEntropy(model.forward(x), y);
+          },
+          optimizer,
+          clip: 1,
+        },
+        batches: kind === 'loader' ? disturbing(positioned) : disturbing(positioned)[Symbol.iterator](),
+        steps: count,
+        every: 20,
+        evaluate: (step) => evaluations.push(step),
+        checkpoint: {
+          save: ({ step, batches: place }) => saves.push(step, JSON.stringify(place).length),
+          everySteps: 25,
+        },
+        ...(disturb ? { recover: { model, every: 4 } } : {}),
+      })) {
+        losses.push(...metrics.losses);
+        expect(losses).toHaveLength(metrics.step);
+        if (metrics.recovered) recovered.push(metrics.recovered);
+      }
+      const end = await ending({ model, optimizer } as Run, losses);
+      currentDevice().destroy();
+      return { end: { ...end, saves, evaluations, place: positioned.state() }, recovered };
+
+      /** Batches that are told of as they are taken. */
+      function disturbing(source: text.BatchIterator) {
+        return {
+          *[Symbol.iterator]() {
+            for (const batch of source) {
+              disturb?.(made++);
+              yield batch;
+            }
+          },
+          state: () => source.state(),
+          restore: (state: ReturnType<typeof source.state>) => source.restore(state),
+        };
+      }
+    }
+
+    test.each(['loader', 'iterable'] as const)(
+      'of batches from an %s: losses, saves and evaluations are the same',
+      async (kind) => {
+        const { end: whole } = await trained(kind);
+        const lost = new Set<number>();
+        const lose = async (step: number) => {
+          if (![0, 1, 13, 14, 26, 50, 59].includes(step) || lost.has(step)) return;
+          lost.add(step);
+          if (step % 2 === 0) await turns(1);
+          currentDevice().destroy();
+        };
+        const { end, recovered } = await trained(kind, lose);
+        expect(end).toEqual(whole);
+        expect(recovered.length).toBeGreaterThanOrEqual(4);
+        for (const { lostAt, from, adapter } of recovered) {
+          expect(from).toBeLessThanOrEqual(lostAt);
+          expect(adapter).toBeNull();
+        }
+      },
+    );
+
+    test('whose step loses every device gives up', async () => {
+      await init({ profile: selection, limits: 'default' });
+      const { model, optimizer, loader } = run();
+      const metrics = train({
+        step: () => {
+          currentDevice().destroy();
+          return model.out.weight.sum();
+        },
+        batches: loader,
+        steps: 5,
+        recover: { model, optimizer },
+      });
+      let recovered = 0;
+      const going = async () => {
+        for await (const each of metrics) recovered += Number(each.recovered !== undefined);
+      };
+      await expect(going()).rejects.toThrow(DeviceLostError);
+      expect(recovered).toBe(3);
+    });
   });
 
   test('goes on with kernels that were chosen for it', async () => {

@@ -56,5 +56,20 @@ export const skips: readonly Skip[] = [
   { test: /^files of Deno and Node /, runtime: 'chromium', reason: 'a page has no paths; the Deno runs do' },
   { test: /^files of a page /, runtime: 'deno', reason: 'Deno has none of the handles that pages have' },
   { test: /^a table of npm run bench /, runtime: 'chromium', reason: 'a page has no terminal; the Deno runs have' },
-  { test: /^npm start (?!on a terminal)/, runtime: 'chromium', reason: 'a page starts no processes; the Deno runs do' },
+  {
+    test: /^a run whose device is lost /,
+    profile: 'gpu',
+    reason: 'what becomes of a run does not depend on its kernels: once for each stack is enough',
+  },
+  {
+    test: /^npm start --browser /,
+    adapterDependent: true,
+    reason:
+      'it starts a browser of its own: where Deno tests run beside those in Chromium, with the kernels for processors',
+  },
+  {
+    test: /^npm start (?!on a terminal|--browser)/,
+    runtime: 'chromium',
+    reason: 'a page starts no processes; the Deno runs do',
+  },
 ];

@@ -27,6 +27,9 @@ export const chromeFlags = [
   '--disable-component-update',
   '--disable-sync',
   '--js-flags=--expose-gc',
+  // A page may ask for another device when the GPU process is gone, and as often as it takes.
+  '--disable-domain-blocking-for-3d-apis',
+  '--disable-gpu-process-crash-limit',
   ...(process.env.WEFT_CHROME_FLAGS ?? '').split(' ').filter(Boolean),
 ];
 

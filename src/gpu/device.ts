@@ -208,7 +208,9 @@ export class Device {
     } catch (error) {
       // What weft itself throws has another reason. Nothing may wait for `lost` here: it would keep what the error holds.
       const patience = error instanceof WeftError ? 0 : newsOfLoss(error);
-      for (let waited = 0; waited < patience && !this.#lost; waited += 5) await pause(5);
+      const end = performance.now() + patience;
+      // By the clock: in a page that is hidden, each pause takes a second.
+      while (!this.#lost && performance.now() < end) await pause(5);
       throw this.#lost ?? error;
     }
   }
@@ -258,13 +260,15 @@ export class Device {
         '[recovered] weft can open no device like one that was given to it: call `await init({ device })` with a new one first',
       );
     const profile = this.#profile.selection;
-    for (let waited = 0; ; waited += patience(waited)) {
+    const start = performance.now();
+    for (;;) {
       try {
         return await init({ ...this.#options, profile, choices: this.choices });
       } catch (error) {
         const mayPass = error instanceof UnsupportedError || !(error instanceof WeftError);
+        const waited = performance.now() - start;
         if (!mayPass || waited > longestWait) throw error;
-        await pause(patience(waited));
+        await pause(Math.max(100, waited / 2));
       }
     }
   }
@@ -279,9 +283,8 @@ export class Device {
   }
 }
 
-/** Milliseconds in which another device should be had, and until the next try after so many. */
+/** Milliseconds in which another device should be had. */
 const longestWait = 30_000;
-const patience = (waited: number) => Math.max(100, waited / 2);
 
 const lossOf = (reason: string, message: string) =>
   new DeviceLostError(

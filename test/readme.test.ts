@@ -4,12 +4,16 @@ import {
   type CheckpointState,
   compile,
   crossEntropy,
+  currentDevice,
   DataLoader,
+  DeviceLostError,
   io,
   manualSeed,
   nn,
   optim,
+  recover,
   tensor,
+  text,
   train,
 } from '../src/index.ts';
 import { fillUniform } from '../src/random.ts';
@@ -65,6 +69,32 @@ test('the training loop in the README learns which of two numbers is larger', as
   expect([step, batches, isLast]).toEqual([200, { epoch: 19, position: 300, seed: [1, 0] }, true]);
 });
 
+test('the loop in the README that survives its device goes on from the shadow', async () => {
+  const model = new nn.Linear(1, 1);
+  const optimizer = new optim.SGD(model.parameters(), { lr: 0.1 });
+  const batches = text.batches(new Int32Array(20), { batch: 1, length: 3 });
+  let made = 0;
+  announceReads(Infinity);
+  await runExample(examples[2], {
+    ...{ DeviceLostError, recover, model, optimizer, batches },
+    // Lost in its 251st step, kept after its 200th.
+    currentDevice: () => ({ recovered: async () => 200 }),
+    step: async () => {
+      if (++made === 251) throw new DeviceLostError('lost');
+    },
+  });
+  expect(made).toBe(251 + 100);
+  await expect(
+    runExample(examples[2], {
+      ...{ DeviceLostError, recover, model, optimizer, batches },
+      currentDevice,
+      step: async () => {
+        throw new TypeError('something else');
+      },
+    }),
+  ).rejects.toThrow('something else');
+});
+
 test('every example of TypeScript in the README is tested', () => {
-  expect(examples.length).toBe(2);
+  expect(examples.length).toBe(3);
 });

@@ -124,8 +124,8 @@ export class Device {
   readonly status: Status;
   /** What it was opened with: another one like it can be. */
   readonly #options: InitOptions;
-  /** What is put back where it was when the device is lost, on another one: see `recover`. */
-  readonly recoverable = new Set<Recoverable>();
+  /** What is put back where it was when the device is lost, as long as somebody else holds it. */
+  #recoverable: WeakRef<Recoverable>[] = [];
   #recovered: Promise<number> | null = null;
   #error: Error | null = null;
   #lost: DeviceLostError | null = null;
@@ -236,19 +236,27 @@ export class Device {
     return this.#recovered;
   }
 
+  /** Has `recovered` put back what this is of. @internal */
+  keep(recoverable: Recoverable): void {
+    this.forgo(recoverable);
+    this.#recoverable.push(new WeakRef(recoverable));
+  }
+
+  /** The opposite of `keep`. @internal */
+  forgo(recoverable: Recoverable): void {
+    this.#recoverable = this.#recoverable.filter((each) => ![undefined, recoverable].includes(each.deref()));
+  }
+
   async #recover(): Promise<number> {
+    const kept = this.#recoverable.flatMap((each) => each.deref() ?? []);
     if (!this.isLost) throw new WeftError('[recovered] the device is not lost; there is nothing to recover from');
-    if (this.recoverable.size === 0)
+    if (kept.length === 0)
       throw new WeftError(
         '[recovered] nothing was kept on the host: call `await recover({ model, optimizer })` before the first step, or load your last checkpoint',
       );
     const device = await this.#another();
-    const steps: number[] = [];
-    for (const each of this.recoverable) {
-      steps.push(each.restore());
-      device.recoverable.add(each);
-    }
-    return Math.min(...steps);
+    for (const each of kept) device.keep(each);
+    return Math.min(...kept.map((each) => each.restore()));
   }
 
   /** Another device like this one, which may take a while to be had: a browser may be starting its GPU process again. */

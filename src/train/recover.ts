@@ -115,14 +115,14 @@ export class Recovery implements Recoverable {
 
   /** Takes the first shadow. @internal */
   async begin(): Promise<void> {
-    currentDevice().recoverable.add(this);
+    currentDevice().keep(this);
     await this.#take(() => shadowOfRecorded(this.#states()));
   }
 
   /** Keeps the run no longer. */
   stop(): void {
     this.#unwatch();
-    currentDevice().recoverable.delete(this);
+    currentDevice().forgo(this);
     this.#staging?.destroy();
     this.#staging = null;
     this.#shadow = null;

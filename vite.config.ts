@@ -35,6 +35,7 @@ export default defineConfig(async ({ mode }) => ({
     env: {
       WEFT_PROFILE: process.env.WEFT_PROFILE ?? 'software',
       WEFT_FUZZ: process.env.WEFT_FUZZ ?? '',
+      WEFT_SOAK: process.env.WEFT_SOAK ?? '',
       WEFT_SEED: process.env.WEFT_SEED ?? String(Math.floor(Math.random() * 2 ** 32)),
     },
     // One page or one process for all files: starting one and creating pipelines is what costs.

@@ -22,6 +22,8 @@ const usage = `Usage: npm test -- [options] [path filter ...]
                                 that compute on the CPU
   -t, --testNamePattern REGEXP  only tests whose full name matches
   --fuzz N | A-B                only random graphs: N of them, or numbers A to B
+  --soak                        attacks files and processes for longer: more broken
+                                files, more kills
   --help                        this text
 
 Examples:
@@ -49,6 +51,7 @@ function readArguments() {
         profile: { type: 'string' },
         testNamePattern: { type: 'string', short: 't' },
         fuzz: { type: 'string' },
+        soak: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
     });
@@ -61,6 +64,7 @@ async function main() {
   const runtimes = choose('--runtime', options.runtime, ['chromium', 'deno']);
   const profiles = choose('--profile', options.profile, ['gpu', 'software']);
   if (options.fuzz !== undefined) fuzz(options.fuzz);
+  if (options.soak) process.env.WEFT_SOAK = '1';
   if (runtimes.includes('chromium')) process.env.CHROME_PATH = await ensureBrowser();
   if (runtimes.includes('deno')) ensureVulkan();
 

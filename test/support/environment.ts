@@ -7,6 +7,9 @@ export const profile: 'gpu' | 'software' = import.meta.env.WEFT_PROFILE === 'gpu
 /** Seed for inputs that are drawn afresh in each run; the runner prints it, and `WEFT_SEED` repeats it. */
 export const seed = Number(import.meta.env.WEFT_SEED);
 
+/** Whether `--soak` asks for the long form of the tests that attack files and processes. */
+export const soak = import.meta.env.WEFT_SOAK === '1';
+
 /** The random graphs of this run, by number: those that `--fuzz` asks for, else a share of its own of a few hundred. */
 export const fuzz: { readonly start: number; readonly end: number } = graphsOf(import.meta.env.WEFT_FUZZ ?? '');
 

@@ -1,8 +1,23 @@
-import { type Choices, io, randomVersion, type Tensor, tensor, text } from '../src/index.ts';
+import { type Choices, io, randomVersion, type Tensor, tensor, text, WeftError } from '../src/index.ts';
+import {
+  between,
+  brief,
+  briefly,
+  countUpTo,
+  integerFrom,
+  type Kind,
+  nullable,
+  object,
+  oneOf,
+  pairOf,
+  probability,
+  text as string,
+} from '../src/options.ts';
 import { type Config, modelNames } from './configs.ts';
 import { JobError } from './host.ts';
 import type { LanguageModel } from './models.ts';
-import type { Training } from './training.ts';
+import { type Content, conform, optional, type Schema, SchemaError, texts } from './schema.ts';
+import { Training } from './training.ts';
 
 /**
  * A checkpoint is a safetensors file: parameters under the names that PyTorch knows, the optimizer's states under
@@ -57,29 +72,119 @@ export async function writeCheckpoint(training: Training, info: RunInfo): Promis
   return io.save(tensors, undefined, { metadata: { [metadataName]: json } });
 }
 
-/** Reads a file's bytes. Throws JobError where they are no checkpoint; `path` is for its message. */
+/** Bounds beyond what anybody means: a number in a spoiled file is to end in a message, not in a machine that hangs. */
+const rate = between(0, 1000);
+const size = countUpTo(2 ** 16);
+const layers = countUpTo(1000);
+const config = {
+  model: oneOf(...modelNames),
+  sizes: object,
+  context: countUpTo(2 ** 14),
+  batch: countUpTo(2 ** 12),
+  steps: integerFrom(1),
+  lr: between(1e-12, 1000),
+  finalLr: rate,
+  warmup: integerFrom(0),
+  betas: pairOf(probability),
+  weightDecay: rate,
+  clip: between(1e-12, 1e9),
+} satisfies Record<keyof Config, Kind<unknown>>;
+const sizes = {
+  gpt: { layers, heads: size, width: size },
+  recurrent: { layers, embedding: size, hidden: size },
+} satisfies Record<string, Schema>;
+const generator = { seed: pairOf(integerFrom(0, 2 ** 32 - 1)), position: integerFrom(0) };
+
+/** The JSON of a checkpoint. Optional is what the first checkpoints did not have. */
+const description = {
+  version: oneOf(1),
+  randomVersion: optional(integerFrom(1)),
+  config,
+  profile: oneOf('gpu', 'software'),
+  choices: optional(texts),
+  seed: integerFrom(0),
+  text: string,
+  textName: optional(nullable(string)),
+  vocabulary: { characters: string },
+  loader: generator,
+  random: generator,
+} satisfies Schema;
+
+/**
+ * Reads a file's bytes, and checks that the run can go on from all that they say. Throws JobError where it can't, which
+ * names what is wrong in them; `path` is for its message.
+ */
 export function readCheckpoint(bytes: io.ByteSource, path: string): Checkpoint {
   try {
-    const file = io.readSafetensors(bytes);
-    const json = file.metadata[metadataName];
-    if (json === undefined) throw new Error('it is a safetensors file, but not one that `npm start` wrote');
-    const { version, vocabulary, loader, random, randomVersion = 1, ...rest } = JSON.parse(json);
-    const { choices = {}, textName = null, ...info } = rest;
-    if (version !== 1) throw new Error(`it is of version ${version}, and this program reads version 1`);
-    if (!modelNames.includes(info.config?.model)) throw new Error('its model is none that this program knows');
-    const tensors = Object.entries(file.tensors).map(([name, { data, ...type }]): [string, Tensor] => [
-      name,
-      tensor(data, type),
-    ]);
-    return {
-      info: { ...info, choices, textName, vocabulary: text.CharVocabulary.fromJSON(vocabulary) },
+    const file = io.readSafetensors(bytes, { strict: true });
+    const { vocabulary, loader, random, randomVersion = 1, ...rest } = describedIn(file);
+    const { choices = {}, textName = null, config, profile, seed, text: fingerprint } = rest;
+    const checkpoint = {
+      info: {
+        config: withSizes(config),
+        profile,
+        choices,
+        seed,
+        text: fingerprint,
+        textName,
+        vocabulary: text.CharVocabulary.fromJSON(vocabulary),
+      },
       positions: { loader, random },
       randomVersion,
-      tensors: new Map(tensors),
+      tensors: new Map(Object.entries(file.tensors).map(([name, each]) => [name, checkedTensor(name, each)])),
     };
+    tryTraining(checkpoint);
+    return checkpoint;
   } catch (error) {
-    throw new JobError(`${path} can't be used: ${error instanceof Error ? error.message : error}`);
+    if (!(error instanceof WeftError || error instanceof SchemaError)) throw error;
+    throw new JobError(`${brief(path, 200)} can't be used: ${error.message}`);
   }
+}
+
+function describedIn({ metadata }: io.SafetensorsFile): Content<typeof description> {
+  const json = metadata[metadataName];
+  if (json === undefined) throw new SchemaError('it is a safetensors file, but not one that `npm start` wrote');
+  const value = parse(json);
+  const version = (value as { version?: unknown } | null)?.version;
+  if (Number.isInteger(version) && version !== 1)
+    throw new SchemaError(`it is of version ${version}, and this program reads version 1`);
+  return conform(description, value, metadataName);
+}
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (error) {
+    throw new SchemaError(`its description is no JSON: ${brief((error as Error).message, 120)}`);
+  }
+}
+
+/** What sizes there are depends on the model. */
+function withSizes(config: Content<typeof description>['config']): Config {
+  const own = config.model === 'gpt' ? sizes.gpt : sizes.recurrent;
+  const checked: Record<string, unknown> = conform(own as Schema, config.sizes, `${metadataName}.config.sizes`);
+  return { ...config, sizes: checked as unknown as Config['sizes'] };
+}
+
+function checkedTensor(name: string, { data, ...type }: io.HostTensor): Tensor {
+  const at = type.dtype === 'f32' ? data.findIndex((value) => !Number.isFinite(value)) : -1;
+  if (at >= 0) throw new SchemaError(`tensor ${briefly(name)} holds ${data[at]} at element ${at}: all must be finite`);
+  return tensor(data, type);
+}
+
+/** Makes a training as `restoreTraining` will, on no text and without the device: what does not fit together is known now. */
+function tryTraining(checkpoint: Checkpoint): void {
+  const { config, seed, vocabulary } = checkpoint.info;
+  const losses = checkpoint.tensors.get(lossesName);
+  if (losses && (losses.dtype !== 'f32' || losses.rank !== 1))
+    throw new SchemaError(`tensor "${lossesName}" must be f32 of rank 1, got ${losses.dtype} of rank ${losses.rank}`);
+  const done = losses?.size ?? 0;
+  const training = new Training(config, vocabulary.size, new Int32Array(config.context + 1), seed);
+  restoreTraining(training, checkpoint);
+  if (training.optimizer.steps !== done)
+    throw new SchemaError(
+      `tensor "${optimizerPrefix}step" must be ${done}, the number of losses, got ${training.optimizer.steps}`,
+    );
 }
 
 /** What to say of a run whose random numbers came from another generator than this version's; null where they did not. */

@@ -25,7 +25,20 @@ export const notNegative = kind<number>(
   'a finite number of at least 0',
   (value) => isFiniteNumber(value) && value >= 0,
 );
+export const between = (least: number, most: number) =>
+  kind<number>(
+    `a number from ${least} to ${most}`,
+    (value) => isFiniteNumber(value) && value >= least && value <= most,
+  );
 export const integer = kind<number>('an integer', Number.isInteger);
+/** An integer from `least` to `greatest`, at most the last that a number holds exactly. */
+export const integerFrom = (least: number, greatest = Number.MAX_SAFE_INTEGER) =>
+  kind<number>(
+    greatest === Number.MAX_SAFE_INTEGER
+      ? `an integer of at least ${least}`
+      : `an integer from ${least} to ${greatest}`,
+    (value) => Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= greatest,
+  );
 /** A number of things. */
 export const count = kind<number>('a positive integer', (value) => Number.isInteger(value) && (value as number) > 0);
 /** A number of things of which there may be none. */
@@ -124,10 +137,42 @@ export function shown(value: unknown): string {
   if (typeof value === 'string') return quoted(value);
   if (typeof value === 'function') return 'a function';
   if (Array.isArray(value)) return `an array of ${value.length}`;
-  if (tensorLike.accepts(value)) return String(value);
-  if (typeof value === 'object' && value !== null)
-    return `an object with ${listed(Object.keys(value).slice(0, 3), 'and') || 'nothing in it'}`;
-  return String(value);
+  if (tensorLike.accepts(value)) return brief(String(value));
+  if (typeof value === 'object' && value !== null) {
+    const names = Object.keys(value).slice(0, 3);
+    const said = listed(
+      names.map((name) => brief(name, 40)),
+      'and',
+    );
+    return `an object with ${said || 'nothing in it'}`;
+  }
+  return brief(String(value));
+}
+
+/**
+ * A text that somebody else chose, such as a name in a file, as it stands in messages: without its middle where it has more
+ * than `most` characters. A message stays readable, whatever it speaks of.
+ */
+export function brief(text: string, most = 80): string {
+  if (text.length <= most) return text;
+  const end = most >> 2;
+  return `${text.slice(0, most - end - 1)}…${text.slice(text.length - end)}`.toWellFormed();
+}
+
+/** `brief` of a text in double quotes, with escapes for what can't be seen. */
+export const briefly = (text: string, most?: number) => brief(JSON.stringify(text), most);
+
+/** As many of the parts as `room` characters hold, at least one of them, and how many there are beyond. */
+export function firstOf(parts: readonly string[], separator: string, room = 100): string {
+  const shown = [brief(parts[0] ?? '', room)];
+  let length = shown[0]?.length ?? 0;
+  for (const part of parts.slice(1)) {
+    length += separator.length + part.length;
+    if (length > room) break;
+    shown.push(part);
+  }
+  const rest = parts.length - shown.length;
+  return shown.join(separator) + (rest > 0 ? `${separator}and ${rest} more` : '');
 }
 
 function unknown(op: string, name: string, known: readonly string[]): string {
@@ -135,7 +180,7 @@ function unknown(op: string, name: string, known: readonly string[]): string {
   return `[${op}] there is no option ${quoted(name)}${near ? `; is ${quoted(near)} meant?` : ';'} Known: ${known.join(', ')}`;
 }
 
-const quoted = (value: unknown) => (typeof value === 'string' ? `'${value}'` : String(value));
+const quoted = (value: unknown) => (typeof value === 'string' ? `'${brief(value)}'` : String(value));
 
 function listed(names: readonly string[], word: 'and' | 'or'): string {
   return names.length < 2 ? names.join() : `${names.slice(0, -1).join(', ')} ${word} ${names.at(-1)}`;
@@ -143,6 +188,8 @@ function listed(names: readonly string[], word: 'and' | 'or'): string {
 
 /** The known name that looks most like `name`: `batch_first` like batchFirst, `numLayers` like layers; none, if none does. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
+  // Nobody has misspelt a name of such a length, and to compare it takes long.
+  if (name.length > 64) return undefined;
   const plain = (text: string) => text.replaceAll('_', '').toLowerCase();
   const wanted = plain(name);
   const scored = known.map((each) => {

@@ -3,7 +3,7 @@ import { dtypes } from '../graph/dtype.ts';
 import type { TensorType } from '../graph/node.ts';
 import { formatShape, sameShape, sizeOf } from '../graph/shape.ts';
 import type { HostTensor } from '../io/safetensors.ts';
-import { declareOptions, flag } from '../options.ts';
+import { brief, declareOptions, firstOf, flag, shown } from '../options.ts';
 import { fromHost, Tensor } from '../tensor.ts';
 
 /**
@@ -39,7 +39,7 @@ export function matchState(
 ): { fitting: Map<string, Tensor>; report: LoadReport } {
   const { strict = true } = loadOptions('loadStateDict', options);
   if (typeof given !== 'object' || given === null)
-    throw new ValueError(`[loadStateDict] needs a Map or an object of tensors, got ${given}`);
+    throw new ValueError(`[loadStateDict] needs a Map or an object of tensors, got ${shown(given)}`);
   const entries: ReadonlyMap<string, Tensor | HostTensor> =
     given instanceof Map ? given : new Map(Object.entries(given));
   const fitting = new Map<string, Tensor>();
@@ -54,7 +54,7 @@ export function matchState(
   }
   const unexpected = [...entries.keys()].filter((name) => !wanted.has(name));
   const { refused = {} } = (given instanceof Map ? given : {}) as { refused?: Readonly<Record<string, string>> };
-  const why = (name: string) => (name in refused ? `${name} (in the file it ${refused[name]})` : name);
+  const why = (name: string) => (Object.hasOwn(refused, name) ? `${name} (in the file it ${refused[name]})` : name);
   const problems = [
     ...list('missing', missing.map(why), ', '),
     ...list('unexpected', unexpected, ', '),
@@ -62,7 +62,7 @@ export function matchState(
   ];
   if (strict && problems.length > 0) {
     throw new ValueError(
-      `[loadStateDict] this state does not fit ${owner}:\n${problems.join('\n')}\nNothing was loaded; { strict: false } loads what fits.`,
+      `[loadStateDict] this state does not fit ${brief(owner)}:\n${problems.join('\n')}\nNothing was loaded; { strict: false } loads what fits.`,
     );
   }
   return { fitting, report: { missing, unexpected, mismatched } };
@@ -80,6 +80,6 @@ function isWhole(value: Tensor | HostTensor): boolean {
 const asTensor = (value: Tensor | HostTensor) =>
   value instanceof Tensor ? value : fromHost(value, value.data.slice());
 
-const describe = ({ dtype, shape }: TensorType) => `${dtype} ${formatShape(shape)}`;
+const describe = ({ dtype, shape }: TensorType) => `${dtype} ${brief(formatShape(shape))}`;
 const list = (what: string, names: readonly string[], separator: string) =>
-  names.length > 0 ? [`  ${what} (${names.length}): ${names.join(separator)}`] : [];
+  names.length > 0 ? [`  ${what} (${names.length}): ${firstOf(names, separator)}`] : [];

@@ -1,4 +1,5 @@
 import type { Counts } from '../demo/counts.ts';
+import { brief } from '../src/options.ts';
 import { type Limits, measureLimits } from './limits.ts';
 import { check, count, idle, measure, type Prepared, type Settings, spreadOf, type Timing } from './measure.ts';
 import type { Library, PeerModule, PeerName, Work } from './peers/library.ts';
@@ -94,7 +95,7 @@ export function select({ only, quick, variants }: Options, peers: readonly strin
   const chosen = cases.filter((each) => (each.quick || !few) && names(each).some((name) => wanted(each, name)));
   if (chosen.length === 0)
     throw new Error(
-      `--only: nothing matches ${only.map((pattern) => `'${pattern}'`).join(' or ')}; a pattern is looked for in ` +
+      `--only: nothing matches ${brief(only.map((pattern) => `'${pattern}'`).join(' or '), 200)}; a pattern is looked for in ` +
         `'name shape contender', such as 'matmul 512x512x512 NN weft'; contenders here are ${['weft', ...peers].join(', ')} (--help lists all names)`,
     );
   return { wanted, chosen };
@@ -105,7 +106,7 @@ function patternOf(text: string): RegExp {
     return new RegExp(text, 'i');
   } catch (error) {
     throw new Error(
-      `--only: ${reason(error)}; write a backslash before ( ) [ ] + * . where the character itself is meant`,
+      `--only: ${brief(reason(error), 200)}; write a backslash before ( ) [ ] + * . where the character itself is meant`,
     );
   }
 }

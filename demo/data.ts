@@ -1,4 +1,5 @@
 import { text as language } from '../src/index.ts';
+import { brief } from '../src/options.ts';
 import { corpusOf, fingerprint } from './corpus.ts';
 import { type Host, JobError } from './host.ts';
 
@@ -33,7 +34,7 @@ export async function loadData(
   const needed = 10 * (context + 1);
   if (text.length < needed) {
     throw new JobError(
-      `${name} is too short, ${text.length} characters: its last tenth is to validate, in windows of ${context} and what ` +
+      `${brief(name, 200)} is too short, ${text.length} characters: its last tenth is to validate, in windows of ${context} and what ` +
         `follows each; give a text of at least ${needed} characters`,
     );
   }
@@ -41,7 +42,7 @@ export async function loadData(
   const strange = known && [...new Set(text)].find((character) => !known.characters.includes(character));
   if (strange !== undefined) {
     throw new JobError(
-      `the run can't go on with ${name}: it has ${JSON.stringify(strange)}, which the text of before has not; give that one with --text FILE`,
+      `the run can't go on with ${brief(name, 200)}: it has ${JSON.stringify(strange)}, which the text of before has not; give that one with --text FILE`,
     );
   }
   const { train, validation } = language.trainValidationSplit(vocabulary.encode(text), 0.1);
@@ -53,6 +54,6 @@ function decode(bytes: Uint8Array<ArrayBuffer>, file: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes).replaceAll('\r\n', '\n');
   } catch {
-    throw new JobError(`${file} is not a text in UTF-8: convert it, for example with iconv`);
+    throw new JobError(`${brief(file, 200)} is not a text in UTF-8: convert it, for example with iconv`);
   }
 }

@@ -3,6 +3,7 @@ import { join, relative, resolve } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { io } from '../src/index.ts';
+import { brief } from '../src/options.ts';
 import { type LossCurve, svgChart } from './chart.ts';
 import { isSource } from './corpus.ts';
 import { type Host, JobError, type Progress } from './host.ts';
@@ -32,7 +33,7 @@ export class DenoHost implements Host {
     try {
       return new Uint8Array(await readFile(resolve(path)));
     } catch (error) {
-      throw new JobError(`${path} can't be read: ${reason(error)}`);
+      throw new JobError(`${brief(path, 200)} can't be read: ${reason(error)}`);
     }
   }
 
@@ -43,7 +44,9 @@ export class DenoHost implements Host {
       await writeFile(path, '');
       await rm(path);
     } catch (error) {
-      throw new JobError(`${folder} takes no files: ${reason(error)}; choose another folder with --out DIR`);
+      throw new JobError(
+        `${brief(folder, 200)} takes no files: ${reason(error)}; choose another folder with --out DIR`,
+      );
     }
   }
 
@@ -54,7 +57,9 @@ export class DenoHost implements Host {
       await io.saveFile(resolve(path), bytes);
       return path;
     } catch (error) {
-      throw new JobError(`${path} can't be written: ${reason(error)}; choose another folder with --out DIR`);
+      throw new JobError(
+        `${brief(path, 200)} can't be written: ${reason(error)}; choose another folder with --out DIR`,
+      );
     }
   }
 
@@ -94,5 +99,5 @@ function reason(error: unknown): string {
     EROFS: 'the file system is read-only',
     ENOSPC: 'the disk is full',
   };
-  return reasons[code ?? ''] ?? (error instanceof Error ? error.message : String(error));
+  return reasons[code ?? ''] ?? brief(error instanceof Error ? error.message : String(error), 200);
 }

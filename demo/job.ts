@@ -1,4 +1,5 @@
 import { type Device, init, StoreError, type TuneProgress, UnsupportedError } from '../src/index.ts';
+import { brief } from '../src/options.ts';
 import { meanOf } from './chart.ts';
 import {
   type Checkpoint,
@@ -74,14 +75,16 @@ function textOption({ text }: Options, checkpoint: Checkpoint | null): string {
 /** Throws JobError where a run on a file is to go on without it: with the embedded text it would learn something else. */
 function checkTextName({ info: { textName } }: Checkpoint, { text, resume }: Options): void {
   if (text !== null || textName === null || textName === embeddedName) return;
-  throw new JobError(`${resume} was trained on ${textName}: add --text FILE with that text, or another to go on with`);
+  throw new JobError(
+    `${brief(resume as string, 200)} was trained on ${brief(textName, 200)}: add --text FILE with that text, or another to go on with`,
+  );
 }
 
 /** Why the text is not the one that the run has learned from so far. */
 function otherText({ info: { textName } }: Checkpoint, { text, resume }: Options): string {
   if (text === null && textName === embeddedName) return `${embeddedName} has changed since ${resume} was saved`;
   if (text === null) return `${resume} was trained on another text, which --text FILE names`;
-  return `${resume} was trained on ${textName ?? 'another text'}`;
+  return `${brief(resume as string, 200)} was trained on ${brief(textName ?? 'another text', 200)}`;
 }
 
 /** Says that a run has no steps left to do, and gives what is known of it. */
@@ -202,7 +205,8 @@ function namesOf({ name, fingerprint }: Data, checkpoint: Checkpoint | null): st
   if (!checkpoint) return name;
   const { text, textName } = checkpoint.info;
   if (text === fingerprint) return textName ?? name;
-  return `${textName ?? 'another text'}, then ${name}`;
+  // Each run on another text adds a name.
+  return brief(`${textName ?? 'another text'}, then ${name}`, 300);
 }
 
 /** A run that goes on keeps the name of its file, so that it writes over no other run's. */

@@ -2,6 +2,7 @@
 
 import process from 'node:process';
 import { parseArgs } from 'node:util';
+import { brief } from '../src/options.ts';
 import { runInChrome } from './chrome.ts';
 import { DenoHost } from './deno.ts';
 import { runJob } from './job.ts';
@@ -29,7 +30,9 @@ function commandLine(): Values {
     return parseArgs({ options: syntax }).values;
   } catch (error) {
     // The first sentence says it; the rest is about a syntax that plays no part here.
-    throw new UsageError((error instanceof Error ? error.message : String(error)).split(/\. |\n/)[0]);
+    throw new UsageError(
+      brief((error instanceof Error ? error.message : String(error)).split(/\. |\n/)[0] as string, 200),
+    );
   }
 }
 

@@ -1,3 +1,4 @@
+import { briefly } from '../src/options.ts';
 import { configNames, type ModelName, modelNames } from './configs.ts';
 
 /** What the command line asks for. */
@@ -169,7 +170,7 @@ function checkTogether(options: Options, values: Values): void {
 
 function oneOf<Name extends string>(option: string, value: string, names: readonly Name[]): Name {
   const name = names.find((each) => each === value);
-  if (name === undefined) throw new UsageError(`${option} takes ${names.join(', ')}, not ${JSON.stringify(value)}`);
+  if (name === undefined) throw new UsageError(`${option} takes ${names.join(', ')}, not ${briefly(value)}`);
   return name;
 }
 
@@ -177,7 +178,7 @@ function integer(option: string, value: string | undefined, least: number): numb
   if (value === undefined) return null;
   const number = Number(value);
   if (value.trim() === '' || !Number.isSafeInteger(number) || number < least) {
-    throw new UsageError(`${option} takes a whole number from ${least} on, not ${JSON.stringify(value)}`);
+    throw new UsageError(`${option} takes a whole number from ${least} on, not ${briefly(value)}`);
   }
   return number;
 }
@@ -185,7 +186,7 @@ function integer(option: string, value: string | undefined, least: number): numb
 function temperature(value: string | undefined): number {
   const number = Number(value ?? 0.8);
   if (value?.trim() === '' || !(number >= 0 && number < Infinity)) {
-    throw new UsageError(`--temperature takes a number of at least 0, not ${JSON.stringify(value)}`);
+    throw new UsageError(`--temperature takes a number of at least 0, not ${briefly(value as string)}`);
   }
   return number;
 }

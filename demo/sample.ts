@@ -1,4 +1,5 @@
 import { models, type text } from '../src/index.ts';
+import { briefly } from '../src/options.ts';
 import { type Host, JobError } from './host.ts';
 import type { LanguageModel } from './models.ts';
 import type { SampleSettings } from './options.ts';
@@ -16,7 +17,7 @@ export async function writeText(
   const unknown = [...prompt].find((character) => !vocabulary.characters.includes(character));
   if (unknown !== undefined) {
     throw new JobError(
-      `the model has never seen ${JSON.stringify(unknown)}, which the prompt has: leave it out. It knows ${JSON.stringify(vocabulary.characters.join(''))}`,
+      `the model has never seen ${JSON.stringify(unknown)}, which the prompt has: leave it out. It knows ${briefly(vocabulary.characters.join(''), 300)}`,
     );
   }
   const stop = new AbortController();

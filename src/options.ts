@@ -19,6 +19,8 @@ const kind = <T>(wanted: string, accepts: (value: unknown) => boolean): Kind<T> 
 const isFiniteNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
 
 export const flag = kind<boolean>('true or false', (value) => typeof value === 'boolean');
+/** Any number, infinities and NaN among them. */
+export const anyNumber = kind<number>('a number', (value) => typeof value === 'number');
 export const finite = kind<number>('a finite number', isFiniteNumber);
 export const positive = kind<number>('a positive finite number', (value) => isFiniteNumber(value) && value > 0);
 export const notNegative = kind<number>(
@@ -147,6 +149,12 @@ export function shown(value: unknown): string {
     return `an object with ${said || 'nothing in it'}`;
   }
   return brief(String(value));
+}
+
+/** A list as it stands in messages where it may hold anything, and much of it: `[2, 3]`. */
+export function shownList(list: readonly unknown[]): string {
+  const items = list.slice(0, 16).map((each) => brief(shown(each), 24));
+  return brief(`[${items.join(', ')}${list.length > items.length ? `, … ${list.length} in all` : ''}]`, 120);
 }
 
 /**

@@ -1,4 +1,5 @@
 import { ValueError } from './errors.ts';
+import { shown } from './options.ts';
 
 /**
  * Random numbers on the host: the counter-based generator of shaders/lib/philox.wgsl, bit for bit, and what batches are
@@ -93,11 +94,11 @@ export class Generator {
   /** Starts again from `seed`. */
   manualSeed(seed: number | bigint): this {
     if (typeof seed !== 'bigint' && !Number.isSafeInteger(seed)) {
-      throw new ValueError(`[manualSeed] a seed is an integer, not ${String(seed)}; beyond 2^53 use a bigint`);
+      throw new ValueError(`[manualSeed] a seed is an integer, not ${shown(seed)}; beyond 2^53 use a bigint`);
     }
     const bits = BigInt(seed);
     if (bits < 0n || bits >= 1n << 64n)
-      throw new ValueError(`[manualSeed] a seed lies between 0 and 2^64 - 1, not at ${seed}`);
+      throw new ValueError(`[manualSeed] a seed lies between 0 and 2^64 - 1, not at ${shown(seed)}`);
     this.#seed = [Number(bits & 0xffffffffn), Number(bits >> 32n)];
     this.#position = 0;
     return this;

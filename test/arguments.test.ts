@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import * as weft from '../src/index.ts';
 import { io, models, nn, optim, type Tensor, tensor, text, WeftError } from '../src/index.ts';
+import { brief, shown } from '../src/options.ts';
 import { useGpu } from './support/gpu.ts';
+import { long, longest } from './support/long.ts';
 import { samples } from './support/samples.ts';
 
 useGpu();
 
-const odd = [undefined, null, '2', 'f16', Number.NaN, 0.5, -1, [1, 2], {}, () => 1, true];
+const odd = [...long, undefined, null, '2', 'f16', Number.NaN, 0.5, -1, [1, 2], {}, () => 1, true];
 
 /** Fails unless a call comes out well, or throws an error of weft's that speaks of the mistake. */
 function expectClear(call: () => unknown, what: string): void {
@@ -19,8 +21,9 @@ function expectClear(call: () => unknown, what: string): void {
       /samples\.ts/.test(error.stack?.split('\n').find((line) => /^\s+at /.test(line)) ?? '')
     )
       return;
-    expect(error, `${what} gives ${String(error)}`).toBeInstanceOf(WeftError);
+    expect(error, `${what} gives ${brief(String(error), 300)}`).toBeInstanceOf(WeftError);
     expect((error as Error).message, what).toMatch(/^\[/);
+    expect((error as Error).message.length, brief(`${what}: ${error}`, 300)).toBeLessThan(longest);
   }
 }
 
@@ -45,7 +48,7 @@ describe('what is no tensor, in the place of one', () => {
         for (const value of odd)
           expectClear(
             () => run(...inputs().with(i, value as Tensor)),
-            `${name}, ${label}, input ${i}: ${String(value)}`,
+            `${name}, ${label}, input ${i}: ${shown(value)}`,
           );
       }
     }
@@ -166,6 +169,6 @@ const calls: Record<string, (value: never) => unknown> = {
 
 describe('an odd argument', () => {
   it.for(Object.entries(calls))('of %s', ([name, call]) => {
-    for (const value of odd) expectClear(() => call(value as never), `${name}: ${String(value)}`);
+    for (const value of odd) expectClear(() => call(value as never), `${name}: ${shown(value)}`);
   });
 });

@@ -27,7 +27,7 @@ const mayImport: Record<string, readonly string[]> = {
   ],
   'src/version': [],
   'src/options': ['src/errors'],
-  'src/random': ['src/errors'],
+  'src/random': ['src/errors', 'src/options'],
   'src/print': ['src/graph'],
   // What users touch. Methods call functions and functions return tensors, so these two know each other.
   'src/ops': [
@@ -62,7 +62,7 @@ const mayImport: Record<string, readonly string[]> = {
   'src/train/rescue': ['src', '!src/kernels', '!src/compile', '!src/index'],
   'src/train/recover': ['src', '!src/kernels', '!src/compile', '!src/index'],
   'src/io/files': ['src/errors', 'src/io/bytes'],
-  'src/io/bytes': ['src/errors'],
+  'src/io/bytes': ['src/errors', 'src/options'],
   'src/index': ['src'],
   shaders: [],
 };

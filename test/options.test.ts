@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { Tensor } from '../src/index.ts';
 import * as weft from '../src/index.ts';
-import { nearest } from '../src/options.ts';
+import { brief, nearest, shown } from '../src/options.ts';
 import type { Generator } from '../src/random.ts';
 import { useGpu } from './support/gpu.ts';
+import { long, longest } from './support/long.ts';
 
 useGpu();
 
@@ -213,11 +214,18 @@ describe('every function that takes options', () => {
   });
 
   it.for(all)('%s: refuses what is no object', async ([, call]) => {
-    for (const odd of [0.1, 'fast', true, [1], null, () => 1])
-      expect(message(await fault(call, odd)), String(odd)).toMatch(/^\[[\w.]+\] options must be an object like \{ /);
+    for (const odd of [0.1, 'fast', true, [1], null, () => 1, 'x'.repeat(20_000), new Array(20_000).fill(1)]) {
+      const said = message(await fault(call, odd));
+      expect(said, shown(odd)).toMatch(/^\[[\w.]+\] options must be an object like \{ /);
+      expect(said.length).toBeLessThan(longest);
+    }
+    const misspelt = message(await fault(call, { ['x'.repeat(20_000)]: 1 }));
+    expect(misspelt).toMatch(/^\[[\w.]+\] there is no option 'xxx/);
+    expect(misspelt.length).toBeLessThan(longest);
   });
 
   const oddValues = [
+    ...long,
     Number.NaN,
     -1,
     0.5,
@@ -240,7 +248,8 @@ describe('every function that takes options', () => {
       for (const odd of oddValues) {
         const error = await fault(call, { [name]: odd });
         if (error === null) continue;
-        expect(error, `${name}: ${String(odd)} gives ${String(error)}`).toBeInstanceOf(weft.WeftError);
+        expect(error, `${name}: ${shown(odd)} gives ${brief(String(error), 300)}`).toBeInstanceOf(weft.WeftError);
+        expect(message(error).length, brief(message(error), 300)).toBeLessThan(longest);
         expect(message(error)).not.toMatch(/Cannot read|undefined is|is not a function/);
       }
     }

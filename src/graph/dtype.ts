@@ -33,7 +33,7 @@ export const dtypes: Readonly<Record<DType, DTypeInfo>> = {
 
 /** Throws a DTypeError unless there is such a type: who calls from JavaScript may name any. */
 export function expectKnownDType(op: string, dtype: DType): void {
-  if (!Object.hasOwn(dtypes, dtype ?? ''))
+  if (typeof dtype !== 'string' || !Object.hasOwn(dtypes, dtype))
     throw new DTypeError(`[${op}] there is no dtype ${shown(dtype)}; there are ${Object.keys(dtypes).join(', ')}`);
 }
 
@@ -71,9 +71,11 @@ export const integerRange: Readonly<Record<'i32' | 'u32', readonly [least: numbe
 export function fitting(op: string, value: number, dtype: DType): number {
   if (dtype === 'f32') return value;
   if (!Number.isInteger(value))
-    throw new DTypeError(`[${op}] ${value} is not a whole number, so ${dtype} can't hold it; use .cast('f32') first`);
+    throw new DTypeError(
+      `[${op}] ${shown(value)} is not a whole number, so ${dtype} can't hold it; use .cast('f32') first`,
+    );
   const [least, greatest] = dtype === 'bool' ? [0, 1] : integerRange[dtype];
   if (value < least || value > greatest)
-    throw new ValueError(`[${op}] ${value} is out of range for ${dtype}, which holds ${least} to ${greatest}`);
+    throw new ValueError(`[${op}] ${shown(value)} is out of range for ${dtype}, which holds ${least} to ${greatest}`);
   return value;
 }

@@ -1,4 +1,5 @@
 import { ValueError } from '../errors.ts';
+import { brief } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { isTensor } from './record.ts';
 import { takeRejection } from './sync.ts';
@@ -20,7 +21,8 @@ export function mapLeaves(
   isWhole: (array: readonly unknown[]) => boolean = () => false,
 ): unknown {
   const map = (value: unknown, path: string, depth: number): unknown => {
-    if (depth > deepest) throw new ValueError(`[${op}] ${path} lies more than ${deepest} deep; does it hold itself?`);
+    if (depth > deepest)
+      throw new ValueError(`[${op}] ${brief(path)} lies more than ${deepest} deep; does it hold itself?`);
     if (Array.isArray(value))
       return isWhole(value) ? leaf(value, path) : value.map((item, i) => map(item, `${path}[${i}]`, depth + 1));
     if (value instanceof Map) {
@@ -28,7 +30,7 @@ export function mapLeaves(
         [...value].map(([key, item]) => {
           if (!isPlainValue(key))
             throw new ValueError(
-              `[${op}] ${path} is a Map with ${kindOf(key)} as a key; keys must be texts or numbers`,
+              `[${op}] ${brief(path)} is a Map with ${kindOf(key)} as a key; keys must be texts or numbers`,
             );
           return [key, map(item, `${path}.get(${literal(key)})`, depth + 1)];
         }),
@@ -54,7 +56,7 @@ export function mapTensors(op: string, path: string, value: unknown, map: (tenso
     if (isPlainValue(leaf)) return leaf;
     takeRejection(leaf);
     throw new ValueError(
-      `[${op}] ${at} is ${kindOf(leaf)}; here may stand tensors, numbers, strings, booleans, null, and arrays, plain objects and Maps of them${ArrayBuffer.isView(leaf) ? '; tensor(values) makes a tensor of an array' : ''}`,
+      `[${op}] ${brief(at)} is ${kindOf(leaf)}; here may stand tensors, numbers, strings, booleans, null, and arrays, plain objects and Maps of them${ArrayBuffer.isView(leaf) ? '; tensor(values) makes a tensor of an array' : ''}`,
     );
   });
 }
@@ -110,5 +112,5 @@ export function literal(value: string | number | boolean | bigint | null | undef
 function kindOf(value: unknown): string {
   if (typeof value !== 'object' || value === null) return `a ${typeof value}`;
   const name = value.constructor?.name ?? 'object';
-  return `${/^[AEIOU]/i.test(name) ? 'an' : 'a'} ${name}`;
+  return `${/^[AEIOU]/i.test(name) ? 'an' : 'a'} ${brief(name)}`;
 }

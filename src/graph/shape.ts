@@ -1,5 +1,5 @@
 import { ShapeError } from '../errors.ts';
-import { axesLike, expectKind } from '../options.ts';
+import { axesLike, expectKind, shown, shownList } from '../options.ts';
 
 /** Extents of a tensor, outermost first. `[]` is a scalar. */
 export type Shape = readonly number[];
@@ -32,15 +32,15 @@ export function rowMajorStrides(shape: Shape): number[] {
 /** Throws where an extent is not a positive integer: weft has no empty tensors. */
 export function checkShape(op: string, shape: Shape): Shape {
   if (!Array.isArray(shape))
-    throw new ShapeError(`[${op}] a shape is an array of extents like [2, 3], got ${String(shape)}`);
+    throw new ShapeError(`[${op}] a shape is an array of extents like [2, 3], got ${shown(shape)}`);
   for (const extent of shape) {
     if (!Number.isInteger(extent) || extent < 1) {
       throw new ShapeError(
-        `[${op}] every extent must be a positive integer, got ${formatShape(shape)}; weft has no empty tensors`,
+        `[${op}] every extent must be a positive integer, got ${shownList(shape)}; weft has no empty tensors`,
       );
     }
   }
-  if (sizeOf(shape) > 2 ** 32 - 1) throw new ShapeError(`[${op}] ${formatShape(shape)} has more than 2³²−1 elements`);
+  if (sizeOf(shape) > 2 ** 32 - 1) throw new ShapeError(`[${op}] ${shownList(shape)} has more than 2³²−1 elements`);
   return shape;
 }
 
@@ -48,7 +48,7 @@ export function checkShape(op: string, shape: Shape): Shape {
 export function normaliseAxis(op: string, axis: number, rank: number): number {
   if (!Number.isInteger(axis) || axis < -rank || axis >= rank) {
     throw new ShapeError(
-      `[${op}] axis ${axis} is out of range for a tensor of rank ${rank}; it must be in [${-rank}, ${rank - 1}]`,
+      `[${op}] axis ${shown(axis)} is out of range for a tensor of rank ${rank}; it must be in [${-rank}, ${rank - 1}]`,
     );
   }
   return axis < 0 ? axis + rank : axis;
@@ -61,7 +61,7 @@ export function normaliseAxes(op: string, axes: number | readonly number[] | nul
   const list = (typeof axes === 'number' ? [axes] : axes)
     .map((axis) => normaliseAxis(op, axis, rank))
     .sort((a, b) => a - b);
-  if (new Set(list).size !== list.length) throw new ShapeError(`[${op}] an axis is named twice in [${String(axes)}]`);
+  if (new Set(list).size !== list.length) throw new ShapeError(`[${op}] an axis is named twice in ${shownList(list)}`);
   return list;
 }
 
@@ -75,7 +75,7 @@ export function broadcastShapes(op: string, shapes: readonly Shape[]): number[] 
       if (own === 1 || own === extent) continue;
       if (extent !== 1) {
         throw new ShapeError(
-          `[${op}] shapes ${shapes.map(formatShape).join(' and ')} do not broadcast: dimension ${i - rank} has extents ${extent} and ${own}, which must be equal or 1`,
+          `[${op}] shapes ${shapes.map(shownList).join(' and ')} do not broadcast: dimension ${i - rank} has extents ${extent} and ${own}, which must be equal or 1`,
         );
       }
       extent = own;

@@ -1,4 +1,5 @@
 import { ValueError } from '../errors.ts';
+import { brief, briefly } from '../options.ts';
 
 /** Bytes in memory: a buffer, or any view of one at any offset (Uint8Array, Node's Buffer, DataView, …). */
 export type ByteSource = ArrayBufferView | ArrayBufferLike;
@@ -33,11 +34,13 @@ const isPlain = (bytes: Uint8Array): bytes is Uint8Array<ArrayBuffer> =>
 /** What a value is, for messages. */
 export function kindOf(value: unknown): string {
   if (value === null || value === undefined) return String(value);
-  if (typeof value === 'string') return `the string ${JSON.stringify(value.slice(0, 60))}`;
+  if (typeof value === 'string') return `the string ${briefly(value)}`;
   if (typeof value === 'function') return 'a function';
-  if (typeof value !== 'object') return `${typeof value} ${String(value)}`;
+  if (typeof value !== 'object') return `${typeof value} ${brief(String(value))}`;
   const name: unknown = value.constructor?.name;
-  return typeof name === 'string' && name !== '' && name !== 'Object' ? `an object of class ${name}` : 'a plain object';
+  return typeof name === 'string' && name !== '' && name !== 'Object'
+    ? `an object of class ${brief(name)}`
+    : 'a plain object';
 }
 
 function remedy(source: unknown): string {

@@ -1,4 +1,5 @@
 import { ValueError } from '../errors.ts';
+import { briefly } from '../options.ts';
 import { kindOf } from './bytes.ts';
 
 /**
@@ -16,7 +17,7 @@ export function namedTensors<T>(
     throw new ValueError(`[${op}] there are no tensors in what was given: a file of it would hold nothing`);
   return entries.map(([name, value]): [string, T] => {
     if (typeof name !== 'string') throw new ValueError(`[${op}] names are strings; got ${kindOf(name)} as one`);
-    if (!fits(value)) throw new ValueError(`[${op}] ${JSON.stringify(name)} is ${whyNot(value)}`);
+    if (!fits(value)) throw new ValueError(`[${op}] ${briefly(name)} is ${whyNot(value)}`);
     return [name, value];
   });
 }

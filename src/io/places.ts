@@ -1,4 +1,5 @@
 import { UnsupportedError, ValueError } from '../errors.ts';
+import { brief } from '../options.ts';
 import { type ByteSource, bytesOf, isBytes, kindOf } from './bytes.ts';
 import { readPath, writePath } from './files.ts';
 
@@ -56,7 +57,8 @@ export async function readFrom(op: string, source: unknown): Promise<Uint8Array<
   if (isOpenFile(source)) return readOpenFile(source);
   if (has(source, 'arrayBuffer')) {
     const { ok, status, url } = source as Partial<Response>;
-    if (ok === false) throw new ValueError(`[${op}] ${url || 'the request'} was answered with status ${status}`);
+    if (ok === false)
+      throw new ValueError(`[${op}] ${brief(url || 'the request', 200)} was answered with status ${status}`);
     return bytesOf(op, await (source as Blob).arrayBuffer());
   }
   throw new ValueError(
@@ -71,7 +73,7 @@ function pathOf(op: string, place: string | URL): string {
   if (typeof place === 'string' && !/^(file|https?|blob|data):/.test(place)) return place;
   const url = new URL(place);
   if (url.protocol !== 'file:')
-    throw new UnsupportedError(`[${op}] ${url.href} is no file: \`io.load(await fetch(url))\` reads it`);
+    throw new UnsupportedError(`[${op}] ${brief(url.href, 200)} is no file: \`io.load(await fetch(url))\` reads it`);
   const path = decodeURIComponent(url.pathname);
   // file:///C:/models, as Windows has it
   return path.replace(/^\/(?=[A-Za-z]:\/)/, '');

@@ -1,9 +1,9 @@
 import { DTypeError, FormatError, ShapeError } from '../errors.ts';
 import { type DType, dtypes, type HostArray } from '../graph/dtype.ts';
-import { declareOptions, flag } from '../options.ts';
+import { brief, briefly, declareOptions, flag, shown, shownList } from '../options.ts';
 import { type ByteSource, bytesOf, kindOf } from './bytes.ts';
 import { decoders, encode, fileTypes } from './elements.ts';
-import { duplicateKey } from './json.ts';
+import { depthOf, duplicateKey } from './json.ts';
 import { namedTensors } from './named.ts';
 
 /**
@@ -91,9 +91,7 @@ function decodeEntry(
     throw new Refusal(name, reason);
   };
   if (!decoder)
-    return refuse(
-      `has dtype ${JSON.stringify(type)}: weft reads ${Object.keys(decoders).join(', ')}; convert it first`,
-    );
+    return refuse(`has dtype ${briefly(type)}: weft reads ${Object.keys(decoders).join(', ')}; convert it first`);
   // A copy: its alignment does not depend on the file's, nor its life on the file's memory.
   const own = data.slice(begin, end);
   const report = { refuse, note, fail: (problem: string) => fail(`${label(name)} ${problem}`) };
@@ -175,7 +173,7 @@ function splitHeader(bytes: Uint8Array<ArrayBuffer>): {
   const text = decodeText(bytes.subarray(8, start));
   const header = parseJson(text);
   const twice = duplicateKey(text);
-  if (twice !== null) fail(`the header has the name ${JSON.stringify(twice)} twice`);
+  if (twice !== null) fail(`the header has the name ${briefly(twice)} twice`);
   return { header, data: bytes.subarray(start) };
 }
 
@@ -187,11 +185,15 @@ function decodeText(bytes: Uint8Array): string {
   }
 }
 
+/** Deeper than any header, and less deep than what makes `JSON.parse` take long. */
+const deepest = 100;
+
 function parseJson(text: string): Record<string, unknown> {
+  if (depthOf(text) > deepest) fail(`the header is nested more than ${deepest} deep: this is no safetensors file`);
   try {
     return JSON.parse(text);
   } catch (error) {
-    return fail(`the header is not valid JSON: ${(error as Error).message}`);
+    return fail(`the header is not valid JSON: ${brief((error as Error).message, 120)}`);
   }
 }
 
@@ -200,7 +202,7 @@ function readMetadata(value: unknown): Record<string, string> {
   if (value === undefined) return metadata;
   if (!isObject(value)) fail(`${metadataKey} is not an object`);
   for (const [key, text] of Object.entries(value)) {
-    metadata[key] = typeof text === 'string' ? text : fail(`${metadataKey}: ${JSON.stringify(key)} is not a string`);
+    metadata[key] = typeof text === 'string' ? text : fail(`${metadataKey}: ${briefly(key)} is not a string`);
   }
   return metadata;
 }
@@ -214,12 +216,12 @@ interface Entry {
 }
 
 function readEntry(name: string, value: unknown): Entry {
-  if (!isObject(value)) fail(`${label(name)} is described by ${JSON.stringify(value)}, not by an object`);
+  if (!isObject(value)) fail(`${label(name)} is described by ${shown(value)}, not by an object`);
   const { dtype: type, shape, data_offsets: offsets } = value;
-  if (typeof type !== 'string') fail(`${label(name)} has dtype ${JSON.stringify(type)}: expected a name such as "F32"`);
-  if (!isSizes(shape)) fail(`${label(name)} has shape ${JSON.stringify(shape)}: expected a list of sizes below 2^53`);
+  if (typeof type !== 'string') fail(`${label(name)} has dtype ${shown(type)}: expected a name such as "F32"`);
+  if (!isSizes(shape)) fail(`${label(name)} has shape ${shownSizes(shape)}: expected a list of sizes below 2^53`);
   if (!isSizes(offsets) || offsets.length !== 2) {
-    fail(`${label(name)} has data_offsets ${JSON.stringify(offsets)}: expected [begin, end], below 2^53`);
+    fail(`${label(name)} has data_offsets ${shownSizes(offsets)}: expected [begin, end], below 2^53`);
   }
   const [begin, end] = offsets as [number, number];
   if (end < begin) fail(`${label(name)} has data_offsets that go back: [${begin}, ${end}]`);
@@ -227,7 +229,7 @@ function readEntry(name: string, value: unknown): Entry {
   const expected = shape.reduce((a, b) => a * b, decoder?.bytes ?? 0);
   // The sizes of types that weft does not read are the file's word.
   if (decoder && end - begin !== expected) {
-    fail(`${label(name)} has ${end - begin} bytes, but ${type} [${shape.join(', ')}] takes ${expected}`);
+    fail(`${label(name)} has ${end - begin} bytes, but ${type} ${shownList(shape)} takes ${expected}`);
   }
   return { name, type, shape, begin, end };
 }
@@ -249,26 +251,24 @@ function checkLayout(entries: readonly Entry[], dataBytes: number): void {
 function checkTensor(name: string, { dtype, shape, data }: HostTensor): void {
   const expected = dtypes[dtype]?.array;
   if (!expected) {
-    throw new DTypeError(`[${op.write}] ${label(name)} has dtype ${dtype}: expected ${Object.keys(dtypes).join(', ')}`);
+    throw new DTypeError(
+      `[${op.write}] ${label(name)} has dtype ${shown(dtype)}: expected ${Object.keys(dtypes).join(', ')}`,
+    );
   }
   if (!(data instanceof expected)) {
     throw new DTypeError(`[${op.write}] ${label(name)}: data of dtype ${dtype} is a ${expected.name}`);
   }
   if (!isSizes(shape) || shape.reduce((a, b) => a * b, 1) !== data.length) {
-    throw new ShapeError(
-      `[${op.write}] ${label(name)}: ${data.length} elements do not fit shape [${shape.join(', ')}]`,
-    );
+    throw new ShapeError(`[${op.write}] ${label(name)}: ${data.length} elements do not fit shape ${shownSizes(shape)}`);
   }
 }
 
 function checkMetadata(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   for (const [key, value] of Object.entries(metadata)) {
     if (typeof value !== 'string') {
-      throw new FormatError(
-        `[${op.write}] metadata ${JSON.stringify(key)} is no string: use JSON.stringify for other values`,
-      );
+      throw new FormatError(`[${op.write}] metadata ${briefly(key)} is no string: use JSON.stringify for other values`);
     }
-    for (const text of [key, value]) checkText(`metadata ${JSON.stringify(key)}`, text);
+    for (const text of [key, value]) checkText(`metadata ${briefly(key)}`, text);
   }
   return metadata;
 }
@@ -281,7 +281,10 @@ function checkText(what: string, text: string): void {
     );
 }
 
-const label = (name: string) => `tensor ${JSON.stringify(name)}`;
+const label = (name: string) => `tensor ${briefly(name)}`;
+
+/** A list with what is in it, anything else by its kind. */
+const shownSizes = (value: unknown) => (Array.isArray(value) ? shownList(value) : shown(value));
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,5 +1,5 @@
 import { UnsupportedError, ValueError } from '../errors.ts';
-import { shown } from '../options.ts';
+import { briefly, shown } from '../options.ts';
 import { attentionBackward, attentionForward } from './attention.ts';
 import { clipNorm, clipScale } from './clip.ts';
 import { commitFamily, copyFamily } from './copy.ts';
@@ -38,11 +38,11 @@ export function checkChoices(choices: Choices): Choices {
     const family = families.find((each) => each.name === name);
     if (!family)
       throw new UnsupportedError(
-        `[choose] there is no family of kernels ${JSON.stringify(name)}; there are ${families.map((each) => each.name).join(', ')}`,
+        `[choose] there is no family of kernels ${briefly(name as string)}; there are ${families.map((each) => each.name).join(', ')}`,
       );
     if (!Object.hasOwn(family.variants, variant))
       throw new UnsupportedError(
-        `[choose] ${name} has no variant ${typeof variant === 'string' ? JSON.stringify(variant) : shown(variant)}; it has ${Object.keys(family.variants).join(', ')}`,
+        `[choose] ${name} has no variant ${typeof variant === 'string' ? briefly(variant) : shown(variant)}; it has ${Object.keys(family.variants).join(', ')}`,
       );
   }
   return choices;

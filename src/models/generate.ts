@@ -6,7 +6,7 @@ import { tensor } from '../ops/create.ts';
 import { embedding } from '../ops/embedding.ts';
 import { type SamplingSettings, sampleWith, samplingKinds, settingsTensor } from '../ops/sampling.ts';
 import { at, reshape } from '../ops/view.ts';
-import { abortSignal, anything, callback, countUpTo, declareOptions } from '../options.ts';
+import { abortSignal, anything, callback, countUpTo, declareOptions, shown } from '../options.ts';
 import { defaultGenerator, Generator } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 import { GPT } from './gpt.ts';
@@ -138,5 +138,7 @@ function checkPrompt(ids: readonly number[], vocabularySize: number): void {
   if (ids.length === 0) throw new ValueError('[generate] the prompt is empty; give at least one token to start from');
   const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabularySize);
   if (wrong !== undefined)
-    throw new ValueError(`[generate] the prompt holds ${wrong}, which is no id of a vocabulary of ${vocabularySize}`);
+    throw new ValueError(
+      `[generate] the prompt holds ${shown(wrong)}, which is no id of a vocabulary of ${vocabularySize}`,
+    );
 }

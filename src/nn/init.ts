@@ -10,7 +10,7 @@ import {
   type UniformOptions,
   uniformOptions,
 } from '../ops/random.ts';
-import { declareOptions, finite, generatorLike } from '../options.ts';
+import { declareOptions, finite, generatorLike, shown } from '../options.ts';
 import { defaultGenerator, type Generator, hostDraws, normalSettings, uniformSettings } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -21,7 +21,8 @@ import type { Tensor } from '../tensor.ts';
 
 /** Every element `value`. */
 export function constant(shape: Shape, value: number): Tensor {
-  if (!Number.isFinite(value)) throw new ValueError(`[constant] the value must be a finite number, got ${value}`);
+  if (!Number.isFinite(value))
+    throw new ValueError(`[constant] the value must be a finite number, got ${shown(value)}`);
   return filled('constant', shape, (values) => values.fill(value));
 }
 export const zeros = (shape: Shape): Tensor => constant(shape, 0);

@@ -52,7 +52,7 @@ export function matchState(
     else if (sameShape(value.shape, type.shape) && value.dtype === type.dtype) fitting.set(name, asTensor(value));
     else mismatched.push(`${name} is ${describe(type)} here, ${describe(value)} in what is loaded`);
   }
-  const unexpected = [...entries.keys()].filter((name) => !wanted.has(name));
+  const unexpected = [...entries.keys()].filter((name) => !wanted.has(name)).map(asName);
   const { refused = {} } = (given instanceof Map ? given : {}) as { refused?: Readonly<Record<string, string>> };
   const why = (name: string) => (Object.hasOwn(refused, name) ? `${name} (in the file it ${refused[name]})` : name);
   const problems = [
@@ -67,6 +67,9 @@ export function matchState(
   }
   return { fitting, report: { missing, unexpected, mismatched } };
 }
+
+/** Who calls from JavaScript may have a Map with any keys. */
+const asName = (key: unknown) => (typeof key === 'string' ? key : shown(key));
 
 /** Whether a value is a tensor; one in host memory needs values for its type and shape. */
 function isWhole(value: Tensor | HostTensor): boolean {

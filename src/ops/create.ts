@@ -10,7 +10,7 @@ import {
 } from '../graph/dtype.ts';
 import { applyOne } from '../graph/record.ts';
 import { checkShape, formatShape, type Shape, sizeOf } from '../graph/shape.ts';
-import { anything, declareOptions, flag, text } from '../options.ts';
+import { anyNumber, anything, brief, declareOptions, expectKind, flag, shown, shownList, text } from '../options.ts';
 import { fromHost, Parameter, Tensor, type Values } from '../tensor.ts';
 import { full as constant, copy } from './elementwise.ts';
 
@@ -35,7 +35,7 @@ export function tensor(values: Values, options?: TensorOptions): Tensor {
   const count = given.elements.length;
   if (sizeOf(shape) !== count)
     throw new ShapeError(
-      `[tensor] ${count} values do not fill shape ${formatShape(shape)}, which has ${sizeOf(shape)} elements`,
+      `[tensor] ${count} values do not fill shape ${shownList(shape)}, which has ${sizeOf(shape)} elements`,
     );
   const dtype = type ?? given.dtype;
   return fromHost({ shape: [...shape], dtype }, converted('tensor', given.elements, dtype));
@@ -47,10 +47,17 @@ export function tensor(values: Values, options?: TensorOptions): Tensor {
  */
 export function arange(start: number, stop?: number, step = 1, dtype?: DType): Tensor {
   const [from, to] = stop === undefined ? [0, start] : [start, stop];
+  for (const [name, value] of Object.entries({ start: from, stop: to, step }))
+    expectKind('arange', name, value, anyNumber);
   const count = Math.ceil((to - from) / step);
-  if (!(count >= 1)) throw new ValueError(`[arange] from ${from} to ${to} in steps of ${step} there are no numbers`);
+  if (!(count >= 1))
+    throw new ValueError(
+      `[arange] from ${shown(from)} to ${shown(to)} in steps of ${shown(step)} there are no numbers`,
+    );
   if (!Number.isFinite(count))
-    throw new ValueError(`[arange] from ${from} to ${to} in steps of ${step} there is no end of numbers`);
+    throw new ValueError(
+      `[arange] from ${shown(from)} to ${shown(to)} in steps of ${shown(step)} there is no end of numbers`,
+    );
   const shape = checkShape('arange', [count]);
   const type = dtype ?? ([from, to, step].every(Number.isInteger) ? 'i32' : 'f32');
   if ((type === 'i32' || type === 'u32') && !(Number.isInteger(from) && Number.isInteger(step)))
@@ -124,7 +131,7 @@ function elementsOf(values: Values): Elements {
     if (!isNumbers(values)) {
       const name = Object.prototype.toString.call(values).slice(8, -1);
       throw new DTypeError(
-        `[tensor] a ${name} holds no numbers of a type that weft has; ${alternatives[name] ?? hint}`,
+        `[tensor] a ${brief(name)} holds no numbers of a type that weft has; ${alternatives[name] ?? hint}`,
       );
     }
     const dtype = values instanceof Int32Array ? 'i32' : values instanceof Uint32Array ? 'u32' : 'f32';
@@ -172,7 +179,7 @@ const place = (at: readonly number[]) => (at.length > 0 ? ` at [${at.join(', ')}
 function described(item: unknown): string {
   if (item === null || item === undefined) return String(item);
   if (item instanceof Tensor) return 'a tensor, which stack() and concat() take';
-  return typeof item === 'object' ? `a ${item.constructor?.name ?? 'object'}` : `a ${typeof item}`;
+  return typeof item === 'object' ? `a ${brief(item.constructor?.name ?? 'object')}` : `a ${typeof item}`;
 }
 
 function ragged(item: unknown, shape: Shape, at: readonly number[]): ShapeError {

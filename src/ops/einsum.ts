@@ -1,7 +1,7 @@
 import { ShapeError, ValueError } from '../errors.ts';
 import { expectDType } from '../graph/record.ts';
 import { formatShape } from '../graph/shape.ts';
-import { expectKind, listOf, tensorLike, text } from '../options.ts';
+import { expectKind, listOf, shown, tensorLike, text } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { mul } from './elementwise.ts';
 import { matmul } from './matmul.ts';
@@ -44,13 +44,13 @@ interface Term {
 
 function parse(equation: string, operands: readonly Tensor[]): { inputs: Label[][]; output: Label[] } {
   const fail = (why: string): never => {
-    throw new ValueError(`[einsum] '${equation}' ${why}`);
+    throw new ValueError(`[einsum] ${shown(equation)} ${why}`);
   };
   const [left = '', right, ...more] = equation.replaceAll(' ', '').split('->');
   const parts = left.split(',');
   for (const part of [...parts, right ?? '']) {
     if (!/^[a-zA-Z]*(\.\.\.)?[a-zA-Z]*$/.test(part))
-      fail(`has '${part}', where only letters and one ... may stand, as in 'bij,bjk->bik'`);
+      fail(`has ${shown(part)}, where only letters and one ... may stand, as in 'bij,bjk->bik'`);
   }
   if (more.length > 0) fail('has more than one ->');
   if (parts.length !== operands.length) fail(`names ${parts.length} operands, ${operands.length} are given`);

@@ -5,7 +5,7 @@ import type { ExpressionContext, OpDef } from '../graph/op.ts';
 import { applyOne, expectTensor } from '../graph/record.ts';
 import { broadcastShapes, checkShape, type Shape, sameShape } from '../graph/shape.ts';
 import { literal } from '../kernels/numbers.ts';
-import { declareOptions, finite, oneOf } from '../options.ts';
+import { anyNumber, declareOptions, expectKind, finite, oneOf, shown } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 
 /**
@@ -386,7 +386,9 @@ export function gelu(x: Tensor, options?: { approximate?: 'none' | 'tanh' }): Te
 /** x limited to [min, max]; for integers, to as much of it as their type holds. NaN stays NaN. */
 export function clamp(x: Tensor, min: number, max: number): Tensor {
   expectTensor('clamp', 'the input', x);
-  if (!(min <= max)) throw new ValueError(`[clamp] min must not exceed max, got ${min} and ${max}`);
+  expectKind('clamp', 'min', min, anyNumber);
+  expectKind('clamp', 'max', max, anyNumber);
+  if (!(min <= max)) throw new ValueError(`[clamp] min must not exceed max, got ${shown(min)} and ${shown(max)}`);
   return applyOne(unaryOps.clamp, [x], { min: bound(min, x.dtype), max: bound(max, x.dtype) });
 }
 /** A limit as a number of the type: the nearest that it has, where the limit lies outside. */

@@ -8,7 +8,7 @@ import { familyCall } from '../kernels/family.ts';
 import { gather as gatherFamily, scatterAdd as scatterFamily } from '../kernels/index.ts';
 import { coordinateText } from '../kernels/layout.ts';
 import { topK as topKFamily } from '../kernels/select.ts';
-import { declareOptions, flag } from '../options.ts';
+import { declareOptions, flag, shown } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { add, cast, equal, greaterEqual, sub, where, zeros } from './elementwise.ts';
 import { unsqueeze } from './view.ts';
@@ -38,7 +38,7 @@ export function iota(shape: readonly number[], axis: number): Tensor {
 export function oneHot(ids: Tensor, classes: number): Tensor {
   expectDType('oneHot', 'ids', ids, ['i32', 'u32']);
   if (!Number.isInteger(classes) || classes < 1)
-    throw new ValueError(`[oneHot] the number of classes must be a positive integer, got ${classes}`);
+    throw new ValueError(`[oneHot] the number of classes must be a positive integer, got ${shown(classes)}`);
   const shape = [...ids.shape, classes];
   return cast(equal(unsqueeze(cast(ids, 'i32'), -1), iota(shape, -1)), 'f32');
 }
@@ -182,7 +182,7 @@ export function topK(x: Tensor, k: number, options?: { largest?: boolean }): { v
   expectRank('topK', 'the input', x, 1, Infinity);
   const n = x.shape.at(-1) as number;
   if (!Number.isInteger(k) || k < 1 || k > Math.min(n, 1024))
-    throw new ValueError(`[topK] k must be an integer in [1, ${Math.min(n, 1024)}], got ${k}`);
+    throw new ValueError(`[topK] k must be an integer in [1, ${Math.min(n, 1024)}], got ${shown(k)}`);
   const [values, indices] = apply(topKOp, [x], { k, largest }) as [Tensor, Tensor];
   return { values, indices };
 }

@@ -5,7 +5,7 @@ import type { OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectTensor } from '../graph/record.ts';
 import { formatShape, normaliseAxis } from '../graph/shape.ts';
 import { literal } from '../kernels/numbers.ts';
-import { array, count, either, expectKind, listOf, tensorLike } from '../options.ts';
+import { array, count, either, expectKind, listOf, shownList, tensorLike } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { zeros } from './elementwise.ts';
 import { slice, unsqueeze } from './view.ts';
@@ -68,7 +68,7 @@ export function pad(x: Tensor, widths: readonly (readonly [number, number])[], v
   for (const [axis, [before, after]] of widths.entries()) {
     if (!Number.isInteger(before) || !Number.isInteger(after) || before < 0 || after < 0) {
       throw new ShapeError(
-        `[pad] widths must be integers of at least 0, got [${before}, ${after}] for dimension ${axis}`,
+        `[pad] widths must be integers of at least 0, got ${shownList([before, after])} for dimension ${axis}`,
       );
     }
     if (before + after > 0) padded = applyOne(padOp, [padded], { axis, before, after, value });
@@ -191,7 +191,7 @@ export function split(x: Tensor, extents: number | readonly number[], axis = 0):
     list.some((extent) => !Number.isInteger(extent) || extent < 1)
   ) {
     throw new ShapeError(
-      `[split] extents ${formatShape(list)} must be positive and add up to ${whole}, dimension ${dimension} of ${formatShape(x.shape)}`,
+      `[split] extents ${shownList(list)} must be positive and add up to ${whole}, dimension ${dimension} of ${formatShape(x.shape)}`,
     );
   }
   return [...apply(splitOp, [x], { axis: dimension, extents: [...list] })];

@@ -19,7 +19,7 @@ import {
 import { providePacking } from '../graph/state.ts';
 import { copyFamily } from '../kernels/copy.ts';
 import { familyCall } from '../kernels/family.ts';
-import { array, expectKind, integer, listOf, nullable } from '../options.ts';
+import { anyNumber, array, expectKind, integer, listOf, nullable, shown, shownList } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { constantOf, full } from './elementwise.ts';
 import { pad } from './join.ts';
@@ -63,9 +63,7 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   const size = sizeOf(x.shape);
   const target = shape.map((extent) => (extent === -1 ? size / sizeOf(known) : extent));
   if (sizeOf(target) !== size || target.some((extent) => !Number.isInteger(extent) || extent < 1)) {
-    throw new ShapeError(
-      `[reshape] ${formatShape(x.shape)} has ${size} elements and can't become ${formatShape(shape)}`,
-    );
+    throw new ShapeError(`[reshape] ${formatShape(x.shape)} has ${size} elements and can't become ${shownList(shape)}`);
   }
   return sameShape(target, x.shape) ? x.version : look(reshapeOp, x, { shape: target });
 }
@@ -101,7 +99,7 @@ export function permute(x: Tensor, order: readonly number[]): Tensor {
   const axes = order.map((axis) => normaliseAxis('permute', axis, x.rank));
   if (axes.length !== x.rank || new Set(axes).size !== x.rank) {
     throw new ShapeError(
-      `[permute] the order must name each of the ${x.rank} dimensions of ${formatShape(x.shape)} once, got [${order.join(', ')}]`,
+      `[permute] the order must name each of the ${x.rank} dimensions of ${formatShape(x.shape)} once, got ${shownList(order)}`,
     );
   }
   return look(permuteOp, x, { order: axes });
@@ -147,6 +145,8 @@ export function slice(
     throw new ShapeError(
       `[slice] ${ranges.length} ranges for a tensor of rank ${x.rank}, shape ${formatShape(x.shape)}`,
     );
+  for (const bound of ranges.flatMap((range) => range ?? []))
+    if (bound !== undefined) expectKind('slice', 'a bound', bound, anyNumber);
   const start: number[] = [];
   const step: number[] = [];
   const shape = x.shape.map((extent, i) => {
@@ -155,7 +155,7 @@ export function slice(
     const last = to < 0 ? to + extent : to;
     if (!Number.isInteger(by) || by < 1)
       throw new ShapeError(
-        `[slice] the step of dimension ${i} must be a positive integer, got ${by}; use flip to reverse`,
+        `[slice] the step of dimension ${i} must be a positive integer, got ${shown(by)}; use flip to reverse`,
       );
     if (!Number.isInteger(first) || !Number.isInteger(last) || first < 0 || last > extent || first >= last) {
       throw new ShapeError(
@@ -172,10 +172,11 @@ export function slice(
 export function at(x: Tensor, index: number, axis = 0): Tensor {
   expectTensor('at', 'the input', x);
   const dimension = normaliseAxis('at', axis, x.rank);
+  expectKind('at', 'the index', index, anyNumber);
   const extent = x.shape[dimension] as number;
   const position = index < 0 ? index + extent : index;
   if (!Number.isInteger(position) || position < 0 || position >= extent)
-    throw new ShapeError(`[at] index ${index} is out of range for dimension ${axis} of ${formatShape(x.shape)}`);
+    throw new ShapeError(`[at] index ${shown(index)} is out of range for dimension ${axis} of ${formatShape(x.shape)}`);
   const part = slice(
     x,
     x.shape.map((_, i) => (i === dimension ? [position, position + 1] : null)),
@@ -223,7 +224,7 @@ export function expand(x: Tensor, shape: Shape): Tensor {
   checkShape('expand', target);
   if (missing < 0 || x.shape.some((extent, i) => extent !== 1 && extent !== target[i + missing])) {
     throw new ShapeError(
-      `[expand] ${formatShape(x.shape)} does not broadcast to ${formatShape(shape)}: only dimensions of extent 1 can be repeated`,
+      `[expand] ${formatShape(x.shape)} does not broadcast to ${shownList(shape)}: only dimensions of extent 1 can be repeated`,
     );
   }
   return look(expandOp, x, { shape: target });

@@ -4,7 +4,7 @@ import { concat } from '../ops/join.ts';
 import { type ClipSettings, clipNorm, clipScale } from '../ops/optimizer.ts';
 import { sumSquares } from '../ops/reduce.ts';
 import { at, pack, reshape } from '../ops/view.ts';
-import { declareOptions, expectKind, flag, iterable, shown } from '../options.ts';
+import { anyNumber, declareOptions, expectKind, flag, iterable, shown } from '../options.ts';
 import { Parameter, type Tensor } from '../tensor.ts';
 import { type Clipping, clippings, gradientFor, type ParameterPack, packOf } from './pack.ts';
 
@@ -23,7 +23,8 @@ const clipOptions = declareOptions<ClipOptions>({ errorIfNonfinite: flag });
  */
 export function clipGradNorm(parameters: Iterable<Parameter>, maxNorm: number, options?: ClipOptions): Tensor {
   const { errorIfNonfinite = false } = clipOptions('clipGradNorm', options);
-  if (!(maxNorm > 0)) throw new ValueError(`[clipGradNorm] maxNorm must be a positive number, got ${maxNorm}`);
+  expectKind('clipGradNorm', 'maxNorm', maxNorm, anyNumber);
+  if (!(maxNorm > 0)) throw new ValueError(`[clipGradNorm] maxNorm must be a positive number, got ${shown(maxNorm)}`);
   const list = withGradients('clipGradNorm', parameters);
   // Infinity asks for the norm alone; shaders know none.
   const settings = { maxNorm: Math.min(maxNorm, 1e30), strict: errorIfNonfinite };
@@ -52,7 +53,8 @@ export function clipGradNorm(parameters: Iterable<Parameter>, maxNorm: number, o
 
 /** Limits each element of the gradients to ±limit. */
 export function clipGradValue(parameters: Iterable<Parameter>, limit: number): void {
-  if (!(limit > 0)) throw new ValueError(`[clipGradValue] the limit must be a positive number, got ${limit}`);
+  expectKind('clipGradValue', 'the limit', limit, anyNumber);
+  if (!(limit > 0)) throw new ValueError(`[clipGradValue] the limit must be a positive number, got ${shown(limit)}`);
   const list = withGradients('clipGradValue', parameters);
   noGrad(() => {
     for (const parameter of list) parameter.grad = gradientOf(parameter).clamp(-limit, limit);

@@ -18,6 +18,7 @@ import {
   iterable,
   type Kinds,
   notNegative,
+  shown,
   tensorLike,
 } from '../options.ts';
 import { fromHost, Parameter, type Tensor } from '../tensor.ts';
@@ -256,7 +257,7 @@ export abstract class Optimizer<Settings extends CommonSettings> {
   /** Throws a ValueError unless `holds` is true of a finite `value`. */
   protected expect(name: string, value: number, holds: boolean, wanted: string): void {
     if (!(holds && Number.isFinite(value)))
-      throw new ValueError(`[${this.constructor.name}] ${name} must be ${wanted}, got ${value}`);
+      throw new ValueError(`[${this.constructor.name}] ${name} must be ${wanted}, got ${shown(value)}`);
   }
 
   #eachState(visit: (name: string, state: State, pack: ParameterPack, first: number) => void): void {

@@ -1,5 +1,5 @@
 import { ValueError } from '../errors.ts';
-import { count, declareOptions, notNegative } from '../options.ts';
+import { count, declareOptions, notNegative, shown } from '../options.ts';
 
 /** A factor of the learning rate for each step, counted from 0. Pure, so that a resumed run goes on where it was. */
 export type Schedule = (step: number) => number;
@@ -50,6 +50,6 @@ export function inverseSquareRoot(options: { steps: number }): Schedule {
 /** In a straight line up to the start of `schedule` within `steps` steps, the first of them at 1/steps of it; then `schedule` from its start. */
 export function warmup(schedule: Schedule, steps: number): Schedule {
   if (!Number.isInteger(steps) || steps < 0)
-    throw new ValueError(`[warmup] steps must be an integer of at least 0, got ${steps}`);
+    throw new ValueError(`[warmup] steps must be an integer of at least 0, got ${shown(steps)}`);
   return (step) => (step < steps ? ((step + 1) / steps) * schedule(0) : schedule(step - steps));
 }

@@ -1,5 +1,5 @@
 import { ShapeError, ValueError } from '../errors.ts';
-import { anything, count, declareOptions } from '../options.ts';
+import { anything, count, declareOptions, shown } from '../options.ts';
 import { Generator, type GeneratorState, randomIntegers } from '../random.ts';
 import { expectIds } from './ids.ts';
 
@@ -13,7 +13,7 @@ export function trainValidationSplit<Data extends string | Int32Array>(
 ): { readonly train: Data; readonly validation: Data } {
   if (!(fraction > 0 && fraction < 1)) {
     throw new ValueError(
-      `[trainValidationSplit] fraction is the share of validation, between 0 and 1, not ${fraction}`,
+      `[trainValidationSplit] fraction is the share of validation, between 0 and 1, not ${shown(fraction)}`,
     );
   }
   if (typeof data !== 'string') expectIds('trainValidationSplit', data);

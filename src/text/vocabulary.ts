@@ -1,5 +1,5 @@
 import { FormatError, ValueError } from '../errors.ts';
-import { expectKind, text as string } from '../options.ts';
+import { expectKind, shown, text as string } from '../options.ts';
 
 /** Characters (Unicode code points) as token ids, in the order of their code points. */
 export class CharVocabulary {
@@ -46,7 +46,7 @@ export class CharVocabulary {
       const character = this.characters[id];
       if (character === undefined) {
         throw new ValueError(
-          `[CharVocabulary.decode] id ${id} is not one of the ${this.size} characters: ids go from 0 to ${this.size - 1}`,
+          `[CharVocabulary.decode] id ${shown(id)} is not one of the ${this.size} characters: ids go from 0 to ${this.size - 1}`,
         );
       }
       text += character;

@@ -236,12 +236,12 @@ describe('files that break a rule', () => {
       'tensor "a" has dtype undefined: expected a name such as "F32"',
     ],
     ['no shape', one('U8', undefined, [1, 2]), 'tensor "a" has shape undefined: expected a list of sizes below 2^53'],
-    ['a negative size', one('U8', [-2, -1], [1, 2]), 'tensor "a" has shape [-2,-1]'],
-    ['a broken size', one('U8', [0.5, 4], [1, 2]), 'tensor "a" has shape [0.5,4]'],
+    ['a negative size', one('U8', [-2, -1], [1, 2]), 'tensor "a" has shape [-2, -1]'],
+    ['a broken size', one('U8', [0.5, 4], [1, 2]), 'tensor "a" has shape [0.5, 4]'],
     [
       'a size of 2^53',
       file('{"a":{"dtype":"U8","shape":[9007199254740992,0],"data_offsets":[0,0]}}'),
-      'tensor "a" has shape [9007199254740992,0]: expected a list of sizes below 2^53',
+      'tensor "a" has shape [9007199254740992, 0]: expected a list of sizes below 2^53',
     ],
     [
       'sizes that overflow',
@@ -251,7 +251,7 @@ describe('files that break a rule', () => {
     [
       'three offsets',
       file({ a: { ...a, data_offsets: [0, 1, 2] } }, [1, 2]),
-      'tensor "a" has data_offsets [0,1,2]: expected [begin, end], below 2^53',
+      'tensor "a" has data_offsets [0, 1, 2]: expected [begin, end], below 2^53',
     ],
     [
       'offsets that go back',
@@ -335,7 +335,7 @@ describe('tensors that cannot be written', () => {
       'an unknown dtype',
       () => writeSafetensors({ a: { ...f32(1), dtype: 'f16' as 'f32' } }),
       DTypeError,
-      'tensor "a" has dtype f16: expected f32, i32, u32, bool',
+      'tensor "a" has dtype \'f16\': expected f32, i32, u32, bool',
     ],
     [
       'the name of the metadata',

@@ -194,11 +194,11 @@ async function open(): Promise<void> {
     state = { ...state, messages: [`${what}. Results that others have measured can be seen all the same.`] };
   }
   if (location.hash.length <= 1) return;
-  const shared = await unpack(location.hash.slice(1));
-  if (!shared) {
-    state = { ...state, messages: ['The link holds no results that can be read: was it cut off?'] };
-    return;
-  }
+  const shared = await unpack(location.hash.slice(1)).catch((error: Error) => {
+    state = { ...state, messages: [error.message] };
+    return null;
+  });
+  if (!shared) return;
   const { chosen, contenders, variants, quick, rows } = shared;
   const picked = { chosen: new Set(chosen), contenders: new Set(contenders), variants, quick };
   const measured = rows.length > 0;

@@ -2,6 +2,7 @@
 
 import process from 'node:process';
 import { parseArgs } from 'node:util';
+import { complain, say } from '../demo/console.ts';
 import { type Counts, countCalls } from '../demo/counts.ts';
 import { init } from '../src/index.ts';
 import { adapterName } from './rows.ts';
@@ -23,10 +24,10 @@ type Table = Record<string, Row>;
 
 try {
   const { values } = parseArgs({ options: { json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } });
-  if (values.help) console.log(usage);
+  if (values.help) say(usage);
   else await main(values.json ?? false);
 } catch (error) {
-  console.error(`weft: ${error instanceof Error ? error.message : error}`);
+  complain(`weft: ${error instanceof Error ? error.message : error}`);
   process.exitCode = 1;
 }
 process.exit();
@@ -36,11 +37,11 @@ async function main(json: boolean): Promise<void> {
   const adapter = own.adapter;
   const selection = own.profile.selection;
   own.destroy();
-  console.log(`Adapter: ${adapterName(adapter)}\n`);
+  say(`Adapter: ${adapterName(adapter)}\n`);
   const pinned = await tableOf('gpu');
   print('Kernels for a GPU (profile gpu)', pinned);
   print(`Kernels for this adapter (profile ${selection})`, selection === 'gpu' ? pinned : await tableOf(selection));
-  if (json) console.log(JSON.stringify(pinned));
+  if (json) say(JSON.stringify(pinned));
 }
 
 async function tableOf(profile: 'gpu' | 'software'): Promise<Table> {
@@ -57,10 +58,10 @@ async function tableOf(profile: 'gpu' | 'software'): Promise<Table> {
 }
 
 function print(title: string, table: Table): void {
-  console.log(title);
-  console.log(['', ...columns].map((name, i) => (i === 0 ? name.padEnd(18) : name.padStart(12))).join(''));
+  say(title);
+  say(['', ...columns].map((name, i) => (i === 0 ? name.padEnd(18) : name.padStart(12))).join(''));
   for (const [name, counts] of Object.entries(table)) {
-    console.log(name.padEnd(18) + columns.map((column) => String(counts[column]).padStart(12)).join(''));
+    say(name.padEnd(18) + columns.map((column) => String(counts[column]).padStart(12)).join(''));
   }
-  console.log();
+  say();
 }

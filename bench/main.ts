@@ -3,6 +3,7 @@
 import { closeSync, existsSync, openSync, unlinkSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
+import { complain, say } from '../demo/console.ts';
 import { wrap } from '../demo/wrap.ts';
 import { type Options, runBench, select } from './bench.ts';
 import { runInChrome } from './chrome.ts';
@@ -49,14 +50,14 @@ try {
       help: { type: 'boolean', short: 'h' },
     },
   });
-  if (values.help) console.log(usage);
+  if (values.help) say(usage);
   else {
     const { only = [], quick = false, variants = false } = values;
     await main({ only, quick, variants }, values.deno ?? false, values.json);
   }
 } catch (error) {
   const { message, code = '' } = error as Error & { code?: string };
-  console.error(
+  complain(
     `weft: ${message}${code.startsWith('ERR_PARSE_ARGS') ? '; `npm run bench -- --help` lists the options' : ''}`,
   );
   process.exitCode = 1;

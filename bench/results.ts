@@ -3,6 +3,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
+import { say } from '../demo/console.ts';
 import { type Standing, standings } from './page/summary.ts';
 import { adapterName, bytes, milliseconds, type Row } from './rows.ts';
 
@@ -17,7 +18,7 @@ const text = await readFile(readme, 'utf8');
 const [before, after] = [text.indexOf(begin), text.indexOf(end)];
 if (before < 0 || after < before) throw new Error(`README.md lacks the marks ${begin} and ${end}`);
 await writeFile(readme, `${text.slice(0, before)}${begin}\n\n${parts.join('\n\n')}\n\n${text.slice(after)}`);
-console.log(`README.md shows ${files.length} ${files.length === 1 ? 'file' : 'files'} of bench/results.`);
+say(`README.md shows ${files.length} ${files.length === 1 ? 'file' : 'files'} of bench/results.`);
 process.exit();
 
 /** One device: its limits, weft against the best of the others, and what attention keeps in memory. */

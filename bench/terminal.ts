@@ -1,5 +1,6 @@
 import process from 'node:process';
 import cliProgress from 'cli-progress';
+import { complain, say, visible } from '../demo/console.ts';
 import { columnsOf, wrap } from '../demo/wrap.ts';
 import type { Host, Progress } from './bench.ts';
 import { adapterName, asText, bytes, fastestFirst, limitOf, type Row, type Table, tables } from './rows.ts';
@@ -14,7 +15,7 @@ export class TerminalHost implements Host {
 
   progress({ done, all, now }: Progress): void {
     if (!process.stderr.isTTY) return;
-    const details = now.slice(0, Math.max(20, (columnsOf(process.stderr, process.env) ?? 80) - 40));
+    const details = visible(now).slice(0, Math.max(20, (columnsOf(process.stderr, process.env) ?? 80) - 40));
     if (this.#bar) this.#bar.update(done, { details });
     else {
       this.#bar = new cliProgress.SingleBar({
@@ -35,18 +36,18 @@ export class TerminalHost implements Host {
   rows(rows: readonly Row[]): void {
     this.end();
     const columns = columnsOf(process.stdout, process.env) ?? 80;
-    if (this.all.length === 0 && rows[0]) console.log(`${wrap(heading(rows[0]), columns)}\n`);
+    if (this.all.length === 0 && rows[0]) say(`${wrap(heading(rows[0]), columns)}\n`);
     this.all.push(...rows);
     for (const group of tables(rows)) {
       const line = oneLine(group);
-      console.log(line === null ? `${text(group, columns)}\n` : wrap(line, columns));
+      say(line === null ? `${text(group, columns)}\n` : wrap(line, columns));
     }
-    if (rows[0]?.suite === 'limits') console.log();
+    if (rows[0]?.suite === 'limits') say();
   }
 
   message(message: string): void {
     this.end();
-    console.error(wrap(message, columnsOf(process.stderr, process.env) ?? Infinity));
+    complain(wrap(message, columnsOf(process.stderr, process.env) ?? Infinity));
   }
 
   end(): void {

@@ -1,3 +1,5 @@
+import { visible } from './console.ts';
+
 /** Losses by step, and the lines to hold them against. */
 export interface LossCurve {
   readonly title: string;
@@ -26,7 +28,7 @@ export function svgChart({ title, losses, validation, bigram }: LossCurve): stri
   const high = Math.max(low + 0.5, Math.ceil(Math.max(...values) * 2) / 2);
   const x = (step: number) => left + ((width - left - right) * (step - 1)) / Math.max(1, losses.length - 1);
   const y = (loss: number) => top + ((height - top - bottom) * (high - loss)) / (high - low);
-  const name = title.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+  const name = visible(title).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
   const line = (points: readonly number[], style: string) =>
     `<polyline fill="none" ${style} points="${points.flatMap((loss, i) => (Number.isFinite(loss) ? `${x(i + 1).toFixed(1)},${y(loss).toFixed(1)}` : [])).join(' ')}"/>`;
   const level = (loss: number, name: string, colour: string) =>

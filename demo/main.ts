@@ -4,6 +4,7 @@ import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { brief } from '../src/options.ts';
 import { runInChrome } from './chrome.ts';
+import { complain, say, visible } from './console.ts';
 import { DenoHost } from './deno.ts';
 import { runJob } from './job.ts';
 import { help, type Options, optionsFrom, syntax, UsageError, type Values } from './options.ts';
@@ -12,14 +13,15 @@ import { columnsOf, wrap } from './wrap.ts';
 
 try {
   const values = commandLine();
-  if (values.help) console.log(help);
+  if (values.help) say(help);
   else await run(optionsFrom(values));
 } catch (error) {
   const message = error instanceof Error ? error.message : String(error);
   // Whole where it goes to a file, for others to search.
   const columns = columnsOf(process.stderr, process.env) ?? Infinity;
-  console.error(process.env.WEFT_DEBUG && error instanceof Error ? error.stack : wrap(`weft: ${message}`, columns));
-  if (error instanceof UsageError) console.error('npm start -- --help lists all options.');
+  const stack = process.env.WEFT_DEBUG && error instanceof Error ? error.stack : undefined;
+  complain(stack ?? wrap(visible(`weft: ${message}`), columns));
+  if (error instanceof UsageError) complain('npm start -- --help lists all options.');
   process.exitCode = error instanceof UsageError ? 2 : 1;
 }
 // Chrome's pipes or a pending GPU callback must not keep the process.
@@ -40,7 +42,7 @@ async function run(options: Options): Promise<void> {
   const host = new DenoHost(terminal(options.json));
   listenForInterrupts(host);
   const summary = await (options.browser ? runInChrome(options, host) : runJob(options, host));
-  if (options.json) console.log(JSON.stringify(summary));
+  if (options.json) say(JSON.stringify(summary));
 }
 
 /** The first Ctrl-C ends the run after the current step; a later one, or one with nothing to save, ends it at once. */

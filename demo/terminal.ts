@@ -2,6 +2,7 @@ import process from 'node:process';
 import { plot } from 'asciichart';
 import cliProgress from 'cli-progress';
 import { type LossCurve, resample } from './chart.ts';
+import { visible } from './console.ts';
 import type { Progress } from './host.ts';
 import { columnsOf, wrap } from './wrap.ts';
 
@@ -24,7 +25,7 @@ export class Terminal {
 
   print(text = ''): void {
     this.#endBar();
-    this.#stream.write(`${wrap(text, this.columns)}\n`);
+    this.#write(text);
   }
 
   progress(progress: Progress): void {
@@ -51,6 +52,10 @@ export class Terminal {
     if (step >= steps) this.#endBar();
   }
 
+  #write(text: string): void {
+    this.#stream.write(`${wrap(visible(text), this.columns)}\n`);
+  }
+
   #endBar(): void {
     this.#bar?.stop();
     this.#bar = null;
@@ -62,7 +67,7 @@ export class Terminal {
     const due = model !== this.#lastLine.model || now - this.#lastLine.time >= secondsBetweenLines * 1000;
     if (!due && step < steps) return;
     this.#lastLine = { model, time: now };
-    this.#stream.write(`  step ${String(step).padStart(String(steps).length)}/${steps}  ${describe(progress)}\n`);
+    this.#write(`  step ${String(step).padStart(String(steps).length)}/${steps}  ${describe(progress)}`);
   }
 }
 

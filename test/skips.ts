@@ -55,7 +55,11 @@ export const skips: readonly Skip[] = [
   },
   { test: /^files of Deno and Node /, runtime: 'chromium', reason: 'a page has no paths; the Deno runs do' },
   { test: /^files of a page /, runtime: 'deno', reason: 'Deno has none of the handles that pages have' },
-  { test: /^a table of npm run bench /, runtime: 'chromium', reason: 'a page has no terminal; the Deno runs have' },
+  {
+    test: /^a (table of npm run bench|terminal) /,
+    runtime: 'chromium',
+    reason: 'a page has no terminal; the Deno runs have',
+  },
   {
     test: /^a run whose device is lost /,
     profile: 'gpu',

@@ -2,6 +2,7 @@
 
 import process from 'node:process';
 import { parseArgs } from 'node:util';
+import { complain, say } from '../../demo/console.ts';
 import { callExport, withPage } from '../../tools/page.mjs';
 import { type HostCost, hostCosts } from './costs.ts';
 
@@ -15,14 +16,14 @@ try {
   const { values } = parseArgs({
     options: { deno: { type: 'boolean' }, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
   });
-  if (values.help) console.log(usage);
+  if (values.help) say(usage);
   else {
     const rows = await (values.deno ? hostCosts() : inChrome());
     print(rows);
-    if (values.json) console.log(JSON.stringify(rows));
+    if (values.json) say(JSON.stringify(rows));
   }
 } catch (error) {
-  console.error(`weft: ${error instanceof Error ? error.message : error}`);
+  complain(`weft: ${error instanceof Error ? error.message : error}`);
   process.exitCode = 1;
 }
 process.exit();
@@ -37,9 +38,9 @@ async function inChrome(): Promise<HostCost[]> {
 }
 
 function print(rows: readonly HostCost[]): void {
-  console.log(['', 'median', 'p10', 'p90 ms'].map((name, i) => (i ? name.padStart(10) : name.padEnd(18))).join(''));
+  say(['', 'median', 'p10', 'p90 ms'].map((name, i) => (i ? name.padStart(10) : name.padEnd(18))).join(''));
   for (const { what, medianMs, p10Ms, p90Ms, note } of rows) {
     const numbers = [medianMs, p10Ms, p90Ms].map((ms) => ms.toFixed(2).padStart(10)).join('');
-    console.log(`${what.padEnd(18)}${numbers}  ${note}`);
+    say(`${what.padEnd(18)}${numbers}  ${note}`);
   }
 }

@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import cliProgress from 'cli-progress';
+import { complain, say } from '../../demo/console.ts';
 import { callExport, withPage } from '../../tools/page.mjs';
 import { fit, pointsOf } from './fit.ts';
 import { plots } from './plot.ts';
@@ -31,14 +32,14 @@ try {
     },
   });
   const { only = '', out = join(import.meta.dirname, '../results') } = values;
-  if (values.help) console.log(usage);
+  if (values.help) say(usage);
   else {
     const [pattern, folder] = [new RegExp(only, 'i'), resolve(out)];
     if (values.browser) await inChrome((place) => main(place, pattern, folder));
     else await main(here, pattern, folder);
   }
 } catch (error) {
-  console.error(`weft: ${error instanceof Error ? error.message : error}`);
+  complain(`weft: ${error instanceof Error ? error.message : error}`);
   process.exitCode = 1;
 }
 process.exit();
@@ -59,7 +60,7 @@ async function main({ open, measure }: Place, pattern: RegExp, folder: string): 
   if (chosen.length === 0)
     throw new Error("--only: no sweep matches; there are 'gpt' and 'lstm', each by T, B, layers, width");
   const adapter = await open();
-  console.log(`Adapter: ${adapter}\n`);
+  say(`Adapter: ${adapter}\n`);
   const count = chosen.reduce((sum, { values }) => sum + values.length, 0);
   const bar = new cliProgress.SingleBar({ format: '{bar} {value}/{total}  {now}', clearOnComplete: true });
   bar.start(count, 0, { now: '' });
@@ -73,15 +74,15 @@ async function main({ open, measure }: Place, pattern: RegExp, folder: string): 
   bar.stop();
   for (const { model, of, ...point } of points) {
     const { medianMs, gflops, dispatches, peakBytes } = point;
-    console.log(
+    say(
       `${`${model} ${of} ${point[of]}`.padEnd(18)}${medianMs.toFixed(2).padStart(10)} ms${gflops.toFixed(2).padStart(8)} GFLOP/s` +
         `${String(dispatches).padStart(6)} dispatches${(peakBytes / 2 ** 20).toFixed(2).padStart(9)} MiB`,
     );
   }
-  console.log();
+  say();
   const fits = chosen.map((sweep) => ({ ...fit(sweep, pointsOf(sweep, points)) }));
   for (const { model, of, fixedMs, gflops, worst } of fits) {
-    console.log(
+    say(
       `${`${model} ${of}`.padEnd(18)}${fixedMs.toFixed(2).padStart(10)} ms + operations at${gflops.toFixed(2).padStart(6)} GFLOP/s; ` +
         `${worst.ratio.toFixed(2)} × that at ${of} ${worst.value}`,
     );
@@ -92,5 +93,5 @@ async function main({ open, measure }: Place, pattern: RegExp, folder: string): 
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, `${name}.json`), `${JSON.stringify({ adapter, points, fits }, null, 1)}\n`);
   await writeFile(join(folder, `${name}.svg`), plots(chosen, points, `${adapter}, ${day}`));
-  console.log(`\nWritten: ${join(folder, name)}.json and .svg`);
+  say(`\nWritten: ${join(folder, name)}.json and .svg`);
 }

@@ -95,6 +95,11 @@ describe.skipIf(runtime === 'chromium')('npm start', () => {
       ],
       [['--stpes', '3'], 2, "weft: Unknown option '--stpes'\nnpm start -- --help lists all options.\n"],
       [['--text', `${folder}/none.txt`], 1, `weft: ${folder}/none.txt can't be read: there is no such file\n`],
+      [
+        ['--text', `${folder}/\u001b[2J.txt`],
+        1,
+        `weft: ${folder}/\\u001b[2J.txt can't be read: there is no such file\n`,
+      ],
       [['--text', `${folder}/short.txt`], 1, /^weft: .* is too short, 12 characters: .*\n$/],
       [
         ['--text', `${folder}/text.txt`, '--out', `${folder}/short.txt/deep`],

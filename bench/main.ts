@@ -5,6 +5,7 @@ import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { complain, say } from '../demo/console.ts';
 import { wrap } from '../demo/wrap.ts';
+import { installHelp } from '../tools/install.mjs';
 import { type Options, runBench, select } from './bench.ts';
 import { runInChrome } from './chrome.ts';
 import { peerNames } from './peers/library.ts';
@@ -25,6 +26,7 @@ that is more than twice as slow as the fastest and beaten by another peer too).
                    a pattern with weft: in it
   --quick          fewer rounds, and, without --only, fewer sizes
   --json FILE      writes the rows to FILE
+${installHelp(19)}
   --help           this text
 
 ${wrap(`Names:       ${rowNames.join(', ')}`, 80)}

@@ -1,4 +1,5 @@
 import { briefly } from '../src/options.ts';
+import { installHelp } from '../tools/install.mjs';
 import { configNames, type ModelName, modelNames } from './configs.ts';
 
 /** What the command line asks for. */
@@ -75,6 +76,7 @@ How it runs
                       checkpoint records them, so that --resume goes on with the
                       same
   --browser           in headless Chrome; without it in Deno
+${installHelp(22)}
   --json              the last line of standard output is a JSON object with all
                       results; all else goes to standard error
   --help              this text

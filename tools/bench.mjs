@@ -5,5 +5,5 @@ import { installPeers } from './peers.mjs';
 
 const has = (/** @type {string[]} */ ...options) => process.argv.some((argument) => options.includes(argument));
 
-if (!has('--help', '-h')) installPeers();
-await runInDeno('bench/main.ts', { vulkan: has('--deno') });
+const help = has('--help', '-h');
+await runInDeno('bench/main.ts', { vulkan: !help && has('--deno'), prepare: () => help || installPeers() });

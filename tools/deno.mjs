@@ -2,20 +2,27 @@
 
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { takeInstallOptions } from './install.mjs';
 import { denoEnvironment, denoFlags, ensureVulkan, findDeno, root } from './machine.mjs';
 
 /**
  * @param {string} script path below the project's root
- * @param {{ vulkan: boolean }} needs `vulkan`: the script uses the GPU in Deno, so a driver is looked for, and fetched if possible
+ * @param {object} needs
+ * @param {boolean} needs.vulkan the script uses the GPU in Deno, so a driver is looked for, and fetched if possible
+ * @param {() => unknown} [needs.prepare] what is done before
  * @returns {Promise<void>} sets the exit code
  */
-export async function runInDeno(script, { vulkan }) {
+export async function runInDeno(script, { vulkan, prepare }) {
   try {
-    if (vulkan) ensureVulkan();
-    const parameters = ['run', ...denoFlags, join(root, script), ...process.argv.slice(2)];
+    const args = takeInstallOptions(process.argv.slice(2));
+    await prepare?.();
+    if (vulkan) await ensureVulkan();
+    const parameters = ['run', ...denoFlags, join(root, script), ...args];
     // npm changes to the project's root; paths on the command line are meant from where the user is.
     const cwd = process.env.INIT_CWD ?? process.cwd();
-    process.exitCode = await follow(spawn(findDeno(), parameters, { cwd, env: denoEnvironment, stdio: 'inherit' }));
+    process.exitCode = await follow(
+      spawn(await findDeno(), parameters, { cwd, env: denoEnvironment, stdio: 'inherit' }),
+    );
   } catch (error) {
     console.error(`weft: ${error instanceof Error ? error.message : error}`);
     process.exitCode = 1;

@@ -7,7 +7,7 @@ import { root } from './machine.mjs';
 import { installPeers } from './peers.mjs';
 
 try {
-  installPeers();
+  await installPeers();
 } catch (error) {
   const [reason] = (error instanceof Error ? error.message : String(error)).split('\n');
   console.error(`The benchmark page will measure weft alone, since other libraries can't be installed: ${reason}`);

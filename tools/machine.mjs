@@ -1,6 +1,7 @@
 /**
  * What tests, demo and benchmark need from the machine: Deno, a Chrome or Chromium, and (on Linux) a Vulkan driver.
- * Everything is looked for first; what is missing is fetched where that is possible, else the error says what to do.
+ * Everything is looked for first; what is missing is installed where that is possible and allowed (install.mjs), else the
+ * error says what to do.
  */
 
 import { execFileSync } from 'node:child_process';
@@ -9,6 +10,7 @@ import { createRequire } from 'node:module';
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { decideHere, permit } from './install.mjs';
 
 /** The folder of package.json. */
 export const root = fileURLToPath(new URL('..', import.meta.url));
@@ -42,10 +44,10 @@ export const denoEnvironment =
 
 /**
  * Path of the Deno binary: the one that npm installed, else the one on the PATH.
- * The platform package is asked directly, because npm may not have run the install script of `deno`.
- * @returns {string}
+ * The platform package is asked directly, because npm does not run the install script of `deno`.
+ * @returns {Promise<string>}
  */
-export function findDeno() {
+export async function findDeno() {
   const libc = process.platform === 'linux' ? '-glibc' : '';
   const name = `@deno/${process.platform}-${process.arch}${libc}`;
   const file = process.platform === 'win32' ? 'deno.exe' : 'deno';
@@ -62,9 +64,10 @@ export function findDeno() {
 
   // The lock file may lack this platform's package.
   const { version } = readJson(join(root, 'node_modules/deno/package.json'));
-  console.log(`Deno is missing: npm installs ${name}@${version}.`);
+  const instead = 'run `npm ci`, or install Deno 2.9 or newer (https://deno.com) and put it on the PATH.';
+  await permit({ what: 'Deno', how: `${name}@${version} with npm`, instead }, decideHere(false));
   try {
-    execFileSync('npm', ['install', '--no-save', '--no-audit', '--no-fund', `${name}@${version}`], {
+    execFileSync('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--ignore-scripts', `${name}@${version}`], {
       cwd: root,
       stdio: 'inherit',
       shell: process.platform === 'win32',
@@ -72,9 +75,7 @@ export function findDeno() {
   } catch {}
   const fetched = find();
   if (fetched) return fetched;
-  throw new Error(
-    'Deno was not found. Run `npm ci`, or install Deno 2.9 or newer (https://deno.com) and put it on the PATH.',
-  );
+  throw new Error(`weft needs Deno, and npm could not install it: ${instead}`);
 }
 
 /**
@@ -86,36 +87,37 @@ export async function ensureBrowser() {
   const installed = findBrowser();
   if (installed) return installed;
 
-  console.log('No Chrome or Chromium is installed: fetching one.');
+  const [what, how] = ['a browser', 'Chrome for Testing into ~/.cache/puppeteer'];
+  const instead =
+    'install Chrome or Chromium (Debian: `apt-get install chromium`; anywhere: ' +
+    '`npx @puppeteer/browsers install chrome@stable`), or set CHROME_PATH to its binary.';
+  await permit({ what, how, instead }, decideHere(false));
   const fetched = await fetchBrowser();
   if (fetched) return fetched;
 
   if (canUseApt()) {
-    aptInstall('a browser', ['chromium']);
+    await aptInstall({ what, packages: ['chromium'], instead });
     const chromium = findBrowser();
     if (chromium) return chromium;
   }
-  throw new Error(
-    'No Chrome or Chromium was found and none could be fetched. Install one ' +
-      '(Debian: `apt-get install chromium`), or set CHROME_PATH to its binary.',
-  );
+  throw new Error(`weft needs a browser, and none could be fetched: ${instead}`);
 }
 
 /**
  * Sees to it that Deno finds a Vulkan driver. Linux only: Metal and Direct3D come with their systems.
- * @returns {void}
+ * @returns {Promise<void>}
  */
-export function ensureVulkan() {
+export async function ensureVulkan() {
   if (process.platform !== 'linux' || hasVulkanDriver()) return;
-  const packages = ['mesa-vulkan-drivers', 'libvulkan1'];
+  const [what, packages] = ['a Vulkan driver', ['mesa-vulkan-drivers', 'libvulkan1']];
+  const instead =
+    'install the one of your GPU, or the one that runs on the CPU ' +
+    `(Debian, Ubuntu: \`sudo apt-get install ${packages.join(' ')}\`; Fedora: \`sudo dnf install mesa-vulkan-drivers\`).`;
   if (canUseApt()) {
-    aptInstall('a Vulkan driver', packages);
+    await aptInstall({ what, packages, instead });
     if (hasVulkanDriver()) return;
   }
-  throw new Error(
-    'No Vulkan driver was found. Install the one of your GPU, or the one that runs on the CPU ' +
-      `(Debian, Ubuntu: \`sudo apt-get install ${packages.join(' ')}\`; Fedora: \`sudo dnf install mesa-vulkan-drivers\`).`,
-  );
+  throw new Error(`weft needs a Vulkan driver, and there is none: ${instead}`);
 }
 
 /** @returns {string | undefined} */
@@ -180,11 +182,10 @@ function canUseApt() {
 }
 
 /**
- * @param {string} what
- * @param {string[]} packages
+ * @param {{ what: string, packages: string[], instead: string }} wish
  */
-function aptInstall(what, packages) {
-  console.log(`weft needs ${what}: installing ${packages.join(', ')} with apt-get.`);
+async function aptInstall({ what, packages, instead }) {
+  await permit({ what, how: `${packages.join(', ')} with apt-get`, instead }, decideHere(true));
   const options = {
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
     encoding: /** @type {const} */ ('utf8'),

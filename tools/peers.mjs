@@ -3,13 +3,16 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { decideHere, permit } from './install.mjs';
 import { root } from './machine.mjs';
 
 /** Runs `npm ci` in bench/ where what is installed isn't what the lock file says. */
-export function installPeers() {
+export async function installPeers() {
   const folder = join(root, 'bench');
   if (versions(join(folder, 'package-lock.json')) === versions(join(folder, 'node_modules/.package-lock.json'))) return;
-  console.error('Installing the libraries that weft is compared with (bench/package.json).');
+  const what = 'the libraries that it is compared with';
+  const wish = { what, how: 'what bench/package.json lists, with npm', instead: 'run `npm ci` in the folder bench.' };
+  await permit(wish, decideHere(false));
   execFileSync('npm', ['ci', '--no-audit', '--no-fund', '--ignore-scripts'], {
     cwd: folder,
     stdio: ['ignore', 2, 2],

@@ -4,5 +4,4 @@ import { runInDeno } from './deno.mjs';
 import { installPeers } from './peers.mjs';
 
 // What draws the plots is installed beside the libraries that weft is compared with.
-installPeers();
-await runInDeno('bench/scaling/main.ts', { vulkan: !process.argv.includes('--browser') });
+await runInDeno('bench/scaling/main.ts', { vulkan: !process.argv.includes('--browser'), prepare: installPeers });

@@ -4,5 +4,5 @@ import { build } from 'vite';
 import { root } from './machine.mjs';
 import { installPeers } from './peers.mjs';
 
-installPeers();
+await installPeers();
 await build({ root, mode: 'site' });

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runnerImport } from 'vite';
+import { installHelp, takeInstallOptions } from './install.mjs';
 import { denoEnvironment, denoFlags, ensureBrowser, ensureVulkan, findDeno, root } from './machine.mjs';
 import { isSkipped, unlistedSkips, unmatchedEntries } from './skips.mjs';
 
@@ -24,6 +25,7 @@ const usage = `Usage: npm test -- [options] [path filter ...]
   --fuzz N | A-B                only random graphs: N of them, or numbers A to B
   --soak                        attacks files and processes for longer: more broken
                                 files, more kills
+${installHelp(32)}
   --help                        this text
 
 Examples:
@@ -40,11 +42,19 @@ const limitMinutes = 60;
 const { values: options, positionals: filters } = readArguments();
 
 if (options.help) console.log(usage);
-else await main();
+else {
+  try {
+    await main();
+  } catch (error) {
+    console.error(`weft: ${error instanceof Error ? error.message : error}`);
+    process.exitCode = 1;
+  }
+}
 
 function readArguments() {
   try {
     return parseArgs({
+      args: takeInstallOptions(process.argv.slice(2)),
       allowPositionals: true,
       options: {
         runtime: { type: 'string' },
@@ -66,7 +76,7 @@ async function main() {
   if (options.fuzz !== undefined) fuzz(options.fuzz);
   if (options.soak) process.env.WEFT_SOAK = '1';
   if (runtimes.includes('chromium')) process.env.CHROME_PATH = await ensureBrowser();
-  if (runtimes.includes('deno')) ensureVulkan();
+  if (runtimes.includes('deno')) await ensureVulkan();
 
   // One seed for all runs, so that they draw the same inputs.
   process.env.WEFT_SEED ??= String(Math.floor(Math.random() * 2 ** 32));
@@ -108,7 +118,7 @@ async function runSuite(runtime, profile, quiet) {
   const title = `${runtime}, profile ${profile}`;
   const folder = mkdtempSync(join(tmpdir(), 'weft-test-'));
   const reportFile = join(folder, 'report.json');
-  const [command, flags] = runtime === 'deno' ? [findDeno(), ['run', ...denoFlags]] : [process.execPath, []];
+  const [command, flags] = runtime === 'deno' ? [await findDeno(), ['run', ...denoFlags]] : [process.execPath, []];
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', ...filters];
   const reporters = [
     '--reporter=default',

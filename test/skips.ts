@@ -28,7 +28,7 @@ export const skips: readonly Skip[] = [
     reason: 'such a variant is for devices with subgroups, which no device needs to have; Deno has none yet',
   },
   {
-    test: /^stored choices (leave a file alone that is not theirs|need permissions in Deno)/,
+    test: /^(stored choices (leave a file alone that is not theirs|need permissions in Deno)|choices that several processes store)/,
     runtime: 'chromium',
     reason: 'a page has no files; the Deno runs do',
   },

@@ -1,8 +1,9 @@
 import { FormatError, UnsupportedError } from '../errors.ts';
 import { loadFile, makeFolder, saveFile } from '../io/files.ts';
+import { exclusively } from '../io/lock.ts';
 import { checkChoices } from '../kernels/families.ts';
 import type { Choices } from '../kernels/kernel.ts';
-import type { Kind } from '../options.ts';
+import { brief, briefly, type Kind } from '../options.ts';
 import { version } from '../version.ts';
 import type { Device } from './device.ts';
 import { oneByOne } from './oneByOne.ts';
@@ -13,13 +14,18 @@ export interface ChoiceStore {
   readonly name: string;
   read(key: string): Promise<string | null>;
   write(key: string, text: string): Promise<void>;
+  /**
+   * Writes what `change` makes of the text that is there, null where there is none; nobody else writes meanwhile, in another
+   * process neither. A store that has it loses nothing where several programs tune at once.
+   */
+  update?(key: string, change: (text: string | null) => string): Promise<void>;
 }
 
 export const storeKind: Kind<ChoiceStore> = {
   wanted: 'a store { name, read, write }',
   accepts: (value): value is ChoiceStore => {
-    const { read, write } = Object(value) as Partial<ChoiceStore>;
-    return typeof read === 'function' && typeof write === 'function';
+    const { read, write, update } = Object(value) as Partial<ChoiceStore>;
+    return [read, write, update ?? write].every((each) => typeof each === 'function');
   },
 };
 
@@ -52,6 +58,7 @@ export function defaultStore(): ChoiceStore {
     name: 'localStorage',
     read: async (key) => storage.getItem(key),
     write: async (key, text) => storage.setItem(key, text),
+    update: async (key, change) => storage.setItem(key, change(storage.getItem(key))),
   };
 }
 
@@ -79,9 +86,6 @@ function cacheFolder({ env, platform }: Process): string {
   return platform === 'darwin' ? `${home}/Library/Caches` : env.XDG_CACHE_HOME || `${home}/.cache`;
 }
 
-/** Who adds to a file reads it first, and would lose what another adds meanwhile. */
-const writing = oneByOne();
-
 /** A JSON object with an entry for each key. A file that is none is left alone: FormatError. */
 export function inFile(path: string): ChoiceStore {
   const entries = async (): Promise<Record<string, string>> => {
@@ -96,19 +100,24 @@ export function inFile(path: string): ChoiceStore {
       return asEntries(JSON.parse(new TextDecoder().decode(bytes)));
     } catch (error) {
       throw new FormatError(
-        `[choices] ${path} is no file of tuned choices: ${messageOf(error)}; delete it, or pass another store`,
+        `[choices] ${brief(path, 200)} is no file of tuned choices: ${messageOf(error)}; delete it, or pass another store`,
       );
     }
+  };
+  // Who adds to a file reads it first, and would lose what another adds meanwhile.
+  const update = async (key: string, change: (text: string | null) => string) => {
+    await makeFolder(path.replace(/[^/]*$/, '') || '.');
+    await exclusively('choices', path, async () => {
+      const before = await entries();
+      const json = JSON.stringify({ ...before, [key]: change(before[key] ?? null) }, null, 1);
+      await saveFile(path, new TextEncoder().encode(`${json}\n`));
+    });
   };
   return {
     name: path,
     read: async (key) => (await entries())[key] ?? null,
-    write: (key, text) =>
-      writing(async () => {
-        const json = JSON.stringify({ ...(await entries()), [key]: text }, null, 1);
-        await makeFolder(path.replace(/[^/]*$/, '') || '.');
-        await saveFile(path, new TextEncoder().encode(`${json}\n`));
-      }),
+    write: (key, text) => update(key, () => text),
+    update,
   };
 }
 
@@ -126,29 +135,36 @@ type TunedDevice = Pick<Device, 'adapter'> & { readonly profile: Pick<Device['pr
 export async function storedChoices(device: TunedDevice, store: ChoiceStore = defaultStore()): Promise<Choices | null> {
   const key = keyOf(device);
   const text = await store.read(key);
-  if (text === null) return null;
+  return text === null ? null : choicesIn(text, key, store);
+}
+
+function choicesIn(text: string, key: string, { name }: ChoiceStore): Choices {
   try {
     return checkChoices(asEntries(JSON.parse(text)));
   } catch (error) {
     throw new FormatError(
-      `[choices] what ${store.name} holds under ${JSON.stringify(key)} can't be used: ${messageOf(error)}; tune again to replace it`,
+      `[choices] what ${brief(name, 200)} holds under ${briefly(key)} can't be used: ${messageOf(error)}; tune again to replace it`,
     );
   }
 }
 
-/** The same for the choices of one adapter. */
+/** Stores without `update` are read, then written. */
 const storing = oneByOne();
 
 /** Adds to what is stored for this adapter and this version of weft, or replaces it where it can't be used. */
-export function storeChoices(device: TunedDevice, choices: Choices, store: ChoiceStore): Promise<void> {
-  return storing(async () => {
-    const before = await storedChoices(device, store).catch((error) => {
-      // A whole file that is broken may be somebody else's: writing to it fails.
-      if (error instanceof FormatError) return null;
-      throw error;
-    });
-    await store.write(keyOf(device), JSON.stringify({ ...before, ...choices }));
-  });
+export async function storeChoices(device: TunedDevice, choices: Choices, store: ChoiceStore): Promise<void> {
+  const key = keyOf(device);
+  const added = (text: string | null) => {
+    let before: Choices | null = null;
+    try {
+      before = text === null ? null : choicesIn(text, key, store);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+    }
+    return JSON.stringify({ ...before, ...choices });
+  };
+  if (store.update) await store.update(key, added);
+  else await storing(async () => store.write(key, added(await store.read(key))));
 }
 
 function asEntries(value: unknown): Record<string, string> {
@@ -158,4 +174,4 @@ function asEntries(value: unknown): Record<string, string> {
   return value as Record<string, string>;
 }
 
-const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
+const messageOf = (error: unknown) => brief(error instanceof Error ? error.message : String(error), 300);

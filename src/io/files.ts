@@ -4,7 +4,11 @@ import { type ByteSource, bytesOf } from './bytes.ts';
 /** The part of Node's `fs/promises` that weft uses; Deno has it too. */
 interface FileSystem {
   readFile(path: string): Promise<Uint8Array<ArrayBuffer>>;
-  writeFile(path: string, bytes: Uint8Array, options: { readonly flush: boolean }): Promise<void>;
+  writeFile(
+    path: string,
+    bytes: Uint8Array,
+    options: { readonly flush?: boolean; readonly flag?: 'wx' },
+  ): Promise<void>;
   readdir(path: string): Promise<string[]>;
   realpath(path: string): Promise<string>;
   stat(path: string): Promise<{ readonly mode: number; readonly mtimeMs: number }>;
@@ -88,7 +92,8 @@ export async function makeFolder(path: string): Promise<void> {
   await fileSystem('io.makeFolder', 'there are none').mkdir(path, { recursive: true });
 }
 
-function fileSystem(op: string, instead: string): FileSystem {
+/** Throws UnsupportedError in a browser, with what to do `instead` there. */
+export function fileSystem(op: string, instead: string): FileSystem {
   const { process } = globalThis as { process?: { getBuiltinModule?: (name: string) => FileSystem } };
   const files = process?.getBuiltinModule?.('node:fs/promises');
   if (!files) throw new UnsupportedError(`[${op}] this runtime has no files: in a browser, ${instead}`);

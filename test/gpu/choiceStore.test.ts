@@ -3,9 +3,10 @@ import packageJson from '../../package.json' with { type: 'json' };
 import { type ChoiceStore, defaultStore, inFile, storeChoices, storedChoices } from '../../src/gpu/choiceStore.ts';
 import { FormatError, UnsupportedError, version } from '../../src/index.ts';
 import { loadFile, saveFile } from '../../src/io/index.ts';
+import { exclusively } from '../../src/io/lock.ts';
 import { checkChoices } from '../../src/kernels/families.ts';
 import { defaultProfile, type Family } from '../../src/kernels/kernel.ts';
-import { runtime } from '../support/environment.ts';
+import { runtime, soak } from '../support/environment.ts';
 
 const device = { adapter: 'a test', profile: defaultProfile };
 const key = `weft ${version}, a test, gpu`;
@@ -69,6 +70,8 @@ describe('stored choices', () => {
     if (runtime === 'chromium') {
       await store.write('weft test', 'text');
       expect(await store.read('weft test')).toBe('text');
+      await store.update?.('weft test', (text) => `${text} more`);
+      expect(await store.read('weft test')).toBe('text more');
       localStorage.removeItem('weft test');
       expect(await store.read('weft test')).toBeNull();
     } else {
@@ -116,13 +119,96 @@ describe('stored choices', () => {
   });
 });
 
+describe.runIf(runtime === 'deno')('choices that several processes store at once', () => {
+  /** Starts a script that may use `inFile`, `storeChoices`, `exclusively` and the `path` of the file. */
+  const scripts = async (folder: string) => {
+    const path = `${folder}/choices.json`;
+    const module = (file: string) => JSON.stringify(new URL(`../../src/${file}`, import.meta.url).href);
+    let count = 0;
+    return async (code: string) => {
+      const script = `${folder}/${count++}.ts`;
+      const imports = `import { inFile, storeChoices } from ${module('gpu/choiceStore.ts')};
+        import { exclusively } from ${module('io/lock.ts')};
+        const path = ${JSON.stringify(path)};`;
+      await saveFile(script, new TextEncoder().encode(`${imports}\n${code}`));
+      return new Deno.Command(Deno.execPath(), { args: ['run', '-A', script], stdout: 'piped' }).spawn();
+    };
+  };
+  const stored = async (folder: string): Promise<Record<string, string>> =>
+    JSON.parse(new TextDecoder().decode(await loadFile(`${folder}/choices.json`)));
+  const keysOf = (processes: number, each: number) =>
+    Array.from({ length: processes * each }, (_, i) => `key ${Math.floor(i / each)} ${i % each}`);
+
+  test('are all there, for each adapter and for one', async () => {
+    const folder = await temporaryFolder();
+    const start = await scripts(folder);
+    const [processes, each] = soak ? [16, 20] : [8, 5];
+    const running = [];
+    for (let i = 0; i < processes; i++)
+      running.push(
+        await start(`for (let j = 0; j < ${each}; j++) {
+          await inFile(path).write('key ${i} ' + j, 'text');
+          const variant = ['thread', 'rows'][j % 2];
+          await storeChoices({ adapter: 'one', profile: { selection: 'gpu' } }, { ['softmax ${i} ' + j]: variant }, inFile(path));
+        }`),
+      );
+    for (const process of running) expect((await process.status).success).toBe(true);
+    const entries = await stored(folder);
+    const one = `weft ${version}, one, gpu`;
+    expect(Object.keys(entries).sort()).toEqual([...keysOf(processes, each), one].sort());
+    const choices = Object.keys(JSON.parse(entries[one] as string));
+    expect(choices.sort()).toEqual(
+      keysOf(processes, each)
+        .map((key) => key.replace('key', 'softmax'))
+        .sort(),
+    );
+    // Nothing but the file and the scripts.
+    expect((await filesIn(folder)).filter((name) => !name.endsWith('.ts'))).toEqual(['choices.json']);
+  });
+
+  test('are stored all the same where one was killed in the midst of it', async () => {
+    const folder = await temporaryFolder();
+    const start = await scripts(folder);
+    const holder = await start(`await exclusively('test', path, async () => {
+      console.log('held');
+      await new Promise((resolve) => setTimeout(resolve, 1e6));
+    });`);
+    const { value } = await holder.stdout.getReader().read();
+    expect(new TextDecoder().decode(value)).toBe('held\n');
+    holder.kill('SIGKILL');
+    expect((await holder.status).success).toBe(false);
+    const lock = `${folder}/choices.json.lock`;
+    await expect(exclusively('test', `${folder}/choices.json`, async () => {}, 100)).rejects.toThrow(
+      `[test] ${lock} keeps others away for long: if none is at work, delete it`,
+    );
+    const processes = 6;
+    const running = [];
+    for (let i = 0; i < processes; i++) running.push(await start(`await inFile(path).write('key ${i} 0', 'text');`));
+    // The long form waits until the lock is left over.
+    if (!soak) await Deno.utime(lock, 1e9, 1e9);
+    for (const process of running) expect((await process.status).success).toBe(true);
+    expect(Object.keys(await stored(folder)).sort()).toEqual(keysOf(processes, 1));
+    expect((await filesIn(folder)).filter((name) => !name.endsWith('.ts'))).toEqual(['choices.json']);
+  });
+});
+
+interface DenoProcess {
+  readonly status: Promise<{ readonly success: boolean }>;
+  readonly stdout: ReadableStream<Uint8Array>;
+  kill(signal: string): void;
+}
 interface DenoTools {
   makeTempDir(): Promise<string>;
+  utime(path: string, accessed: number, modified: number): Promise<void>;
   execPath(): string;
-  Command: new (program: string, options: { args: string[] }) => { output(): Promise<{ stdout: Uint8Array }> };
+  Command: new (
+    program: string,
+    options: { args: string[]; stdout?: 'piped' },
+  ) => { output(): Promise<{ stdout: Uint8Array }>; spawn(): DenoProcess };
 }
 const { Deno } = globalThis as unknown as { Deno: DenoTools };
 const temporaryFolder = () => Deno.makeTempDir();
+const filesIn = async (folder: string) => (await import('node:fs/promises')).readdir(folder);
 
 describe('choices', () => {
   test('name a family and one of its variants', () => {

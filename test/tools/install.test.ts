@@ -1,4 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import own from '../../.npmrc?raw';
+import bench from '../../bench/.npmrc?raw';
+import packageJson from '../../package.json' with { type: 'json' };
 import { decide, installHelp, permit, takeInstallOptions } from '../../tools/install.mjs';
 
 describe('what is missing on a machine', () => {
@@ -50,4 +53,10 @@ describe('what is missing on a machine', () => {
     );
     expect(asked).toHaveLength(7);
   });
+});
+
+it('npm runs no scripts of packages, and this one has none that run by themselves', () => {
+  for (const settings of [own, bench]) expect(settings.split('\n')).toContain('ignore-scripts=true');
+  const byThemselves = /^(pre|post)|^(install|prepare|dependencies)$/;
+  expect(Object.keys(packageJson.scripts).filter((name) => byThemselves.test(name))).toEqual([]);
 });

@@ -44,7 +44,7 @@ export const skips: readonly Skip[] = [
     reason: 'what becomes of work on a lost device is the same whatever kernels it has: once for each stack is enough',
   },
   {
-    test: /^memory of a device /,
+    test: /^memory (of a device|in the long run) /,
     profile: 'gpu',
     reason: 'what becomes of memory is the same whatever kernels use it: once for each stack is enough',
   },

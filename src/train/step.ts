@@ -71,11 +71,10 @@ export interface Stepper<Batch> {
 const argumentsOf = <Batch>(batch: Batch): Arguments<Batch> =>
   (Array.isArray(batch) ? batch : [batch]) as Arguments<Batch>;
 
-/** Steps that a function makes. */
+/** Steps that a function makes, of one batch each. */
 export function functionStepper<Batch>(step: StepFunction<Batch>): Stepper<Batch> {
   return {
-    make: async (batches) =>
-      Promise.all(batches.map(async (batch) => outcomeOf('step', await step(...argumentsOf(batch))))),
+    make: async ([batch]) => [outcomeOf('step', await step(...argumentsOf(batch as Batch)))],
     learningRate: () => null,
     end: () => {},
   };
@@ -110,9 +109,15 @@ export function compiledStepper<Batch>(
   return {
     async make(batches) {
       const outcomes: Outcome[] = [];
-      for (const batch of batches.slice(0, -1)) outcomes.push(await gradients(...argumentsOf(batch)));
-      outcomes.push(await whole(...argumentsOf(batches.at(-1) as Batch)));
-      return outcomes;
+      try {
+        for (const batch of batches.slice(0, -1)) outcomes.push(await gradients(...argumentsOf(batch)));
+        outcomes.push(await whole(...argumentsOf(batches.at(-1) as Batch)));
+        return outcomes;
+      } catch (error) {
+        // The gradients of half a step are nobody's.
+        if (outcomes.length > 0) optimizer.zeroGrad();
+        throw error;
+      }
     },
     learningRate: () => optimizer.learningRate(),
     end: putBack,

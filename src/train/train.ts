@@ -34,6 +34,7 @@ export interface TrainOptions<Batch, Evaluation = unknown> {
   evaluate?: (step: number) => Evaluation | Promise<Evaluation>;
   /** Steps from one evaluation to the next; by default there is one, after the last step. */
   every?: number;
+  /** Saves what the run needs to go on, from time to time and at the end. */
   checkpoint?: CheckpointOptions;
   /** Has the run survive its device: see `recover`. */
   recover?: RescueOptions;

@@ -244,6 +244,16 @@ describe('a run that goes wrong on the device', () => {
     expect(String(error)).toContain('the loss of step 4 is NaN');
   });
 
+  it('forgets the gradients of a step that fails in the middle', async () => {
+    const { model, optimizer, loss } = site();
+    const [x, y] = [tensor([[1, 2, 3, 4]]), tensor([1])];
+    const batches = [x, x, x, tensor([[1, 2]])].map((each) => [each, y] as const);
+    const { losses, error } = await failing({ step: { loss, optimizer }, batches, accumulate: 2 });
+    expect(String(error)).toContain('ShapeError: [');
+    expect(losses.length).toBe(1);
+    expect(model.parameters().every(({ grad }) => grad === null)).toBe(true);
+  });
+
   it('puts the schedule of the optimizer back, however it ends', async () => {
     const { optimizer, loss } = site();
     const batches = [[tensor([[1, 2]]), tensor([1])]] as const;

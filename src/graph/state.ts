@@ -215,6 +215,12 @@ export class State {
     if (this.gradient) pendingStates.delete(this.gradient);
   }
 
+  /** Forgets the accumulated gradient, and the slot, which lies on a device that was lost. */
+  loseGradient(): void {
+    this.dropGradient();
+    this.gradient = null;
+  }
+
   /** Moves the state into a pack: from now on its value is a segment of the pack's. */
   moveTo(pack: State, offset: number): void {
     this.home = { pack, offset };

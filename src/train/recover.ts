@@ -17,7 +17,7 @@ export interface Positioned {
 }
 
 /** An optimizer, whatever its settings. */
-type AnyOptimizer = Pick<Optimizer<CommonSettings>, 'states' | 'position' | 'steps' | 'watch'>;
+type AnyOptimizer = Pick<Optimizer<CommonSettings>, 'groups' | 'states' | 'position' | 'steps' | 'watch'>;
 
 export interface RecoverOptions {
   model: Module;
@@ -136,7 +136,8 @@ export class Recovery implements Recoverable {
     forgetPending();
     this.#staging = null;
     this.#busy = false;
-    for (const parameter of model.parameters()) parameter.grad = null;
+    const trained = [...model.parameters(), ...optimizer.groups.flatMap(({ params }) => params)];
+    for (const { state } of trained) state.loseGradient();
     values.restore();
     optimizer.position = moment.position;
     loader?.restore(moment.loader as never);

@@ -3,6 +3,7 @@ import {
   compile,
   crossEntropy,
   currentDevice,
+  DataLoader,
   type Device,
   DeviceLostError,
   init,
@@ -298,6 +299,34 @@ describe.skipIf(selection === 'gpu')('a run whose device is lost', () => {
         }
       },
     );
+
+    test('of several batches a step: gradients that were on the device are made anew', async () => {
+      const accumulated = async (lostAfter: readonly number[]) => {
+        await init({ profile: selection, limits: 'default' });
+        const { model, optimizer } = run();
+        const rows = Array.from({ length: 11 }, (_, i) => [ids.slice(i, i + 6), ids.slice(i + 1, i + 7)] as const);
+        const losses: number[] = [];
+        const losing = [...lostAfter];
+        let lost = 0;
+        for await (const metrics of train({
+          step: { loss: (x, y) => crossEntropy(model.forward(x), y), optimizer, clip: 1 },
+          batches: new DataLoader(rows, { batchSize: 2, shuffle: true, prefetch: 2 }),
+          ...{ accumulate: 3, steps: 10, evaluate: () => null, every: 1 },
+          ...(losing.length > 0 ? { recover: { model, every: 2 } } : {}),
+        })) {
+          losses.push(...metrics.losses);
+          if (metrics.recovered) lost++;
+          if (metrics.step !== losing[0]) continue;
+          losing.shift();
+          currentDevice().gpu.destroy();
+        }
+        expect(lost).toBe(lostAfter.length);
+        const end = await ending({ model, optimizer } as Run, losses);
+        currentDevice().destroy();
+        return end;
+      };
+      expect(await accumulated([1, 6, 9])).toEqual(await accumulated([]));
+    });
 
     test('whose step loses every device gives up', async () => {
       await init({ profile: selection, limits: 'default' });

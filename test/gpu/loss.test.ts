@@ -14,6 +14,7 @@ import {
   scope,
   type Tensor,
   tensor,
+  train,
   tune,
 } from '../../src/index.ts';
 import { runtime, profile as selection } from '../support/environment.ts';
@@ -70,6 +71,9 @@ const works: Readonly<Record<string, (site: Site) => Promise<unknown>>> = {
   tuning: ({ compiled }) => tune(compiled as never, [] as never, { store: null, rounds: 1 }),
   profiling: ({ compiled }) => profile(compiled),
   'a checkpoint': async ({ model, optimizer }) => [await io.save(model), await io.save(optimizer)],
+  'a training loop': async ({ compiled }) => {
+    for await (const { loss } of train({ step: compiled, batches: [[]], steps: 8 })) expect(loss).toBeGreaterThan(0);
+  },
   'a scope': ({ step }) => scope(async () => step().item()),
 };
 

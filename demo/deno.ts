@@ -44,9 +44,7 @@ export class DenoHost implements Host {
       await writeFile(path, '');
       await rm(path);
     } catch (error) {
-      throw new JobError(
-        `${brief(folder, 200)} takes no files: ${reason(error)}; choose another folder with --out DIR`,
-      );
+      throw new JobError(`${brief(folder, 200)} takes no files: ${reason(error)}; ${remedy(error)}`);
     }
   }
 
@@ -57,9 +55,7 @@ export class DenoHost implements Host {
       await io.saveFile(resolve(path), bytes);
       return path;
     } catch (error) {
-      throw new JobError(
-        `${brief(path, 200)} can't be written: ${reason(error)}; choose another folder with --out DIR`,
-      );
+      throw new JobError(`${brief(path, 200)} can't be written: ${reason(error)}; ${remedy(error)}`);
     }
   }
 
@@ -87,6 +83,13 @@ async function text(path: string): Promise<string | null> {
   return (await stat(path).catch(() => null)) ? readFile(path, 'utf8') : null;
 }
 
+/** What to do where a folder takes no file. */
+function remedy(error: unknown): string {
+  const { code } = error as { code?: string };
+  const isFull = code === 'ENOSPC' || code === 'EDQUOT';
+  return `${isFull ? 'make room there, or ' : ''}choose another folder with --out DIR`;
+}
+
 /** What went wrong, without the path and the system call. */
 function reason(error: unknown): string {
   const code = (error as { code?: string }).code;
@@ -98,6 +101,8 @@ function reason(error: unknown): string {
     EACCES: 'access is denied',
     EROFS: 'the file system is read-only',
     ENOSPC: 'the disk is full',
+    EDQUOT: 'the disk has no room left for you',
+    EFBIG: 'the file system takes no file of that size',
   };
   return reasons[code ?? ''] ?? brief(error instanceof Error ? error.message : String(error), 200);
 }

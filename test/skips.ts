@@ -5,7 +5,7 @@ export interface Skip {
   /** The runs that the entry is about; all of them where left out. */
   readonly runtime?: 'chromium' | 'deno';
   readonly profile?: 'gpu' | 'software';
-  /** The skip depends on what the adapter can do: on another adapter the test runs, and the entry need not match a skip. */
+  /** The skip depends on what the adapter or the machine can do: on another the test runs, and the entry need not match a skip. */
   readonly adapterDependent?: boolean;
   readonly reason: string;
 }
@@ -54,6 +54,13 @@ export const skips: readonly Skip[] = [
     reason: 'the memory of a GPU, and that of Chromium’s device, is not in the process that could be asked',
   },
   { test: /^files of Deno and Node /, runtime: 'chromium', reason: 'a page has no paths; the Deno runs do' },
+  { test: /^a checkpoint that is saved /, runtime: 'chromium', reason: 'a page starts no processes; the Deno runs do' },
+  {
+    test: 'a checkpoint that is saved to a full disk is refused, and the one that is there stays',
+    runtime: 'deno',
+    adapterDependent: true,
+    reason: 'a small disk of its own takes Linux, and the right to mount one or user namespaces',
+  },
   { test: /^files of a page /, runtime: 'deno', reason: 'Deno has none of the handles that pages have' },
   {
     test: /^a (table of npm run bench|terminal) /,

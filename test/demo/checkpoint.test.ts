@@ -1,9 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { type RunInfo, randomNote, readCheckpoint, restoreTraining, writeCheckpoint } from '../../demo/checkpoint.ts';
+import {
+  lossesOf,
+  type RunInfo,
+  randomNote,
+  readCheckpoint,
+  restoreTraining,
+  writeCheckpoint,
+} from '../../demo/checkpoint.ts';
 import { type Config, configOf } from '../../demo/configs.ts';
 import { JobError } from '../../demo/host.ts';
 import { Training } from '../../demo/training.ts';
-import { randomVersion, readAll } from '../../src/index.ts';
+import { randomVersion, readAll, tensor } from '../../src/index.ts';
 import { readSafetensors, writeSafetensors } from '../../src/io/index.ts';
 import { CharVocabulary } from '../../src/text/index.ts';
 import { profile } from '../support/environment.ts';
@@ -55,6 +62,21 @@ describe('a checkpoint', () => {
       expect(await writeCheckpoint(second, info)).toEqual(await writeCheckpoint(whole, info));
     },
   );
+
+  it('holds a million losses', async () => {
+    const training = new Training(lstm, vocabulary.size, ids, 7);
+    training.losses = Array.from({ length: 1e6 }, (_, i) => 1 + 1 / (i + 1));
+    training.optimizer.loadStateDict(
+      new Map([...training.optimizer.stateDict()]).set('step', tensor(Int32Array.of(1e6), { shape: [] })),
+    );
+    const info: RunInfo = { config: lstm, profile, choices: {}, seed: 7, text: 'abc', textName: 'a.txt', vocabulary };
+    announceReads(1);
+    const checkpoint = readCheckpoint(await writeCheckpoint(training, info), 'a');
+    expect(lossesOf(checkpoint)).toEqual(Array.from(Float32Array.from(training.losses)));
+    const next = new Training(lstm, vocabulary.size, ids, 8);
+    restoreTraining(next, checkpoint);
+    expect(next.losses.length).toBe(1e6);
+  });
 
   it('says where an older version of the random generator made it, and is read all the same', async () => {
     const training = new Training(lstm, vocabulary.size, ids, 7);

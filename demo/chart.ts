@@ -57,7 +57,8 @@ export function svgChart({ title, losses, validation, bigram }: LossCurve): stri
     ),
     ...steps.map(
       (step) =>
-        `<text x="${x(step - 1).toFixed(1)}" y="${height - bottom + 18}" text-anchor="middle" fill="#666">${step}</text>`,
+        // The last may have many digits, and little room behind.
+        `<text x="${x(step - 1).toFixed(1)}" y="${height - bottom + 18}" text-anchor="${step >= 1e4 && step === losses.length ? 'end' : 'middle'}" fill="#666">${step}</text>`,
     ),
     `<text x="${(left + width - right) / 2}" y="${height - 8}" text-anchor="middle" fill="#666">training step</text>`,
     `<text x="16" y="${middle}" transform="rotate(-90 16 ${middle})" text-anchor="middle" fill="#666">loss, nats per character</text>`,

@@ -1,5 +1,5 @@
 import { ValueError } from './errors.ts';
-import { shown } from './options.ts';
+import { expectKind, integerFrom, type Kinds, object, pairOf, shown } from './options.ts';
 
 /**
  * Random numbers on the host: the counter-based generator of shaders/lib/philox.wgsl, bit for bit, and what batches are
@@ -72,6 +72,8 @@ export function randomBlock(
   return philox([index, 0, low, high], key, block);
 }
 
+const stateKinds: Kinds<GeneratorState> = { seed: pairOf(integerFrom(0, 2 ** 32 - 1)), position: integerFrom(0) };
+
 /** A source of random numbers: each use takes the next position, so a seed and a position say all about what follows. */
 export class Generator {
   #seed: [low: number, high: number] = [0, 0];
@@ -115,7 +117,11 @@ export class Generator {
     return { seed: [...this.#seed], position: this.#position };
   }
 
+  /** Goes on from a saved state. Throws ValueError where it is none. */
   restore(state: GeneratorState): this {
+    expectKind('Generator.restore', 'the state', state, object);
+    for (const name of ['seed', 'position'] as const)
+      expectKind('Generator.restore', name, state[name], stateKinds[name]);
     this.#seed = [...state.seed];
     this.#position = state.position;
     return this;

@@ -165,6 +165,21 @@ const calls: Record<string, (value: never) => unknown> = {
   'collate, another sample': (v) => weft.collate([x(), v]),
   DataLoader: (v) => new weft.DataLoader(v),
   CharVocabulary: (v) => new text.CharVocabulary(v),
+  'CharVocabulary.fromJSON': (v) => text.CharVocabulary.fromJSON(v),
+  'CharVocabulary.fromJSON, characters': (v) => text.CharVocabulary.fromJSON({ characters: v }),
+  'CharVocabulary.encode': (v) => new text.CharVocabulary('ab').encode(v),
+  'CharVocabulary.decode': (v) => new text.CharVocabulary('ab').decode(v),
+  'CharVocabulary.decode, an id': (v) => new text.CharVocabulary('ab').decode([v]),
+  'batches, restore': (v) => text.batches(new Int32Array(9), { batch: 1, length: 2 }).restore(v),
+  'loadStateDict, an entry': (v) => linear().loadStateDict({ weight: v, bias: v }),
+  'writeSafetensors, a tensor': (v) => io.writeSafetensors({ a: v }),
+  'writeSafetensors, dtype': (v) => io.writeSafetensors({ a: { dtype: v, shape: [1], data: Float32Array.of(1) } }),
+  'writeSafetensors, shape': (v) => io.writeSafetensors({ a: { dtype: 'f32', shape: v, data: Float32Array.of(1) } }),
+  'writeSafetensors, data': (v) => io.writeSafetensors({ a: { dtype: 'f32', shape: [1], data: v } }),
+  'writeSafetensors, metadata': (v) =>
+    io.writeSafetensors({ a: { dtype: 'f32', shape: [1], data: Float32Array.of(1) } }, v),
+  'writeSafetensors, a text': (v) =>
+    io.writeSafetensors({ a: { dtype: 'f32', shape: [1], data: Float32Array.of(1) } }, { note: v }),
 };
 
 describe('an odd argument', () => {

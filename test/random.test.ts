@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { ValueError } from '../src/errors.ts';
 import {
   defaultGenerator,
   fillNormal,
@@ -48,6 +49,22 @@ describe('Generator', () => {
     expect([...generator.take()]).toEqual([2, 1, 3, 0]);
     expect(generator.position).toBe(4);
     expect(generator.seed).toBe(0x1_0000_0002n);
+  });
+
+  it('goes on from a state, and from nothing else', () => {
+    const good = { seed: [1, 2], position: 3 };
+    for (const [state, message] of [
+      [null, 'the state must be an object, got null'],
+      [{ ...good, position: Number.NaN }, 'position must be an integer of at least 0, got NaN'],
+      [{ ...good, position: -1 }, 'position must be an integer of at least 0, got -1'],
+      [{ position: 3 }, 'seed must be a pair, each of it an integer from 0 to 4294967295, got undefined'],
+      [{ ...good, seed: [1, 2 ** 32] }, 'seed must be a pair'],
+    ] as const) {
+      const generator = new Generator(5);
+      expect(() => generator.restore(state as never)).toThrow(ValueError);
+      expect(() => generator.restore(state as never)).toThrow(`[Generator.restore] ${message}`);
+      expect(generator.state()).toEqual(new Generator(5).state());
+    }
   });
 
   it('splits a position beyond 2^32 into two words', () => {

@@ -1,6 +1,6 @@
 import { DTypeError, FormatError, ShapeError } from '../errors.ts';
 import { type DType, dtypes, type HostArray } from '../graph/dtype.ts';
-import { brief, briefly, declareOptions, flag, shown, shownList } from '../options.ts';
+import { brief, briefly, declareOptions, expectKind, flag, object, shown, shownList } from '../options.ts';
 import { type ByteSource, bytesOf, kindOf } from './bytes.ts';
 import { decoders, encode, fileTypes } from './elements.ts';
 import { depthOf, duplicateKey } from './json.ts';
@@ -110,6 +110,7 @@ export function writeSafetensors(
   tensors: ReadonlyMap<string, HostTensor> | Readonly<Record<string, HostTensor>>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array<ArrayBuffer> {
+  expectKind(op.write, 'metadata', metadata, object);
   const header: Record<string, unknown> = Object.create(null);
   if (Object.keys(metadata).length > 0) header[metadataKey] = checkMetadata(metadata);
   // Wide elements first, so that every tensor of the file is aligned.
@@ -249,7 +250,7 @@ function checkLayout(entries: readonly Entry[], dataBytes: number): void {
 }
 
 function checkTensor(name: string, { dtype, shape, data }: HostTensor): void {
-  const expected = dtypes[dtype]?.array;
+  const expected = typeof dtype === 'string' && Object.hasOwn(dtypes, dtype) ? dtypes[dtype].array : null;
   if (!expected) {
     throw new DTypeError(
       `[${op.write}] ${label(name)} has dtype ${shown(dtype)}: expected ${Object.keys(dtypes).join(', ')}`,

@@ -1,5 +1,5 @@
 import { FormatError, ValueError } from '../errors.ts';
-import { expectKind, shown, text as string } from '../options.ts';
+import { expectKind, iterable, shown, text as string } from '../options.ts';
 
 /** Characters (Unicode code points) as token ids, in the order of their code points. */
 export class CharVocabulary {
@@ -41,9 +41,10 @@ export class CharVocabulary {
 
   /** The text of `ids`. Throws ValueError on an id outside [0, V). */
   decode(ids: Iterable<number>): string {
+    expectKind('CharVocabulary.decode', 'the ids', ids, iterable);
     let text = '';
     for (const id of ids) {
-      const character = this.characters[id];
+      const character = typeof id === 'number' ? this.characters[id] : undefined;
       if (character === undefined) {
         throw new ValueError(
           `[CharVocabulary.decode] id ${shown(id)} is not one of the ${this.size} characters: ids go from 0 to ${this.size - 1}`,

@@ -335,6 +335,7 @@ const segmentOp: OpDef = {
   infer: (_, { shape, dtype }) => [{ shape: shape as Shape, dtype: dtype as TensorType['dtype'] }],
   lowering: { kind: 'segment' },
 };
+/** A value in its place in a pack; the gap behind it becomes zero, whatever a kernel for whole packs has left there. */
 const placeOp: OpDef = {
   name: 'place',
   infer: ([flat]) => [{ shape: (flat as TensorType).shape, dtype: (flat as TensorType).dtype }],
@@ -343,6 +344,7 @@ const placeOp: OpDef = {
     problem: (node) =>
       familyCall(copyFamily, {
         size: sizeOf((node.inputs[1] as Tensor).shape),
+        padded: packedSize((node.inputs[1] as Tensor).shape),
         offset: node.attributes.offset as number,
         dtype: (node.inputs[0] as Tensor).dtype,
       }),

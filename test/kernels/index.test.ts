@@ -99,18 +99,19 @@ conformance(
   copyFamily,
   (
     [
-      [1, 0, 'f32'],
-      [65, 3, 'i32'],
-      [257, 64, 'bool'],
+      [1, 1, 0, 'f32'],
+      [65, 128, 3, 'i32'],
+      [260, 320, 64, 'f32'],
+      [257, 320, 64, 'bool'],
     ] as const
   ).map(
-    ([size, offset, dtype]): Case<CopyProblem> => ({
-      name: `${size} elements of ${dtype} to ${offset}`,
-      problem: { size, offset, dtype },
+    ([size, padded, offset, dtype]): Case<CopyProblem> => ({
+      name: `${size} of ${padded} elements of ${dtype} to ${offset}`,
+      problem: { size, padded, offset, dtype },
       prepare(draw) {
-        const [flat, values] = [drawValues(draw, offset + size + 5, dtype), drawValues(draw, size, dtype)];
+        const [flat, values] = [drawValues(draw, offset + padded + 5, dtype), drawValues(draw, size, dtype)];
         const expected = Array.from(flat);
-        expected.splice(offset, size, ...values);
+        expected.splice(offset, padded, ...values, ...new Array<number>(padded - size).fill(0));
         return { inputs: [flat, values], expected: [exact(dtype, expected)] };
       },
     }),

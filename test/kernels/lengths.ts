@@ -309,7 +309,7 @@ export const growths: readonly Growth[] = [
   growth(
     copyFamily,
     'size',
-    (size) => ({ size, offset: 3, dtype: 'f32' }),
+    (size) => ({ size, padded: size, offset: 3, dtype: 'f32' }),
     (size, draw) => ({ inputs: [draw.f32(size + 5), draw.f32(size)], outputs: [f32(size + 5)] }),
     { exact: true },
   ),

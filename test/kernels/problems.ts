@@ -253,7 +253,7 @@ const families: Readonly<Record<string, (profile: DeviceProfile) => KernelCall[]
     for (const problem of indexings()) if (problem.dtype !== 'bool') yield problem;
   }),
   copy: selected(copyFamily, () =>
-    product({ size: [5, 2 ** 15], offset: [3, 4], dtype: ['f32', 'i32', 'u32', 'bool'] as const }),
+    product({ size: [5, 2 ** 15], padded: [2 ** 15], offset: [3, 4], dtype: ['f32', 'i32', 'u32', 'bool'] as const }),
   ),
   commit: selected(commitFamily, () =>
     product({ size: [5, 2 ** 15], dtype: ['f32', 'i32', 'u32', 'bool'] as const, fresh: flags }),

@@ -195,7 +195,10 @@ const adapters: Readonly<Record<string, Adapter>> = {
   },
   place: ([flat, value], { attributes }) => {
     const whole = ref((flat as Ref).shape, (flat as Ref).data);
-    whole.data.set((value as Ref).data, number(attributes, 'offset'));
+    const offset = number(attributes, 'offset');
+    const { data } = value as Ref;
+    whole.data.fill(0, offset, offset + 64 * Math.ceil(data.length / 64));
+    whole.data.set(data, offset);
     return [whole];
   },
 

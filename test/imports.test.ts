@@ -18,6 +18,7 @@ const mayImport: Record<string, readonly string[]> = {
     'src/kernels/kernel',
     'src/kernels/families',
     'src/kernels/fill',
+    'src/kernels/findings',
     'src/kernels/loops',
     'type src/kernels',
     'src/compile',

@@ -8,6 +8,7 @@ import attentionWide from './attentionWide.wgsl' with { type: 'text' };
 import bits from './bits.wgsl' with { type: 'text' };
 import draw from './draw.wgsl' with { type: 'text' };
 import elementwise from './elementwise.wgsl' with { type: 'text' };
+import findings from './findings.wgsl' with { type: 'text' };
 import lstm from './lstm.wgsl' with { type: 'text' };
 import lstmSequence from './lstmSequence.wgsl' with { type: 'text' };
 import math from './math.wgsl' with { type: 'text' };
@@ -36,6 +37,7 @@ export const library: Readonly<Record<string, string>> = {
   'bits.wgsl': bits,
   'draw.wgsl': draw,
   'elementwise.wgsl': elementwise,
+  'findings.wgsl': findings,
   'lstm.wgsl': lstm,
   'lstmSequence.wgsl': lstmSequence,
   'math.wgsl': math,

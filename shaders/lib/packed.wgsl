@@ -2,13 +2,14 @@
 // own, and each parameter counts its own steps. A kernel declares `struct Hyper` and `hyper: array<Hyper>`, a row to a group.
 // Vector: vec4<f32> (WIDTH 4), or f32 (WIDTH 1) where the number of elements is no multiple of four.
 alias Vector = f32;
+alias Bits = u32; // of a Vector
 const SIZE: u32 = 256u;
 const WIDTH: u32 = 1u;
 const VECTORS: u32 = 1u; // of one invocation; all belong to one parameter
 const BLOCK: u32 = 64u; // each parameter starts at a multiple of so many elements
 const WHOLE: bool = false; // no invocation lies past the end
 
-struct Params { elements: u32, members: u32, groups: u32 }
+struct Params { elements: u32, members: u32, groups: u32, finding: u32, firstBlock: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 
 // The step that an element takes: its number (the first is 1), the factor of the gradients, the group of its settings.
@@ -29,6 +30,20 @@ fn groupOf(element: u32) -> u32 {
 
 // Counts the step for one of the parameters, where they all take it together; there are more invocations than parameters.
 fn countStep(index: u32) {}
+
+// The greatest magnitudes that an invocation has met, as bits: of gradients as they came, and of what it has written.
+struct Met { gradients: Bits, written: Bits }
+fn magnitude(x: Vector) -> Bits { return bitcast<Bits>(x) & Bits(0x7fffffffu); }
+fn greatest(x: Bits) -> u32 { return x; }
+
+// Tells where something that was met from `element` on, a whole number of VECTORS in one block, is not finite.
+fn tellOf(met: Met, element: u32) {
+  let gradient = greatest(met.gradients) >= NOT_FINITE;
+  if (gradient || greatest(met.written) >= NOT_FINITE) {
+    tell(findingIn(params.firstBlock + element / BLOCK, gradient));
+  }
+}
+fn tell(finding: u32) {}
 
 // 1 − βᵗ, given t and ln β: e^x = 2^k·(1 + r·P(r)) with x = t·ln β = k·ln 2 + r and |r| ≤ ln 2/2, P the series of
 // (eʳ − 1)/r to r⁶, whose rest is below 2e-8 of it. Where x is near 0 then k = 0, and nothing cancels.

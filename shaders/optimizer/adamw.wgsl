@@ -1,4 +1,4 @@
-// uses: order.wgsl, packed.wgsl
+// uses: order.wgsl, findings.wgsl, packed.wgsl
 // One step of AdamW (Loshchilov, Hutter: "Decoupled weight decay regularization", ICLR 2019) or Adam (Kingma, Ba, ICLR
 // 2015) over all parameters in one flat buffer, an invocation to VECTORS Vectors.
 // 1: parameters [N], 2: gradients [N], 3: mean [N], 4: square [N], 5: hyper [groups, 9], see `adamHyper`; then what
@@ -24,15 +24,21 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let h = hyper[turn.group];
   let stepSize = h.lr / undecayed(turn.step, h.logBeta1);
   let correction = inverseSqrt(undecayed(turn.step, h.logBeta2));
+  var met = Met();
   for (var own = 0u; own < VECTORS; own++) {
     let i = first + own;
-    if (!WHOLE && i * WIDTH >= params.elements) { return; }
+    if (!WHOLE && i * WIDTH >= params.elements) { break; }
     let parameter = parameters[i];
-    let gradient = gradients[i] * turn.scale + h.l2 * parameter;
+    let given = gradients[i];
+    let gradient = given * turn.scale + h.l2 * parameter;
     let m = h.beta1 * mean[i] + (1.0 - h.beta1) * gradient;
     let v = h.beta2 * square[i] + (1.0 - h.beta2) * gradient * gradient;
     mean[i] = m;
     square[i] = v;
-    parameters[i] = parameter - h.decay * parameter - stepSize * m / (sqrt(v) * correction + h.eps);
+    let next = parameter - h.decay * parameter - stepSize * m / (sqrt(v) * correction + h.eps);
+    parameters[i] = next;
+    // A square that has overflowed holds its parameter where it is from then on. No square is negative.
+    met = Met(max(met.gradients, magnitude(given)), max(met.written, max(magnitude(next), bitcast<Bits>(v))));
   }
+  tellOf(met, first * WIDTH);
 }

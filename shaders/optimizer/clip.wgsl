@@ -1,8 +1,7 @@
 // uses: order.wgsl
 // Norm of a gradient and the factor that clips it, from partial sums of squares.
-// 1: squares [count], 2: norm [1], 3: scale [2], 4: status. scale[0] = min(1, maxNorm / (norm + 1e-6)), and NaN where the norm
-// is, as in PyTorch; scale[1] is 1 where the submit may go on. What is not finite is told by its bits: WGSL promises nothing
-// about it.
+// 1: squares [count], 2: norm [1], 3: scale [1], 4: status, where that is reported to. The scale is min(1, maxNorm / (norm +
+// 1e-6)), and NaN where the norm is, as in PyTorch. What is not finite is told by its bits: WGSL promises nothing about it.
 const SIZE: u32 = 64u;
 
 struct Params { count: u32, maxNorm: f32, statusCode: u32 }
@@ -14,8 +13,7 @@ struct Params { count: u32, maxNorm: f32, statusCode: u32 }
 
 var<workgroup> sums: array<f32, SIZE>;
 
-// Whether the submit has not failed, and what is done about a norm that is not finite.
-fn allowed() -> bool { return true; }
+// What is done about a norm that is not finite.
 fn reportNonfinite() {}
 
 @compute @workgroup_size(SIZE)
@@ -39,6 +37,5 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       factor = select(sums[0], 0.0, magnitude == 0x7f800000u);
     }
     scale[0] = factor;
-    scale[1] = f32(allowed());
   }
 }

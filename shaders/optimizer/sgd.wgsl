@@ -1,4 +1,4 @@
-// uses: order.wgsl, packed.wgsl
+// uses: order.wgsl, findings.wgsl, packed.wgsl
 // One step of stochastic gradient descent over all parameters in one flat buffer, an invocation to VECTORS Vectors.
 // 1: parameters [N], 2: gradients [N], 3: hyper [groups, 5], see `sgdHyper`; then what `direction` and `turnOf` read.
 struct Hyper { lr: f32, momentum: f32, weightDecay: f32, nesterov: f32, end: f32 }
@@ -21,11 +21,16 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let turn = turnOf(first * WIDTH);
   if (!turn.runs) { return; }
   let h = hyper[turn.group];
+  var met = Met();
   for (var own = 0u; own < VECTORS; own++) {
     let i = first + own;
-    if (!WHOLE && i * WIDTH >= params.elements) { return; }
+    if (!WHOLE && i * WIDTH >= params.elements) { break; }
     let parameter = parameters[i];
-    let gradient = gradients[i] * turn.scale + h.weightDecay * parameter;
-    parameters[i] = parameter - h.lr * direction(i, gradient, h, turn.step);
+    let given = gradients[i];
+    let gradient = given * turn.scale + h.weightDecay * parameter;
+    let next = parameter - h.lr * direction(i, gradient, h, turn.step);
+    parameters[i] = next;
+    met = Met(max(met.gradients, magnitude(given)), max(met.written, magnitude(next)));
   }
+  tellOf(met, first * WIDTH);
 }

@@ -1,7 +1,7 @@
 import { specialise } from '../kernels/specialise.ts';
 import { byteSize, rootOf, type Value } from './ir.ts';
 import { readsAndWrites } from './memory.ts';
-import { type Command, type CopyCommand, type DispatchCommand, setsStatus, statusValue } from './schedule.ts';
+import { type Command, type CopyCommand, type DispatchCommand, isStatus, setsStatus, statusValue } from './schedule.ts';
 
 /**
  * A kernel that makes the next version of a state need not be followed by one that commits it: it runs where the submit has
@@ -45,7 +45,7 @@ function withGuard(
   const fits =
     at > commands.findLastIndex(setsStatus) &&
     readsAndWrites(writer).writes.filter((value) => value === next).length === 1 &&
-    !writer.bindings.includes(statusValue) &&
+    !writer.bindings.some(isStatus) &&
     writer.bindings.length < storageBuffers;
   if (!free || !fits) return null;
   return commands.flatMap((each) => {

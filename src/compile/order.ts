@@ -1,6 +1,6 @@
 import type { Value } from './ir.ts';
 import { readsAndWrites } from './memory.ts';
-import { type Command, readsStatus, setsStatus, statusValue } from './schedule.ts';
+import { type Command, isStatus, readsStatus, setsStatus } from './schedule.ts';
 
 /**
  * Kernels that read the status of the submit, and so may leave a state as it was, come after all kernels that may set it:
@@ -52,6 +52,6 @@ class Later {
 /** The status apart: its order is what this is about. */
 function touched(command: Command): { reads: Value[]; writes: Value[] } {
   const { reads, writes } = readsAndWrites(command);
-  const others = (value: Value) => value !== statusValue;
+  const others = (value: Value) => !isStatus(value);
   return { reads: reads.filter(others), writes: writes.filter(others) };
 }

@@ -4,6 +4,7 @@ import type { KernelLowering, SumHook } from '../graph/op.ts';
 import { denseLayout, formatShape, type Shape, sizeOf } from '../graph/shape.ts';
 import { elementwiseKernel, loadHook, storeHook } from '../kernels/elementwise.ts';
 import type { FamilyCall } from '../kernels/family.ts';
+import { statusWords } from '../kernels/findings.ts';
 import type { BindingSource, DeviceProfile, Dispatch, KernelCall } from '../kernels/kernel.ts';
 import { type SpecialisedShader, specialise } from '../kernels/specialise.ts';
 import { chainInputs, chainOf, countConsumers, fuse, type Group, storedValues } from './fusion.ts';
@@ -45,12 +46,16 @@ export interface CopyCommand {
 }
 
 /** The status of a submit, whose first word kernels set when they meet bad data. */
-export const statusValue: Value = {
-  type: { shape: [2], dtype: 'u32' },
-  layout: denseLayout([2]),
-  label: 'status',
-  leaf: true,
-};
+export const statusValue = statusOf([2], 'status');
+/** The same with what optimizers' kernels tell of, which makes nothing fail. */
+export const findingsValue = statusOf([statusWords], 'findings');
+
+function statusOf(shape: Shape, label: string): Value {
+  return { type: { shape, dtype: 'u32' }, layout: denseLayout(shape), label, leaf: true };
+}
+
+/** Whether a value is the status, or it with the findings: both lie in one place. */
+export const isStatus = (value: Value) => value === statusValue || value === findingsValue;
 
 /** Whether the command is of a kernel that sets the status word, and so reports bad data. */
 export function setsStatus(command: Command): boolean {
@@ -59,7 +64,7 @@ export function setsStatus(command: Command): boolean {
 
 /** Whether the command is of a kernel that does something else where the status word is set. */
 export function readsStatus(command: Command): boolean {
-  return bindsStatus(command, 'r');
+  return bindsStatus(command, 'r') || (command.kind === 'dispatch' && command.bindings.includes(findingsValue));
 }
 
 function bindsStatus(command: Command, access: 'r' | 'w'): boolean {
@@ -195,6 +200,8 @@ function bound(
       return at(scratch, source.index);
     case 'status':
       return statusValue;
+    case 'findings':
+      return findingsValue;
   }
 }
 

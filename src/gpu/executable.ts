@@ -1,6 +1,6 @@
 import { rootOf, type Value } from '../compile/ir.ts';
 import type { Program } from '../compile/program.ts';
-import { type DispatchCommand, readsStatus, setsStatus, statusValue } from '../compile/schedule.ts';
+import { type DispatchCommand, isStatus, readsStatus, setsStatus } from '../compile/schedule.ts';
 import type { Runnable } from '../compile/trial.ts';
 import { OutOfMemoryError, UnsupportedError } from '../errors.ts';
 import { dtypes, hostArray } from '../graph/dtype.ts';
@@ -89,7 +89,7 @@ export class Executable {
    * Compiles what is not compiled yet, all pipelines at once. Programs that run on made-up data get a `status` of their own.
    * Rejects with an OutOfMemoryError where the device has no memory for the program; nothing is kept of it then.
    */
-  static async create(device: Device, program: Runnable, status = device.status.word): Promise<Executable> {
+  static async create(device: Device, program: Runnable, status = device.status.words): Promise<Executable> {
     checkBindings(program, device.profile);
     const pipelines = await Executable.compile(device, program);
     const executable = await device.buffers.secured(() => new Executable(device, program, pipelines, status));
@@ -198,7 +198,7 @@ export class Executable {
 
   /** Where a value lies. */
   range(value: Value): Range {
-    if (value === statusValue) return { buffer: this.#status, offset: 0 };
+    if (isStatus(value)) return { buffer: this.#status, offset: 0 };
     let offset = 0;
     for (let at = value; at.parent; at = at.parent.value) offset += at.parent.offset * 4;
     const root = rootOf(value);

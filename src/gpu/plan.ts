@@ -6,11 +6,11 @@ import { StepTrace } from '../compile/trace.ts';
 import { leaf } from '../graph/leaf.ts';
 import { mapTensors } from '../graph/nested.ts';
 import { reachable } from '../graph/node.ts';
+import { takeListeners, takeSubmitListeners } from '../graph/outcome.ts';
 import { sizeOf } from '../graph/shape.ts';
 import type { State } from '../graph/state.ts';
 import { structure } from '../graph/structure.ts';
 import { expectSync } from '../graph/sync.ts';
-import { takeListeners, takeUndos } from '../graph/undo.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
 import type { Tensor } from '../tensor.ts';
 import { tools } from './arguments.ts';
@@ -209,8 +209,8 @@ export class Plan {
       executable.bind(this.#leafRanges(inputs));
       inputs.write(args, encoder);
     } catch (error) {
-      for (const undo of takeUndos()) undo();
-      takeListeners();
+      for (const listener of takeListeners()) listener.failed();
+      takeSubmitListeners();
       for (const storage of [...own.old.values(), ...own.results.values(), ...own.moves.values()]) storage.release();
       throw error;
     }
@@ -223,7 +223,7 @@ export class Plan {
     device.gpu.queue.submit([encoder.finish()]);
     this.#pressure.submitted();
     this.#settleGradients(verdict);
-    for (const listener of takeListeners()) listener();
+    for (const listener of takeSubmitListeners()) listener();
     device.check();
     let next = 0;
     return mapTensors('compile', 'result', this.#outputs, () => results[next++]);
@@ -257,8 +257,8 @@ export class Plan {
   /** The status of this step, where kernels set or read one; else that of its arguments. */
   #begin(args: readonly Tensor[], { usesStatus }: Executable, encoder: GPUCommandEncoder): Verdict | null {
     const given = Verdict.open(args.map(({ version }) => version.verdict));
-    const undos = takeUndos();
-    return usesStatus ? this.device.status.begin(encoder, this.#line, given, undos) : Verdict.over(given);
+    const listeners = takeListeners();
+    return usesStatus ? this.device.status.begin(encoder, this.#line, given, listeners) : Verdict.over(given);
   }
 
   /** Calls that run at once may make more plans than are kept: who is at work with one keeps its memory until the end. */

@@ -118,12 +118,13 @@ export class Readback {
     while (this.#free.length > keptStagings || bytes() > keptBytes) this.#free.shift()?.destroy();
   }
 
-  /** Learns what became of earlier submits, where `verdicts` tell that one of them failed whose results nobody has read. */
+  /** Learns what became of earlier submits, where `verdicts` say that one whose results nobody has read has something to tell. */
   async learnEarlier(verdicts: readonly Verdict[]): Promise<void> {
     if (!verdicts.some(({ tellsOfEarlier }) => tellsOfEarlier)) return;
     const { range, bytes, learn } = this.#device.status.snapshot();
     const [words] = (await this.read([{ ...range, bytes }])) as [ArrayBuffer];
     learn(new Uint32Array(words));
+    for (const verdict of verdicts) verdict.knowsEarlier();
   }
 
   /** Waits for a mapping, then reports errors that came up. */

@@ -1,4 +1,5 @@
 import { sizeOf } from '../graph/shape.ts';
+import { statusWords } from '../kernels/findings.ts';
 import type { Tensor } from '../tensor.ts';
 import { mostInFlight } from './backPressure.ts';
 import type { Storage } from './buffers.ts';
@@ -11,7 +12,7 @@ const slotBytes = 256;
 /** Results of one step beyond these have memory of their own. */
 export const slotCount = 1024;
 /** Room for the status in front of the results in a staging buffer. */
-const head = 256;
+const head = statusBytes;
 /** A loop that reads the result of each step without waiting for it has those of all steps under way, and of some that are done. */
 const stagingCount = mostInFlight + 2;
 
@@ -83,7 +84,7 @@ export class ResultRing {
       if (staging.generation !== generation) return null;
       const all = await this.#device.readback.guarded(staging.read());
       if (verdict) {
-        verdict.learn(new Uint32Array(all, 0, statusBytes / 4));
+        verdict.learn(new Uint32Array(all, 0, statusWords));
         if (verdict.unknown.length > 0) return null;
         await this.#device.readback.learnEarlier([verdict]);
         verdict.check();

@@ -109,7 +109,8 @@ export async function readAll(tensors: readonly Tensor[]): Promise<HostArray[]> 
   if (onDevice.length === 0) return results;
   const device = deviceOf(onDevice.map(({ tensor }) => tensor));
   const verdicts = [...new Set(onDevice.flatMap(({ tensor }) => tensor.verdict ?? []))];
-  const unknown = [...new Set(verdicts.flatMap((verdict) => verdict.unknown))];
+  const awaited = device.status.takeAwaited();
+  const unknown = [...new Set([...verdicts.flatMap((verdict) => verdict.unknown), ...awaited])];
   const bytes = await device.readback.read([
     ...onDevice.map(({ tensor }) => {
       const { buffer, offset } = tensor.storageOn(device);
@@ -119,7 +120,7 @@ export async function readAll(tensors: readonly Tensor[]): Promise<HostArray[]> 
   ]);
   for (const [i, verdict] of unknown.entries())
     verdict.learn(new Uint32Array(bytes[onDevice.length + i] as ArrayBuffer));
-  await device.readback.learnEarlier(verdicts);
+  await device.readback.learnEarlier([...verdicts, ...awaited.filter(({ hasEarlierFindings }) => hasEarlierFindings)]);
   for (const verdict of verdicts) verdict.check();
   for (const [i, { tensor, index }] of onDevice.entries()) {
     results[index] = new dtypes[tensor.dtype].array(bytes[i] as ArrayBuffer) as HostArray;
@@ -286,8 +287,8 @@ async function compute(asked: readonly Tensor[], assignments: readonly Assignmen
   // From here on nothing fails.
   const encoder = device.gpu.createCommandEncoder({ label: 'weft eager' });
   const line = assignments[0]?.state ?? null;
-  const undos = assignments.flatMap(({ state, version }) => state.undoOf(version) ?? []);
-  const verdict = executable.usesStatus ? device.status.begin(encoder, line, given, undos) : Verdict.over(given);
+  const listeners = assignments.flatMap(({ state, version }) => state.listenerOf(version) ?? []);
+  const verdict = executable.usesStatus ? device.status.begin(encoder, line, given, listeners) : Verdict.over(given);
   executable.encode(encoder);
   if (verdict && executable.usesStatus) device.status.end(encoder, verdict);
   for (const [i, { buffer, bytes }] of storages.entries()) {

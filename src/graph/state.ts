@@ -2,6 +2,7 @@ import { DTypeError, ShapeError } from '../errors.ts';
 import type { Tensor } from '../tensor.ts';
 import { versionOp } from './leaf.ts';
 import type { TensorType } from './node.ts';
+import type { OutcomeListener } from './outcome.ts';
 import { currentTrace, noteChange, type Trace, withTrace } from './record.ts';
 import { formatShape, sameShape } from './shape.ts';
 
@@ -72,7 +73,7 @@ export class State {
   /** The version of a gradient that was the last when it was forgotten. */
   #dropped: Tensor | null = null;
   readonly #views = new WeakMap<Tensor, Tensor>();
-  readonly #undos = new WeakMap<Tensor, () => void>();
+  readonly #listeners = new WeakMap<Tensor, OutcomeListener>();
 
   constructor(initial: Tensor, label: string, trainable = false, owner: State | null = null) {
     this.type = { shape: initial.shape, dtype: initial.dtype };
@@ -181,20 +182,20 @@ export class State {
 
   /** Whether there is a gradient is again as it was before an assignment to its slot that came to nothing. */
   restorePresence({ version, before }: Assignment): void {
-    this.undoOf(version)?.();
+    this.listenerOf(version)?.failed();
     if (!this.owner || this.#current !== version) return;
     if (before === null) this.owner.hasGradient = false;
     else if (this.#dropped === version) this.owner.hasGradient = true;
   }
 
-  /** Calls `undo` if the pending assignment comes to nothing: the host takes back what it has counted for it. */
-  whenMissed(undo: () => void): void {
-    this.#undos.set(this.committed, undo);
+  /** Tells `listener` what becomes of the pending assignment: where it comes to nothing, the host takes back what it has counted. */
+  onOutcome(listener: OutcomeListener): void {
+    this.#listeners.set(this.committed, listener);
   }
 
-  /** What is to be called if the version comes to nothing. */
-  undoOf(version: Tensor): (() => void) | undefined {
-    return this.#undos.get(version);
+  /** Who is to be told what becomes of the version. */
+  listenerOf(version: Tensor): OutcomeListener | undefined {
+    return this.#listeners.get(version);
   }
 
   /** Puts a finished tensor in place of the current version: the end of a plan, or loading. */

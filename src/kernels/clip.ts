@@ -16,10 +16,7 @@ export interface ClipScaleProblem extends ClipProblem {
   readonly count: number;
 }
 
-/**
- * input(0) sums of squares [count] → output(0) norm [1], output(1) scale [2]: min(1, maxNorm / (norm + 1e-6)), NaN where the
- * norm is; then 1 where the submit has not failed, or 0.
- */
+/** input(0) sums of squares [count] → output(0) norm [1], output(1) scale [1]: min(1, maxNorm / (norm + 1e-6)), NaN where the norm is. */
 export const clipScale: Family<ClipScaleProblem> = {
   name: 'clipScale',
   variants: {
@@ -32,7 +29,7 @@ export interface ClipNormProblem extends ClipProblem {
   readonly N: number;
 }
 
-/** input(0) gradients [N] → output(0) norm [1], output(1) scale [2], as `clipScale`: the whole of clipping in two passes. */
+/** input(0) gradients [N] → output(0) norm [1], output(1) scale [1], as `clipScale`: the whole of clipping in two passes. */
 export const clipNorm: Family<ClipNormProblem> = {
   name: 'clipNorm',
   variants: {
@@ -63,16 +60,8 @@ export const clipNorm: Family<ClipNormProblem> = {
   select: () => 'twoPasses',
 };
 
-const declare = (access: string, type: string) =>
-  `@group(0) @binding(4) var<storage, ${access}> status: array<${type}>;`;
-/** What the factor goes with: the status so far. */
-const reading = {
-  declarations: declare('read', 'u32'),
-  functions: { allowed: 'fn allowed() -> bool { return status[0] == 0u; }' },
-};
-/** A kernel that sets the status can't tell yet what others will: who reads its scale reads the status, too. */
 const reporting = {
-  declarations: declare('read_write', 'atomic<u32>'),
+  declarations: '@group(0) @binding(4) var<storage, read_write> status: array<atomic<u32>>;',
   library: ['status.wgsl'],
   functions: { reportNonfinite: 'fn reportNonfinite() { reportBadData(params.statusCode); }' },
 };
@@ -86,8 +75,8 @@ function clipDispatch(
   return {
     kernel,
     source: clip,
-    ...(strict ? reporting : reading),
-    bindings: [squaresFrom, output(0), output(1), status],
+    ...(strict ? reporting : {}),
+    bindings: [squaresFrom, output(0), output(1), ...(strict ? [status] : [])],
     uniforms: { count, maxNorm, statusCode: 0 },
     workgroups: [1, 1, 1],
     turns: loop(Math.ceil(count / 64)) + loop(6),

@@ -16,20 +16,23 @@ export interface Operand {
   readonly dtype: DType;
 }
 
-/** What one storage binding of a dispatch refers to: the op's inputs and outputs by position, scratch memory, or the device's status word. */
+/** What one storage binding of a dispatch refers to: the op's inputs and outputs by position, scratch memory, or the status of its submit. */
 export type BindingSource =
   | { readonly kind: 'input'; readonly index: number }
   | { readonly kind: 'output'; readonly index: number }
   /** An input that the kernel overwrites with an output, through one read_write binding. */
   | { readonly kind: 'inout'; readonly input: number; readonly output: number }
   | { readonly kind: 'scratch'; readonly index: number }
-  | { readonly kind: 'status' };
+  | { readonly kind: 'status' }
+  /** The status together with what optimizers' kernels tell of their steps in it; they never make the submit fail. */
+  | { readonly kind: 'findings' };
 
 export const input = (index: number): BindingSource => ({ kind: 'input', index });
 export const output = (index: number): BindingSource => ({ kind: 'output', index });
 export const inout = (input: number, output: number): BindingSource => ({ kind: 'inout', input, output });
 export const scratch = (index: number): BindingSource => ({ kind: 'scratch', index });
 export const status: BindingSource = { kind: 'status' };
+export const findings: BindingSource = { kind: 'findings' };
 
 /** One dispatch, before there is a pipeline for it. */
 export interface Dispatch {

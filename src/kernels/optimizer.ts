@@ -2,27 +2,36 @@ import adamwSource from '../../shaders/optimizer/adamw.wgsl' with { type: 'text'
 import gateSource from '../../shaders/optimizer/gate.wgsl' with { type: 'text' };
 import sgdSource from '../../shaders/optimizer/sgd.wgsl' with { type: 'text' };
 import type { BindingSource, DeviceProfile, Dispatch, Family } from './kernel.ts';
-import { grid, inout, input, output, status } from './kernel.ts';
+import { findings, grid, inout, input, output } from './kernel.ts';
 import { loop } from './loops.ts';
+
+/** Where a kernel tells of what it finds in a step. */
+export interface Telling {
+  /** The finding of the submit that is the step's. */
+  readonly finding: number;
+  /** The block of 64 elements, of all parameters that make the step, that is the first here. */
+  readonly firstBlock: number;
+}
 
 /**
  * Parameters, packed one after another into a flat buffer, that make a step together. They have steps of their own, and
- * write nothing where the step's submit has failed.
+ * write nothing where the step's submit has failed. The kernel makes the step whatever the gradients are, and tells where a
+ * gradient or what it writes is not finite (see findings.wgsl).
  *
- * - `status`: all have one count; the kernel reads the status word of its submit. Inputs counts [members]; outputs the next
- *   counts.
- * - `scale`: the same, but clipping has read the status. Inputs counts [members], scale [2], see `clipScale`.
+ * - `counts`: all have one count. Inputs counts [members]; outputs the next counts.
+ * - `scale`: the same, but the gradients have a factor. Inputs turn [64 + members]: the factor, and from word 64 on the
+ *   counts, as i32; then the counts, which the next ones replace.
  * - `gate`: counts differ, or some have no gradient. Inputs gate [members, 4], see `gate`, and the table of members [N/64],
  *   one for each block of 64 elements.
  */
-export interface PackedProblem {
+export interface PackedProblem extends Telling {
   /** Number of elements. */
   readonly N: number;
   /** Number of parameters. */
   readonly members: number;
   /** Number of groups, which have settings of their own. */
   readonly groups: number;
-  readonly by: 'status' | 'scale' | 'gate';
+  readonly by: 'counts' | 'scale' | 'gate';
 }
 
 /** Elements of a pack that belong to one parameter: each starts at a multiple. */
@@ -70,7 +79,9 @@ export function adamHyper(
   const [beta1, beta2] = settings.betas.map(Math.fround) as [number, number];
   const [logBeta1, logBeta2] = [beta1, beta2].map((beta) => Math.max(Math.log(beta), -60)) as [number, number];
   const [decay, l2] = decoupled ? [lr * weightDecay, 0] : [0, weightDecay];
-  return [lr, beta1, beta2, eps, decay, l2, logBeta1, logBeta2, Math.ceil(end / packedBlock)];
+  // Between parameters all is 0, and 0/0 would be told of.
+  const positiveEps = Math.max(eps, 2 ** -126);
+  return [lr, beta1, beta2, positiveEps, decay, l2, logBeta1, logBeta2, Math.ceil(end / packedBlock)];
 }
 
 export interface SgdProblem extends PackedProblem {
@@ -137,7 +148,7 @@ interface Hook {
 
 /** One dispatch over all elements. What `turnOf` reads are the inputs from `firstInput` on, and the last bindings. */
 function packed(
-  { N, members, groups, by }: PackedProblem,
+  { N, members, groups, by, finding, firstBlock }: PackedProblem,
   { selection }: DeviceProfile,
   kernel: string,
   source: string,
@@ -156,13 +167,16 @@ function packed(
     kernel,
     source,
     constants: {
-      ...{ SIZE, WIDTH, VECTORS, BLOCK: packedBlock, Vector: WIDTH === 4 ? 'vec4<f32>' : 'f32' },
+      ...{ SIZE, WIDTH, VECTORS, BLOCK: packedBlock },
+      ...(WIDTH === 4 ? { Vector: 'vec4<f32>', Bits: 'vec4<u32>' } : { Vector: 'f32', Bits: 'u32' }),
       WHOLE: workgroups[0] * workgroups[1] * each === N,
     },
-    declarations: [hook.declarations, ...declare(before.length + 1, turn.buffers)].filter(Boolean).join('\n'),
-    functions: { ...hook.functions, ...turn.functions },
-    bindings: [...before, ...turn.bindings],
-    uniforms: { elements: N, members, groups },
+    declarations: [hook.declarations, ...declare(before.length + 1, [...turn.buffers, stepStatus])]
+      .filter(Boolean)
+      .join('\n'),
+    functions: { ...hook.functions, ...turn.functions, ...(WIDTH === 4 ? greatestOfFour : {}), tell },
+    bindings: [...before, ...turn.bindings, findings],
+    uniforms: { elements: N, members, groups, finding, firstBlock },
     workgroups,
     turns: loop(VECTORS) + loop(Math.ceil(Math.log2(groups))),
   };
@@ -175,24 +189,33 @@ const declare = (first: number, buffers: readonly string[]) =>
     return `@group(0) @binding(${first + i}) var<storage, ${access}> ${rest};`;
   });
 
-/** What tells whether the submit has failed: its status, or the factor that clipping has made of it. */
-const permission = {
-  status: { buffer: 'read status: array<u32>', scale: '1.0', runs: 'status[0] == 0u' },
-  scale: { buffer: 'read scale: array<f32>', scale: 'scale[0]', runs: 'scale[1] == 1.0' },
+const greatestOfFour = {
+  greatest: 'fn greatest(x: Bits) -> u32 { return max(max(x.x, x.y), max(x.z, x.w)); }',
 };
 
-/** All parameters make the same step, each with the settings of its group. */
-function counted(by: 'status' | 'scale', groups: number, firstInput: number, firstOutput: number) {
-  const { buffer, scale, runs } = permission[by];
+/** How kernels bind the status, and tell: what is found anywhere in the step stays, the greatest of it. */
+const stepStatus = 'read_write status: StepStatus';
+const tell = `fn tell(finding: u32) {
+  atomicMax(&status.findings[params.finding], finding);
+  atomicStore(&status.found, 1u);
+}`;
+
+/**
+ * All parameters make the same step, each with the settings of its group. Where the counts come with a factor, the kernel
+ * reads them there, and not where it counts: a binding serves for both.
+ */
+function counted(by: 'counts' | 'scale', groups: number, firstInput: number, firstOutput: number) {
+  const alone = by === 'counts';
+  const [first, scale] = alone ? [0, '1.0'] : [packedBlock, 'bitcast<f32>(counts[0])'];
   return {
-    buffers: ['read counts: array<i32>', 'read_write nextCounts: array<i32>', buffer],
-    bindings: [input(firstInput), output(firstOutput), by === 'status' ? status : input(firstInput + 1)],
+    buffers: ['read counts: array<i32>', 'read_write nextCounts: array<i32>'],
+    bindings: [input(firstInput), alone ? output(firstOutput) : inout(firstInput + 1, firstOutput)],
     functions: {
       turnOf: `fn turnOf(element: u32) -> Turn {
-  return Turn(f32(counts[0] + 1), ${scale}, ${groups > 1 ? 'groupOf(element)' : '0u'}, ${runs});
+  return Turn(f32(counts[${first}] + 1), ${scale}, ${groups > 1 ? 'groupOf(element)' : '0u'}, status.failed == 0u);
 }`,
       countStep: `fn countStep(index: u32) {
-  if (index < params.members) { nextCounts[index] = counts[index] + i32(${runs}); }
+  if (index < params.members) { nextCounts[index] = counts[${first}u + index] + i32(status.failed == 0u); }
 }`,
     },
   };
@@ -214,36 +237,38 @@ function gated(firstInput: number) {
 
 export interface GateProblem {
   readonly members: number;
-  /** Whether a last input is the scale [2] of clipping. */
-  readonly clipped: boolean;
+  /** Whether an input is the factor [1] of the gradients. */
+  readonly scaled: boolean;
+  /** The finding that tells that the step is left out, where a last input decides that: `worst` [1]. */
+  readonly skips: number | null;
 }
 
 /** In the table of groups: a parameter that has no gradient, and is left alone. */
 export const leftAlone = 0xffffffff;
 
 /**
- * inputs counts [members], groups [members] (u32, `leftAlone` where there is no gradient), scale [2] where clipped → outputs
- * the next counts, in place of input 0, and gate [members, 4]: step number, factor of the gradients, group, 1 or 0 for
- * whether the parameter makes the step.
+ * inputs counts [members], groups [members] (u32, `leftAlone` where there is no gradient), scale [1] where scaled, worst [1]
+ * where a step is left out unless that, and the scale, are finite → outputs the next counts, in place of input 0, and gate
+ * [members, 4]: step number, factor of the gradients, group, 1 or 0 for whether the parameter makes the step.
  */
 export const gate: Family<GateProblem> = {
   name: 'gate',
   variants: {
     members: {
-      call: ({ members, clipped }) => {
-        const by = clipped ? [permission.status, permission.scale] : [permission.status];
-        const { scale } = clipped ? permission.scale : permission.status;
-        const runs = by.map((each) => each.runs).join(' && ');
+      call: ({ members, scaled, skips }) => {
+        const given = [...(scaled ? ['scale'] : []), ...(skips === null ? [] : ['worst'])];
+        const buffers = [stepStatus, ...given.map((name) => `read ${name}: array<f32>`)];
+        const finite = skips === null ? 'true' : given.map((name) => `isFinite(${name}[0])`).join(' && ');
         const dispatch: Dispatch = {
           kernel: 'gate/members',
           source: gateSource,
-          declarations: declare(
-            4,
-            by.map(({ buffer }) => buffer),
-          ).join('\n'),
-          functions: { allowed: `fn allowed() -> Allowed { return Allowed(${scale}, ${runs}); }` },
-          bindings: [inout(0, 0), input(1), output(1), status, ...(clipped ? [input(2)] : [])],
-          uniforms: { members },
+          declarations: declare(4, buffers).join('\n'),
+          functions: {
+            allowed: `fn allowed() -> Allowed { return Allowed(${scaled ? 'scale[0]' : '1.0'}, status.failed == 0u, ${finite}); }`,
+            tell,
+          },
+          bindings: [inout(0, 0), input(1), output(1), findings, ...given.map((_, i) => input(2 + i))],
+          uniforms: { members, finding: skips ?? 0 },
           workgroups: grid(Math.ceil(members / 64)),
         };
         return { dispatches: [dispatch] };

@@ -10,8 +10,10 @@ import {
   type PackedProblem,
   sgd as sgdFamily,
   sgdWords,
+  type Telling,
 } from '../kernels/optimizer.ts';
 import type { Tensor } from '../tensor.ts';
+import { pack } from './view.ts';
 
 /** Updates of all parameters at once, over flat packs [N]; what changes is overwritten in place where nobody else reads it. */
 function like(inputs: readonly TensorType[], positions: readonly number[]): TensorType[] {
@@ -21,21 +23,26 @@ function like(inputs: readonly TensorType[], positions: readonly number[]): Tens
   });
 }
 
+/** Where the counts are that an update replaces, given the first of the inputs that say which step it is. */
+const countsAt = (by: unknown, first: number) => (by === 'gate' ? [] : [by === 'scale' ? first + 1 : first]);
+
 const problemOf = (
   [parameters]: readonly Tensor[],
   hyper: Tensor | undefined,
   words: number,
-  { by, members }: Attributes,
+  { by, members, finding, firstBlock }: Attributes,
 ): PackedProblem => ({
   N: (parameters as Tensor).size,
   members: members as number,
   groups: (hyper as Tensor).size / words,
   by: by as PackedProblem['by'],
+  finding: finding as number,
+  firstBlock: firstBlock as number,
 });
 
 const adamwOp: OpDef = {
   name: 'adamw',
-  infer: (inputs, { by }) => like(inputs, by === 'gate' ? [0, 2, 3] : [0, 2, 3, 5]),
+  infer: (inputs, { by }) => like(inputs, [0, 2, 3, ...countsAt(by, 5)]),
   lowering: {
     kind: 'kernel',
     keeps: true,
@@ -46,7 +53,7 @@ const sgdOp: OpDef = {
   name: 'sgd',
   infer: (inputs, { by, momentum }) => {
     const updated = momentum ? [0, 3] : [0];
-    return like(inputs, by === 'gate' ? updated : [...updated, momentum ? 4 : 3]);
+    return like(inputs, [...updated, ...countsAt(by, momentum ? 4 : 3)]);
   },
   lowering: {
     kind: 'kernel',
@@ -67,14 +74,18 @@ const gateOp: OpDef = {
   lowering: {
     kind: 'kernel',
     keeps: true,
-    problem: ({ inputs }) =>
-      familyCall(gateFamily, { members: (inputs[0] as Tensor).size, clipped: inputs.length > 2 }),
+    problem: ({ inputs, attributes: { scaled, skips } }) =>
+      familyCall(gateFamily, {
+        members: (inputs[0] as Tensor).size,
+        scaled: scaled as boolean,
+        skips: skips as number | null,
+      }),
   },
 };
 
 /** Which step the parameters of a pack make, and whether: see `PackedProblem`. */
 export type Turn =
-  /** All the same one, whose equal counts [members] these are, with the scale [2] of clipping, where there was any. */
+  /** All the same one, whose equal counts [members] these are, with the scale [1] of clipping, where there was any. */
   | { readonly counts: Tensor; readonly scale: Tensor | null }
   /** Each its own: the gate [members, 4] of `gateSteps`, and the table of members, one for each block of 64 elements. */
   | { readonly gate: Tensor; readonly table: Tensor };
@@ -83,10 +94,14 @@ function inputsOf(turn: Turn): { inputs: Tensor[]; attributes: { by: PackedProbl
   if ('gate' in turn)
     return { inputs: [turn.gate, turn.table], attributes: { by: 'gate', members: turn.gate.shape[0] as number } };
   const { counts, scale } = turn;
-  return scale
-    ? { inputs: [counts, scale], attributes: { by: 'scale', members: counts.size } }
-    : { inputs: [counts], attributes: { by: 'status', members: counts.size } };
+  const attributes = { members: counts.size };
+  if (!scale) return { inputs: [counts], attributes: { ...attributes, by: 'counts' } };
+  // The factor is written where it is wanted, and only the counts are copied there, bit for bit.
+  return { inputs: [pack([scale, counts]), counts], attributes: { ...attributes, by: 'scale' } };
 }
+
+/** The first finding, of the first parameter: where an optimizer makes the only step of its submit. */
+const ownFinding: Telling = { finding: 0, firstBlock: 0 };
 
 export interface AdamwUpdate {
   parameters: Tensor;
@@ -96,19 +111,23 @@ export interface AdamwUpdate {
   /** [groups·9], see `adamHyper`. */
   hyper: Tensor;
   turn: Turn;
+  telling?: Telling;
 }
 /**
  * One AdamW (or Adam) step (Loshchilov and Hutter 2019) over packs [N]; 28 bytes of traffic per parameter. `counts` are the
  * next ones, where the turn has counts.
  */
-export function adamwUpdate({ parameters, gradients, mean, square, hyper, turn }: AdamwUpdate): {
+export function adamwUpdate({ parameters, gradients, mean, square, hyper, turn, telling = ownFinding }: AdamwUpdate): {
   parameters: Tensor;
   mean: Tensor;
   square: Tensor;
   counts: Tensor | null;
 } {
   const { inputs, attributes } = inputsOf(turn);
-  const outputs = apply(adamwOp, [parameters, gradients, mean, square, hyper, ...inputs], attributes);
+  const outputs = apply(adamwOp, [parameters, gradients, mean, square, hyper, ...inputs], {
+    ...attributes,
+    ...telling,
+  });
   return {
     parameters: outputs[0] as Tensor,
     mean: outputs[1] as Tensor,
@@ -125,9 +144,10 @@ export interface SgdUpdate {
   /** The running direction [N], where a group has momentum. */
   buffer: Tensor | null;
   turn: Turn;
+  telling?: Telling;
 }
 /** One SGD step over packs [N]. `counts` are the next ones, where the turn has counts. */
-export function sgdUpdate({ parameters, gradients, hyper, buffer, turn }: SgdUpdate): {
+export function sgdUpdate({ parameters, gradients, hyper, buffer, turn, telling = ownFinding }: SgdUpdate): {
   parameters: Tensor;
   buffer: Tensor | null;
   counts: Tensor | null;
@@ -136,6 +156,7 @@ export function sgdUpdate({ parameters, gradients, hyper, buffer, turn }: SgdUpd
   const momentum = buffer !== null;
   const outputs = apply(sgdOp, [parameters, gradients, hyper, ...(buffer ? [buffer] : []), ...inputs], {
     ...attributes,
+    ...telling,
     momentum,
   });
   return {
@@ -145,18 +166,33 @@ export function sgdUpdate({ parameters, gradients, hyper, buffer, turn }: SgdUpd
   };
 }
 
+/** What leaves a step out. */
+export interface Skip {
+  /** A value [1] that is finite where the step may be made. */
+  readonly worst: Tensor;
+  /** The finding that tells of a step that is left out. */
+  readonly finding: number;
+}
 /**
  * The next counts [members] of parameters that count their own steps, and their gate [members, 4] for the update. `groups`
- * [members] names the group of each, or `leftAlone`; `scale` [2] is that of clipping.
+ * [members] names the group of each, or `leftAlone`; `scale` [1] is that of clipping. With `skip` nobody makes the step where
+ * that or the scale is not finite.
  */
-export function gateSteps(counts: Tensor, groups: Tensor, scale: Tensor | null): { counts: Tensor; gate: Tensor } {
-  const [next, gate] = apply(gateOp, [counts, groups, ...(scale ? [scale] : [])]) as [Tensor, Tensor];
+export function gateSteps(
+  counts: Tensor,
+  groups: Tensor,
+  scale: Tensor | null,
+  skip: Skip | null = null,
+): { counts: Tensor; gate: Tensor } {
+  const inputs = [counts, groups, ...(scale ? [scale] : []), ...(skip ? [skip.worst] : [])];
+  const attributes = { scaled: scale !== null, skips: skip?.finding ?? null };
+  const [next, gate] = apply(gateOp, inputs, attributes) as [Tensor, Tensor];
   return { counts: next, gate };
 }
 
 const clipTypes = (): TensorType[] => [
   { shape: [1], dtype: 'f32' },
-  { shape: [2], dtype: 'f32' },
+  { shape: [1], dtype: 'f32' },
 ];
 const badNorm = ({ attributes }: Node) =>
   attributes.strict
@@ -190,10 +226,7 @@ export interface ClipSettings {
   /** Whether a norm that is not finite makes the step fail. */
   readonly strict: boolean;
 }
-/**
- * The norm [1] of a pack of gradients [N], and the scale [2] that clips it: the factor min(1, maxNorm/(norm + 1e-6)), and 1
- * where the submit has not failed.
- */
+/** The norm [1] of a pack of gradients [N], and the scale [1] that clips it: min(1, maxNorm/(norm + 1e-6)). */
 export function clipNorm(gradients: Tensor, { maxNorm, strict }: ClipSettings): { norm: Tensor; scale: Tensor } {
   const [norm, scale] = apply(clipNormOp, [gradients], { maxNorm, strict }) as [Tensor, Tensor];
   return { norm, scale };
@@ -204,7 +237,8 @@ export function clipScale(squares: Tensor, { maxNorm, strict }: ClipSettings): {
   return { norm, scale };
 }
 
-export { adamHyper, leftAlone, packedBlock, sgdHyper } from '../kernels/optimizer.ts';
+export { blockFound, leftOut, mostFindings } from '../kernels/findings.ts';
+export { adamHyper, leftAlone, packedBlock, sgdHyper, type Telling } from '../kernels/optimizer.ts';
 
 /** For tests that walk every op. */
 export const optimizerOps = { adamw: adamwOp, sgd: sgdOp, gate: gateOp, clipNorm: clipNormOp, clipScale: clipScaleOp };

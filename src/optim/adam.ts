@@ -2,7 +2,16 @@ import type { State } from '../graph/state.ts';
 import { adamHyper, adamwUpdate } from '../ops/optimizer.ts';
 import { declareOptions, finite, type Kinds, notNegative, pairOf } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
-import { type CommonSettings, commonKinds, declareGroups, Optimizer, type Trained, type Update } from './optimizer.ts';
+import {
+  type CommonSettings,
+  commonKinds,
+  declareGroups,
+  Optimizer,
+  type StepOptions,
+  stepKinds,
+  type Trained,
+  type Update,
+} from './optimizer.ts';
 
 export interface AdamSettings extends CommonSettings {
   /** Decay of the running mean of gradients, and of their squares. */
@@ -13,12 +22,12 @@ export interface AdamSettings extends CommonSettings {
 const defaults: AdamSettings = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0 };
 
 const kinds: Kinds<AdamSettings> = { ...commonKinds, betas: pairOf(finite), eps: notNegative };
-const adamOptions = declareOptions<AdamSettings>(kinds);
+const adamOptions = declareOptions<AdamSettings & StepOptions>({ ...kinds, ...stepKinds });
 const adamGroups = declareGroups(kinds);
 
 /** Adam (Kingma and Ba 2015). Weight decay, if any, is added to the gradients. */
 export class Adam extends Optimizer<AdamSettings> {
-  constructor(trained: Trained<AdamSettings>, options: Partial<AdamSettings> = {}) {
+  constructor(trained: Trained<AdamSettings>, options: Partial<AdamSettings & StepOptions> = {}) {
     super(trained, { ...defaults, ...adamOptions(new.target.name, options) }, adamGroups);
   }
 
@@ -41,7 +50,7 @@ export class Adam extends Optimizer<AdamSettings> {
     return adamHyper({ lr, betas, eps, weightDecay, decoupled: this.decoupled }, end);
   }
 
-  protected override update({ pack, gradients, hyper, turn, states }: Update): Tensor | null {
+  protected override update({ pack, gradients, hyper, turn, telling, states }: Update): Tensor | null {
     const [mean, square] = ['exp_avg', 'exp_avg_sq'].map((name) => states.get(name)) as [State, State];
     const parameters = pack.state;
     const next = adamwUpdate({
@@ -51,6 +60,7 @@ export class Adam extends Optimizer<AdamSettings> {
       square: square.value,
       hyper,
       turn,
+      telling,
     });
     parameters.assign(next.parameters);
     mean.assign(next.mean);
@@ -61,7 +71,7 @@ export class Adam extends Optimizer<AdamSettings> {
 
 /** Adam whose weight decay acts on the weights themselves (Loshchilov and Hutter 2019). */
 export class AdamW extends Adam {
-  constructor(trained: Trained<AdamSettings>, options: Partial<AdamSettings> = {}) {
+  constructor(trained: Trained<AdamSettings>, options: Partial<AdamSettings & StepOptions> = {}) {
     super(trained, { weightDecay: 0.01, ...adamOptions(new.target.name, options) });
   }
 

@@ -11,7 +11,8 @@ import { type Clipping, clippings, gradientFor, type ParameterPack, packOf } fro
 export interface ClipOptions {
   /**
    * Whether a norm that is not finite makes the step fail: the next read throws a ValueError, and optimizers change
-   * nothing. Default false: a NaN among the gradients then makes all of them NaN, as in PyTorch.
+   * nothing. Default false: a NaN among the gradients then makes all of them NaN, as in PyTorch; `diverged` of the
+   * optimizer names the parameter that had it.
    */
   errorIfNonfinite?: boolean;
 }
@@ -38,13 +39,7 @@ export function clipGradNorm(parameters: Iterable<Parameter>, maxNorm: number, o
     for (const parameter of list) parameter.grad = gradientOf(parameter).mul(factor);
     for (const [i, each] of (packs ?? []).entries()) {
       const gradients = each.members.flatMap((member) => gradientFor(member) ?? []);
-      const clipping: Clipping = {
-        pack: each,
-        flat: flats[i] as Tensor,
-        scale,
-        strict: errorIfNonfinite,
-        count: gradients.length,
-      };
+      const clipping: Clipping = { pack: each, flat: flats[i] as Tensor, scale, count: gradients.length };
       for (const gradient of gradients) clippings.set(gradient, clipping);
     }
     return reshape(norm, []);

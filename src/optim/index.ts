@@ -1,5 +1,11 @@
 export { Adam, type AdamSettings, AdamW } from './adam.ts';
 export { type ClipOptions, clipGradNorm, clipGradValue } from './clip.ts';
-export { type CommonSettings, Optimizer, type ParameterGroup } from './optimizer.ts';
+export {
+  type CommonSettings,
+  type Divergence,
+  Optimizer,
+  type ParameterGroup,
+  type StepOptions,
+} from './optimizer.ts';
 export { constant, cosine, inverseSquareRoot, linear, type Schedule, stepwise, warmup } from './schedules.ts';
 export { SGD, type SGDSettings } from './sgd.ts';

@@ -1,15 +1,25 @@
 import { ValueError, WeftError } from '../errors.ts';
 import { flush } from '../gpu/run.ts';
 import type { TensorType } from '../graph/node.ts';
-import { currentTrace, noGrad, noteChange } from '../graph/record.ts';
+import { type OutcomeListener, onOutcome, onSubmitted } from '../graph/outcome.ts';
+import { currentTrace, noGrad, noteChange, type Trace } from '../graph/record.ts';
 import type { State } from '../graph/state.ts';
-import { onFailure, onSubmitted } from '../graph/undo.ts';
 import { type LoadOptions, type LoadReport, matchState, type StateDict } from '../nn/stateDict.ts';
 import { dynamic } from '../ops/dynamic.ts';
+import { abs, maximum } from '../ops/elementwise.ts';
 import { stack } from '../ops/join.ts';
-import type { Turn } from '../ops/optimizer.ts';
+import {
+  blockFound,
+  leftOut,
+  mostFindings,
+  packedBlock,
+  type Skip,
+  type Telling,
+  type Turn,
+} from '../ops/optimizer.ts';
 import { packValues } from '../ops/packing.ts';
-import { at } from '../ops/view.ts';
+import { max } from '../ops/reduce.ts';
+import { at, packedSize } from '../ops/view.ts';
 import {
   callback,
   declareOptions,
@@ -18,6 +28,7 @@ import {
   iterable,
   type Kinds,
   notNegative,
+  oneOf,
   shown,
   tensorLike,
 } from '../options.ts';
@@ -34,6 +45,24 @@ export interface CommonSettings {
   weightDecay: number;
 }
 
+/** What an optimizer is told that holds for all its parameters. */
+export interface StepOptions {
+  /**
+   * What is done about a step whose gradients are not all finite. `update`, the default, makes it as PyTorch does, NaN in,
+   * NaN out; `diverged` then tells of it. `skip` leaves it out altogether, as training with a loss scale wants it: no
+   * parameter, moment or count changes, and `skipped` counts it. It costs two or three dispatches more.
+   */
+  nonFinite: 'update' | 'skip';
+}
+
+/** Where an optimizer met a value that is not finite. */
+export interface Divergence {
+  /** The step, counted from 1: what `steps` was after it. */
+  readonly step: number;
+  /** The first parameter whose gradient was not finite; where all gradients were, the first that has become so. */
+  readonly parameter: Parameter;
+}
+
 /** Parameters with settings of their own; those left out are the optimizer's. */
 export type ParameterGroup<Settings> = Partial<Settings> & { readonly params: Iterable<Parameter> };
 
@@ -43,6 +72,7 @@ export const commonKinds: Kinds<CommonSettings> = {
   schedule: callback,
   weightDecay: notNegative,
 };
+export const stepKinds: Kinds<StepOptions> = { nonFinite: oneOf('update', 'skip') };
 type GroupCheck = (op: string, group: { readonly params: Iterable<Parameter> }) => unknown;
 
 /** The check of an optimizer's groups, which have settings of these kinds and parameters. */
@@ -56,6 +86,7 @@ export type Trained<Settings> = Iterable<Parameter> | Iterable<ParameterGroup<Se
 /** Where an optimizer is, beside its states. */
 export interface OptimizerPosition {
   readonly steps: number;
+  readonly skipped: number;
   /** Whether all parameters have made the same steps. */
   readonly together: boolean;
 }
@@ -72,6 +103,8 @@ export interface Update {
   readonly hyper: Tensor;
   /** Which step each parameter makes. */
   readonly turn: Turn;
+  /** Where the kernel tells of what it finds. */
+  readonly telling: Telling;
   /** The pack's states by name. */
   readonly states: ReadonlyMap<string, State>;
 }
@@ -80,7 +113,7 @@ export interface Update {
  * Updates parameters from their gradients. They lie one after another in flat packs, so that a step is one dispatch, and
  * so do the optimizer's own states. Learning rates are read anew at each step, compiled or not. Steps are counted on the
  * device, for each parameter by itself, as PyTorch does: one without a gradient is left alone, and a submit that fails
- * changes and counts nothing.
+ * changes and counts nothing. The kernels tell where a gradient or a parameter is not finite: see `diverged`.
  */
 export abstract class Optimizer<Settings extends CommonSettings> {
   /** The groups; their settings may be changed at any time. */
@@ -88,15 +121,21 @@ export abstract class Optimizer<Settings extends CommonSettings> {
   readonly #packs: readonly ParameterPack[];
   /** For each pack its states by PyTorch's names. */
   readonly #states: readonly ReadonlyMap<string, State>[];
-  /** Steps made, and how often a state was loaded: what was counted before is then not to be taken back. */
-  readonly #made = { steps: 0, loads: 0 };
+  readonly #made: Made = { steps: 0, skipped: 0, attempts: 0, takenBack: [], loads: 0, forgotten: 0, found: null };
+  readonly #skips: boolean;
   /** False once a parameter has missed a step: then each has a count and a gate of its own. */
   #together = true;
   readonly #listeners = new Set<StepListener>();
 
   /** `checkGroup` knows the settings that a group may have. */
-  constructor(trained: Trained<Settings>, settings: Settings, checkGroup: GroupCheck) {
+  constructor(
+    trained: Trained<Settings>,
+    { nonFinite = 'update', ...options }: Settings & Partial<StepOptions>,
+    checkGroup: GroupCheck,
+  ) {
     const { name } = this.constructor;
+    const settings = options as object as Settings;
+    this.#skips = nonFinite === 'skip';
     this.groups = asGroups(name, trained, checkGroup).map((group) => ({
       ...settings,
       ...group,
@@ -115,9 +154,33 @@ export abstract class Optimizer<Settings extends CommonSettings> {
     this.#states = this.#packs.map((pack) => new Map(this.stateNames().map((name) => [name, pack.zeros(name)])));
   }
 
-  /** Steps made so far; one that has failed is taken back when that is known, at the latest by the read that says so. */
+  /**
+   * Steps made so far; one that has failed, or was left out, is taken back when that is known: at the latest by the read of
+   * what was made with it.
+   */
   get steps(): number {
     return this.#made.steps;
+  }
+
+  /** Steps left out, under `nonFinite: 'skip'`, since the optimizer was made or loaded; known when `steps` is. */
+  get skipped(): number {
+    return this.#made.skipped;
+  }
+
+  /**
+   * The first step, since the optimizer was made or loaded, in which a gradient that it follows, a parameter or, of Adam, a
+   * mean square was not finite; null as long as none is known of. The news comes with the next value that is read of the
+   * step, or of a later one of the same compiled function: its loss, most often. A parameter or an eager value brings it, too.
+   * Under `nonFinite: 'skip'`, steps that were left out do not count.
+   *
+   * Where the gradients' norm is NaN, `clipGradNorm` makes all of them so; the parameter named is the first whose own
+   * gradient was not finite before. Where that is none of this optimizer's, it is the first of all.
+   */
+  get diverged(): Divergence | null {
+    const { found, takenBack } = this.#made;
+    if (!found) return null;
+    const missed = takenBack.slice(found.takenBack).filter((attempt) => attempt < found.attempt);
+    return { step: found.step - missed.length, parameter: this.#parameterAt(blockFound(found.finding)) };
   }
 
   /** Throws a ValueError where a setting of a group makes no sense; see `expect`. */
@@ -133,23 +196,46 @@ export abstract class Optimizer<Settings extends CommonSettings> {
   step(): void {
     noGrad(() => {
       const due = this.#due();
+      const finding = this.#nextFinding();
       const hypers = due.map(({ pack }, i) => this.#hyperOf(pack, i === due.length - 1));
-      for (const [i, { pack, states, gradients, turn }] of due.entries()) {
+      const skip = this.#skips ? { worst: worstOf(due.map(({ gradients }) => gradients.flat)), finding } : null;
+      for (const [i, { pack, states, gradients, firstBlock, turn }] of due.entries()) {
         const hyper = hypers[i] as Tensor;
-        const counts = this.update({ pack, gradients: gradients.flat, hyper, turn: turn(), states });
+        const telling = { finding, firstBlock };
+        const counts = this.update({ pack, gradients: gradients.flat, hyper, turn: turn(skip), telling, states });
         if (counts) pack.counts.assign(counts);
       }
-      if (!currentTrace()) due.at(-1)?.pack.counts.whenMissed(this.#count());
+      if (!currentTrace()) {
+        const listener = this.#count();
+        for (const { pack } of due.slice(0, -1)) pack.counts.onOutcome(ofFindings(listener));
+        due.at(-1)?.pack.counts.onOutcome(listener);
+      }
     });
     if (!currentTrace()) for (const listener of this.#listeners) listener('recorded');
     flush();
   }
 
+  /** The finding of the step that is being recorded: steps of one submit have theirs in turn. */
+  #nextFinding(): number {
+    const trace = currentTrace();
+    if (!trace) return 0;
+    const finding = stepsIn.get(trace) ?? 0;
+    stepsIn.set(trace, finding + 1);
+    if (finding >= mostFindings && this.#skips)
+      throw new ValueError(
+        `[${this.constructor.name}] a compiled function can make ${mostFindings} steps where one may be left out; make fewer, or take nonFinite: 'update'`,
+      );
+    return Math.min(finding, mostFindings);
+  }
+
   /** The packs that take part in a step. */
   #due() {
+    let blocks = 0;
     const due = this.#packs.flatMap((pack, i) => {
       const gradients = pack.gradients();
-      return gradients ? { pack, gradients, states: this.#states[i] as ReadonlyMap<string, State> } : [];
+      const firstBlock = blocks;
+      blocks += pack.length / packedBlock;
+      return gradients ? { pack, gradients, firstBlock, states: this.#states[i] as ReadonlyMap<string, State> } : [];
     });
     if (due.length === 0)
       throw new WeftError(`[${this.constructor.name}] step() found no gradient; call loss.backward() first`);
@@ -160,10 +246,23 @@ export abstract class Optimizer<Settings extends CommonSettings> {
     if (this.groups.some(({ params }) => params.some((each) => gradientFor(each) === null))) this.#setTogether(false);
     const read = () => this.#together;
     const together = currentTrace()?.guard(read) ?? read();
-    return due.map(({ pack, gradients, states }) => ({
-      ...{ pack, gradients, states },
-      turn: () => turnOf(pack, gradients, together),
+    return due.map((each) => ({
+      ...each,
+      turn: (skip: Skip | null) => turnOf(each.pack, each.gradients, together, skip),
     }));
+  }
+
+  /** The parameter that has a block of 64 elements, of all packs one after another. */
+  #parameterAt(block: number): Parameter {
+    const [first, ...others] = this.#packs.flatMap(({ members }) => members) as [Parameter, ...Parameter[]];
+    let parameter = first;
+    let end = packedSize(first.shape) / packedBlock;
+    for (const each of others) {
+      if (block < end) break;
+      parameter = each;
+      end += packedSize(each.shape) / packedBlock;
+    }
+    return parameter;
   }
 
   #setTogether(together: boolean): void {
@@ -182,11 +281,18 @@ export abstract class Optimizer<Settings extends CommonSettings> {
 
   /** What it knows of its steps beside the states. @internal */
   get position(): OptimizerPosition {
-    return { steps: this.#made.steps, together: this.#together };
+    const { steps, skipped } = this.#made;
+    return { steps, skipped, together: this.#together };
   }
-  set position({ steps, together }) {
-    this.#made.steps = steps;
-    this.#made.loads++;
+  /** Is set when the states have their values: the counts among them know of steps whose fate the host had not heard of. */
+  set position({ steps, skipped, together }) {
+    const made = this.#made;
+    const counted = together ? this.#packs[0]?.counts.committed.host?.[0] : undefined;
+    made.steps = counted ?? steps;
+    made.skipped = skipped + (this.#skips ? steps - made.steps : 0);
+    made.loads++;
+    made.forgotten = made.attempts;
+    made.found = null;
     this.#setTogether(together);
   }
 
@@ -237,6 +343,7 @@ export abstract class Optimizer<Settings extends CommonSettings> {
       if (names.has(`${name}.step`)) wanted.set(`${name}.step`, stepType);
     });
     const { fitting, report } = matchState(this.constructor.name, wanted, dict, options);
+    Object.assign(this.#made, { found: null, skipped: 0, forgotten: this.#made.attempts });
     const step = fitting.get('step');
     if (step) {
       if (!step.host)
@@ -299,22 +406,33 @@ export abstract class Optimizer<Settings extends CommonSettings> {
         return this.hyper(settings, this.#rate(settings, this.#made.steps), end);
       });
       if (isTraced && counts) {
-        onFailure(this.#count());
+        onOutcome(this.#count());
         for (const listener of this.#listeners) onSubmitted(() => listener('submitted'));
       }
       return values;
     }, length);
   }
 
-  /** Counts a step. What takes it back, once, holds no more than the numbers: it may lie with the engine for long. */
-  #count(): () => void {
+  /** Counts a step. What listens for its outcome holds no more than the numbers: it may lie with the engine for long. */
+  #count(): OutcomeListener {
     const made = this.#made;
-    let { loads } = made;
-    made.steps++;
-    return () => {
-      if (loads === made.loads) made.steps--;
-      loads = -1;
+    const { loads } = made;
+    const own = { attempt: made.attempts++, step: ++made.steps, takenBack: made.takenBack.length };
+    let open = true;
+    const failed = () => {
+      if (open) made.takenBack.push(own.attempt);
+      if (open && loads === made.loads) made.steps--;
+      open = false;
     };
+    const found = (finding: number) => {
+      if (!open) return;
+      const wanted = own.attempt >= made.forgotten;
+      if (finding === leftOut) {
+        if (wanted) made.skipped++;
+        failed();
+      } else if (wanted && isEarlier({ ...own, finding }, made.found)) made.found = { ...own, finding };
+    };
+    return { failed, found };
   }
 
   #rate({ lr, schedule }: CommonSettings, step: number): number {
@@ -327,8 +445,45 @@ export abstract class Optimizer<Settings extends CommonSettings> {
 const stepType: TensorType = { shape: [], dtype: 'i32' };
 
 /** All parameters of the pack make the same step, or each its own. */
-function turnOf(pack: ParameterPack, { scale, strict = false }: FlatGradients, together: boolean): Turn {
-  return together && !strict ? { counts: pack.counts.value, scale } : pack.ownTurns(scale);
+function turnOf(pack: ParameterPack, { scale }: FlatGradients, together: boolean, skip: Skip | null): Turn {
+  return together && !skip ? { counts: pack.counts.value, scale } : pack.ownTurns(scale, skip);
+}
+
+/** The greatest magnitude among gradients, a scalar: ∞ or NaN where one of them is not finite. */
+const worstOf = (flats: readonly Tensor[]): Tensor =>
+  flats.map((flat) => max(abs(flat))).reduce((a, b) => maximum(a, b));
+
+/** Steps that a trace has recorded so far, of all optimizers. */
+const stepsIn = new WeakMap<Trace, number>();
+
+/** For the packs that may have a submit of their own: where one of these can't run, the step counts still. */
+const ofFindings = ({ found }: OutcomeListener): OutcomeListener => ({ failed: () => {}, found });
+
+/** What an optimizer knows of its steps. */
+interface Made {
+  steps: number;
+  skipped: number;
+  /** Steps that were begun, whatever became of them. */
+  attempts: number;
+  /** Attempts that have failed or were left out. */
+  readonly takenBack: number[];
+  /** How often a state was loaded: what was counted before is then not to be taken back. */
+  loads: number;
+  /** Attempts begun before a state was last loaded: of them nobody wants to hear. */
+  forgotten: number;
+  found: Found | null;
+}
+
+/** Whether a finding is of an earlier attempt, or of the same in another submit, and goes before. */
+const isEarlier = (found: Found, known: Found | null): boolean =>
+  !known || found.attempt < known.attempt || (found.attempt === known.attempt && found.finding > known.finding);
+
+/** The first attempt that met what is not finite; its step, as it was counted then, when so many had been taken back. */
+interface Found {
+  readonly attempt: number;
+  readonly step: number;
+  readonly takenBack: number;
+  readonly finding: number;
 }
 
 function asGroups<Settings>(

@@ -1,7 +1,7 @@
 import { noGrad } from '../graph/record.ts';
 import { State } from '../graph/state.ts';
 import { zeros } from '../ops/elementwise.ts';
-import { gateSteps, leftAlone, packedBlock, type Turn } from '../ops/optimizer.ts';
+import { gateSteps, leftAlone, packedBlock, type Skip, type Turn } from '../ops/optimizer.ts';
 import { packValues } from '../ops/packing.ts';
 import { pack, packedSize, reshape, slice } from '../ops/view.ts';
 import { fromHost, type Parameter, type Tensor } from '../tensor.ts';
@@ -9,12 +9,10 @@ import { fromHost, type Parameter, type Tensor } from '../tensor.ts';
 /** A binding is 128 MiB on every device: that many f32 values to a pack, unless one parameter alone has more. */
 const largestPack = 2 ** 25;
 
-/** Gradients in one flat tensor, in the order of a pack, and the scale [2] of a clipping whose factor they still lack. */
+/** Gradients in one flat tensor, in the order of a pack, and the scale [1] of a clipping whose factor they still lack. */
 export interface FlatGradients {
   readonly flat: Tensor;
   readonly scale: Tensor | null;
-  /** Whether the clipping may have made the step fail, so that the status must be asked beside its scale. */
-  readonly strict?: boolean;
 }
 
 /** The gradient that an optimizer follows: a frozen parameter is left alone, whatever gradient it still has. */
@@ -68,9 +66,9 @@ export class ParameterPack {
     return fromHost({ shape: [counts.length], dtype: 'i32' }, Int32Array.from(counts));
   }
 
-  /** The step that each member makes by itself, where it has a gradient; counts it. */
-  ownTurns(scale: Tensor | null): Turn {
-    const { counts, gate } = gateSteps(this.counts.value, this.#presentGroups(), scale);
+  /** The step that each member makes by itself, where it has a gradient, and nothing leaves the step out; counts it. */
+  ownTurns(scale: Tensor | null, skip: Skip | null): Turn {
+    const { counts, gate } = gateSteps(this.counts.value, this.#presentGroups(), scale, skip);
     this.counts.assign(counts);
     this.#table ??= this.#memberTable();
     return { gate, table: this.#table };

@@ -1,7 +1,16 @@
 import { sgdHyper, sgdUpdate } from '../ops/optimizer.ts';
 import { declareOptions, flag, type Kinds, notNegative } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
-import { type CommonSettings, commonKinds, declareGroups, Optimizer, type Trained, type Update } from './optimizer.ts';
+import {
+  type CommonSettings,
+  commonKinds,
+  declareGroups,
+  Optimizer,
+  type StepOptions,
+  stepKinds,
+  type Trained,
+  type Update,
+} from './optimizer.ts';
 
 export interface SGDSettings extends CommonSettings {
   /** Share of the last direction that is kept. */
@@ -13,12 +22,12 @@ export interface SGDSettings extends CommonSettings {
 const defaults: SGDSettings = { lr: 1e-3, momentum: 0, nesterov: false, weightDecay: 0 };
 
 const kinds: Kinds<SGDSettings> = { ...commonKinds, momentum: notNegative, nesterov: flag };
-const sgdOptions = declareOptions<SGDSettings>(kinds);
+const sgdOptions = declareOptions<SGDSettings & StepOptions>({ ...kinds, ...stepKinds });
 const sgdGroups = declareGroups(kinds);
 
 /** Stochastic gradient descent, with momentum if asked for. Weight decay is added to the gradients. */
 export class SGD extends Optimizer<SGDSettings> {
-  constructor(trained: Trained<SGDSettings>, options: Partial<SGDSettings> = {}) {
+  constructor(trained: Trained<SGDSettings>, options: Partial<SGDSettings & StepOptions> = {}) {
     super(trained, { ...defaults, ...sgdOptions('SGD', options) }, sgdGroups);
   }
 
@@ -35,7 +44,7 @@ export class SGD extends Optimizer<SGDSettings> {
     return sgdHyper({ lr, momentum, nesterov, weightDecay }, end);
   }
 
-  protected override update({ pack, gradients, hyper, turn, states }: Update): Tensor | null {
+  protected override update({ pack, gradients, hyper, turn, telling, states }: Update): Tensor | null {
     const buffer = states.get('momentum_buffer');
     const next = sgdUpdate({
       parameters: pack.state.value,
@@ -43,6 +52,7 @@ export class SGD extends Optimizer<SGDSettings> {
       hyper,
       buffer: buffer?.value ?? null,
       turn,
+      telling,
     });
     pack.state.assign(next.parameters);
     if (next.buffer) buffer?.assign(next.buffer);

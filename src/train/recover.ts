@@ -49,6 +49,8 @@ const defaultSeconds = 10;
 
 /** All that a run needs to go on from a step, on the host. */
 interface Moment {
+  /** Steps made until then, those that failed or were left out among them. */
+  readonly step: number;
   readonly position: OptimizerPosition;
   readonly loader: unknown;
   readonly generator: GeneratorState;
@@ -92,6 +94,8 @@ export class Recovery implements Recoverable {
   /** True while a shadow is on its way. */
   #busy = false;
   #warned = false;
+  /** Steps made so far. */
+  #made: number;
   #last = { step: 0, time: 0 };
   readonly #unwatch: () => void;
   readonly #mayGoBackTo: (step: number) => Promise<void>;
@@ -100,12 +104,13 @@ export class Recovery implements Recoverable {
   constructor(options: RecoverOptions, mayGoBackTo: (step: number) => Promise<void> = async () => {}) {
     this.#options = options;
     this.#mayGoBackTo = mayGoBackTo;
+    this.#made = options.optimizer.steps;
     this.#unwatch = options.optimizer.watch((how) => this.#afterStep(how));
   }
 
   /** The step after which the last shadow was taken: from there the run would go on. */
   get step(): number {
-    return this.#shadow?.moment.position.steps ?? 0;
+    return this.#shadow?.moment.step ?? 0;
   }
 
   /** Bytes of host memory that the shadow takes. */
@@ -142,11 +147,13 @@ export class Recovery implements Recoverable {
     optimizer.position = moment.position;
     loader?.restore(moment.loader as never);
     defaultGenerator.restore(moment.generator);
-    this.#last = { step: moment.position.steps, time: performance.now() };
-    return moment.position.steps;
+    this.#made = moment.step;
+    this.#last = { step: this.#made, time: performance.now() };
+    return this.#made;
   }
 
   #afterStep(how: Parameters<StepListener>[0]): void {
+    this.#made++;
     if (this.#busy || !this.#isDue) return;
     const states = this.#states();
     if (how === 'recorded') {
@@ -163,8 +170,8 @@ export class Recovery implements Recoverable {
   }
 
   get #isDue(): boolean {
-    const { every, seconds = defaultSeconds, optimizer } = this.#options;
-    if (every !== undefined) return optimizer.steps - this.#last.step >= every;
+    const { every, seconds = defaultSeconds } = this.#options;
+    if (every !== undefined) return this.#made - this.#last.step >= every;
     return performance.now() - this.#last.time >= 1000 * seconds;
   }
 
@@ -181,12 +188,13 @@ export class Recovery implements Recoverable {
   async #take(shadow: () => Promise<Shadow>): Promise<void> {
     const { optimizer, loader } = this.#options;
     const { position } = optimizer;
-    const moment = { position, loader: loader?.state(), generator: defaultGenerator.state() };
-    this.#last = { step: position.steps, time: performance.now() };
+    const step = this.#made;
+    const moment = { step, position, loader: loader?.state(), generator: defaultGenerator.state() };
+    this.#last = { step, time: performance.now() };
     this.#busy = true;
     try {
       const values = await shadow();
-      await this.#mayGoBackTo(position.steps);
+      await this.#mayGoBackTo(step);
       this.#shadow = { values, moment };
     } finally {
       this.#busy = false;

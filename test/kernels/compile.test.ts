@@ -71,9 +71,15 @@ describe(`what selection can choose for ${profile}`, () => {
    */
   it('binds storage without a size of its own', () => {
     const least = /^(array<.*>|(atomic<)?[fiu]32>?|vec[234]<[fiu]32>)$/;
+    // Up to three words, and an array behind them.
+    const struct = /^(\w+: (atomic<)?[fiu]32>?, ){0,3}\w+: (array<.*>)$/;
     for (const family of familyNames) {
       for (const { kernel, shader } of textsOf(dispatchesOf(family, runProfile))) {
-        const types = [...shader.code.matchAll(/var<storage[^>]*>\s*\w+\s*:\s*([^;]+);/g)].map(([, type]) => type);
+        const declared = [...shader.code.matchAll(/var<storage[^>]*>\s*\w+\s*:\s*([^;]+);/g)].map(([, type]) => type);
+        const types = declared.map((type) => {
+          const [, fields] = new RegExp(`struct ${type} \\{ ([^}]*) \\}`).exec(shader.code) ?? [];
+          return fields === undefined ? type : (struct.exec(fields)?.[3] ?? fields);
+        });
         expect(types.length, kernel).toBeGreaterThan(0);
         for (const type of types) {
           expect(type, kernel).toMatch(least);

@@ -20,6 +20,10 @@ export interface Prepared {
   readonly expected: readonly Expected[];
   /** 1 where the kernel must report bad data. */
   readonly status?: number;
+  /** Whether the submit has failed before. */
+  readonly failed?: boolean;
+  /** What the kernel must tell of its steps, by finding; of nothing where left out. */
+  readonly findings?: Readonly<Record<number, number>>;
   /** For outputs that are right in more than one way, beside what `expected` says. */
   check?(run: Run): void;
 }
@@ -88,13 +92,19 @@ function isDue(call: (selection: (typeof profiles)[number]) => KernelCall): bool
 }
 
 /** One call, in both orders. */
-export async function check(call: KernelCall, { inputs, expected, status = 0, check: also }: Prepared): Promise<void> {
+export async function check(
+  call: KernelCall,
+  { inputs, expected, failed = false, status = Number(failed), findings = {}, check: also }: Prepared,
+): Promise<void> {
   const shapes = expected.map(({ dtype, values }) => ({ dtype, length: values.length }));
-  const [run, reversed] = (await runCall(call, inputs, shapes, [{}, { reversed: true }])) as [Run, Run];
+  const [run, reversed] = (await runCall(call, inputs, shapes, [{}, { reversed: true }], failed)) as [Run, Run];
   for (const [i, { values, tolerance }] of expected.entries()) {
     expectClose(run.outputs[i] as HostArray, values, tolerance, `output ${i}`);
   }
   expect(run.status, 'status').toBe(status);
+  expect(Object.fromEntries([...run.findings.entries()].filter(([, told]) => told !== 0)), 'findings').toEqual(
+    findings,
+  );
   also?.(run);
   expect(sameBits(run, reversed), 'the same bits in reversed order').toBe(true);
 }

@@ -323,7 +323,7 @@ export const growths: readonly Growth[] = [
   growth(
     adamw,
     'N',
-    (N) => ({ N, members: 1, groups: 1, by: 'status' }),
+    (N) => ({ N, members: 1, groups: 1, by: 'counts', finding: 0, firstBlock: 0 }),
     (n, draw) => ({
       inputs: [draw.f32(n), draw.f32(n), draw.f32(n), draw.f32(n, 0.5, 1), hyper(), Int32Array.of(1)],
       outputs: [f32(n), f32(n), f32(n), { dtype: 'i32', length: 1 }],
@@ -332,7 +332,7 @@ export const growths: readonly Growth[] = [
   growth(
     sgd,
     'N',
-    (N) => ({ N, members: 1, groups: 1, by: 'status', momentum: false }),
+    (N) => ({ N, members: 1, groups: 1, by: 'counts', momentum: false, finding: 0, firstBlock: 0 }),
     (n, draw) => ({
       inputs: [draw.f32(n), draw.f32(n), draw.f32(5, 0.1, 0.5), Int32Array.of(1)],
       outputs: [f32(n), { dtype: 'i32', length: 1 }],
@@ -341,7 +341,7 @@ export const growths: readonly Growth[] = [
   growth(
     gate,
     'members',
-    (members) => ({ members, clipped: false }),
+    (members) => ({ members, scaled: false, skips: null }),
     (members, draw) => ({
       inputs: [draw.i32(members, 0, 9), new Uint32Array(members)],
       outputs: [{ dtype: 'i32', length: members }, f32(4 * members)],
@@ -352,14 +352,14 @@ export const growths: readonly Growth[] = [
     clipNorm,
     'N',
     (n) => ({ N: odd(n), maxNorm: 1, strict: false }),
-    (n, draw) => ({ inputs: [whole(draw, odd(n))], outputs: [f32(1), f32(2)] }),
+    (n, draw) => ({ inputs: [whole(draw, odd(n))], outputs: [f32(1), f32(1)] }),
     { exact: true },
   ),
   growth(
     clipScale,
     'count',
     (count) => ({ count, maxNorm: 1, strict: false }),
-    (count, draw) => ({ inputs: [draw.f32(count, 0.5, 1)], outputs: [f32(1), f32(2)] }),
+    (count, draw) => ({ inputs: [draw.f32(count, 0.5, 1)], outputs: [f32(1), f32(1)] }),
     { refused: true },
   ),
 ];

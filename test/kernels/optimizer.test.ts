@@ -1,5 +1,8 @@
+import { describe, expect, it } from 'vitest';
 import type { HostArray } from '../../src/graph/dtype.ts';
 import { type ClipNormProblem, type ClipScaleProblem, clipNorm, clipScale } from '../../src/kernels/clip.ts';
+import { familyCall } from '../../src/kernels/family.ts';
+import type { DeviceProfile, Family } from '../../src/kernels/kernel.ts';
 import {
   adamHyper,
   adamw,
@@ -7,33 +10,39 @@ import {
   gate,
   leftAlone,
   type PackedProblem,
+  packedBlock,
   type SgdProblem,
   sgd,
   sgdHyper,
 } from '../../src/kernels/optimizer.ts';
 import { evaluate, type Ref, ref } from '../reference/index.ts';
+import { profile } from '../support/environment.ts';
+import { profiles, type Run, runCall, runProfile, sameBits } from '../support/kernels.ts';
 import { type Case, conformance, exact, near } from './conformance.ts';
-import type { Draw } from './draw.ts';
+import { type Draw, drawFor } from './draw.ts';
 
 /** A pack, and what becomes of a step. */
 interface Pack extends PackedProblem {
-  /** Whether the submit has failed: then nothing may change. */
+  /** Whether the submit has failed: then nothing may change, and nothing is told of. */
   readonly failed?: boolean;
 }
 
 // Packs of whole vectors and not, and such whose lanes of a software adapter take several; the gated ones have a block of 64
 // to each of their members, and as many groups.
-const packs: readonly Pack[] = [
-  { N: 1, members: 1, groups: 1, by: 'status' },
-  { N: 1027, members: 300, groups: 1, by: 'scale' },
-  { N: 1284, members: 3, groups: 1, by: 'scale', failed: true },
-  { N: 4099, members: 5, groups: 1, by: 'status' },
-  { N: 4100, members: 5, groups: 2, by: 'status' },
-  { N: 5000, members: 70, groups: 13, by: 'scale' },
-  { N: 20 * 64, members: 20, groups: 20, by: 'gate' },
-  { N: 5 * 64 + 3, members: 6, groups: 6, by: 'gate' },
-  { N: 70 * 64 + 20, members: 71, groups: 71, by: 'gate' },
-];
+const packs: readonly Pack[] = (
+  [
+    { N: 1, members: 1, groups: 1, by: 'counts' },
+    { N: 1027, members: 300, groups: 1, by: 'scale' },
+    { N: 1284, members: 3, groups: 1, by: 'scale', failed: true },
+    { N: 1285, members: 3, groups: 1, by: 'counts', failed: true },
+    { N: 4099, members: 5, groups: 1, by: 'counts' },
+    { N: 4100, members: 5, groups: 2, by: 'counts' },
+    { N: 5000, members: 70, groups: 13, by: 'scale' },
+    { N: 20 * 64, members: 20, groups: 20, by: 'gate' },
+    { N: 5 * 64 + 3, members: 6, groups: 6, by: 'gate' },
+    { N: 70 * 64 + 20, members: 71, groups: 71, by: 'gate' },
+  ] as const
+).map((pack, i) => ({ ...pack, finding: (7 * i) % 59, firstBlock: 1000 * i }));
 const nameOf = ({ N, members, groups, by, failed }: Pack) =>
   `${N} elements of ${members} in ${groups} by ${by}${failed ? ', after a failure' : ''}`;
 
@@ -77,8 +86,17 @@ function turnOf({ N, members, groups, by, failed = false }: Pack, draw: Draw) {
     }),
   );
   const next = [exact('i32', new Int32Array(members).fill(failed ? 2 : 3))];
-  const scales = by === 'scale' ? [Float32Array.of(scale, Number(!failed))] : [];
-  return { inputs: [new Int32Array(members).fill(2), ...scales], parts, next };
+  const counts = new Int32Array(members).fill(2);
+  return { inputs: by === 'scale' ? [withFactor(scale, counts), counts] : [counts], parts, next };
+}
+
+/** Counts behind a factor, as updates read them. */
+function withFactor(factor: number, counts: Int32Array): Float32Array<ArrayBuffer> {
+  const turn = new Int32Array(64 + counts.length);
+  turn.set(counts, 64);
+  const words = new Float32Array(turn.buffer);
+  words[0] = factor;
+  return words;
 }
 
 /** What `rule` makes of each part; a part that makes no step keeps the values of the outputs, inputs `kept`. */
@@ -101,103 +119,202 @@ function byParts(
   return results;
 }
 
-conformance(
-  adamw,
-  packs.map(
-    (problem): Case<PackedProblem> => ({
-      name: nameOf(problem),
+const adamwCases = packs.map(
+  (problem): Case<Pack> => ({
+    name: nameOf(problem),
+    problem,
+    prepare(draw) {
+      const { N, groups } = problem;
+      const packed = [draw.f32(N), draw.f32(N), draw.f32(N, 0.5), draw.f32(N, 0.4, 0.5)];
+      const { inputs, parts, next } = turnOf(problem, draw);
+      const settings = Array.from({ length: groups }, (_, group) => ({
+        lr: Math.fround(1e-2 * (1 + (group % 9))),
+        betas: [Math.fround(0.9), Math.fround(0.95)] as const,
+        eps: Math.fround(1e-8),
+        weightDecay: Math.fround(0.1 * (group % 4)),
+        decoupled: group % 2 === 0,
+      }));
+      const expected = byParts(parts, packed, [0, 2, 3], (values, { group }, step) => {
+        const own = settings[group] as (typeof settings)[number];
+        const [beta1, beta2] = own.betas;
+        return evaluate(own.decoupled ? 'adamw' : 'adam', values, { ...own, beta1, beta2, step });
+      });
+      return {
+        inputs: [
+          ...packed,
+          Float32Array.from(settings.flatMap((own, group) => adamHyper(own, endOf(N, groups, group)))),
+          ...inputs,
+        ],
+        expected: [...expected.map((data) => near({ data }, 1e-6, 1e-6)), ...next],
+        failed: problem.failed ?? false,
+      };
+    },
+  }),
+);
+
+const sgdCases = packs
+  .flatMap((pack) => [
+    { ...pack, momentum: false },
+    { ...pack, momentum: true },
+  ])
+  .map(
+    (problem): Case<Pack & SgdProblem> => ({
+      name: `${nameOf(problem)}${problem.momentum ? ', with momentum' : ''}`,
       problem,
       prepare(draw) {
-        const { N, groups } = problem;
-        const packed = [draw.f32(N), draw.f32(N), draw.f32(N, 0.5), draw.f32(N, 0.4, 0.5)];
+        const { N, groups, momentum } = problem;
+        const packed = [draw.f32(N), draw.f32(N), ...(momentum ? [draw.f32(N)] : [])];
         const { inputs, parts, next } = turnOf(problem, draw);
         const settings = Array.from({ length: groups }, (_, group) => ({
-          lr: Math.fround(1e-2 * (1 + (group % 9))),
-          betas: [Math.fround(0.9), Math.fround(0.95)] as const,
-          eps: Math.fround(1e-8),
-          weightDecay: Math.fround(0.1 * (group % 4)),
-          decoupled: group % 2 === 0,
+          lr: Math.fround(0.1 * (1 + (group % 9))),
+          momentum: momentum ? Math.fround(0.9) : 0,
+          nesterov: momentum && group % 3 === 1,
+          weightDecay: Math.fround(0.1 * (group % 2)),
         }));
-        const expected = byParts(parts, packed, [0, 2, 3], (values, { group }, step) => {
-          const own = settings[group] as (typeof settings)[number];
-          const [beta1, beta2] = own.betas;
-          return evaluate(own.decoupled ? 'adamw' : 'adam', values, { ...own, beta1, beta2, step });
+        const expected = byParts(parts, packed, momentum ? [0, 2] : [0], (values, { group }, step) => {
+          if (step === 1 && values[2]) values[2] = ref(values[2].shape);
+          return evaluate('sgd', values, { ...settings[group], step });
         });
+        const [parameters, gradients, ...buffer] = packed as [HostArray, HostArray, HostArray?];
         return {
           inputs: [
-            ...packed,
-            Float32Array.from(settings.flatMap((own, group) => adamHyper(own, endOf(N, groups, group)))),
+            parameters,
+            gradients,
+            Float32Array.from(settings.flatMap((own, group) => sgdHyper(own, endOf(N, groups, group)))),
+            ...(buffer as HostArray[]),
             ...inputs,
           ],
           expected: [...expected.map((data) => near({ data }, 1e-6, 1e-6)), ...next],
+          failed: problem.failed ?? false,
         };
       },
     }),
-  ),
-);
+  );
 
-conformance(
-  sgd,
-  packs
-    .flatMap((pack) => [
-      { ...pack, momentum: false },
-      { ...pack, momentum: true },
-    ])
-    .map(
-      (problem): Case<SgdProblem> => ({
-        name: `${nameOf(problem)}${problem.momentum ? ', with momentum' : ''}`,
-        problem,
-        prepare(draw) {
-          const { N, groups, momentum } = problem;
-          const packed = [draw.f32(N), draw.f32(N), ...(momentum ? [draw.f32(N)] : [])];
-          const { inputs, parts, next } = turnOf(problem, draw);
-          const settings = Array.from({ length: groups }, (_, group) => ({
-            lr: Math.fround(0.1 * (1 + (group % 9))),
-            momentum: momentum ? Math.fround(0.9) : 0,
-            nesterov: momentum && group % 3 === 1,
-            weightDecay: Math.fround(0.1 * (group % 2)),
-          }));
-          const expected = byParts(parts, packed, momentum ? [0, 2] : [0], (values, { group }, step) => {
-            if (step === 1 && values[2]) values[2] = ref(values[2].shape);
-            return evaluate('sgd', values, { ...settings[group], step });
-          });
-          const [parameters, gradients, ...buffer] = packed as [HostArray, HostArray, HostArray?];
-          return {
-            inputs: [
-              parameters,
-              gradients,
-              Float32Array.from(settings.flatMap((own, group) => sgdHyper(own, endOf(N, groups, group)))),
-              ...(buffer as HostArray[]),
-              ...inputs,
-            ],
-            expected: [...expected.map((data) => near({ data }, 1e-6, 1e-6)), ...next],
-          };
-        },
-      }),
-    ),
-);
+conformance(adamw, adamwCases);
+conformance(sgd, sgdCases);
+
+const floatOf = (bits: number) => new Float32Array(Uint32Array.of(bits).buffer)[0] as number;
+const notFinite = { NaN: floatOf(0x7fc00000), '-NaN': floatOf(0xffc00000), '∞': Infinity, '-∞': -Infinity };
+
+interface Change {
+  readonly to: 'parameters' | 'gradients';
+  readonly element: number;
+  readonly value: number;
+}
+
+/** What an update tells of its step where inputs are changed so, and the first of its outputs, the parameters. */
+async function told<Problem extends Pack>(family: Family<Problem>, each: Case<Problem>, changes: readonly Change[]) {
+  const { problem } = each;
+  const { inputs, expected, failed = false } = each.prepare(drawFor(`${family.name} ${each.name}`));
+  const given = inputs.map((data) => data.slice()) as HostArray[];
+  for (const { to, element, value } of changes) (given[to === 'parameters' ? 0 : 1] as HostArray)[element] = value;
+  const call = familyCall(family, problem).call(runProfile);
+  const outputs = expected.map(({ dtype, values }) => ({ dtype, length: values.length }));
+  const [run, reversed] = (await runCall(call, given, outputs, [{}, { reversed: true }], failed)) as [Run, Run];
+  expect(sameBits(run, reversed), 'the same bits in reversed order').toBe(true);
+  const others = [...run.findings].filter((finding, i) => i !== problem.finding && finding !== 0);
+  expect(others, 'what other steps are said to have found').toEqual([]);
+  return { finding: run.findings[problem.finding] as number, parameters: [...(run.outputs[0] as HostArray)] };
+}
+
+/** Updates that meet what is not finite are made, and tell of the first block of 64 elements where that is. */
+function tells<Problem extends Pack>(family: Family<Problem>, cases: readonly Case<Problem>[], huge: number): void {
+  const ofGradient = ({ firstBlock }: Pack, element: number) =>
+    0xffffffff - firstBlock - Math.floor(element / packedBlock);
+  const ofValue = (problem: Pack, element: number) => ofGradient(problem, element) - 0x80000000;
+  const due = cases.filter(
+    ({ problem }) =>
+      profile === 'gpu' ||
+      JSON.stringify(familyCall(family, problem).call(profiles[0] as DeviceProfile)) !==
+        JSON.stringify(familyCall(family, problem).call(runProfile)),
+  );
+  describe.for(due)(`${family.name} of $name`, (each) => {
+    const { problem } = each;
+    const { N, by, failed = false } = problem;
+    const runs = (element: number) => !failed && (by !== 'gate' || Math.floor(element / packedBlock) % 3 !== 2);
+    const elements = [0, Math.floor(N / 2), N - 1].filter((element, i, all) => all.indexOf(element) === i);
+
+    it.for(Object.entries(notFinite))('of a gradient or a parameter that is %s', async ([, value]) => {
+      for (const element of elements) {
+        const gradient = await told(family, each, [{ to: 'gradients', element, value }]);
+        const parameter = await told(family, each, [{ to: 'parameters', element, value }]);
+        expect(gradient.finding).toBe(runs(element) ? ofGradient(problem, element) : 0);
+        expect(parameter.finding).toBe(runs(element) ? ofValue(problem, element) : 0);
+        for (const { parameters } of [gradient, parameter]) parameters[element] = 0;
+        expect([...gradient.parameters, ...parameter.parameters].every(Number.isFinite)).toBe(true);
+        const made = await told(family, each, [{ to: 'gradients', element, value }]);
+        expect(Number.isFinite(made.parameters[element])).toBe(!runs(element));
+      }
+    });
+
+    it('of the first of several, and of gradients before parameters', async () => {
+      const [first, , last = first] = elements as [number, number?, number?];
+      const bad = (to: Change['to'], element: number): Change => ({ to, element, value: Number.NaN });
+      const both = await told(family, each, [bad('gradients', first), bad('gradients', last)]);
+      expect(both.finding).toBe(runs(first) ? ofGradient(problem, first) : 0);
+      const mixed = await told(family, each, [bad('parameters', first), bad('gradients', last)]);
+      const expected = runs(last) ? ofGradient(problem, last) : ofValue(problem, first);
+      expect(mixed.finding).toBe(runs(first) ? expected : 0);
+    });
+
+    it('of nothing where all is finite, however small or large', async () => {
+      for (const element of elements) {
+        for (const value of [-0, 1e-40, -1e-40, huge, -huge]) {
+          const { finding } = await told(family, each, [{ to: 'gradients', element, value }]);
+          expect(finding, `${value}`).toBe(0);
+        }
+      }
+    });
+
+    it('of finite gradients that make too large a value', async () => {
+      for (const element of elements) {
+        // A square of 1e42, or a step of some 1e37 from the largest number.
+        const [parameter, value] = family.name === 'adamw' ? [0, 1e21] : [floatOf(0xff7fffff), 2e38];
+        const { finding } = await told(family, each, [
+          { to: 'parameters', element, value: parameter },
+          { to: 'gradients', element, value },
+        ]);
+        expect(finding).toBe(runs(element) ? ofValue(problem, element) : 0);
+      }
+    });
+  });
+}
+tells(adamw, adamwCases, 1e18);
+tells(sgd, sgdCases, 1e38);
 
 conformance(
   gate,
   [
-    { members: 1, clipped: false },
-    { members: 150, clipped: true },
-    { members: 65, clipped: true, failed: true },
+    { members: 1, scaled: false, skips: null },
+    { members: 150, scaled: true, skips: null },
+    { members: 65, scaled: true, skips: null, failed: true },
+    { members: 150, scaled: false, skips: 3, worst: 0 },
+    { members: 65, scaled: true, skips: 3, worst: 1e38 },
+    { members: 65, scaled: true, skips: 58, scale: Infinity, worst: 1 },
+    { members: 65, scaled: true, skips: 0, worst: Number.NaN },
+    { members: 150, scaled: false, skips: 5, worst: Infinity },
+    { members: 65, scaled: false, skips: 5, worst: Infinity, failed: true },
   ].map(
-    ({ failed = false, ...problem }): Case<GateProblem> => ({
-      name: `${problem.members} members${problem.clipped ? ', clipped' : ''}${failed ? ', after a failure' : ''}`,
+    ({ failed = false, scale = 0.25, worst = null, ...problem }): Case<GateProblem> => ({
+      name: `${problem.members} members${problem.scaled ? `, scaled by ${scale}` : ''}${
+        worst === null ? '' : `, of gradients up to ${worst}`
+      }${failed ? ', after a failure' : ''}`,
       problem,
       prepare(draw) {
-        const { members, clipped } = problem;
+        const { members, scaled, skips } = problem;
         const counts = draw.i32(members, 0, 9);
         const groups = Uint32Array.from({ length: members }, (_, i) => (i % 5 === 3 ? leftAlone : i % 7));
-        const scale = clipped ? [Float32Array.of(0.25, Number(!failed))] : [];
-        const runs = Array.from(groups, (group) => group !== leftAlone && !failed);
+        const given = [...(scaled ? [scale] : []), ...(worst === null ? [] : [worst])];
+        const skipped = skips !== null && !failed && !given.every(Number.isFinite);
+        const runs = Array.from(groups, (group) => group !== leftAlone && !failed && !skipped);
         const next = counts.map((count, i) => count + Number(runs[i]));
-        const rows = Array.from(next, (count, i) => [count, clipped ? 0.25 : 1, groups[i] as number, Number(runs[i])]);
+        const rows = Array.from(next, (count, i) => [count, scaled ? scale : 1, groups[i] as number, Number(runs[i])]);
         return {
-          inputs: [counts, groups, ...scale],
+          inputs: [counts, groups, ...given.map((value) => Float32Array.of(value))],
           expected: [exact('i32', next), exact('f32', Float32Array.from(rows.flat()))],
+          failed,
+          findings: skipped ? { [skips]: 1 } : {},
         };
       },
     }),
@@ -207,7 +324,7 @@ conformance(
 /** Norm, and the factor that brings it down to maxNorm. */
 function clipping(squares: Float64Array, maxNorm: number) {
   const norm = Math.sqrt(squares.reduce((a, b) => a + b, 0));
-  return [[norm], [Math.min(1, maxNorm / (norm + 1e-6)), 1]].map((x) => near({ data: Float64Array.from(x) }, 2e-6));
+  return [[norm], [Math.min(1, maxNorm / (norm + 1e-6))]].map((x) => near({ data: Float64Array.from(x) }, 2e-6));
 }
 
 conformance(

@@ -186,8 +186,10 @@ const packs = () =>
     N: [64, 63, 4096],
     members: [2],
     groups: [1, 2],
-    by: ['status', 'scale', 'gate'] as const,
+    by: ['counts', 'scale', 'gate'] as const,
     momentum: flags,
+    finding: [0],
+    firstBlock: [0],
   });
 
 /** Every elementwise op on every type that it takes, an element and four at a time. */
@@ -272,7 +274,7 @@ const families: Readonly<Record<string, (profile: DeviceProfile) => KernelCall[]
   sample: selected(sample, () => product({ rows: [2], n: [2, 257, 2 ** 18], stream: [0] })),
   adamw: selected(adamw, packs),
   sgd: selected(sgd, packs),
-  gate: selected(gate, () => product({ members: [3], clipped: flags })),
+  gate: selected(gate, () => product({ members: [3], scaled: flags, skips: [null, 0] })),
   clipNorm: selected(clipNorm, () => product({ N: [64, 63, 2 ** 20], maxNorm: [1], strict: flags })),
   clipScale: selected(clipScale, () => [{ count: 5, maxNorm: 1, strict: false }]),
   lstmForward: selected(lstmForward, lstms),

@@ -21,8 +21,8 @@ const adam = (lr: number, weightDecay: number, decoupled: boolean, end?: number)
   adamHyper({ lr, betas: [0.9, 0.95], eps: 1e-8, weightDecay, decoupled }, end);
 /** Two parameters that have made as many steps. */
 const counts = (steps: number) => tensor(Int32Array.of(steps, steps));
-/** A clipping that allows the step, and halves the gradients. */
-const half = () => tensor([0.5, 1]);
+/** A clipping that halves the gradients. */
+const half = () => tensor([0.5]);
 
 /** The turn of a member for each block of N elements; every third is left alone, the others take two groups in turn. */
 function turnOfEach(N: number) {

@@ -256,9 +256,11 @@ const adapters: Readonly<Record<string, Adapter>> = {
     }
     return [...outputs, ...nextCounts(attributes, rest)];
   },
-  gate: ([counts, groups, scale], _node) => {
+  gate: ([counts, groups, ...rest], { attributes: { scaled, skips } }) => {
     const left = 0xffffffff;
-    const runs = Array.from((groups as Ref).data, (group) => group !== left && allows(scale));
+    const scale = scaled ? rest[0] : undefined;
+    const makes = skips === null || rest.every((each) => Number.isFinite(get(each, 0)));
+    const runs = Array.from((groups as Ref).data, (group) => group !== left && makes);
     const next = (counts as Ref).data.map((count, i) => count + Number(runs[i]));
     const rows = Array.from(next, (count, i) => [count, factor(scale), get(groups as Ref, i), Number(runs[i])]);
     return [ref((counts as Ref).shape, next), ref([next.length, 4], rows.flat())];
@@ -306,8 +308,7 @@ const row = (hyper: Ref, length: number, group: number) =>
   ];
 const sumOf = (x: Ref) => x.data.reduce((a, b) => a + b, 0);
 
-/** What clipping says, where there was any: whether the step may be made, and the factor of the gradients. */
-const allows = (scale: Ref | undefined) => !scale || get(scale, 1) === 1;
+/** The factor of the gradients, where they were clipped. */
 const factor = (scale: Ref | undefined) => (scale ? get(scale, 0) : 1);
 
 /** The group of element i: the first that ends behind it, by the last of its `length` settings, in blocks of 64. */
@@ -319,27 +320,27 @@ function groupOf({ data }: Ref, length: number, i: number): number {
 /** The step of element i: by its gate and the table of members, or by one count for all and the group given. */
 function turnOf({ by }: Attributes, rest: readonly Ref[], own: number, i: number) {
   if (by !== 'gate') {
-    const [counts, scale] = rest as [Ref, Ref?];
-    return { step: get(counts, 0) + 1, scale: factor(scale), group: own, runs: allows(scale) };
+    const scale = by === 'scale' ? rest[0] : undefined;
+    return { step: get(rest.at(-1) as Ref, 0) + 1, scale: factor(scale), group: own, runs: true };
   }
   const [gate, table] = rest as [Ref, Ref];
   const [step, scale, group, runs] = row(gate, 4, get(table, Math.floor(i / 64)));
   return { step, scale, group, runs: runs !== 0 };
 }
 
-function nextCounts({ by }: Attributes, [counts, scale]: readonly Ref[]): Ref[] {
+function nextCounts({ by }: Attributes, rest: readonly Ref[]): Ref[] {
   if (by === 'gate') return [];
-  const { shape, data } = counts as Ref;
+  const { shape, data } = rest.at(-1) as Ref;
   return [
     ref(
       shape,
-      data.map((count) => count + Number(allows(scale))),
+      data.map((count) => count + 1),
     ),
   ];
 }
 
 function clipped(norm: number, maxNorm: number): Ref[] {
-  return [ref([1], [norm]), ref([2], [Math.min(1, maxNorm / (norm + 1e-6)), 1])];
+  return [ref([1], [norm]), ref([1], [Math.min(1, maxNorm / (norm + 1e-6))])];
 }
 
 // ── random numbers ───────────────────────────────────────────────────────────────────────────────────────────────────

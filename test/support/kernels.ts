@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import { type DType, type HostArray, hostArray } from '../../src/graph/dtype.ts';
+import { firstFinding, mostFindings, statusWords } from '../../src/kernels/findings.ts';
 import type { BindingSource, DeviceProfile, Dispatch, KernelCall } from '../../src/kernels/kernel.ts';
 import { defaultProfile } from '../../src/kernels/kernel.ts';
 import { loopLimitOf } from '../../src/kernels/loops.ts';
@@ -39,6 +40,8 @@ export interface Run {
   readonly outputs: readonly HostArray[];
   /** The status word: 0, or 1 where a kernel met bad data. */
   readonly status: number;
+  /** What kernels told of their steps, by finding. */
+  readonly findings: Uint32Array;
 }
 
 /** Alignment of sub-ranges at default limits, and the width of a guard zone. */
@@ -153,7 +156,7 @@ interface Guarded {
 }
 
 /**
- * Runs a call once for each probe, all in one submit. Fails on any error or message of WebGPU and on a write outside of
+ * Runs a call once for each probe, all in one submit, which has `failed` before where that is said. Fails on any error or message of WebGPU and on a write outside of
  * outputs and scratch.
  */
 export async function runCall(
@@ -161,6 +164,7 @@ export async function runCall(
   inputs: readonly HostArray[],
   outputs: readonly Output[],
   probes: readonly Probe[] = [{}],
+  failed = false,
 ): Promise<Run[]> {
   const { device, errors } = await gpu();
   const shaders = call.dispatches.map((dispatch) => probed(dispatch));
@@ -201,12 +205,16 @@ export async function runCall(
     }
     const results = outputs.map(({ length }, i) => guarded(`output ${i}`, 4 * length, inputs[contents.get(i) ?? -1]));
     const scratches = (call.scratch ?? []).map((bytes, i) => guarded(`scratch ${i}`, bytes));
-    const statusWord = guarded('status', 8, new Uint32Array(2));
+    const statusOfRun = guarded(
+      'status',
+      4 * statusWords,
+      Uint32Array.from({ length: statusWords }, (_, i) => Number(failed && i === 0)),
+    );
     const resource = (binding: BindingSource): GPUBufferBinding => {
       if (binding.kind === 'input') return { buffer: sources[binding.index] as GPUBuffer };
       const range =
-        binding.kind === 'status'
-          ? statusWord
+        binding.kind === 'status' || binding.kind === 'findings'
+          ? statusOfRun
           : binding.kind === 'scratch'
             ? (scratches[binding.index] as Guarded)
             : (results[binding.kind === 'inout' ? binding.output : binding.index] as Guarded);
@@ -228,7 +236,7 @@ export async function runCall(
       pass.dispatchWorkgroups(...dispatch.workgroups);
     }
     pass.end();
-    return [...results, ...scratches, statusWord];
+    return [...results, ...scratches, statusOfRun];
   });
   const ranges = memories.flat();
   const total = ranges.reduce((sum, { buffer }) => sum + buffer.size, 0);
@@ -268,6 +276,7 @@ export async function runCall(
         return array;
       }),
       status: new Uint32Array(regions.at(-1) as ArrayBuffer)[0] as number,
+      findings: new Uint32Array(regions.at(-1) as ArrayBuffer).subarray(firstFinding, firstFinding + mostFindings),
     };
   });
 }
@@ -294,11 +303,18 @@ function uniformsOf(
 }
 
 export function sameBits(a: Run, b: Run): boolean {
-  return a.status === b.status && a.outputs.every((x, i) => sameWords(x, b.outputs[i] as HostArray));
+  return (
+    a.status === b.status &&
+    sameWords(a.findings, b.findings) &&
+    a.outputs.every((x, i) => sameWords(x, b.outputs[i] as HostArray))
+  );
 }
 
-function sameWords(a: HostArray, b: HostArray): boolean {
-  const [x, y] = [new Uint32Array(a.buffer), new Uint32Array(b.buffer)];
+function sameWords(a: ArrayBufferView & ArrayLike<number>, b: ArrayBufferView & ArrayLike<number>): boolean {
+  const [x, y] = [a, b].map((each) => new Uint32Array(each.buffer, each.byteOffset, each.length)) as [
+    Uint32Array,
+    Uint32Array,
+  ];
   return x.every((word, i) => word === y[i]);
 }
 
@@ -316,7 +332,7 @@ export function expectClose(
     const bound = typeof tolerance === 'number' ? tolerance : (tolerance[i] as number);
     const error = Math.abs((actual[i] as number) - (values[i] as number));
     // Not `>`, so that a NaN is an error.
-    if (error <= bound) continue;
+    if (error <= bound || actual[i] === values[i]) continue;
     const ratio = error / Math.max(bound, 1e-300);
     if (worst < 0 || !(ratio <= excess)) [worst, excess] = [i, ratio];
   }

@@ -556,7 +556,7 @@ export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
   gate: [
     sample(
       'clipped',
-      () => [counts(), tensor(Uint32Array.of(1, leftAlone)), tensor([0.5, 1])],
+      () => [counts(), tensor(Uint32Array.of(1, leftAlone)), tensor([0.5])],
       (counts, groups, scale) => Object.values(gateSteps(counts as Tensor, groups as Tensor, scale as Tensor)),
     ),
   ],

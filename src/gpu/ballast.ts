@@ -35,3 +35,8 @@ export function giveBallast(ballast: Ballast | null): void {
   spareBytes += ballast.byteLength;
   while (spareBytes > mostSpare) spareBytes -= (spare.shift() as Ballast).byteLength;
 }
+
+/** Lets the garbage collector see a need for memory. */
+export function pressCollector(): void {
+  takeBallast(mostSpare);
+}

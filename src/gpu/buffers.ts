@@ -1,5 +1,6 @@
 import { OutOfMemoryError } from '../errors.ts';
 import { Arena } from './arena.ts';
+import { pressCollector } from './ballast.ts';
 import { bufferUsage } from './flags.ts';
 
 /** A range of a GPU buffer that holds one tensor. */
@@ -14,6 +15,11 @@ export interface Storage {
 const storageUsage = bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST;
 /** Bytes that may lie unused, where no more are in use. */
 const leastPool = 2 ** 27;
+
+/** Bytes of tensors that there may be before their growth waits for the garbage collector. */
+const leastGrowth = 3 * 2 ** 25;
+/** Milliseconds that it has to find something. */
+const patience = 500;
 
 /** What is being allocated as a whole. */
 interface Securing {
@@ -44,6 +50,9 @@ export class BufferPool {
   #pooledBytes = 0;
   #buffers = 0;
   #tensors = 0;
+  #tensorBytes = 0;
+  /** How large this may grow. */
+  #grownAt = leastGrowth;
   #securing: Securing | null = null;
   /** Buffers to destroy later: see `keepingAll`. */
   #postponed: GPUBuffer[] | null = null;
@@ -63,11 +72,13 @@ export class BufferPool {
     const size = sizeClass(bytes);
     const buffer = this.#reuse(size) ?? this.#create(size, label);
     this.#tensors++;
+    this.#tensorBytes += size;
     let released = false;
     const release = () => {
       if (released) return;
       released = true;
       this.#tensors--;
+      this.#tensorBytes -= size;
       this.#keep(buffer);
     };
     this.#securing?.undos.push(release);
@@ -98,6 +109,7 @@ export class BufferPool {
    * could not be had is an error of its own.
    */
   async secured<Made>(make: () => Made): Promise<Made> {
+    if (this.#tensorBytes > this.#grownAt) await this.#lookForGarbage();
     for (let again = false; ; again = true) {
       const { made, answers, undo } = this.#secure(make);
       if (answers.length === 0) return made;
@@ -110,6 +122,19 @@ export class BufferPool {
       // Memory that is being worked with is given back at the end of the work.
       await this.#gpu.queue.onSubmittedWorkDone();
     }
+  }
+
+  /**
+   * Has tensors freed that nobody holds, where there are such: a loop may make them faster than a collector looks. What is
+   * held may grow to twice as much before it is looked for again.
+   */
+  async #lookForGarbage(): Promise<void> {
+    const end = performance.now() + patience;
+    while (this.#tensorBytes > this.#grownAt / 2 && performance.now() < end) {
+      pressCollector();
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    this.#grownAt = Math.max(leastGrowth, 2 * this.#tensorBytes);
   }
 
   #secure<Made>(make: () => Made): { made: Made; answers: Securing['answers']; undo: () => void } {

@@ -10,7 +10,7 @@ import type { Range } from './executable.ts';
  */
 export const statusBytes = 4 * statusWords;
 /** Submits whose status is kept on the device. */
-const kept = 4096;
+const kept = 1024;
 
 /** Submits that follow one another share one, until an error of theirs has been thrown, or all of them are known. */
 interface Report {

@@ -4,7 +4,7 @@
  */
 
 /** Words of a status: two of the submit itself, the findings, and two about them. */
-export const statusWords = 64;
+export const statusWords = 32;
 /** The word that says whether anything has been found since somebody last read of it, and that for earlier submits alone. */
 export const foundWord = 2;
 export const foundEarlierWord = statusWords - 1;

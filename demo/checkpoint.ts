@@ -1,4 +1,14 @@
-import { type Choices, io, randomVersion, type Tensor, tensor, text, WeftError } from '../src/index.ts';
+import {
+  type Choices,
+  type DType,
+  io,
+  randomVersion,
+  readAll,
+  type Tensor,
+  tensor,
+  text,
+  WeftError,
+} from '../src/index.ts';
 import {
   between,
   brief,
@@ -56,7 +66,7 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, Tensor>;
 }
 
-/** The file's bytes. */
+/** The file's bytes. Throws JobError where a number is not finite: no run could go on from them. */
 export async function writeCheckpoint(training: Training, info: RunInfo): Promise<Uint8Array<ArrayBuffer>> {
   const { model, optimizer, loader, generator, losses } = training;
   const tensors = new Map(model.stateDict());
@@ -69,7 +79,23 @@ export async function writeCheckpoint(training: Training, info: RunInfo): Promis
     loader: loader.state(),
     random: generator.state(),
   });
-  return io.save(tensors, undefined, { metadata: { [metadataName]: json } });
+  const values = await readAll([...tensors.values()]);
+  const entries = [...tensors].map(([name, { dtype, shape }], i): [string, io.HostTensor] => {
+    const data = values[i] as io.HostTensor['data'];
+    const at = firstOdd(dtype, data);
+    if (at >= 0)
+      throw new JobError(
+        `after step ${losses.length}, ${name} holds ${data[at]}: training went astray, and nothing was saved; go on from ` +
+          'the checkpoint before, or try another --seed, and report it as a bug',
+      );
+    return [name, { dtype, shape, data }];
+  });
+  return io.writeSafetensors(new Map(entries), { [metadataName]: json });
+}
+
+/** Where the first number is that is not finite; -1 where all are. */
+function firstOdd(dtype: DType, data: io.HostTensor['data']): number {
+  return dtype === 'f32' ? data.findIndex((value) => !Number.isFinite(value)) : -1;
 }
 
 /** Bounds beyond what anybody means: a number in a spoiled file is to end in a message, not in a machine that hangs. */
@@ -167,7 +193,7 @@ function withSizes(config: Content<typeof description>['config']): Config {
 }
 
 function checkedTensor(name: string, { data, ...type }: io.HostTensor): Tensor {
-  const at = type.dtype === 'f32' ? data.findIndex((value) => !Number.isFinite(value)) : -1;
+  const at = firstOdd(type.dtype, data);
   if (at >= 0) throw new SchemaError(`tensor ${briefly(name)} holds ${data[at]} at element ${at}: all must be finite`);
   return tensor(data, type);
 }

@@ -10,7 +10,7 @@ import {
 import { type Config, configOf } from '../../demo/configs.ts';
 import { JobError } from '../../demo/host.ts';
 import { Training } from '../../demo/training.ts';
-import { randomVersion, readAll, tensor } from '../../src/index.ts';
+import { type Parameter, randomVersion, readAll, tensor } from '../../src/index.ts';
 import { readSafetensors, writeSafetensors } from '../../src/io/index.ts';
 import { CharVocabulary } from '../../src/text/index.ts';
 import { profile } from '../support/environment.ts';
@@ -62,6 +62,19 @@ describe('a checkpoint', () => {
       expect(await writeCheckpoint(second, info)).toEqual(await writeCheckpoint(whole, info));
     },
   );
+
+  it('is not written where a number is not finite: the one before stays', async () => {
+    for (const value of [Number.NaN, -Infinity]) {
+      const training = new Training(lstm, vocabulary.size, ids, 7);
+      const [weight] = training.model.parameters() as [Parameter];
+      weight.assign(tensor(new Float32Array(weight.size).fill(value, 3), { shape: weight.shape }));
+      const info: RunInfo = { config: lstm, profile, choices: {}, seed: 7, text: 'abc', textName: 'a.txt', vocabulary };
+      announceReads(1);
+      const written = writeCheckpoint(training, info);
+      await expect(written).rejects.toThrow(JobError);
+      await expect(written).rejects.toThrow(`after step 0, embedding.weight holds ${value}: training went astray`);
+    }
+  });
 
   it('holds a million losses', async () => {
     const training = new Training(lstm, vocabulary.size, ids, 7);

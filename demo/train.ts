@@ -91,10 +91,11 @@ export async function trainSteps(
     }
   } catch (error) {
     if (!(error instanceof DivergenceError)) throw error;
-    const { step, loss } = error;
-    throw new JobError(
-      `the loss of step ${step} is ${loss}: training went astray; try another --seed, and report it as a bug`,
-    );
+    const { step, loss, parameter } = error;
+    const seen = parameter
+      ? `step ${step} met a value that is not finite in ${parameter}`
+      : `the loss of step ${step} is ${loss}`;
+    throw new JobError(`${seen}: training went astray; try another --seed, and report it as a bug`);
   }
   return { speed, counts, finished: losses.length >= steps };
 }

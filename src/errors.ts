@@ -38,17 +38,27 @@ export class FormatError extends WeftError {
   override readonly name = 'FormatError';
 }
 
-/** Training has gone astray: the loss of a step is no finite number. */
+/** Training has gone astray: a loss, a parameter or its gradient is no finite number. */
 export class DivergenceError extends WeftError {
   override readonly name = 'DivergenceError';
   /** The step that showed it, counted from 1. */
   readonly step: number;
   /** Its loss. */
   readonly loss: number;
+  /** The first parameter that was not finite, or whose gradient was not; null where only the loss shows it. */
+  readonly parameter: string | null;
 
-  constructor(message: string, { step, loss }: { readonly step: number; readonly loss: number }) {
+  constructor(
+    message: string,
+    {
+      step,
+      loss,
+      parameter = null,
+    }: { readonly step: number; readonly loss: number; readonly parameter?: string | null },
+  ) {
     super(message);
     this.step = step;
     this.loss = loss;
+    this.parameter = parameter;
   }
 }

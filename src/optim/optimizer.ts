@@ -162,6 +162,11 @@ export abstract class Optimizer<Settings extends CommonSettings> {
     return this.#made.steps;
   }
 
+  /** True under `nonFinite: 'skip'`: a step whose gradients are not finite is left out. */
+  get skipsNonFinite(): boolean {
+    return this.#skips;
+  }
+
   /** Steps left out, under `nonFinite: 'skip'`, since the optimizer was made or loaded; known when `steps` is. */
   get skipped(): number {
     return this.#made.skipped;

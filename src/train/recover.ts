@@ -17,7 +17,10 @@ export interface Positioned {
 }
 
 /** An optimizer, whatever its settings. */
-type AnyOptimizer = Pick<Optimizer<CommonSettings>, 'groups' | 'states' | 'position' | 'steps' | 'watch'>;
+type AnyOptimizer = Pick<
+  Optimizer<CommonSettings>,
+  'groups' | 'states' | 'position' | 'steps' | 'watch' | 'diverged' | 'skipsNonFinite'
+>;
 
 export interface RecoverOptions {
   model: Module;

@@ -1,7 +1,7 @@
 import { readAll } from '../gpu/run.ts';
 import type { Tensor } from '../tensor.ts';
 import { Clock } from './clock.ts';
-import { checkHealth } from './health.ts';
+import type { HealthCheck } from './health.ts';
 import type { Outcome, Stepper } from './step.ts';
 
 /** What has gone wrong, to be thrown when all that came before it is told. */
@@ -22,6 +22,7 @@ type Means = Readonly<Record<string, number>>;
 export class Run<Batch> {
   readonly clock: Clock;
   readonly #stepper: Stepper<Batch>;
+  readonly #check: HealthCheck;
   readonly #start: number;
   /** Steps made, those before this run included. */
   #step: number;
@@ -35,7 +36,13 @@ export class Run<Batch> {
   #means: Means = { loss: Number.NaN };
   #learningRate: number | null = null;
 
-  constructor(makeStepper: (step: () => number) => Stepper<Batch>, start: number, now: () => number) {
+  constructor(
+    makeStepper: (step: () => number) => Stepper<Batch>,
+    start: number,
+    check: HealthCheck,
+    now: () => number,
+  ) {
+    this.#check = check;
     this.#start = start;
     this.#step = start;
     this.#known = start;
@@ -95,7 +102,7 @@ export class Run<Batch> {
     }
     const first = (made[0] as Made).step;
     const losses = read.map(({ loss }) => loss as number);
-    const error = checkHealth(losses, first);
+    const error = this.#check(losses, first);
     const sound = error ? read.slice(0, error.step - first) : read;
     this.#news.push(...sound);
     this.#known += sound.length;

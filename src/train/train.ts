@@ -2,6 +2,7 @@ import { ValueError } from '../errors.ts';
 import type { Schedule } from '../optim/schedules.ts';
 import { abortSignal, callback, count, countOrNone, declareOptions, either, notNegative, object } from '../options.ts';
 import { type Batches, batchesKind, Feed } from './batches.ts';
+import { healthCheck } from './health.ts';
 import { type Recovered, Rescue, type RescueOptions, rescueOptions } from './rescue.ts';
 import { type Fault, Run } from './run.ts';
 import {
@@ -115,7 +116,7 @@ const checkpointOptions = declareOptions<CheckpointOptions>(
  * and after evaluations, saves and the last step.
  *
  * Errors of the step, the batches, `evaluate` and `save` end the loop, after the metrics of the steps before; a loss that is
- * not finite is a DivergenceError. With `recover`, a device that is lost does not: the run goes on from the last step that
+ * not finite, or a parameter of the optimizer where it is known, is a DivergenceError. With `recover`, a device that is lost does not: the run goes on from the last step that
  * was kept, with the same batches, and ends with the same losses. Leaving the loop early ends the run as it is, and saves nothing; `signal` ends it with a
  * checkpoint. Throws a ValueError, at the call, where options don't fit each other.
  */
@@ -138,7 +139,9 @@ async function* loop<Batch, Evaluation>(
   options: TrainOptions<Batch, Evaluation>,
 ): AsyncGenerator<TrainMetrics<Evaluation>, void, undefined> {
   const { batches, steps = null, start = 0, accumulate = 1, evaluate, every, signal } = options;
-  const run = new Run((step) => stepperOf(options, step), start, now);
+  const optimizer = optimizerOf(options);
+  const watched = optimizer ? { optimizer, model: options.recover?.model } : null;
+  const run = new Run((step) => stepperOf(options, step), start, healthCheck(watched, start), now);
   const feed = new Feed(batches, accumulate, start, steps !== null);
   const saves = new Saves(options.checkpoint, start, now);
   const isOver = () => run.step >= (steps ?? Infinity) || signal?.aborted === true;
@@ -157,7 +160,7 @@ async function* loop<Batch, Evaluation>(
     return isLast || (every !== undefined && run.step % every === 0);
   };
   try {
-    if (options.recover) rescue = await Rescue.begin(options.recover, optimizerOf(options), run, feed);
+    if (options.recover) rescue = await Rescue.begin(options.recover, optimizer, run, feed);
     for (let goesOn = true; goesOn; ) {
       const { value = false, fault: broken } = await attempt(advance);
       goesOn = value;

@@ -241,7 +241,40 @@ describe('a run that goes wrong on the device', () => {
     expect(losses.length).toBe(3);
     expect(saved).toEqual([2]);
     expect(error).toBeInstanceOf(DivergenceError);
-    expect(String(error)).toContain('the loss of step 4 is NaN');
+    expect(String(error)).toContain(
+      '[train] step 4 met a value that is not finite, first in parameter 0 [8, 4] of the optimizer or its gradient (the loss was NaN)',
+    );
+  });
+
+  it('ends where a parameter is not finite, whose name is told, though no loss shows it', async () => {
+    const { model, loss } = site();
+    const [weight, bias] = [model.parameters().slice(0, -1), model.parameters().slice(-1)];
+    // A step that leaves the range of f32, for one parameter, after a loss that is sound.
+    const lr = (step: number) => (step === 2 ? 3e38 : 0);
+    const optimizer = new optim.SGD([{ params: weight }, { params: bias, lr }], { lr: 0 });
+    const [x, y] = [tensor([[1, 2, 3, 4]]), tensor([1])];
+    const saved: number[] = [];
+    const { losses, error } = await failing({
+      step: { loss: (a, b) => loss(a, b).mul(8), optimizer },
+      batches: Array.from({ length: 9 }, () => [x, y] as const),
+      checkpoint: { save: ({ step }: { step: number }) => saved.push(step), everySteps: 1 },
+      recover: { model },
+    });
+    expect(error).toMatchObject({ step: 3, parameter: '1.bias' });
+    expect(Number.isFinite((error as DivergenceError).loss)).toBe(true);
+    expect(losses).toHaveLength(2);
+    expect(saved).toEqual([1, 2]);
+  });
+
+  it('goes on where steps that are not finite are left out', async () => {
+    const { model, loss } = site();
+    const optimizer = new optim.SGD(model.parameters(), { lr: 0.1, nonFinite: 'skip' });
+    const [x, y] = [tensor([[1, 2, 3, 4]]), tensor([1])];
+    const batches = [x, tensor([[1, Number.NaN, 3, 4]]), x, x].map((each) => [each, y] as const);
+    const { losses } = await run({ step: { loss, optimizer }, batches });
+    expect(losses.map(Number.isFinite)).toEqual([true, false, true, true]);
+    expect([optimizer.steps, optimizer.skipped]).toEqual([3, 1]);
+    expect(losses[3]).toBeLessThan(losses[0] as number);
   });
 
   it('forgets the gradients of a step that fails in the middle', async () => {

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -41,7 +41,8 @@ export class DenoHost implements Host {
     const path = join(resolve(folder), `.weft-${process.pid}.tmp`);
     try {
       await mkdir(resolve(folder), { recursive: true });
-      await writeFile(path, '');
+      // Clears away what a process has left behind that was killed.
+      await io.saveFile(path, new Uint8Array());
       await rm(path);
     } catch (error) {
       throw new JobError(`${brief(folder, 200)} takes no files: ${reason(error)}; ${remedy(error)}`);

@@ -45,7 +45,7 @@ export async function writePath(op: string, path: string, bytes: Uint8Array<Arra
     () => null,
   );
   await removeLeft(files, target);
-  const fresh = `${target}.${pid()}.${crypto.randomUUID()}.tmp`;
+  const fresh = `${target}.${machine()}-${processNow()?.pid ?? 0}.${crypto.randomUUID()}.tmp`;
   try {
     await files.writeFile(fresh, bytes, { flush: true });
     if (mode !== null) await files.chmod(fresh, mode);
@@ -56,27 +56,54 @@ export async function writePath(op: string, path: string, bytes: Uint8Array<Arra
   }
 }
 
-/** Milliseconds after which a file under way is left over: another machine may be at work in the same folder. */
+/** Milliseconds after which a file that another machine has under way is left over: nothing tells what runs there. */
 const leftAfter = 600_000;
+/** The end of the name of a file under way: which process of which machine is at work on it. */
+const underWay = /\.([\da-f]{8})-(\d+)\.[\da-f]{8}-[\da-f-]{27}\.tmp$/;
 
-/** Removes what saves to this path have left behind whose processes were killed. What can't be removed stays. */
+/** Removes what saves to this folder have left behind whose processes were killed. What can't be removed stays. */
 async function removeLeft(files: FileSystem, target: string): Promise<void> {
-  const end = Math.max(target.lastIndexOf('/'), target.lastIndexOf('\\')) + 1;
-  const [folder, name] = [target.slice(0, end), target.slice(end)];
-  const isUnderWay = (other: string) =>
-    other.startsWith(`${name}.`) && /^\.\d+\.[\da-f-]{36}\.tmp$/.test(other.slice(name.length));
+  const folder = target.slice(0, Math.max(target.lastIndexOf('/'), target.lastIndexOf('\\')) + 1);
   try {
-    for (const other of (await files.readdir(folder || '.')).filter(isUnderWay)) {
-      const isOwn = other.startsWith(`${name}.${pid()}.`);
-      const { mtimeMs } = await files.stat(folder + other);
-      if (!isOwn && Date.now() - mtimeMs > leftAfter) await files.rm(folder + other, { force: true });
+    for (const name of await files.readdir(folder || '.')) {
+      const [, where, pid] = underWay.exec(name) ?? [];
+      if (pid === undefined) continue;
+      const isLeft =
+        where === machine()
+          ? !isRunning(Number(pid))
+          : Date.now() - (await files.stat(folder + name)).mtimeMs > leftAfter;
+      if (isLeft) await files.rm(folder + name, { force: true });
     }
   } catch {
     // The folder can't be read, or another process was faster: the save itself will say what is wrong.
   }
 }
 
-const pid = () => (globalThis as { process?: { pid?: number } }).process?.pid ?? 0;
+interface Process {
+  readonly pid: number;
+  kill(pid: number, signal: 0): unknown;
+  getBuiltinModule?(name: string): unknown;
+}
+const processNow = () => (globalThis as { process?: Process }).process;
+
+/** Whether this machine has such a process. */
+function isRunning(pid: number): boolean {
+  try {
+    processNow()?.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // Any other error comes of a process that is there.
+    return (error as { code?: string }).code !== 'ESRCH';
+  }
+}
+
+/** Eight digits for the name of this machine, or of a container on it: a process's number says nothing elsewhere. */
+function machine(): string {
+  const os = processNow()?.getBuiltinModule?.('node:os') as { hostname(): string } | undefined;
+  let bits = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(os?.hostname() ?? '')) bits = Math.imul(bits ^ byte, 0x01000193);
+  return (bits >>> 0).toString(16).padStart(8, '0');
+}
 
 /** `loadFile` on behalf of `op`. */
 export async function readPath(op: string, path: string): Promise<Uint8Array<ArrayBuffer>> {

@@ -28,7 +28,7 @@ async function checkpointOf(seed: number): Promise<Uint8Array<ArrayBuffer>> {
 
 describe.skipIf(runtime === 'chromium')('a checkpoint that is saved', () => {
   it('while the process is killed is whole: the old one or the new one', async () => {
-    const { readdir, readFile, utimes, writeFile } = await import('node:fs/promises');
+    const { readdir, readFile, writeFile } = await import('node:fs/promises');
     const { folder, run } = await shell();
     const made = [await checkpointOf(1), await checkpointOf(2)] as const;
     await writeFile(`${folder}/1`, made[0]);
@@ -54,13 +54,10 @@ describe.skipIf(runtime === 'chromium')('a checkpoint that is saved', () => {
       // Not `toEqual`, which is slow on millions of bytes.
       expect(Buffer.compare(found, made[seed - 1] as Uint8Array)).toBe(0);
       left = (await readdir(`${folder}/out`)).filter((name) => name !== 'gpt.safetensors');
-      for (const name of left) expect(name).toMatch(/^gpt\.safetensors\.\d+\.[\da-f-]{36}\.tmp$/);
+      for (const name of left) expect(name).toMatch(/^gpt\.safetensors\.[\da-f]{8}-\d+\.[\da-f-]{36}\.tmp$/);
     }
-    // Ten minutes later, the first save of another run removes what they have left.
-    for (const name of left) await utimes(`${folder}/out/${name}`, 1e9, 1e9);
-    const next = run(`
-      await host.tryFolder(folder + '/out');
-      await host.writeFile(folder + '/out', 'gpt.safetensors', await host.readFile(folder + '/1'));`);
+    // The start of another run removes what they have left.
+    const next = run(`await host.tryFolder(folder + '/out');`);
     expect(await ended(next)).toEqual({ code: 0, output: '' });
     expect(await readdir(`${folder}/out`)).toEqual(['gpt.safetensors']);
   });

@@ -33,7 +33,7 @@ import {
   tensorLike,
 } from '../options.ts';
 import { fromHost, Parameter, type Tensor } from '../tensor.ts';
-import { type FlatGradients, gradientFor, type ParameterPack, packGroups } from './pack.ts';
+import { type FlatGradients, gradientFor, largestPack, type ParameterPack, packGroups } from './pack.ts';
 import type { Schedule } from './schedules.ts';
 
 /** What every optimizer is told, for all parameters or for a group. */
@@ -150,7 +150,7 @@ export abstract class Optimizer<Settings extends CommonSettings> {
       this.expect('weightDecay', group.weightDecay, group.weightDecay >= 0, 'a finite number of at least 0');
       this.check(group);
     }
-    this.#packs = packGroups(this.groups);
+    this.#packs = packGroups(this.groups, this.packElements);
     this.#states = this.#packs.map((pack) => new Map(this.stateNames().map((name) => [name, pack.zeros(name)])));
   }
 
@@ -188,6 +188,10 @@ export abstract class Optimizer<Settings extends CommonSettings> {
     return { step: found.step - missed.length, parameter: this.#parameterAt(blockFound(found.finding)) };
   }
 
+  /** Elements that lie together at most, and are updated by one dispatch. */
+  protected get packElements(): number {
+    return largestPack;
+  }
   /** Throws a ValueError where a setting of a group makes no sense; see `expect`. */
   protected abstract check(settings: Settings): void;
   /** Names of the states that it keeps for each parameter, PyTorch's. */

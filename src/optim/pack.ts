@@ -7,7 +7,7 @@ import { pack, packedSize, reshape, slice } from '../ops/view.ts';
 import { fromHost, type Parameter, type Tensor } from '../tensor.ts';
 
 /** A binding is 128 MiB on every device: that many f32 values to a pack, unless one parameter alone has more. */
-const largestPack = 2 ** 25;
+export const largestPack = 2 ** 25;
 
 /** Gradients in one flat tensor, in the order of a pack, and the scale [1] of a clipping whose factor they still lack. */
 export interface FlatGradients {
@@ -141,8 +141,11 @@ export interface Clipping extends FlatGradients {
 /** Which clipping made a gradient. The optimizer then takes flat gradients and factor, and the products are never computed. */
 export const clippings = new WeakMap<Tensor, Clipping>();
 
-/** Lays out the parameters of an optimizer's groups. */
-export function packGroups(groups: readonly { readonly params: readonly Parameter[] }[]): ParameterPack[] {
+/** Lays out the parameters of an optimizer's groups, in packs of at most so many elements. */
+export function packGroups(
+  groups: readonly { readonly params: readonly Parameter[] }[],
+  largest: number,
+): ParameterPack[] {
   const made: ParameterPack[] = [];
   let parts: { group: number; parameter: Parameter }[] = [];
   let length = 0;
@@ -154,7 +157,7 @@ export function packGroups(groups: readonly { readonly params: readonly Paramete
   for (const [group, { params }] of groups.entries()) {
     for (const parameter of params) {
       const size = packedSize(parameter.shape);
-      if (length + size > largestPack) close();
+      if (length + size > largest) close();
       parts.push({ group, parameter });
       length += size;
     }

@@ -283,7 +283,12 @@ async function compute(asked: readonly Tensor[], assignments: readonly Assignmen
     executable.reserve();
     return roots.map((root) => root.allocateOn(device));
   });
-  executable.bind(leafOrder.map((position): Range => (leaves[position] as Tensor).storageOn(device)));
+  try {
+    executable.bind(leafOrder.map((position): Range => (leaves[position] as Tensor).storageOn(device)));
+  } catch (error) {
+    for (const storage of storages) storage.release();
+    throw error;
+  }
   // From here on nothing fails.
   const encoder = device.gpu.createCommandEncoder({ label: 'weft eager' });
   const line = assignments[0]?.state ?? null;

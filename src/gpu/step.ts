@@ -2,7 +2,7 @@ import { WeftError } from '../errors.ts';
 import { currentTrace } from '../graph/record.ts';
 import { formatShape } from '../graph/shape.ts';
 import { pendingStates, type State } from '../graph/state.ts';
-import { declareOptions, flag } from '../options.ts';
+import { brief, declareOptions, flag } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { asTensors, signatureOf, tensorsAmong } from './arguments.ts';
 import { currentDevice } from './device.ts';
@@ -40,7 +40,7 @@ function compareWithNewTrace(plan: Plan, fn: (...args: never[]) => unknown, args
   const at = before.findIndex((line, i) => line !== after[i]);
   if (at < 0 && before.length === after.length) return;
   throw new WeftError(
-    `[compile] ${fn.name || 'the function'} records something else than when it was traced; node ${at} was\n  ${before[at]}\nand is now\n  ${after[at] ?? 'nothing'}\nPass what changes as an argument, or through dynamic(() => number).`,
+    `[compile] ${fn.name || 'the function'} records something else than when it was traced; node ${at} was\n  ${brief(before[at] ?? 'nothing', 200)}\nand is now\n  ${brief(after[at] ?? 'nothing', 200)}\nPass what changes as an argument, or through dynamic(() => number).`,
   );
 }
 
@@ -115,7 +115,7 @@ export function compile<Args extends readonly unknown[], Result>(
     plans.set(signature, list);
     if (plans.size === manySignatures) {
       console.warn(
-        `[compile] ${nameOf(fn)} has been traced for ${plans.size} signatures; each costs a plan. They are:\n  ${[...plans.keys()].join('\n  ')}`,
+        `[compile] ${nameOf(fn)} has been traced for ${plans.size} signatures; each costs a plan. They are:\n  ${[...plans.keys()].map((each) => brief(each, 200)).join('\n  ')}`,
       );
     }
     if (plans.size > keptPlans) {

@@ -4,7 +4,7 @@ import { type Ballast, giveBallast, takeBallast } from './gpu/ballast.ts';
 import type { Storage } from './gpu/buffers.ts';
 import type { Device } from './gpu/device.ts';
 import { type Berth, berthFor, fillBerth } from './gpu/fill.ts';
-import { flushIfLong, readAll } from './gpu/run.ts';
+import { expectOutside, flushIfLong, readAll } from './gpu/run.ts';
 import { noteSettled } from './gpu/scope.ts';
 import type { Verdict } from './gpu/status.ts';
 import { type DType, dtypes, type HostArray, HostValues, type Numbers } from './graph/dtype.ts';
@@ -214,7 +214,12 @@ export class Tensor implements TensorType {
   // ── reading ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** The elements in row-major order, in a typed array of the caller's own. */
-  async data(): Promise<HostArray> {
+  data(): Promise<HostArray> {
+    expectOutside();
+    return this.#data();
+  }
+
+  async #data(): Promise<HostArray> {
     const { staged } = this.version;
     if (staged) {
       const bytes = await staged();
@@ -224,7 +229,12 @@ export class Tensor implements TensorType {
   }
 
   /** The element of a tensor that has one. */
-  async item(): Promise<number> {
+  item(): Promise<number> {
+    expectOutside();
+    return this.#item();
+  }
+
+  async #item(): Promise<number> {
     if (this.size !== 1)
       throw new ShapeError(
         `[item] needs a tensor of one element, got ${formatShape(this.shape)}; use data() or array()`,
@@ -233,13 +243,13 @@ export class Tensor implements TensorType {
   }
 
   /** The elements as nested arrays; bool as true and false. */
-  async array(): Promise<NestedArray> {
-    return nest(await this.data(), this.shape, this.dtype);
+  array(): Promise<NestedArray> {
+    return this.data().then((data) => nest(data, this.shape, this.dtype));
   }
 
   /** A text that shows shape, type and values, shortened where there are many. */
-  async print(): Promise<string> {
-    return `${this}\n${formatValues(await this.data(), this.shape, this.dtype)}`;
+  print(): Promise<string> {
+    return this.data().then((data) => `${this}\n${formatValues(data, this.shape, this.dtype)}`);
   }
 
   toString(): string {

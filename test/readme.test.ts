@@ -62,8 +62,9 @@ test('the training loop in the README learns which of two numbers is larger', as
     stop: new AbortController(),
     log: (_step: number, loss: number) => losses.push(loss),
   });
-  expect(losses[0]).toBeGreaterThan(0.4);
-  expect(losses.at(-1)).toBeLessThan(0.2);
+  // With 25 seeds: from 0.62 to 1.25 at first, from 0.16 to 0.22 at the end.
+  expect(losses[0]).toBeGreaterThan(0.5);
+  expect(losses.at(-1)).toBeLessThan(0.3);
   const { step, batches, isLast } = (kept.at(-1) as (typeof kept)[number])[2];
   // 200 steps, of which each epoch has 10.
   expect([step, batches, isLast]).toEqual([200, { epoch: 19, position: 300, seed: [1, 0] }, true]);

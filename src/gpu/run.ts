@@ -84,20 +84,30 @@ function takePending(): Pending {
   return { assignments: takeAssignments(), others };
 }
 
+/** Throws inside a trace, at once: the promise of a value would be lost there. */
+export function expectOutside(): void {
+  const trace = currentTrace();
+  if (!trace) return;
+  throw new WeftError(
+    `[read] a value is read inside ${trace.label}; return it and read it outside, since the function runs once while it is traced`,
+  );
+}
+
 /** Waits until `tensors`, and all pending states, are computed. Rejects where one of `tensors` can't be. */
 export async function materialise(tensors: readonly Tensor[]): Promise<void> {
-  if (currentTrace()) {
-    throw new WeftError(
-      `[read] a value is read inside ${currentTrace()?.label}; return it and read it outside, since the function runs once while it is traced`,
-    );
-  }
+  expectOutside();
   const pending = takePending();
   await inOrder(() => computeAll(pending, tensors));
   throwFailure(tensors);
 }
 
 /** Brings values to the host: one submit and one mapping for all of them. */
-export async function readAll(tensors: readonly Tensor[]): Promise<HostArray[]> {
+export function readAll(tensors: readonly Tensor[]): Promise<HostArray[]> {
+  expectOutside();
+  return bring(tensors);
+}
+
+async function bring(tensors: readonly Tensor[]): Promise<HostArray[]> {
   const versions = tensors.map((tensor) => tensor.version);
   await materialise(versions);
   const results = new Array<HostArray>(versions.length);

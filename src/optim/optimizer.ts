@@ -8,15 +8,7 @@ import { type LoadOptions, type LoadReport, matchState, type StateDict } from '.
 import { dynamic } from '../ops/dynamic.ts';
 import { abs, maximum } from '../ops/elementwise.ts';
 import { stack } from '../ops/join.ts';
-import {
-  blockFound,
-  leftOut,
-  mostFindings,
-  packedBlock,
-  type Skip,
-  type Telling,
-  type Turn,
-} from '../ops/optimizer.ts';
+import { blockFound, mostFindings, packedBlock, type Skip, type Telling, type Turn } from '../ops/optimizer.ts';
 import { packValues } from '../ops/packing.ts';
 import { max } from '../ops/reduce.ts';
 import { at, packedSize } from '../ops/view.ts';
@@ -33,6 +25,7 @@ import {
   tensorLike,
 } from '../options.ts';
 import { fromHost, Parameter, type Tensor } from '../tensor.ts';
+import { Ledger } from './ledger.ts';
 import { type FlatGradients, gradientFor, largestPack, type ParameterPack, packGroups } from './pack.ts';
 import type { Schedule } from './schedules.ts';
 
@@ -121,7 +114,7 @@ export abstract class Optimizer<Settings extends CommonSettings> {
   readonly #packs: readonly ParameterPack[];
   /** For each pack its states by PyTorch's names. */
   readonly #states: readonly ReadonlyMap<string, State>[];
-  readonly #made: Made = { steps: 0, skipped: 0, attempts: 0, takenBack: [], loads: 0, forgotten: 0, found: null };
+  readonly #ledger = new Ledger();
   readonly #skips: boolean;
   /** False once a parameter has missed a step: then each has a count and a gate of its own. */
   #together = true;
@@ -159,7 +152,7 @@ export abstract class Optimizer<Settings extends CommonSettings> {
    * what was made with it.
    */
   get steps(): number {
-    return this.#made.steps;
+    return this.#ledger.steps;
   }
 
   /** True under `nonFinite: 'skip'`: a step whose gradients are not finite is left out. */
@@ -169,7 +162,7 @@ export abstract class Optimizer<Settings extends CommonSettings> {
 
   /** Steps left out, under `nonFinite: 'skip'`, since the optimizer was made or loaded; known when `steps` is. */
   get skipped(): number {
-    return this.#made.skipped;
+    return this.#ledger.skipped;
   }
 
   /**
@@ -182,10 +175,8 @@ export abstract class Optimizer<Settings extends CommonSettings> {
    * gradient was not finite before. Where that is none of this optimizer's, it is the first of all.
    */
   get diverged(): Divergence | null {
-    const { found, takenBack } = this.#made;
-    if (!found) return null;
-    const missed = takenBack.slice(found.takenBack).filter((attempt) => attempt < found.attempt);
-    return { step: found.step - missed.length, parameter: this.#parameterAt(blockFound(found.finding)) };
+    const { found } = this.#ledger;
+    return found && { step: found.step, parameter: this.#parameterAt(blockFound(found.finding)) };
   }
 
   /** Elements that lie together at most, and are updated by one dispatch. */
@@ -215,7 +206,7 @@ export abstract class Optimizer<Settings extends CommonSettings> {
         if (counts) pack.counts.assign(counts);
       }
       if (!currentTrace()) {
-        const listener = this.#count();
+        const listener = this.#ledger.count();
         for (const { pack } of due.slice(0, -1)) pack.counts.onOutcome(ofFindings(listener));
         due.at(-1)?.pack.counts.onOutcome(listener);
       }
@@ -290,18 +281,15 @@ export abstract class Optimizer<Settings extends CommonSettings> {
 
   /** What it knows of its steps beside the states. @internal */
   get position(): OptimizerPosition {
-    const { steps, skipped } = this.#made;
+    const { steps, skipped } = this.#ledger;
     return { steps, skipped, together: this.#together };
   }
   /** Is set when the states have their values: the counts among them know of steps whose fate the host had not heard of. */
   set position({ steps, skipped, together }) {
-    const made = this.#made;
     const counted = together ? this.#packs[0]?.counts.committed.host?.[0] : undefined;
-    made.steps = counted ?? steps;
-    made.skipped = skipped + (this.#skips ? steps - made.steps : 0);
-    made.loads++;
-    made.forgotten = made.attempts;
-    made.found = null;
+    const known = counted ?? steps;
+    this.#ledger.setSteps(known);
+    this.#ledger.forget(skipped + (this.#skips ? steps - known : 0));
     this.#setTogether(together);
   }
 
@@ -321,7 +309,7 @@ export abstract class Optimizer<Settings extends CommonSettings> {
 
   /** The learning rate of a group in the next step. */
   learningRate(group = 0): number {
-    return this.#rate(this.groups[group] as Settings, this.#made.steps);
+    return this.#rate(this.groups[group] as Settings, this.#ledger.steps);
   }
 
   /**
@@ -329,7 +317,7 @@ export abstract class Optimizer<Settings extends CommonSettings> {
    * parameters have missed steps, also `state.0.step`.
    */
   stateDict(): Map<string, Tensor> {
-    const dict = new Map([['step', fromHost(stepType, Int32Array.of(this.#made.steps))]]);
+    const dict = new Map([['step', fromHost(stepType, Int32Array.of(this.#ledger.steps))]]);
     if (!this.#together)
       this.#eachMember((name, pack, i) => {
         dict.set(`${name}.step`, at(pack.counts.value, i));
@@ -352,15 +340,14 @@ export abstract class Optimizer<Settings extends CommonSettings> {
       if (names.has(`${name}.step`)) wanted.set(`${name}.step`, stepType);
     });
     const { fitting, report } = matchState(this.constructor.name, wanted, dict, options);
-    Object.assign(this.#made, { found: null, skipped: 0, forgotten: this.#made.attempts });
+    this.#ledger.forget();
     const step = fitting.get('step');
     if (step) {
       if (!step.host)
         throw new ValueError(
           `[${this.constructor.name}] the entry "step" must hold its value on the host, as stateDict() and files give it`,
         );
-      this.#made.steps = step.host[0] as number;
-      this.#made.loads++;
+      this.#ledger.setSteps(step.host[0] as number);
       this.#loadCounts(fitting);
     }
     this.#eachState((name, state, pack, first) => {
@@ -401,7 +388,7 @@ export abstract class Optimizer<Settings extends CommonSettings> {
       counts.get(pack)?.push(given.get(`${name}.step`) ?? (given.get('step') as Tensor));
     });
     for (const [pack, list] of counts)
-      pack.counts.assign(own ? stack(list) : pack.countsOf(pack.members.map(() => this.#made.steps)));
+      pack.counts.assign(own ? stack(list) : pack.countsOf(pack.members.map(() => this.#ledger.steps)));
     this.#setTogether(!own);
   }
 
@@ -412,36 +399,14 @@ export abstract class Optimizer<Settings extends CommonSettings> {
     return dynamic(() => {
       const values = pack.groups.flatMap(({ group, end }) => {
         const settings = this.groups[group] as Settings;
-        return this.hyper(settings, this.#rate(settings, this.#made.steps), end);
+        return this.hyper(settings, this.#rate(settings, this.#ledger.steps), end);
       });
       if (isTraced && counts) {
-        onOutcome(this.#count());
+        onOutcome(this.#ledger.count());
         for (const listener of this.#listeners) onSubmitted(() => listener('submitted'));
       }
       return values;
     }, length);
-  }
-
-  /** Counts a step. What listens for its outcome holds no more than the numbers: it may lie with the engine for long. */
-  #count(): OutcomeListener {
-    const made = this.#made;
-    const { loads } = made;
-    const own = { attempt: made.attempts++, step: ++made.steps, takenBack: made.takenBack.length };
-    let open = true;
-    const failed = () => {
-      if (open) made.takenBack.push(own.attempt);
-      if (open && loads === made.loads) made.steps--;
-      open = false;
-    };
-    const found = (finding: number) => {
-      if (!open) return;
-      const wanted = own.attempt >= made.forgotten;
-      if (finding === leftOut) {
-        if (wanted) made.skipped++;
-        failed();
-      } else if (wanted && isEarlier({ ...own, finding }, made.found)) made.found = { ...own, finding };
-    };
-    return { failed, found };
   }
 
   #rate({ lr, schedule }: CommonSettings, step: number): number {
@@ -467,33 +432,6 @@ const stepsIn = new WeakMap<Trace, number>();
 
 /** For the packs that may have a submit of their own: where one of these can't run, the step counts still. */
 const ofFindings = ({ found }: OutcomeListener): OutcomeListener => ({ failed: () => {}, found });
-
-/** What an optimizer knows of its steps. */
-interface Made {
-  steps: number;
-  skipped: number;
-  /** Steps that were begun, whatever became of them. */
-  attempts: number;
-  /** Attempts that have failed or were left out. */
-  readonly takenBack: number[];
-  /** How often a state was loaded: what was counted before is then not to be taken back. */
-  loads: number;
-  /** Attempts begun before a state was last loaded: of them nobody wants to hear. */
-  forgotten: number;
-  found: Found | null;
-}
-
-/** Whether a finding is of an earlier attempt, or of the same in another submit, and goes before. */
-const isEarlier = (found: Found, known: Found | null): boolean =>
-  !known || found.attempt < known.attempt || (found.attempt === known.attempt && found.finding > known.finding);
-
-/** The first attempt that met what is not finite; its step, as it was counted then, when so many had been taken back. */
-interface Found {
-  readonly attempt: number;
-  readonly step: number;
-  readonly takenBack: number;
-  readonly finding: number;
-}
 
 function asGroups<Settings>(
   name: string,

@@ -481,7 +481,12 @@ test('no promise is left that rejects unheard', async () => {
       await null;
       throw new Error(`later ${x.shape}`);
     });
+    const reads = compile((x: Tensor) => {
+      void x.mul(2).item();
+      return x;
+    });
     const x = ones([2]);
+    await expect(reads(x)).rejects.toThrow(/^\[read\] a value is read inside/);
     await expect(broken(x)).rejects.toThrow('the body');
     await expect(nested(x)).rejects.toThrow(/^\[compile\] a compiled function is called inside/);
     await expect(later(x)).rejects.toThrow(/^\[compile\]/);

@@ -13,6 +13,7 @@ import {
   ones,
   parameter,
   randn,
+  readAll,
   scaledDotProductAttention,
   type Tensor,
   tensor,
@@ -298,13 +299,19 @@ describe('state', () => {
 
 describe('mistakes', () => {
   test('reading inside a compiled function', async () => {
-    let reading: Promise<unknown> = Promise.resolve();
-    const wrong = compile((x: Tensor) => {
-      reading = x.data();
-      return x;
-    });
-    await wrong(ones([1]));
-    await expect(reading).rejects.toThrow(/a value is read inside a compiled function/);
+    for (const read of [
+      (x: Tensor) => x.data(),
+      (x: Tensor) => x.item(),
+      (x: Tensor) => x.array(),
+      (x: Tensor) => x.print(),
+      (x: Tensor) => readAll([x]),
+    ]) {
+      const wrong = compile((x: Tensor) => {
+        void read(x.mul(2));
+        return x;
+      });
+      await expect(wrong(ones([1]))).rejects.toThrow(/a value is read inside a compiled function/);
+    }
   });
 
   test('a traced value that leaked out', async () => {

@@ -1,0 +1,85 @@
+import type { OutcomeListener } from '../graph/outcome.ts';
+import { leftOut } from '../ops/optimizer.ts';
+
+/** The first attempt that met what is not finite; its step, as it was counted then, when so many had been taken back. */
+interface Found {
+  readonly attempt: number;
+  readonly step: number;
+  readonly takenBack: number;
+  readonly finding: number;
+}
+
+/**
+ * What an optimizer's host side knows of its steps. Each is counted when it is begun, and taken back where it turns out to
+ * have failed or to have been left out: the device, which counts for itself, is never waited for.
+ */
+export class Ledger {
+  #steps = 0;
+  #skipped = 0;
+  /** Steps that were begun, whatever became of them. */
+  #attempts = 0;
+  /** Attempts that have failed or were left out. */
+  readonly #takenBack: number[] = [];
+  /** How often the count was set: what was counted before is then not to be taken back. */
+  #settings = 0;
+  /** Attempts begun before that: of them nobody wants to hear. */
+  #forgotten = 0;
+  #found: Found | null = null;
+
+  /** Steps made. */
+  get steps(): number {
+    return this.#steps;
+  }
+
+  /** Steps left out. */
+  get skipped(): number {
+    return this.#skipped;
+  }
+
+  /** The first step that met what is not finite, counted from 1, and what its kernel has told; null where none is known of. */
+  get found(): { readonly step: number; readonly finding: number } | null {
+    const found = this.#found;
+    if (!found) return null;
+    const missed = this.#takenBack.slice(found.takenBack).filter((attempt) => attempt < found.attempt);
+    return { step: found.step - missed.length, finding: found.finding };
+  }
+
+  /** Forgets what was found and left out. */
+  forget(skipped = 0): void {
+    this.#skipped = skipped;
+    this.#forgotten = this.#attempts;
+    this.#found = null;
+  }
+
+  /** Goes on from another count; what is still under way changes nothing of it. */
+  setSteps(steps: number): void {
+    this.#steps = steps;
+    this.#settings++;
+  }
+
+  /** Counts a step. What listens for its outcome holds no more than the numbers: it may lie with the engine for long. */
+  count(): OutcomeListener {
+    const settings = this.#settings;
+    const attempt = this.#attempts++;
+    const own = { attempt, step: ++this.#steps, takenBack: this.#takenBack.length };
+    let open = true;
+    const failed = () => {
+      if (open) this.#takenBack.push(attempt);
+      if (open && settings === this.#settings) this.#steps--;
+      open = false;
+    };
+    const found = (finding: number) => {
+      if (!open) return;
+      const wanted = attempt >= this.#forgotten;
+      if (finding === leftOut) {
+        if (wanted) this.#skipped++;
+        failed();
+      } else if (wanted && isEarlier({ ...own, finding }, this.#found)) this.#found = { ...own, finding };
+    };
+    return { failed, found };
+  }
+}
+
+/** Whether a finding is of an earlier attempt, or of the same in another submit, and goes before. */
+const isEarlier = (found: Found, known: Found | null): boolean =>
+  !known || found.attempt < known.attempt || (found.attempt === known.attempt && found.finding > known.finding);

@@ -187,10 +187,10 @@ export class Tensor implements TensorType {
 
   #release(): void {
     forgotten.unregister(this);
+    if (this.#storage) giveBallast(this.#storage.bytes);
     this.#storage?.release();
     this.#storage = null;
     this.#device = null;
-    giveBallast(this.#ballast);
     this.#ballast = null;
   }
 

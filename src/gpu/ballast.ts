@@ -1,42 +1,41 @@
 /**
  * A garbage collector sees the few bytes of a tensor's object, not the megabytes that it holds on a device, and lets a loop
- * that drops large results fill the device before it looks. So each such tensor holds an array of as many bytes, which
- * nobody touches: the system gives it addresses and no memory, and the collector counts it.
+ * that drops large results fill the device before it looks. So, of tensors that are not given back, one in so many bytes
+ * holds an array of as many, which nobody touches: the system gives it addresses and no memory, and the collector counts it.
  */
 export type Ballast = ArrayBuffer;
 
-/** Tensors of fewer bytes hold none. */
+/** Tensors of fewer bytes don't count. */
 const least = 2 ** 16;
-/** Arrays of tensors that were disposed of, for the next ones of their size: a loop that frees what it makes needs no more. */
-const spare: Ballast[] = [];
-/** Bytes of these. */
-const mostSpare = 2 ** 26;
-let spareBytes = 0;
+/** Bytes to an array: larger ones than systems take from memory that was used before, which would have to be cleared. */
+const quantum = 33 * 2 ** 20;
+/** Bytes of tensors that no array stands for. */
+let uncounted = 0;
 
-/** Ballast for a tensor that holds `bytes` on a device; null where that is little, or where there is none to be had. */
+/** Counts a tensor that holds `bytes` on a device; gives the array that it is to hold, where it is its turn. */
 export function takeBallast(bytes: number): Ballast | null {
   if (bytes < least) return null;
-  const at = spare.findIndex(({ byteLength }) => byteLength === bytes);
-  if (at >= 0) {
-    spareBytes -= bytes;
-    return spare.splice(at, 1)[0] as Ballast;
-  }
+  uncounted += bytes;
+  if (uncounted < quantum) return null;
+  const size = uncounted;
+  uncounted = 0;
   try {
-    return new ArrayBuffer(bytes);
+    return new ArrayBuffer(size);
   } catch {
     return null;
   }
 }
 
-/** Takes back the ballast of a tensor that was disposed of. */
-export function giveBallast(ballast: Ballast | null): void {
-  if (!ballast) return;
-  spare.push(ballast);
-  spareBytes += ballast.byteLength;
-  while (spareBytes > mostSpare) spareBytes -= (spare.shift() as Ballast).byteLength;
+/** The tensor has given its bytes back by itself: no collector has to. */
+export function giveBallast(bytes: number): void {
+  if (bytes >= least) uncounted = Math.max(0, uncounted - bytes);
 }
 
-/** Lets the garbage collector see a need for memory. */
-export function pressCollector(): void {
-  takeBallast(mostSpare);
+/** Lets the garbage collector see a need for memory, the more the longer somebody holds what it gives. */
+export function pressure(): Ballast | null {
+  try {
+    return new ArrayBuffer(2 * quantum);
+  } catch {
+    return null;
+  }
 }

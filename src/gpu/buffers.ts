@@ -1,6 +1,6 @@
 import { OutOfMemoryError } from '../errors.ts';
 import { Arena } from './arena.ts';
-import { pressCollector } from './ballast.ts';
+import { pressure } from './ballast.ts';
 import { bufferUsage } from './flags.ts';
 
 /** A range of a GPU buffer that holds one tensor. */
@@ -17,9 +17,12 @@ const storageUsage = bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.CO
 const leastPool = 2 ** 27;
 
 /** Bytes of tensors that there may be before their growth waits for the garbage collector. */
-const leastGrowth = 3 * 2 ** 25;
+const leastGrowth = 2 ** 26;
 /** Milliseconds that it has to find something. */
 const patience = 500;
+
+/** How often it is pressed meanwhile. */
+const mostPressure = 40;
 
 /** What is being allocated as a whole. */
 interface Securing {
@@ -130,8 +133,9 @@ export class BufferPool {
    */
   async #lookForGarbage(): Promise<void> {
     const end = performance.now() + patience;
+    const held: unknown[] = [];
     while (this.#tensorBytes > this.#grownAt / 2 && performance.now() < end) {
-      pressCollector();
+      if (held.length < mostPressure) held.push(pressure());
       await new Promise((resolve) => setTimeout(resolve));
     }
     this.#grownAt = Math.max(leastGrowth, 2 * this.#tensorBytes);

@@ -146,10 +146,19 @@ interface Hook {
   readonly functions?: Readonly<Record<string, string>>;
 }
 
+/**
+ * Vectors to an invocation. What one works out once costs a CPU as much as a few elements, and SwiftShader, which ends no loops, as
+ * many as it can have; Mesa's driver loses more by the strides of its lanes. Lanes of a GPU read side by side.
+ */
+function vectorsFor({ selection, loopLimit }: DeviceProfile): number {
+  if (selection === 'gpu') return 1;
+  return loopLimit === Infinity ? packedBlock / 4 : 4;
+}
+
 /** One dispatch over all elements. What `turnOf` reads are the inputs from `firstInput` on, and the last bindings. */
 function packed(
   { N, members, groups, by, finding, firstBlock }: PackedProblem,
-  { selection }: DeviceProfile,
+  profile: DeviceProfile,
   kernel: string,
   source: string,
   before: readonly BindingSource[],
@@ -158,8 +167,7 @@ function packed(
   hook: Hook = {},
 ): Dispatch {
   const WIDTH = N % 4 === 0 ? 4 : 1;
-  // What an invocation works out once costs a CPU as much as a few elements; lanes of a GPU read side by side.
-  const VECTORS = selection === 'software' && N >= 4096 ? 4 : 1;
+  const VECTORS = N >= 4096 ? vectorsFor(profile) : 1;
   const each = WIDTH * VECTORS * SIZE;
   const workgroups = grid(Math.ceil(N / each));
   const turn = by === 'gate' ? gated(firstInput) : counted(by, groups, firstInput, firstOutput);

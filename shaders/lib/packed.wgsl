@@ -31,17 +31,25 @@ fn groupOf(element: u32) -> u32 {
 // Counts the step for one of the parameters, where they all take it together; there are more invocations than parameters.
 fn countStep(index: u32) {}
 
-// The greatest magnitudes that an invocation has met, as bits: of gradients as they came, and of what it has written.
-struct Met { gradients: Bits, written: Bits }
+// Magnitudes as bits, of which an invocation keeps the greatest that it has written.
 fn magnitude(x: Vector) -> Bits { return bitcast<Bits>(x) & Bits(0x7fffffffu); }
 fn greatest(x: Bits) -> u32 { return x; }
 
-// Tells where something that was met from `element` on, a whole number of VECTORS in one block, is not finite.
-fn tellOf(met: Met, element: u32) {
-  let gradient = greatest(met.gradients) >= NOT_FINITE;
-  if (gradient || greatest(met.written) >= NOT_FINITE) {
-    tell(findingIn(params.firstBlock + element / BLOCK, gradient));
+// Tells where something that was written from `element` on, a whole number of VECTORS in one block, is not finite: what is made
+// with a gradient that is not finite never is.
+fn tellOf(written: Bits, element: u32) {
+  if (greatest(written) >= NOT_FINITE) {
+    tell(findingIn(params.firstBlock + element / BLOCK, isOfGradient(element)));
   }
+}
+// Whether a gradient was not finite as it came.
+fn isOfGradient(element: u32) -> bool {
+  var met = Bits(0u);
+  for (var own = 0u; own < VECTORS; own++) {
+    if (element + own * WIDTH >= params.elements) { break; }
+    met = max(met, magnitude(gradients[element / WIDTH + own]));
+  }
+  return greatest(met) >= NOT_FINITE;
 }
 fn tell(finding: u32) {}
 

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import type { BuildOptions, Plugin } from 'vite';
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 
 // `vitest` on Node drives headless Chromium; `deno run -A node_modules/vitest/vitest.mjs` runs the same files in Deno.
 const inDeno = 'Deno' in globalThis;
@@ -21,6 +21,12 @@ const site: BuildOptions = {
   rolldownOptions: { input: [file('index.html'), file('bench/index.html')] },
 };
 
+/** Tests whose results kernels have no part in: once for each stack is enough, with the profile `software`. */
+const withoutKernels = [
+  ...['demo', 'io', 'reference', 'text', 'tools', 'train'].map((folder) => `test/${folder}/**`),
+  ...['bench', 'measure', 'reference', 'share', 'terminal'].map((name) => `test/bench/${name}.test.ts`),
+];
+
 export default defineConfig(async ({ mode }) => ({
   // Relative, so that the site can lie in any folder of a server.
   base: './',
@@ -32,6 +38,7 @@ export default defineConfig(async ({ mode }) => ({
   server: { hmr: { overlay: false } },
   test: {
     include: ['test/**/*.test.ts'],
+    exclude: [...configDefaults.exclude, ...(process.env.WEFT_PROFILE === 'gpu' ? withoutKernels : [])],
     env: {
       WEFT_PROFILE: process.env.WEFT_PROFILE ?? 'software',
       WEFT_FUZZ: process.env.WEFT_FUZZ ?? '',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { profile, runtime } from '../support/environment.ts';
+import { runtime } from '../support/environment.ts';
 
 interface Process {
   readonly pid: number;
@@ -7,8 +7,8 @@ interface Process {
   readonly command: string;
 }
 
-/** A page starts no processes, and the kernels that run are none of its business. */
-describe.skipIf(runtime === 'chromium' || profile === 'gpu')('npm start --browser', () => {
+/** A page starts no processes. */
+describe.skipIf(runtime === 'chromium')('npm start --browser', () => {
   it('goes on when the GPU process is killed, in a page that is hidden, and ends with the same bits', async ({
     skip,
   }) => {

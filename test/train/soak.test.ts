@@ -26,8 +26,7 @@ async function collect(): Promise<void> {
   }
 }
 
-// What becomes of memory does not depend on the kernels: once for each stack is enough.
-describe.skipIf(profile === 'gpu')('memory in the long run', () => {
+describe('memory in the long run', () => {
   let device: Device;
   beforeAll(async () => {
     device = await init({ profile, limits: 'default' });

@@ -91,6 +91,32 @@ async function anotherDevice(): Promise<void> {
   device = await init({ device: gpu, profile: selection });
 }
 
+/** A control group whose processes may have so many bytes of memory; null where none can be made. */
+async function limited(bytes: number) {
+  if (runtime !== 'deno') return null;
+  const { mkdir, rmdir, writeFile } = await import('node:fs/promises');
+  const { default: process } = await import('node:process');
+  for (const [root, limit] of [
+    ['/sys/fs/cgroup/memory', 'memory.limit_in_bytes'],
+    ['/sys/fs/cgroup', 'memory.max'],
+  ] as const) {
+    const folder = `${root}/weft-${process.pid}`;
+    try {
+      await mkdir(folder);
+    } catch {
+      continue;
+    }
+    const remove = () => rmdir(folder).catch(() => {});
+    try {
+      await writeFile(`${folder}/${limit}`, String(bytes));
+      return { processes: `${folder}/cgroup.procs`, remove };
+    } catch {
+      await remove();
+    }
+  }
+  return null;
+}
+
 // Which kernels run makes no difference: once for each stack is enough.
 describe.skipIf(selection === 'gpu')('memory of a device', () => {
   beforeEach(anotherDevice);
@@ -211,6 +237,35 @@ describe.skipIf(selection === 'gpu')('memory of a device', () => {
         await step();
       });
       expect(peak).toBeLessThanOrEqual(256e6);
+    });
+
+    test('of results keeps a process within 640 MiB, where one can be limited', async ({ skip }) => {
+      const group = await limited(640 * mib);
+      if (!group) return skip('no process can be limited here');
+      const { spawn } = await import('node:child_process');
+      const { default: process } = await import('node:process');
+      const code = `
+        const { compile, init, ones, tensor } = await import(${JSON.stringify(new URL('../../src/index.ts', import.meta.url).href)});
+        await init({ profile: 'software', limits: 'default' });
+        const step = compile((x) => x.add(ones([2048, 2048])).exp());
+        for (let i = 0; i < 150; i++) await step(tensor([i]));
+        console.log('done');`;
+      try {
+        const child = spawn('sh', [
+          '-c',
+          `echo $$ > ${group.processes} && exec "$0" eval "$1"`,
+          process.execPath,
+          code,
+        ]);
+        let output = '';
+        child.stdout.on('data', (text) => {
+          output += text;
+        });
+        const signal = await new Promise((resolve) => child.on('close', (_, killedBy) => resolve(killedBy)));
+        expect({ signal, output: output.trim() }).toEqual({ signal: null, output: 'done' });
+      } finally {
+        await group.remove();
+      }
     });
 
     test('of results that are disposed of: there is none', async () => {

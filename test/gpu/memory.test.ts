@@ -243,20 +243,22 @@ describe.skipIf(selection === 'gpu')('memory of a device', () => {
       const group = await limited(640 * mib);
       if (!group) return skip('no process can be limited here');
       const { spawn } = await import('node:child_process');
+      const { mkdtemp, rm, writeFile } = await import('node:fs/promises');
       const { default: process } = await import('node:process');
+      const folder = await mkdtemp('/tmp/weft-memory-');
+      const weft = JSON.stringify(new URL('../../src/index.ts', import.meta.url).href);
       const code = `
-        const { compile, init, ones, tensor } = await import(${JSON.stringify(new URL('../../src/index.ts', import.meta.url).href)});
+        import { compile, init, ones, tensor } from ${weft};
         await init({ profile: 'software', limits: 'default' });
         const step = compile((x) => x.add(ones([2048, 2048])).exp());
         for (let i = 0; i < 150; i++) await step(tensor([i]));
         console.log('done');`;
+      await writeFile(`${folder}/loop.mjs`, code);
+      // In a file of its own, since Deno changes the arguments of processes that run Deno.
+      const shell = `echo $$ > ${group.processes} && exec '${process.execPath}' run -A ${folder}/loop.mjs`;
+      await writeFile(`${folder}/limited.sh`, shell);
       try {
-        const child = spawn('sh', [
-          '-c',
-          `echo $$ > ${group.processes} && exec "$0" eval "$1"`,
-          process.execPath,
-          code,
-        ]);
+        const child = spawn('sh', [`${folder}/limited.sh`]);
         let output = '';
         child.stdout.on('data', (text) => {
           output += text;
@@ -265,6 +267,7 @@ describe.skipIf(selection === 'gpu')('memory of a device', () => {
         expect({ signal, output: output.trim() }).toEqual({ signal: null, output: 'done' });
       } finally {
         await group.remove();
+        await rm(folder, { recursive: true });
       }
     });
 

@@ -144,7 +144,7 @@ async function runSuite(runtime, profile, quiet) {
   if (quiet) console.log(`\n── ${title}\n${output}`);
 
   // Some folders have tests that one profile is enough for.
-  const isNone = quiet && filters.length > 0 && /^No test files found/m.test(output);
+  const isNone = quiet && filters.length > 0 && /No test files found/.test(output);
   const { tests, problems } = isNone ? { tests: [], problems: [] } : readReport(reportFile);
   rmSync(folder, { recursive: true });
   const failed = problems.length > 0 || tests.some((test) => test.status === 'failed');

@@ -27,7 +27,7 @@ export interface TrainingOptions {
 
 /** What to say of a run whose device was lost. */
 function wentOn({ lostAt, from, adapter }: Recovered): string {
-  const where = adapter ? `, on ${adapter}: last bits may differ from here on` : '';
+  const where = adapter ? `, on ${adapter}: losses may differ by about 1e-6 of their value from here on` : '';
   return `device lost at step ${lostAt}; went on from step ${from}${where}`;
 }
 

@@ -17,13 +17,9 @@ export function takeBallast(bytes: number): Ballast | null {
   if (bytes < least) return null;
   uncounted += bytes;
   if (uncounted < quantum) return null;
-  const size = uncounted;
+  const ballast = untouched(uncounted);
   uncounted = 0;
-  try {
-    return new ArrayBuffer(size);
-  } catch {
-    return null;
-  }
+  return ballast;
 }
 
 /** The tensor has given its bytes back by itself: no collector has to. */
@@ -32,9 +28,12 @@ export function giveBallast(bytes: number): void {
 }
 
 /** Lets the garbage collector see a need for memory, the more the longer somebody holds what it gives. */
-export function pressure(): Ballast | null {
+export const pressure = (): Ballast | null => untouched(2 * quantum);
+
+/** An array of so many bytes; null where there is none to be had. */
+function untouched(bytes: number): Ballast | null {
   try {
-    return new ArrayBuffer(2 * quantum);
+    return new ArrayBuffer(bytes);
   } catch {
     return null;
   }

@@ -1,8 +1,8 @@
 import { dtypes, type HostArray, HostValues } from '../graph/dtype.ts';
+import type { TensorType } from '../graph/node.ts';
 import { sizeOf } from '../graph/shape.ts';
 import type { Source } from '../graph/source.ts';
 import { pendingStates, type State } from '../graph/state.ts';
-import type { Tensor } from '../tensor.ts';
 import { tools } from './arguments.ts';
 import type { Device } from './device.ts';
 import type { ReadRequest, Staging } from './readback.ts';
@@ -18,7 +18,7 @@ export class Shadow {
 
   /** Bytes of host memory. */
   get bytes(): number {
-    return this.#values.reduce((sum, [{ type }]) => sum + sizeOf(type.shape) * dtypes[type.dtype].bytes, 0);
+    return this.#values.reduce((sum, [{ type }]) => sum + bytesOf(type), 0);
   }
 
   /** Gives the states their values again, on whatever device is used next; what was pending is forgotten. */
@@ -67,7 +67,7 @@ export async function shadowOfRecorded(states: readonly State[]): Promise<Shadow
 /** Those whose values are on a device, and not with their source. */
 const onDevice = (states: readonly State[]) => states.filter(({ committed }) => committed.source === null);
 
-const bytesOf = ({ shape, dtype }: Tensor) => sizeOf(shape) * dtypes[dtype].bytes;
+const bytesOf = ({ shape, dtype }: TensorType) => sizeOf(shape) * dtypes[dtype].bytes;
 
 const hostValues = ({ type }: State, bytes: ArrayBuffer) =>
   new HostValues(new dtypes[type.dtype].array(bytes) as HostArray);

@@ -181,7 +181,9 @@ export class Recovery implements Recoverable {
   async #prepare(device: Device, states: readonly State[]): Promise<void> {
     this.#busy = true;
     try {
-      this.#staging = await shadowStaging(device, states);
+      const staging = await shadowStaging(device, states);
+      // Meanwhile the run may have gone on elsewhere.
+      if (!device.isLost) this.#staging = staging;
     } finally {
       this.#busy = false;
     }

@@ -54,27 +54,21 @@ function run() {
   const model = new Model();
   const optimizer = new optim.AdamW(model.parameters(), { lr: 0.01, schedule: optim.linear({ steps }) });
   const loader = text.batches(ids, { batch: 2, length: 5, seed: 3 });
-  const step = ([inputs, targets]: text.Batch) => {
-    const shape = [2, 5];
-    const loss = crossEntropy(model.forward(tensor(inputs, { shape })), tensor(targets, { shape }));
-    loss.backward();
-    optim.clipGradNorm(model.parameters(), 1);
-    optimizer.step();
-    optimizer.zeroGrad();
-    return loss;
-  };
-  const compiled = compile((inputs: Tensor, targets: Tensor) => {
+  const lossOf = (inputs: Tensor, targets: Tensor) => {
     const loss = crossEntropy(model.forward(inputs), targets);
     loss.backward();
     optim.clipGradNorm(model.parameters(), 1);
     optimizer.step();
     optimizer.zeroGrad();
     return loss;
-  });
-  const replay = ([inputs, targets]: text.Batch) => {
-    const shape = [2, 5];
-    return compiled(tensor(inputs, { shape }), tensor(targets, { shape }));
   };
+  const compiled = compile(lossOf);
+  const tensorsOf = ([inputs, targets]: text.Batch) => {
+    const shape = [2, 5];
+    return [tensor(inputs, { shape }), tensor(targets, { shape })] as const;
+  };
+  const step = (batch: text.Batch) => lossOf(...tensorsOf(batch));
+  const replay = (batch: text.Batch) => compiled(...tensorsOf(batch));
   return { model, optimizer, loader, step, compiled, replay };
 }
 type Run = ReturnType<typeof run>;

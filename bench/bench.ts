@@ -1,5 +1,5 @@
 import type { Counts } from '../demo/counts.ts';
-import { brief } from '../src/options.ts';
+import { brief } from '../src/core/options.ts';
 import { type Limits, measureLimits } from './limits.ts';
 import { check, count, idle, measure, type Prepared, type Settings, spreadOf, type Timing } from './measure.ts';
 import type { Library, PeerModule, PeerName, Work } from './peers/library.ts';

@@ -1,3 +1,4 @@
+import { randomIntegers } from '../src/core/random.ts';
 import {
   compile,
   crossEntropy,
@@ -11,7 +12,6 @@ import {
   type Tensor,
   tensor,
 } from '../src/index.ts';
-import { randomIntegers } from '../src/random.ts';
 
 /** Makes a workload ready on the current device; the function that comes back runs it once. */
 export type Workload = () => Promise<() => Promise<unknown>>;

@@ -1,15 +1,4 @@
 import {
-  type Choices,
-  type DType,
-  io,
-  randomVersion,
-  readAll,
-  type Tensor,
-  tensor,
-  text,
-  WeftError,
-} from '../src/index.ts';
-import {
   between,
   brief,
   briefly,
@@ -22,7 +11,18 @@ import {
   pairOf,
   probability,
   text as string,
-} from '../src/options.ts';
+} from '../src/core/options.ts';
+import {
+  type Choices,
+  type DType,
+  io,
+  randomVersion,
+  readAll,
+  type Tensor,
+  tensor,
+  text,
+  WeftError,
+} from '../src/index.ts';
 import { type Config, modelNames } from './configs.ts';
 import { JobError } from './host.ts';
 import type { LanguageModel } from './models.ts';

@@ -1,5 +1,5 @@
+import { brief } from '../src/core/options.ts';
 import { text as language } from '../src/index.ts';
-import { brief } from '../src/options.ts';
 import { corpusOf, fingerprint } from './corpus.ts';
 import { type Host, JobError } from './host.ts';
 

@@ -1,5 +1,5 @@
+import { brief } from '../src/core/options.ts';
 import { type Device, init, StoreError, type TuneProgress, UnsupportedError } from '../src/index.ts';
-import { brief } from '../src/options.ts';
 import { meanOf } from './chart.ts';
 import {
   type Checkpoint,

@@ -2,7 +2,7 @@
 
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { brief } from '../src/options.ts';
+import { brief } from '../src/core/options.ts';
 import { runInChrome } from './chrome.ts';
 import { complain, say, visible } from './console.ts';
 import { DenoHost } from './deno.ts';

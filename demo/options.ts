@@ -1,4 +1,4 @@
-import { briefly } from '../src/options.ts';
+import { briefly } from '../src/core/options.ts';
 import { installHelp } from '../tools/install.mjs';
 import { configNames, type ModelName, modelNames } from './configs.ts';
 

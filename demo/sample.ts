@@ -1,5 +1,5 @@
+import { briefly } from '../src/core/options.ts';
 import { models, type text } from '../src/index.ts';
-import { briefly } from '../src/options.ts';
 import { type Host, JobError } from './host.ts';
 import type { LanguageModel } from './models.ts';
 import type { SampleSettings } from './options.ts';

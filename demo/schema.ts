@@ -1,4 +1,4 @@
-import { type Kind, shown } from '../src/options.ts';
+import { type Kind, shown } from '../src/core/options.ts';
 
 /**
  * What JSON from outside, a file or a link, must look like: an object whose fields are of a kind each, as options of

@@ -3,23 +3,26 @@
  * `parameter`, call ops as functions or methods, and wrap a training step in `compile`.
  */
 
+import './methods.ts';
+
 export type { PlanSummary } from './compile/explain.ts';
-export * from './errors.ts';
-export { type ChoiceStore, storedChoices } from './gpu/choiceStore.ts';
-export { currentDevice, type Device, type InitOptions, init, type MemoryReport } from './gpu/device.ts';
-export { explain } from './gpu/explain.ts';
-export type { Plan } from './gpu/plan.ts';
-export { type ProfileOptions, profile } from './gpu/profile.ts';
-export type { DispatchTime, KernelTime, ProfileReport, TraceFile } from './gpu/profileReport.ts';
-export { readAll } from './gpu/run.ts';
-export { type Scoped, scope } from './gpu/scope.ts';
-export { type Compiled, type CompileOptions, compile } from './gpu/step.ts';
-export { type TuneOptions, type TuneProgress, tune } from './gpu/tune.ts';
-export { StoreError, type Tuned, type TuneReport } from './gpu/tuneReport.ts';
-export type { DType, HostArray } from './graph/dtype.ts';
-export type { Attributes, Node, TensorType } from './graph/node.ts';
+export type { DType, HostArray } from './core/dtype.ts';
+export * from './core/errors.ts';
+export { Generator, manualSeed, randomVersion } from './core/random.ts';
+export type { Attributes, NestedArray, TensorType } from './core/types.ts';
+export { version } from './core/version.ts';
+export { currentDevice } from './device/current.ts';
+export type { Device, MemoryReport } from './device/device.ts';
+export * as io from './files/index.ts';
+export type { Node } from './graph/node.ts';
+export { Parameter } from './graph/parameter.ts';
 export { noGrad } from './graph/record.ts';
-export * as io from './io/index.ts';
+export { Tensor } from './graph/tensor.ts';
+export { explain } from './insight/explain.ts';
+export { type ProfileOptions, profile } from './insight/profile.ts';
+export type { DispatchTime, KernelTime, ProfileReport, TraceFile } from './insight/profileReport.ts';
+export { type TuneOptions, type TuneProgress, tune } from './insight/tune.ts';
+export { StoreError, type Tuned, type TuneReport } from './insight/tuneReport.ts';
 export {
   type BindingSource,
   type Choices,
@@ -44,7 +47,7 @@ export * from './ops/elementwise.ts';
 export { embedding } from './ops/embedding.ts';
 export { grad, valueAndGrad } from './ops/gradient.ts';
 export { cumsum, gather, iota, oneHot, scatterAdd, topK, tril, triu } from './ops/indexing.ts';
-export { concat, pad, split, stack } from './ops/join.ts';
+export { concat, split, stack } from './ops/join.ts';
 export { type LinearCrossEntropyOptions, linearCrossEntropy } from './ops/linearCrossEntropy.ts';
 export { type CrossEntropyOptions, crossEntropy, huberLoss, l1Loss, mseLoss } from './ops/loss.ts';
 export { lstm, lstmCell } from './ops/lstm.ts';
@@ -65,11 +68,15 @@ export {
 export { argMax, argMin, logSumExp, max, mean, min, type ReduceOptions, sum, sumSquares } from './ops/reduce.ts';
 export { categorical, type SampleOptions, sample } from './ops/sampling.ts';
 export { type ScanStep, scan } from './ops/scan.ts';
+export { at, pad, slice } from './ops/slice.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
-export { at, expand, flip, permute, reshape, slice, squeeze, transpose, unsqueeze } from './ops/view.ts';
+export { expand, flip, permute, reshape, squeeze, transpose, unsqueeze } from './ops/view.ts';
 export * as optim from './optim/index.ts';
-export { Generator, manualSeed, randomVersion } from './random.ts';
-export { type NestedArray, Parameter, Tensor } from './tensor.ts';
+export { type ChoiceStore, storedChoices } from './runtime/choiceStore.ts';
+export { readAll } from './runtime/eager.ts';
+export { type InitOptions, init } from './runtime/init.ts';
+export type { Plan } from './runtime/plan.ts';
+export { type Scoped, scope } from './runtime/scope.ts';
+export { type Compiled, type CompileOptions, compile } from './runtime/step.ts';
 export * as text from './text/index.ts';
 export * from './train/index.ts';
-export { version } from './version.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { brief, shown } from '../src/core/options.ts';
 import * as weft from '../src/index.ts';
 import { io, models, nn, optim, type Tensor, tensor, text, WeftError } from '../src/index.ts';
-import { brief, shown } from '../src/options.ts';
 import { useGpu } from './support/gpu.ts';
 import { long, longest } from './support/long.ts';
 import { samples } from './support/samples.ts';

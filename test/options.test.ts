@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { brief, nearest, shown } from '../src/core/options.ts';
+import type { Generator } from '../src/core/random.ts';
 import type { Tensor } from '../src/index.ts';
 import * as weft from '../src/index.ts';
-import { brief, nearest, shown } from '../src/options.ts';
-import type { Generator } from '../src/random.ts';
 import { useGpu } from './support/gpu.ts';
 import { long, longest } from './support/long.ts';
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
+import { denoInspect, nodeInspect } from '../src/core/print.ts';
 import { compile, nn, optim, parameter, type Tensor, tensor } from '../src/index.ts';
-import { denoInspect, nodeInspect } from '../src/print.ts';
 import { announceReads, device, useGpu } from './support/gpu.ts';
 
 useGpu();

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import readme from '../README.md?raw';
+import { fillUniform } from '../src/core/random.ts';
 import {
   type CheckpointState,
   compile,
@@ -16,7 +17,6 @@ import {
   text,
   train,
 } from '../src/index.ts';
-import { fillUniform } from '../src/random.ts';
 import { announceReads, generator, useGpu } from './support/gpu.ts';
 
 useGpu();

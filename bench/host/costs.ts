@@ -1,3 +1,4 @@
+import { randomIntegers } from '../../src/core/random.ts';
 import { reachable } from '../../src/graph/node.ts';
 import { structure } from '../../src/graph/structure.ts';
 import {
@@ -11,7 +12,6 @@ import {
   type Tensor,
   tensor,
 } from '../../src/index.ts';
-import { randomIntegers } from '../../src/random.ts';
 import { spreadOf } from '../measure.ts';
 
 /** What weft costs the processor that it runs on, as a median of `rounds` and a tenth and nine tenths of the way. */

@@ -1,5 +1,5 @@
 import { conform, type Schema, SchemaError } from '../../demo/schema.ts';
-import { between, flag, integerFrom, type Kind, listOf, nullable, oneOf, text } from '../../src/options.ts';
+import { between, flag, integerFrom, type Kind, listOf, nullable, oneOf, text } from '../../src/core/options.ts';
 import type { Row } from '../rows.ts';
 
 /** What a link holds after its `#`: a selection, and the results of a run where there are some. */

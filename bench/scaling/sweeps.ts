@@ -1,5 +1,5 @@
+import { randomIntegers } from '../../src/core/random.ts';
 import { compile, models, optim, type Tensor, tensor } from '../../src/index.ts';
-import { randomIntegers } from '../../src/random.ts';
 
 /** V of both models. */
 const vocabularySize = 65;

@@ -1,4 +1,4 @@
-import { Generator, randomIntegers } from '../../src/random.ts';
+import { Generator, randomIntegers } from '../../src/core/random.ts';
 import { type Case, type Expected, expectRows, type Inputs, normal, spread, unit } from './suite.ts';
 
 /** x [rows, width] → y of the same shape. */

@@ -1,5 +1,5 @@
 import { configOf, type GPTSizes } from '../../demo/configs.ts';
-import { Generator, randomIntegers } from '../../src/random.ts';
+import { Generator, randomIntegers } from '../../src/core/random.ts';
 import { type Case, normal, unit } from './suite.ts';
 import { type Matrix, Tape } from './tape.ts';
 

@@ -1,4 +1,4 @@
-import { fillNormal, Generator } from '../../src/random.ts';
+import { fillNormal, Generator } from '../../src/core/random.ts';
 import type { Problem } from './index.ts';
 
 export const rowNames = [

@@ -1,11 +1,12 @@
+import { sizeOf } from '../core/shape.ts';
+import type { TensorType } from '../core/types.ts';
 import { versionOp } from '../graph/leaf.ts';
-import { type Node, reachable, type TensorType } from '../graph/node.ts';
+import { type Node, reachable } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
 import { applyOne } from '../graph/record.ts';
-import { sizeOf } from '../graph/shape.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { commitFamily } from '../kernels/copy.ts';
 import { familyCall } from '../kernels/family.ts';
-import type { Tensor } from '../tensor.ts';
 
 /** Inputs: the present version of a state, if there is one, and the next. */
 const commitOp: OpDef = {

@@ -1,5 +1,6 @@
-import { formatShape } from '../graph/shape.ts';
-import { byteSize, rootOf } from './ir.ts';
+import { formatShape } from '../core/shape.ts';
+import { byteSize } from '../core/types.ts';
+import { rootOf } from './ir.ts';
 import type { Program } from './program.ts';
 
 /** What a plan does and takes, in numbers. */

@@ -1,7 +1,8 @@
-import type { Node, TensorType } from '../graph/node.ts';
-import { formatShape, sizeOf } from '../graph/shape.ts';
+import { formatShape, sizeOf } from '../core/shape.ts';
+import type { TensorType } from '../core/types.ts';
+import type { Node } from '../graph/node.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { finiteCheck } from '../kernels/finite.ts';
-import type { Tensor } from '../tensor.ts';
 import { rootOf, type Value } from './ir.ts';
 import { type Command, emit } from './schedule.ts';
 

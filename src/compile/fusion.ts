@@ -1,6 +1,6 @@
-import type { DType } from '../graph/dtype.ts';
-import type { ElementwiseLowering, KernelLowering } from '../graph/op.ts';
-import { sizeOf } from '../graph/shape.ts';
+import type { DType } from '../core/dtype.ts';
+import { sizeOf } from '../core/shape.ts';
+import type { ElementwiseLowering } from '../graph/op.ts';
 import type { Argument, Chain, ChainStep } from '../kernels/elementwise.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
 import {
@@ -14,7 +14,6 @@ import {
   type Value,
   windowOf,
 } from './ir.ts';
-import { absorbSums } from './sums.ts';
 
 /**
  * Which operations share a kernel. A group is a head (a hand-written kernel, or nothing) and a chain of elementwise
@@ -37,11 +36,15 @@ export interface Group {
 /** Steps of a chain: a longer kernel costs more to compile than the pass over memory that it saves. */
 const longestChain = 128;
 
-export function fuse(lowered: Lowered, profile: DeviceProfile): Group[] {
+/** Joins operations to groups; gives these in the order in which they run, and which group makes a value. */
+export function fuse(
+  lowered: Lowered,
+  consumers: ReadonlyMap<Value, number>,
+  profile: DeviceProfile,
+): { groups: Group[]; groupOf: Map<Value, Group> } {
   // A set keeps the order in which groups were made, and forgets one at no cost.
   const groups = new Set<Group>();
   const groupOf = new Map<Value, Group>();
-  const consumers = countConsumers(lowered);
 
   for (const [order, operation] of lowered.operations.entries()) {
     const elementwise = operation.kind === 'elementwise' || operation.kind === 'copy';
@@ -63,7 +66,7 @@ export function fuse(lowered: Lowered, profile: DeviceProfile): Group[] {
     for (const value of operation.outputs) groupOf.set(value, group);
     if (elementwise) mergeBranches(group, operation, groups, groupOf, consumers, profile);
   }
-  return absorbPrologues(absorbSums([...groups], consumers, profile), groupOf, consumers, profile);
+  return { groups: [...groups], groupOf };
 }
 
 /** How often each value is read, roots included. */
@@ -179,32 +182,6 @@ export function bindingCount(group: Group, consumers: ReadonlyMap<Value, number>
   // A head brings its own bindings; `output` is counted among the stored values.
   const own = group.head ? group.head.inputs.length + group.head.outputs.length : 0;
   return chain + own + (group.sum ? 1 : 0);
-}
-
-/** Elementwise groups with one result, read by one kernel that takes a prologue and by nothing else, move into that kernel. */
-function absorbPrologues(
-  groups: Group[],
-  groupOf: ReadonlyMap<Value, Group>,
-  consumers: ReadonlyMap<Value, number>,
-  profile: DeviceProfile,
-): Group[] {
-  const absorbed = new Set<Group>();
-  for (const group of groups) {
-    const head = group.head;
-    if (head?.kind !== 'kernel' || (head.node.op.lowering as KernelLowering).load !== true) continue;
-    const access = head.inputs[0] as Access;
-    const producer = groupOf.get(access.value);
-    if (!producer || producer.head || producer.prologue || absorbed.has(producer) || consumers.get(access.value) !== 1)
-      continue;
-    const stored = storedValues(producer, consumers);
-    if (stored.length !== 1 || access.value.type.dtype !== 'f32' || !coversDensely(access)) continue;
-    // It takes the place of one binding.
-    const added = chainInputs(producer).length - 1;
-    if (added > 0 && bindingCount(group, consumers) + added > profile.storageBuffers) continue;
-    group.prologue = producer;
-    absorbed.add(producer);
-  }
-  return groups.filter((group) => !absorbed.has(group));
 }
 
 /** The chain of a group for the kernel generator; `buffers` are `chainInputs(group)`, outputs `stored`. */

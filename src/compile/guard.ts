@@ -1,5 +1,6 @@
+import { byteSize } from '../core/types.ts';
 import { specialise } from '../kernels/specialise.ts';
-import { byteSize, rootOf, type Value } from './ir.ts';
+import { rootOf, type Value } from './ir.ts';
 import { readsAndWrites } from './memory.ts';
 import { type Command, type CopyCommand, type DispatchCommand, isStatus, setsStatus, statusValue } from './schedule.ts';
 

@@ -1,10 +1,12 @@
-import { UnsupportedError } from '../errors.ts';
-import { dtypes } from '../graph/dtype.ts';
-import type { Node, TensorType } from '../graph/node.ts';
-import type { ElementwiseLowering, KernelLowering, Surroundings, Window } from '../graph/op.ts';
-import { denseLayout, expandLayout, isDense, type Layout, sizeOf } from '../graph/shape.ts';
+import { UnsupportedError } from '../core/errors.ts';
+import { alignment, denseLayout, expandLayout, isDense, type Layout } from '../core/layout.ts';
+import { sizeOf } from '../core/shape.ts';
+import type { TensorType } from '../core/types.ts';
+import type { Node } from '../graph/node.ts';
+import type { ElementwiseLowering, KernelLowering, Surroundings } from '../graph/op.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import type { Window } from '../kernels/expression.ts';
 import type { Operand } from '../kernels/kernel.ts';
-import type { Tensor } from '../tensor.ts';
 
 /**
  * The graph as the compiler sees it: views are gone (they live on as the layouts of accesses), and what is left either
@@ -29,9 +31,6 @@ export function rootOf(value: Value): Value {
   while (root.parent) root = root.parent.value;
   return root;
 }
-
-/** Where sub-ranges of a buffer may start, in elements: WebGPU's 256 bytes. */
-export const alignment = 64;
 
 /** A part of another value, from element `offset` on. */
 export function partOf(value: Value, offset: number, type: TensorType, label = value.label): Value {
@@ -66,11 +65,6 @@ export interface Lowered {
   readonly leaves: ReadonlyMap<Tensor, Value>;
   /** The roots, each dense in a value. */
   readonly roots: readonly Access[];
-}
-
-/** Bytes that a value of this type takes. */
-export function byteSize(type: TensorType): number {
-  return sizeOf(type.shape) * dtypes[type.dtype].bytes;
 }
 
 /** Resolves views and inserts copies where a reader needs dense memory. `isLeaf` tells which values come from outside. */

@@ -1,4 +1,6 @@
-import { alignment, byteSize, rootOf, type Value } from './ir.ts';
+import { alignment } from '../core/layout.ts';
+import { byteSize } from '../core/types.ts';
+import { rootOf, type Value } from './ir.ts';
 import type { Command } from './schedule.ts';
 
 /**

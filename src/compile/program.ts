@@ -1,10 +1,12 @@
+import { denseLayout } from '../core/layout.ts';
+import { sizeOf } from '../core/shape.ts';
+import { byteSize } from '../core/types.ts';
 import { type Node, reachable } from '../graph/node.ts';
-import { denseLayout, sizeOf } from '../graph/shape.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
-import type { Tensor } from '../tensor.ts';
 import { watchedOf, withFiniteChecks } from './finite.ts';
 import { guardWriters } from './guard.ts';
-import { byteSize, lower, rootOf, type Value } from './ir.ts';
+import { lower, rootOf, type Value } from './ir.ts';
 import { type MemoryPlan, type MemoryProblem, planMemory, readsAndWrites } from './memory.ts';
 import { checksFirst } from './order.ts';
 import { type Command, type CopyCommand, schedule } from './schedule.ts';

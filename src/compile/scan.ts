@@ -1,10 +1,11 @@
+import { alignment, denseLayout } from '../core/layout.ts';
+import { sizeOf } from '../core/shape.ts';
 import { reachable } from '../graph/node.ts';
 import type { ScanLowering } from '../graph/op.ts';
-import { denseLayout, sizeOf } from '../graph/shape.ts';
 import { elementwiseKernel } from '../kernels/elementwise.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
 import { specialise } from '../kernels/specialise.ts';
-import { alignment, type Lowered, lower, type Operation, partOf, rootOf, type Value } from './ir.ts';
+import { type Lowered, lower, type Operation, partOf, rootOf, type Value } from './ir.ts';
 import type { Command, DispatchCommand, Schedule } from './schedule.ts';
 
 /**
@@ -138,7 +139,6 @@ function copyRows(
       steps: [
         {
           lowering: {
-            kind: 'elementwise',
             expression: ([x], _, { inside, types, dtype }) => `select(${types[dtype]}(0), ${x}, ${inside[0]})`,
           },
           attributes: {},

@@ -1,7 +1,8 @@
-import { UnsupportedError } from '../errors.ts';
-import type { TensorType } from '../graph/node.ts';
+import { UnsupportedError } from '../core/errors.ts';
+import { denseLayout } from '../core/layout.ts';
+import { formatShape, type Shape, sizeOf } from '../core/shape.ts';
+import type { TensorType } from '../core/types.ts';
 import type { KernelLowering, SumHook } from '../graph/op.ts';
-import { denseLayout, formatShape, type Shape, sizeOf } from '../graph/shape.ts';
 import { elementwiseKernel, loadHook, storeHook } from '../kernels/elementwise.ts';
 import type { FamilyCall } from '../kernels/family.ts';
 import { statusWords } from '../kernels/findings.ts';
@@ -9,8 +10,10 @@ import type { BindingSource, DeviceProfile, Dispatch, KernelCall } from '../kern
 import { type SpecialisedShader, specialise } from '../kernels/specialise.ts';
 import { chainInputs, chainOf, countConsumers, fuse, type Group, storedValues } from './fusion.ts';
 import { type Lowered, type Operation, operandOf, rootOf, type Value } from './ir.ts';
+import { absorbPrologues } from './prologues.ts';
+import { absorbSums } from './rowSums.ts';
 import { expandScan } from './scan.ts';
-import { hostSideSums } from './sides.ts';
+import { hostSideSums } from './sideSums.ts';
 
 /** What the device is told, in order: run a kernel, or copy bytes. */
 export type Command = DispatchCommand | CopyCommand;
@@ -83,7 +86,9 @@ export function schedule(lowered: Lowered, profile: DeviceProfile): Schedule {
   const commands: Command[] = [];
   const packs = new Set<Value>();
   const consumers = countConsumers(lowered);
-  for (const group of fuse(lowered, profile)) {
+  const { groups, groupOf } = fuse(lowered, consumers, profile);
+  const summing = absorbSums(groups, consumers, profile);
+  for (const group of absorbPrologues(summing, groupOf, consumers, profile)) {
     if (group.head?.kind === 'pack') {
       hostSideSums(commands, profile);
       commands.push(...gather(group.head, commands, packs));

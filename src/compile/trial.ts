@@ -1,4 +1,4 @@
-import { denseLayout } from '../graph/shape.ts';
+import { denseLayout } from '../core/layout.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
 import { rootOf, type Value } from './ir.ts';
 import { lifetimes } from './memory.ts';

@@ -1,7 +1,10 @@
-import type { Tensor } from '../tensor.ts';
-import type { Attributes, TensorType } from './node.ts';
+import { type HostArray, HostValues, hostArray } from '../core/dtype.ts';
+import { sizeOf } from '../core/shape.ts';
+import type { Attributes, TensorType } from '../core/types.ts';
 import type { OpDef } from './op.ts';
-import { applyOne } from './record.ts';
+import { applyOne, withTrace } from './record.ts';
+import type { Source } from './source.ts';
+import type { Tensor } from './tensor.ts';
 
 /** An op without inputs whose value comes from outside the graph. */
 function leafOp(name: string): OpDef {
@@ -43,3 +46,17 @@ export const aliasOp: OpDef = {
   lowering: { kind: 'view', layout: (layout) => layout },
   gradient: (_, [dy]) => [dy ?? null],
 };
+
+/** A tensor whose values come from the host, or another source. */
+export function fromHost({ shape, dtype }: TensorType, values: HostArray | Source): Tensor {
+  const tensor = computedLeaf({ shape, dtype });
+  tensor.source = ArrayBuffer.isView(values) ? new HostValues(values) : values;
+  return tensor;
+}
+
+/** A tensor that the runtime gives its value: no graph computes it. */
+export const computedLeaf = (type: TensorType): Tensor => withTrace(null, () => leaf('constant', type));
+
+/** Zeros of a type, which nobody draws before they are wanted. */
+export const zeroLeaf = ({ shape, dtype }: TensorType): Tensor =>
+  fromHost({ shape, dtype }, new HostValues(() => hostArray(dtype, sizeOf(shape))));

@@ -1,8 +1,8 @@
-import { ValueError } from '../errors.ts';
-import { brief } from '../options.ts';
-import type { Tensor } from '../tensor.ts';
-import { isTensor } from './record.ts';
-import { takeRejection } from './sync.ts';
+import { ValueError } from '../core/errors.ts';
+import { brief } from '../core/options.ts';
+import { takeRejection } from '../core/sync.ts';
+import type { Tensor } from './tensor.ts';
+import { isTensor } from './tensor.ts';
 
 /** How values that hold tensors are taken apart and put together again: arguments, results, what a scope or a module holds. */
 

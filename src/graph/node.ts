@@ -1,16 +1,6 @@
-import type { Tensor } from '../tensor.ts';
-import type { DType } from './dtype.ts';
+import type { Attributes, TensorType } from '../core/types.ts';
 import type { OpDef } from './op.ts';
-import type { Shape } from './shape.ts';
-
-/** What an op needs besides its inputs: plain values, part of the identity of a node. */
-export type Attribute = number | boolean | string | null | readonly Attribute[];
-export type Attributes = { readonly [name: string]: Attribute };
-
-export interface TensorType {
-  readonly shape: Shape;
-  readonly dtype: DType;
-}
+import type { Tensor } from './tensor.ts';
 
 /** One recorded call of an op. Ids grow in program order, so sorting by id is a topological order. */
 export interface Node {

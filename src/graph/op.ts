@@ -1,9 +1,10 @@
+import type { Layout } from '../core/layout.ts';
+import type { Attributes, TensorType } from '../core/types.ts';
+import type { Expression, Window } from '../kernels/expression.ts';
 import type { FamilyCall } from '../kernels/family.ts';
 import type { LoadHook, Operand, StoreHook } from '../kernels/kernel.ts';
-import type { Tensor } from '../tensor.ts';
-import type { DType } from './dtype.ts';
-import type { Attributes, Node, TensorType } from './node.ts';
-import type { Layout } from './shape.ts';
+import type { Node } from './node.ts';
+import type { Tensor } from './tensor.ts';
 
 /** How an op reaches the GPU. */
 export type Lowering =
@@ -31,52 +32,15 @@ export interface ViewLowering {
   readonly barrier?: boolean;
 }
 
-/** The types of one expression in generated WGSL: scalar, or vectors of four. */
-export interface ExpressionTypes {
-  readonly f32: string;
-  readonly i32: string;
-  readonly u32: string;
-  readonly bool: string;
-}
-
-/** What an expression may refer to beside its arguments. */
-export interface ExpressionContext {
-  readonly types: ExpressionTypes;
-  readonly inputDTypes: readonly DType[];
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  /** WGSL for the row-major index in the output, a u32. */
-  readonly index: string;
-  /** WGSL that tells whether the output element lies inside input `input`, for ops that read only a part (pad, concat). */
-  readonly inside: readonly string[];
-  /** WGSL for element `position` of input `input`: for keys and tables, which are not broadcast. */
-  element(input: number, position: number): string;
-}
-
-/** Where an input lies in the index space of the output; `low` ≤ coordinate < `high` on `axis`, and nothing outside. */
-export interface Window {
-  readonly layout: Layout;
-  readonly axis: number;
-  readonly low: number;
-  readonly high: number;
-}
-
 /** One output element from the elements of the inputs at the same (broadcast) position. Chains fuse into one kernel. */
-export interface ElementwiseLowering {
+export interface ElementwiseLowering extends Expression {
   readonly kind: 'elementwise';
-  expression(inputs: readonly string[], attributes: Attributes, context: ExpressionContext): string;
   /** True for a repeated value (attribute `value`): it becomes part of the kernels that read it. */
   readonly constant?: boolean;
-  /** True where the expression uses `index`: such kernels take one element per invocation. */
-  readonly indexed?: boolean;
-  /** True where it uses `index` and tables, and gives elements 4·index to 4·index + 3 where types are vectors. */
-  readonly blocks?: boolean;
   /** Inputs that are read through `element` only. */
   readonly tables?: readonly number[];
   /** For ops whose inputs cover only a part of the output. */
   window?(input: Layout, index: number, node: Node): Window;
-  /** Further files of shaders/lib/ that the expression calls. */
-  readonly library?: readonly string[];
 }
 
 /** Where the outputs of a node lie. */

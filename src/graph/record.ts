@@ -1,12 +1,13 @@
-import { DTypeError, ShapeError, WeftError } from '../errors.ts';
-import { callback, expectKind, shown, tensorLike } from '../options.ts';
-import type { Tensor } from '../tensor.ts';
-import type { DType } from './dtype.ts';
-import type { Attributes, Node, TensorType } from './node.ts';
+import type { DType } from '../core/dtype.ts';
+import { DTypeError, ShapeError, WeftError } from '../core/errors.ts';
+import { callback, expectKind, shown, tensorLike } from '../core/options.ts';
+import { formatShape } from '../core/shape.ts';
+import { expectSync } from '../core/sync.ts';
+import type { Attributes, TensorType } from '../core/types.ts';
+import type { Node } from './node.ts';
 import type { OpDef } from './op.ts';
-import { formatShape, type Shape } from './shape.ts';
 import type { State } from './state.ts';
-import { expectSync } from './sync.ts';
+import { Tensor } from './tensor.ts';
 
 /** What a trace does instead of the eager defaults while `compile` or `scan` runs a user's function. */
 export interface Trace {
@@ -50,21 +51,10 @@ const recording: Recording = { trace: null, differentiable: true };
 let nextId = 1;
 let eagerNodes = 0;
 
-/** Made by tensor.ts, which this layer must not import. */
-type TensorFactory = (node: Node, index: number, shape: Shape, dtype: DType) => Tensor;
-let makeTensor: TensorFactory;
-/** Told of each eager call, once it is recorded. */
-let noticeEager: (node: Node) => void;
-/** Tells tensors from other values. */
-export let isTensor: (value: unknown) => value is Tensor;
-export function provideTensor(
-  factory: TensorFactory,
-  is: (value: unknown) => value is Tensor,
-  notice: (node: Node) => void,
-): void {
-  isTensor = is;
-  makeTensor = factory;
-  noticeEager = notice;
+/** Hears of each eager call, once it is recorded: the runtime, which computes what grows too long. */
+let eagerListener: (node: Node) => void = () => {};
+export function onEagerCall(listener: (node: Node) => void): void {
+  eagerListener = listener;
 }
 
 let changes = 0;
@@ -158,10 +148,10 @@ export function apply(op: OpDef, inputs: readonly Tensor[], attributes: Attribut
     depth,
     ran: false,
   };
-  for (const [index, type] of types.entries()) outputs.push(makeTensor(node, index, type.shape, type.dtype));
+  for (const [index, type] of types.entries()) outputs.push(new Tensor(node, index, type.shape, type.dtype));
   if (trace === null) {
     eagerNodes++;
-    noticeEager(node);
+    eagerListener(node);
   }
   return outputs;
 }

@@ -1,6 +1,6 @@
-import type { Tensor } from '../tensor.ts';
 import { reachable } from './node.ts';
 import { apply, withGradient } from './record.ts';
+import type { Tensor } from './tensor.ts';
 
 /** Records the graph behind `outputs` again, with other tensors in the place of some. */
 export function replay(outputs: readonly Tensor[], substitutes: ReadonlyMap<Tensor, Tensor>): Tensor[] {

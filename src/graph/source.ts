@@ -1,4 +1,4 @@
-import type { HostValues } from './dtype.ts';
+import type { HostValues } from '../core/dtype.ts';
 
 /** Random numbers that a device draws into place with one kernel, from stream 0 of a key. */
 export interface Draw {

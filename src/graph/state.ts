@@ -1,10 +1,11 @@
-import { DTypeError, ShapeError } from '../errors.ts';
-import type { Tensor } from '../tensor.ts';
-import { versionOp } from './leaf.ts';
-import type { TensorType } from './node.ts';
-import type { OutcomeListener } from './outcome.ts';
-import { currentTrace, noteChange, type Trace, withTrace } from './record.ts';
-import { formatShape, sameShape } from './shape.ts';
+import { DTypeError, ShapeError } from '../core/errors.ts';
+import type { OutcomeListener } from '../core/outcome.ts';
+import { formatShape, sameShape } from '../core/shape.ts';
+import type { TensorType } from '../core/types.ts';
+import { fromHost, versionOp } from './leaf.ts';
+import { place, segment } from './packing.ts';
+import { applyOne, currentTrace, noteChange, type Trace, withTrace } from './record.ts';
+import type { Tensor } from './tensor.ts';
 
 /** Which state a leaf tensor is a version of. */
 const owners = new WeakMap<Tensor, State>();
@@ -16,13 +17,10 @@ export function markVersion(tensor: Tensor, state: State): Tensor {
   return tensor;
 }
 
-/** Reads a segment of a flat pack as a leaf of its own; made by ops/view.ts, which this layer must not import. */
-type Segment = (flat: Tensor, offset: number, type: TensorType) => Tensor;
-type Place = (flat: Tensor, value: Tensor, offset: number) => Tensor;
-let segment: Segment;
-let place: Place;
-export function providePacking(operations: { segment: Segment; place: Place }): void {
-  ({ segment, place } = operations);
+/** A leaf with the value, for a state to hold. */
+function versionFor(state: State, value: Tensor): Tensor {
+  if (value.source && !stateOf(value)) return markVersion(fromHost(value, value.source), state);
+  return markVersion(applyOne(versionOp, [value]), state);
 }
 
 /** States with eager assignments that have not been computed yet, in program order. */
@@ -153,7 +151,7 @@ export class State {
     if (trace) trace.assign(this, value);
     else {
       if (!pendingStates.has(this)) this.#before = this.isVoid ? null : this.#current;
-      this.#current = value.asVersion(this);
+      this.#current = versionFor(this, value);
       pendingStates.add(this);
     }
   }

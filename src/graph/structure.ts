@@ -1,6 +1,7 @@
-import type { Tensor } from '../tensor.ts';
-import { type Attributes, type Node, reachable } from './node.ts';
+import type { Attributes } from '../core/types.ts';
+import { type Node, reachable } from './node.ts';
 import type { OpDef, ScanLowering } from './op.ts';
+import type { Tensor } from './tensor.ts';
 
 /** Lines that are equal for graphs that differ only in the contents of their leaves; and the leaves in their order. */
 export function structure(nodes: readonly Node[], roots: readonly Tensor[]): { lines: string[]; leaves: Tensor[] } {

@@ -1,7 +1,7 @@
-import { WeftError } from '../errors.ts';
-import type { Tensor } from '../tensor.ts';
+import { WeftError } from '../core/errors.ts';
+import { formatShape, sameShape } from '../core/shape.ts';
 import { type Node, reachable } from './node.ts';
-import { formatShape, sameShape } from './shape.ts';
+import type { Tensor } from './tensor.ts';
 
 /** The rules of a legal graph, each with the sentence that says how a node breaks it. Run by tests and in debug mode. */
 const rules: readonly { readonly rule: string; broken(node: Node): string | null }[] = [

@@ -1,5 +1,5 @@
-import { ValueError } from '../errors.ts';
-import { brief, briefly } from '../options.ts';
+import { ValueError } from '../core/errors.ts';
+import { brief, briefly } from '../core/options.ts';
 
 /** Bytes in memory: a buffer, or any view of one at any offset (Uint8Array, Node's Buffer, DataView, …). */
 export type ByteSource = ArrayBufferView | ArrayBufferLike;

@@ -1,4 +1,4 @@
-import type { DType, HostArray } from '../graph/dtype.ts';
+import type { DType, HostArray } from '../core/dtype.ts';
 
 /** How elements lie in a safetensors file, and what they become: all in this table. Numbers are little-endian. */
 interface Decoder {

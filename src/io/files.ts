@@ -1,4 +1,4 @@
-import { UnsupportedError } from '../errors.ts';
+import { UnsupportedError } from '../core/errors.ts';
 import { type ByteSource, bytesOf } from './bytes.ts';
 
 /** The part of Node's `fs/promises` that weft uses; Deno has it too. */

@@ -8,4 +8,3 @@ export {
   type SafetensorsFile,
   writeSafetensors,
 } from './safetensors.ts';
-export { type LoadedFile, load, type Saveable, type SaveOptions, save } from './save.ts';

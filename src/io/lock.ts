@@ -1,5 +1,5 @@
-import { WeftError } from '../errors.ts';
-import { brief } from '../options.ts';
+import { WeftError } from '../core/errors.ts';
+import { brief } from '../core/options.ts';
 import { fileSystem } from './files.ts';
 
 /** Milliseconds after which a lock is left over: what is done under one takes a few of them. */

@@ -1,5 +1,5 @@
-import { ValueError } from '../errors.ts';
-import { briefly } from '../options.ts';
+import { ValueError } from '../core/errors.ts';
+import { briefly } from '../core/options.ts';
 import { kindOf } from './bytes.ts';
 
 /**

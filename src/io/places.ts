@@ -1,5 +1,5 @@
-import { UnsupportedError, ValueError } from '../errors.ts';
-import { brief } from '../options.ts';
+import { UnsupportedError, ValueError } from '../core/errors.ts';
+import { brief } from '../core/options.ts';
 import { type ByteSource, bytesOf, isBytes, kindOf } from './bytes.ts';
 import { readPath, writePath } from './files.ts';
 

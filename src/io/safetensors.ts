@@ -1,6 +1,6 @@
-import { DTypeError, FormatError, ShapeError } from '../errors.ts';
-import { type DType, dtypes, type HostArray } from '../graph/dtype.ts';
-import { brief, briefly, declareOptions, expectKind, flag, object, shown, shownList } from '../options.ts';
+import { type DType, dtypes, type HostArray } from '../core/dtype.ts';
+import { DTypeError, FormatError, ShapeError } from '../core/errors.ts';
+import { brief, briefly, declareOptions, expectKind, flag, object, shown, shownList } from '../core/options.ts';
 import { type ByteSource, bytesOf, kindOf } from './bytes.ts';
 import { decoders, encode, fileTypes } from './elements.ts';
 import { depthOf, duplicateKey } from './json.ts';

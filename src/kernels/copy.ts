@@ -1,6 +1,6 @@
 import commit from '../../shaders/copy/commit.wgsl' with { type: 'text' };
 import place from '../../shaders/copy/place.wgsl' with { type: 'text' };
-import { type DType, dtypes } from '../graph/dtype.ts';
+import { type DType, dtypes } from '../core/dtype.ts';
 import { type Family, grid, inout, input, output, type SelectionProfile, status } from './kernel.ts';
 
 /** Elements of four where they can be, and how many an invocation takes: software adapters pay for every workgroup. */

@@ -1,6 +1,6 @@
 import scan from '../../shaders/cumulative/scan.wgsl' with { type: 'text' };
 import serial from '../../shaders/cumulative/serial.wgsl' with { type: 'text' };
-import { dtypes } from '../graph/dtype.ts';
+import { dtypes } from '../core/dtype.ts';
 import type { BindingSource, DeviceProfile, Dispatch, Family, KernelCall } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
 import { loop, tooManyTurns } from './loops.ts';

@@ -1,7 +1,8 @@
-import { type DType, dtypes } from '../graph/dtype.ts';
-import type { Attributes } from '../graph/node.ts';
-import type { ElementwiseLowering, ExpressionTypes, Window } from '../graph/op.ts';
-import type { Layout } from '../graph/shape.ts';
+import { type DType, dtypes } from '../core/dtype.ts';
+import type { Layout } from '../core/layout.ts';
+import type { Attributes } from '../core/types.ts';
+
+import type { Expression, ExpressionTypes, Window } from './expression.ts';
 import { type DeviceProfile, grid, input, type KernelCall, type LoadHook, output, type StoreHook } from './kernel.ts';
 import { coordinateText, indexExpression, readsVectors, rowOf, vectorises } from './layout.ts';
 import { loop } from './loops.ts';
@@ -28,7 +29,7 @@ export type Argument =
 
 /** One op of the chain. */
 export interface ChainStep {
-  readonly lowering: ElementwiseLowering;
+  readonly lowering: Expression;
   readonly attributes: Attributes;
   readonly arguments: readonly Argument[];
   readonly argumentTypes: readonly DType[];

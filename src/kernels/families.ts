@@ -1,5 +1,5 @@
-import { UnsupportedError, ValueError } from '../errors.ts';
-import { briefly, shown } from '../options.ts';
+import { UnsupportedError, ValueError } from '../core/errors.ts';
+import { briefly, shown } from '../core/options.ts';
 import { attentionBackward, attentionForward } from './attention.ts';
 import { clipNorm, clipScale } from './clip.ts';
 import { commitFamily, copyFamily } from './copy.ts';

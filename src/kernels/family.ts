@@ -1,4 +1,4 @@
-import { UnsupportedError } from '../errors.ts';
+import { UnsupportedError } from '../core/errors.ts';
 import type { DeviceProfile, Family, KernelCall, Variant } from './kernel.ts';
 import { tooManyTurns } from './loops.ts';
 

@@ -2,7 +2,7 @@ import copy from '../../shaders/index/copy.wgsl' with { type: 'text' };
 import destinations from '../../shaders/index/destinations.wgsl' with { type: 'text' };
 import gatherSource from '../../shaders/index/gather.wgsl' with { type: 'text' };
 import sources from '../../shaders/index/sources.wgsl' with { type: 'text' };
-import { type DType, dtypes } from '../graph/dtype.ts';
+import { type DType, dtypes } from '../core/dtype.ts';
 import type { DeviceProfile, Dispatch, Family } from './kernel.ts';
 import { grid, input, output, status } from './kernel.ts';
 import { loop, type Range, ranges, timesIn } from './loops.ts';

@@ -1,4 +1,4 @@
-import type { DType } from '../graph/dtype.ts';
+import type { DType } from '../core/dtype.ts';
 import type { SideSum } from './sideSum.ts';
 
 /**

@@ -1,4 +1,5 @@
-import { type Layout, sizeOf } from '../graph/shape.ts';
+import type { Layout } from '../core/layout.ts';
+import { sizeOf } from '../core/shape.ts';
 import { uniformText } from './numbers.ts';
 
 /** Layouts of operands as WGSL expressions: from the linear index `i` of an invocation to an index into a buffer. */

@@ -1,5 +1,5 @@
-import { WeftError } from '../errors.ts';
-import type { DType } from '../graph/dtype.ts';
+import type { DType } from '../core/dtype.ts';
+import { WeftError } from '../core/errors.ts';
 import type { Dispatch } from './kernel.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { library as files } from '../../shaders/lib/index.ts';
-import { WeftError } from '../errors.ts';
+import { WeftError } from '../core/errors.ts';
 import type { Dispatch } from './kernel.ts';
 import { addFields, type Field, paramFields, takeNumbers } from './numbers.ts';
 

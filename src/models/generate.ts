@@ -1,14 +1,15 @@
-import { ValueError } from '../errors.ts';
-import { type Compiled, compile } from '../gpu/step.ts';
+import { ValueError } from '../core/errors.ts';
+import { abortSignal, anything, callback, countUpTo, declareOptions, shown } from '../core/options.ts';
+import { defaultGenerator, Generator } from '../core/random.ts';
 import { noGrad } from '../graph/record.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { evaluating } from '../nn/module.ts';
 import { tensor } from '../ops/create.ts';
 import { embedding } from '../ops/embedding.ts';
 import { type SamplingSettings, sampleWith, samplingKinds, settingsTensor } from '../ops/sampling.ts';
-import { at, reshape } from '../ops/view.ts';
-import { abortSignal, anything, callback, countUpTo, declareOptions, shown } from '../options.ts';
-import { defaultGenerator, Generator } from '../random.ts';
-import type { Tensor } from '../tensor.ts';
+import { at } from '../ops/slice.ts';
+import { reshape } from '../ops/view.ts';
+import { type Compiled, compile } from '../runtime/step.ts';
 import { GPT } from './gpt.ts';
 import type { RecurrentLanguageModel } from './recurrent.ts';
 

@@ -1,6 +1,8 @@
-import { ShapeError } from '../errors.ts';
+import { ShapeError } from '../core/errors.ts';
+import { count, countUpTo, declareOptions, flag, probability } from '../core/options.ts';
+import { formatShape } from '../core/shape.ts';
 import { expectTensor } from '../graph/record.ts';
-import { formatShape } from '../graph/shape.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { selfAttention } from '../nn/attention.ts';
 import { Dropout } from '../nn/dropout.ts';
 import { Embedding } from '../nn/embedding.ts';
@@ -11,9 +13,7 @@ import { LayerNorm } from '../nn/norm.ts';
 import { checkHeads } from '../nn/sizes.ts';
 import { checkpoint } from '../ops/checkpoint.ts';
 import { linearCrossEntropy } from '../ops/linearCrossEntropy.ts';
-import { slice } from '../ops/view.ts';
-import { count, countUpTo, declareOptions, flag, probability } from '../options.ts';
-import type { Tensor } from '../tensor.ts';
+import { slice } from '../ops/slice.ts';
 
 export interface GPTConfig {
   vocabularySize: number;

@@ -1,6 +1,8 @@
-import { ShapeError, ValueError } from '../errors.ts';
+import { ShapeError, ValueError } from '../core/errors.ts';
+import { count, countUpTo, declareOptions, finite, oneOf, probability } from '../core/options.ts';
+import { formatShape } from '../core/shape.ts';
 import { expectTensor } from '../graph/record.ts';
-import { formatShape } from '../graph/shape.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { Dropout } from '../nn/dropout.ts';
 import { Embedding } from '../nn/embedding.ts';
 import { constant } from '../nn/init.ts';
@@ -10,8 +12,6 @@ import { GRU, LSTM, RNN } from '../nn/recurrent.ts';
 import { linearCrossEntropy } from '../ops/linearCrossEntropy.ts';
 import { overwritten } from '../ops/packing.ts';
 import { permute } from '../ops/view.ts';
-import { count, countUpTo, declareOptions, finite, oneOf, probability } from '../options.ts';
-import type { Tensor } from '../tensor.ts';
 
 export interface RecurrentLanguageModelConfig {
   cell: 'lstm' | 'gru' | 'rnn';

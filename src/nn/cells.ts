@@ -1,13 +1,14 @@
-import { ShapeError, ValueError } from '../errors.ts';
+import { ShapeError, ValueError } from '../core/errors.ts';
+import { declareOptions, flag, listOf, oneOf, shown, tensorLike } from '../core/options.ts';
+import { formatShape, sameShape } from '../core/shape.ts';
+import type { Parameter } from '../graph/parameter.ts';
 import { expectTensor } from '../graph/record.ts';
-import { formatShape, sameShape } from '../graph/shape.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { parameter } from '../ops/create.ts';
 import { zeros } from '../ops/elementwise.ts';
 import { split } from '../ops/join.ts';
 import { lstm } from '../ops/lstm.ts';
 import { unsqueeze } from '../ops/view.ts';
-import { declareOptions, flag, listOf, oneOf, shown, tensorLike } from '../options.ts';
-import type { Parameter, Tensor } from '../tensor.ts';
 import { uniform } from './init.ts';
 import { linear } from './linear.ts';
 import { Module } from './module.ts';

@@ -1,5 +1,5 @@
+import type { Tensor } from '../graph/tensor.ts';
 import { checkProbability, dropout } from '../ops/random.ts';
-import type { Tensor } from '../tensor.ts';
 import { Module } from './module.ts';
 
 /** In training, zeros elements with the given probability and scales the rest by 1/(1 − p) (Srivastava et al. 2014). */

@@ -1,6 +1,7 @@
+import type { Parameter } from '../graph/parameter.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { parameter } from '../ops/create.ts';
 import { embedding } from '../ops/embedding.ts';
-import type { Parameter, Tensor } from '../tensor.ts';
 import { normal } from './init.ts';
 import { Module } from './module.ts';
 import { checkSizes } from './sizes.ts';

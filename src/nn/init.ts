@@ -1,5 +1,8 @@
-import { ShapeError, ValueError } from '../errors.ts';
-import { checkShape, formatShape, type Shape, sizeOf } from '../graph/shape.ts';
+import { ShapeError, ValueError } from '../core/errors.ts';
+import { declareOptions, finite, generatorLike, shown } from '../core/options.ts';
+import { defaultGenerator, type Generator, hostDraws, normalSettings, uniformSettings } from '../core/random.ts';
+import { checkShape, formatShape, type Shape, sizeOf } from '../core/shape.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { filled } from '../ops/create.ts';
 import {
   checkBounds,
@@ -10,9 +13,6 @@ import {
   type UniformOptions,
   uniformOptions,
 } from '../ops/random.ts';
-import { declareOptions, finite, generatorLike, shown } from '../options.ts';
-import { defaultGenerator, type Generator, hostDraws, normalSettings, uniformSettings } from '../random.ts';
-import type { Tensor } from '../tensor.ts';
 
 /**
  * Initial values: `parameter(init.normal([3, 4]))`. Their place in the generator's sequence is taken when they are made; the

@@ -1,11 +1,12 @@
-import { ShapeError } from '../errors.ts';
+import { ShapeError } from '../core/errors.ts';
+import { declareOptions, flag } from '../core/options.ts';
+import { formatShape } from '../core/shape.ts';
+import type { Parameter } from '../graph/parameter.ts';
 import { expectTensor } from '../graph/record.ts';
-import { formatShape } from '../graph/shape.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { parameter } from '../ops/create.ts';
 import { matmul } from '../ops/matmul.ts';
 import { transpose } from '../ops/view.ts';
-import { declareOptions, flag } from '../options.ts';
-import type { Parameter, Tensor } from '../tensor.ts';
 import { kaimingUniform, uniform } from './init.ts';
 import { Module } from './module.ts';
 import { checkSizes } from './sizes.ts';

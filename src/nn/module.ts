@@ -1,10 +1,13 @@
-import { ValueError } from '../errors.ts';
+import '../methods.ts';
+import { ValueError } from '../core/errors.ts';
+import { fromHost } from '../graph/leaf.ts';
 import { contentsOf, isPlainObject } from '../graph/nested.ts';
+import { Parameter } from '../graph/parameter.ts';
 import { currentTrace, noteChange } from '../graph/record.ts';
 import type { State } from '../graph/state.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { assignAll } from '../ops/packing.ts';
 import { detach } from '../ops/view.ts';
-import { fromHost, Parameter, type Tensor } from '../tensor.ts';
 import { Buffer } from './buffer.ts';
 import { type LoadOptions, type LoadReport, matchState, type StateDict } from './stateDict.ts';
 

@@ -1,7 +1,8 @@
+import { declareOptions, flag, positive } from '../core/options.ts';
+import type { Parameter } from '../graph/parameter.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { parameter } from '../ops/create.ts';
 import { layerNorm, rmsNorm } from '../ops/norm.ts';
-import { declareOptions, flag, positive } from '../options.ts';
-import type { Parameter, Tensor } from '../tensor.ts';
 import { ones, zeros } from './init.ts';
 import { Module } from './module.ts';
 import { checkSizes } from './sizes.ts';

@@ -1,14 +1,15 @@
-import { ShapeError } from '../errors.ts';
+import { ShapeError } from '../core/errors.ts';
+import { countUpTo, declareOptions, flag, type Kinds, probability } from '../core/options.ts';
+import { formatShape, sameShape } from '../core/shape.ts';
 import { expectTensor } from '../graph/record.ts';
-import { formatShape, sameShape } from '../graph/shape.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { zeros } from '../ops/elementwise.ts';
 import { concat, stack } from '../ops/join.ts';
 import { lstm } from '../ops/lstm.ts';
 import { dropout } from '../ops/random.ts';
 import { scan } from '../ops/scan.ts';
-import { at, permute } from '../ops/view.ts';
-import { countUpTo, declareOptions, flag, type Kinds, probability } from '../options.ts';
-import type { Tensor } from '../tensor.ts';
+import { at } from '../ops/slice.ts';
+import { permute } from '../ops/view.ts';
 import {
   checkPair,
   gruStep,

@@ -1,4 +1,4 @@
-import type { Tensor } from '../tensor.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { type Layer, Module } from './module.ts';
 
 /** Layers one after another; their parameters are named `0.weight`, `1.weight`, … as in PyTorch. */

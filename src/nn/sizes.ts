@@ -1,5 +1,5 @@
-import { ValueError } from '../errors.ts';
-import { count, expectKind } from '../options.ts';
+import { ValueError } from '../core/errors.ts';
+import { count, expectKind } from '../core/options.ts';
 
 /** Throws a ValueError unless all of these are positive integers. */
 export function checkSizes(module: string, sizes: Readonly<Record<string, number>>): void {

@@ -1,10 +1,11 @@
-import { ValueError } from '../errors.ts';
-import { dtypes } from '../graph/dtype.ts';
-import type { TensorType } from '../graph/node.ts';
-import { formatShape, sameShape, sizeOf } from '../graph/shape.ts';
+import { dtypes } from '../core/dtype.ts';
+import { ValueError } from '../core/errors.ts';
+import { brief, declareOptions, firstOf, flag, shown } from '../core/options.ts';
+import { formatShape, sameShape, sizeOf } from '../core/shape.ts';
+import type { TensorType } from '../core/types.ts';
+import { fromHost } from '../graph/leaf.ts';
+import { Tensor } from '../graph/tensor.ts';
 import type { HostTensor } from '../io/safetensors.ts';
-import { brief, declareOptions, firstOf, flag, shown } from '../options.ts';
-import { fromHost, Tensor } from '../tensor.ts';
 
 /**
  * Tensors by name, in a Map or an object: what `stateDict()` gives, what `io.load` loads (`refused` says why a tensor of the

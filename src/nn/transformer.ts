@@ -1,5 +1,5 @@
-import { count, declareOptions, flag, oneOf, positive, probability } from '../options.ts';
-import type { Tensor } from '../tensor.ts';
+import { count, declareOptions, flag, oneOf, positive, probability } from '../core/options.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { type AttentionCall, attentionCall, MultiHeadAttention } from './attention.ts';
 import { Dropout } from './dropout.ts';
 import { Linear } from './linear.ts';

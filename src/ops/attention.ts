@@ -1,28 +1,23 @@
-import { ShapeError, UnsupportedError } from '../errors.ts';
-import { differentiateComposed } from '../graph/autograd.ts';
-import type { Attributes, Node, TensorType } from '../graph/node.ts';
+import { ShapeError, UnsupportedError } from '../core/errors.ts';
+import { denseInOrder, denseLayout, fillTogether, type Layout } from '../core/layout.ts';
+import { declareOptions, finite, flag, nullable, probability, tensorLike } from '../core/options.ts';
+import { broadcastShapes, formatShape, sameShape } from '../core/shape.ts';
+import type { Attributes, TensorType } from '../core/types.ts';
+import type { Node } from '../graph/node.ts';
 import type { OpDef, Placement, Surroundings } from '../graph/op.ts';
+import { packedSize } from '../graph/packing.ts';
 import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
-import {
-  broadcastShapes,
-  denseInOrder,
-  denseLayout,
-  fillTogether,
-  formatShape,
-  type Layout,
-  sameShape,
-} from '../graph/shape.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { attentionForward, attentionBackward as backwardFamily, tooLarge } from '../kernels/attention.ts';
 import { familyCall } from '../kernels/family.ts';
 import type { Operand } from '../kernels/kernel.ts';
-import { declareOptions, finite, flag, nullable, probability, tensorLike } from '../options.ts';
-import type { Tensor } from '../tensor.ts';
-import { add, mul, where, zeros } from './elementwise.ts';
+import { differentiateComposed } from './autograd.ts';
+import { add, greaterEqual, lessEqual, mul, where, zeros } from './elementwise.ts';
 import { iota } from './indexing.ts';
 import { matmul } from './matmul.ts';
 import { nextRandom, uniformOf } from './random.ts';
 import { softmax } from './softmax.ts';
-import { expand, packedSize, permute } from './view.ts';
+import { expand, permute } from './view.ts';
 
 /**
  * Fused scaled-dot-product attention (Dao 2023): the L×S weights never exist in memory. Inputs: q, k, v, then the mask and
@@ -169,13 +164,13 @@ function composed([q, k, v, ...rest]: readonly [Tensor, Tensor, Tensor, ...Tenso
   };
   let scores = mul(matmul(q, permute(k, [0, 1, 3, 2])), scale);
   if (masked) scores = add(scores, rest[0] as Tensor);
-  if (causal) scores = where(iota(scores.shape, -2).greaterEqual(iota(scores.shape, -1)), scores, -1e30);
-  const hidden = scores.lessEqual(-1e8);
+  if (causal) scores = where(greaterEqual(iota(scores.shape, -2), iota(scores.shape, -1)), scores, -1e30);
+  const hidden = lessEqual(scores, -1e8);
   // A row whose keys are all hidden gives zeros.
   const weights = where(hidden, 0, softmax(where(hidden, -1e30, scores), -1));
   if (probability === 0) return matmul(weights, v);
   // The weights that the kernels drop: they count them in this order.
-  const kept = uniformOf(rest.at(-1) as Tensor, stream, weights.shape).greaterEqual(probability);
+  const kept = greaterEqual(uniformOf(rest.at(-1) as Tensor, stream, weights.shape), probability);
   return matmul(mul(where(kept, weights, 0), 1 / (1 - probability)), v);
 }
 

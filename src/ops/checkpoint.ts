@@ -1,14 +1,14 @@
-import { ValueError } from '../errors.ts';
-import { differentiateAll } from '../graph/autograd.ts';
+import { ValueError } from '../core/errors.ts';
+import { callback, expectKind } from '../core/options.ts';
+import { expectSync } from '../core/sync.ts';
 import { mapTensors } from '../graph/nested.ts';
 import { reachable } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
 import { apply, applyOne, nextNodeId } from '../graph/record.ts';
 import { replay } from '../graph/replay.ts';
 import { stateOf } from '../graph/state.ts';
-import { expectSync } from '../graph/sync.ts';
-import { callback, expectKind } from '../options.ts';
-import type { Tensor } from '../tensor.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { differentiateAll } from './autograd.ts';
 
 /**
  * Activation recomputation (Chen et al. 2016). Inputs: the results of a function, then everything from outside that it

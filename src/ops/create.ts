@@ -1,4 +1,3 @@
-import { DTypeError, ShapeError, ValueError } from '../errors.ts';
 import {
   type DType,
   dtypes,
@@ -7,11 +6,25 @@ import {
   HostValues,
   isNumbers,
   type Numbers,
-} from '../graph/dtype.ts';
+} from '../core/dtype.ts';
+import { DTypeError, ShapeError, ValueError } from '../core/errors.ts';
+import {
+  anyNumber,
+  anything,
+  brief,
+  declareOptions,
+  expectKind,
+  flag,
+  shown,
+  shownList,
+  text,
+} from '../core/options.ts';
+import { checkShape, formatShape, type Shape, sizeOf } from '../core/shape.ts';
+import type { Values } from '../core/types.ts';
+import { fromHost } from '../graph/leaf.ts';
+import { Parameter } from '../graph/parameter.ts';
 import { applyOne } from '../graph/record.ts';
-import { checkShape, formatShape, type Shape, sizeOf } from '../graph/shape.ts';
-import { anyNumber, anything, brief, declareOptions, expectKind, flag, shown, shownList, text } from '../options.ts';
-import { fromHost, Parameter, Tensor, type Values } from '../tensor.ts';
+import { Tensor } from '../graph/tensor.ts';
 import { full as constant, copy } from './elementwise.ts';
 
 export interface TensorOptions {

@@ -1,10 +1,11 @@
-import type { Attributes, Node, TensorType } from '../graph/node.ts';
+import { callback, declareOptions, text } from '../core/options.ts';
+import type { Attributes, TensorType } from '../core/types.ts';
+import type { Node } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
 import { apply } from '../graph/record.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { familyCall } from '../kernels/family.ts';
 import type { DeviceProfile, KernelCall, Operand } from '../kernels/kernel.ts';
-import { callback, declareOptions, text } from '../options.ts';
-import type { Tensor } from '../tensor.ts';
 
 /** An op of one's own, in one object. */
 export interface OpDefinition {

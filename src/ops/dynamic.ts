@@ -1,6 +1,7 @@
+import { callback, count, expectKind } from '../core/options.ts';
+import { fromHost } from '../graph/leaf.ts';
 import { currentTrace } from '../graph/record.ts';
-import { callback, count, expectKind } from '../options.ts';
-import { fromHost, type Tensor } from '../tensor.ts';
+import type { Tensor } from '../graph/tensor.ts';
 
 /**
  * Numbers that change from step to step, as a tensor (a scalar, or [length]): a compiled step evaluates `values` at each

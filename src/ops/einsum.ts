@@ -1,12 +1,13 @@
-import { ShapeError, ValueError } from '../errors.ts';
+import { ShapeError, ValueError } from '../core/errors.ts';
+import { expectKind, listOf, shown, tensorLike, text } from '../core/options.ts';
+import { formatShape } from '../core/shape.ts';
 import { expectDType } from '../graph/record.ts';
-import { formatShape } from '../graph/shape.ts';
-import { expectKind, listOf, shown, tensorLike, text } from '../options.ts';
-import type { Tensor } from '../tensor.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { mul } from './elementwise.ts';
 import { matmul } from './matmul.ts';
 import { sum } from './reduce.ts';
-import { expand, permute, reshape, slice } from './view.ts';
+import { slice } from './slice.ts';
+import { expand, permute, reshape } from './view.ts';
 
 /**
  * Sums of products in Einstein's notation, as in NumPy and PyTorch: `einsum('bhld,bhsd->bhls', q, k)`. A letter names a

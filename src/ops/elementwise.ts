@@ -1,12 +1,13 @@
-import { DTypeError, ValueError } from '../errors.ts';
-import { type DType, expectKnownDType, fitting, integerRange } from '../graph/dtype.ts';
-import type { Attributes, TensorType } from '../graph/node.ts';
-import type { ExpressionContext, OpDef } from '../graph/op.ts';
+import { type DType, expectKnownDType, fitting, integerRange } from '../core/dtype.ts';
+import { DTypeError, ValueError } from '../core/errors.ts';
+import { anyNumber, declareOptions, expectKind, finite, oneOf, shown } from '../core/options.ts';
+import { broadcastShapes, checkShape, type Shape, sameShape } from '../core/shape.ts';
+import type { Attributes, TensorType } from '../core/types.ts';
+import type { OpDef } from '../graph/op.ts';
 import { applyOne, expectTensor } from '../graph/record.ts';
-import { broadcastShapes, checkShape, type Shape, sameShape } from '../graph/shape.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import type { ExpressionContext } from '../kernels/expression.ts';
 import { literal } from '../kernels/numbers.ts';
-import { anyNumber, declareOptions, expectKind, finite, oneOf, shown } from '../options.ts';
-import type { Tensor } from '../tensor.ts';
 
 /**
  * Elementwise ops: one row each of name, types, WGSL expression and gradient. Chains of them fuse into one kernel, or into

@@ -1,10 +1,10 @@
-import type { TensorType } from '../graph/node.ts';
+import { sizeOf } from '../core/shape.ts';
+import type { TensorType } from '../core/types.ts';
 import type { OpDef } from '../graph/op.ts';
 import { applyOne, expectDType, expectRank } from '../graph/record.ts';
-import { sizeOf } from '../graph/shape.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { embeddingBackward as backwardFamily, embedding as family } from '../kernels/embedding.ts';
 import { familyCall } from '../kernels/family.ts';
-import type { Tensor } from '../tensor.ts';
 import { reshape } from './view.ts';
 
 /** Inputs: weight [V, E], ids [count]. */

@@ -1,17 +1,15 @@
-import { DTypeError, ShapeError, ValueError } from '../errors.ts';
-import { inOnePass, keepAtFlush } from '../gpu/run.ts';
-import { differentiate, provideDriverOps } from '../graph/autograd.ts';
+import { DTypeError, ShapeError, ValueError } from '../core/errors.ts';
+import { callback, declareOptions, expectKind, listOf, tensorLike } from '../core/options.ts';
+import { formatShape } from '../core/shape.ts';
+import { expectSync } from '../core/sync.ts';
 import { reachable } from '../graph/node.ts';
+import { gradientOf, type Parameter, setGradient } from '../graph/parameter.ts';
+import { inOnePass, keepAtFlush } from '../graph/pending.ts';
 import { currentTrace, expectTensor } from '../graph/record.ts';
-import { formatShape } from '../graph/shape.ts';
 import { type State, stateOf } from '../graph/state.ts';
-import { expectSync } from '../graph/sync.ts';
-import { callback, declareOptions, expectKind, listOf, tensorLike } from '../options.ts';
-import { gradientOf, type Parameter, setGradient, type Tensor } from '../tensor.ts';
-import { add, ones, zeros } from './elementwise.ts';
-import { sumTo } from './reduce.ts';
-
-provideDriverOps({ add, sumTo, onesLike: (x) => ones(x.shape) });
+import type { Tensor } from '../graph/tensor.ts';
+import { differentiate } from './autograd.ts';
+import { add, zeros } from './elementwise.ts';
 
 function scalar(op: string, loss: Tensor, seed?: Tensor): void {
   expectTensor(op, 'the loss', loss);

@@ -1,15 +1,15 @@
-import { ShapeError, ValueError } from '../errors.ts';
-import type { TensorType } from '../graph/node.ts';
+import { ShapeError, ValueError } from '../core/errors.ts';
+import { declareOptions, flag, shown } from '../core/options.ts';
+import { formatShape, normaliseAxis, sameShape, sizeOf } from '../core/shape.ts';
+import type { TensorType } from '../core/types.ts';
 import type { OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectDType, expectRank, expectTensor } from '../graph/record.ts';
-import { formatShape, normaliseAxis, sameShape, sizeOf } from '../graph/shape.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { cumsum as cumsumFamily } from '../kernels/cumulative.ts';
 import { familyCall } from '../kernels/family.ts';
 import { gather as gatherFamily, scatterAdd as scatterFamily } from '../kernels/index.ts';
 import { coordinateText } from '../kernels/layout.ts';
 import { topK as topKFamily } from '../kernels/select.ts';
-import { declareOptions, flag, shown } from '../options.ts';
-import type { Tensor } from '../tensor.ts';
 import { add, cast, equal, greaterEqual, sub, where, zeros } from './elementwise.ts';
 import { unsqueeze } from './view.ts';
 

@@ -1,81 +1,17 @@
-import { DTypeError, ShapeError } from '../errors.ts';
-import { fitting } from '../graph/dtype.ts';
-import type { TensorType } from '../graph/node.ts';
+import { DTypeError, ShapeError } from '../core/errors.ts';
+import { count, either, expectKind, listOf, shownList, tensorLike } from '../core/options.ts';
+import { formatShape, normaliseAxis } from '../core/shape.ts';
+import type { TensorType } from '../core/types.ts';
 import type { OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectTensor } from '../graph/record.ts';
-import { formatShape, normaliseAxis } from '../graph/shape.ts';
-import { literal } from '../kernels/numbers.ts';
-import { array, count, either, expectKind, listOf, shownList, tensorLike } from '../options.ts';
-import type { Tensor } from '../tensor.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { zeros } from './elementwise.ts';
-import { slice, unsqueeze } from './view.ts';
+import { unsqueeze } from './view.ts';
 
 /**
  * Ops that put tensors side by side. They are elementwise: each element of the result knows which input covers it, so they
  * fuse like any other, and a concatenation of parts that lie side by side already costs nothing.
  */
-const padOp: OpDef = {
-  name: 'pad',
-  infer: ([x], { before, after, axis }) => {
-    const { shape, dtype } = x as TensorType;
-    return [
-      {
-        shape: shape.map((extent, i) => (i === axis ? extent + (before as number) + (after as number) : extent)),
-        dtype,
-      },
-    ];
-  },
-  lowering: {
-    kind: 'elementwise',
-    indexed: true,
-    expression: ([x], { value }, { inside, types, dtype }) =>
-      `select(${types[dtype]}(${literal(value as number, dtype)}), ${x}, ${inside[0]})`,
-    window: (layout, _, node) => {
-      const axis = node.attributes.axis as number;
-      const low = node.attributes.before as number;
-      const shape = (node.types[0] as TensorType).shape;
-      return {
-        layout: { shape, strides: layout.strides, offset: layout.offset - low * (layout.strides[axis] as number) },
-        axis,
-        low,
-        high: low + (layout.shape[axis] as number),
-      };
-    },
-  },
-  gradient: (node, [dy]) => {
-    const { axis, before } = node.attributes as { axis: number; before: number };
-    const extent = (node.inputs[0] as Tensor).shape[axis] as number;
-    return [
-      dy
-        ? slice(
-            dy,
-            dy.shape.map((_, i) => (i === axis ? [before, before + extent] : null)),
-          )
-        : null,
-    ];
-  },
-};
-/** x with `[before, after]` elements of `value` added around each dimension. */
-export function pad(x: Tensor, widths: readonly (readonly [number, number])[], value = 0): Tensor {
-  expectTensor('pad', 'the input', x);
-  expectKind('pad', 'widths', widths, listOf(array));
-  if (widths.length !== x.rank)
-    throw new ShapeError(
-      `[pad] ${widths.length} pairs of widths for a tensor of rank ${x.rank}, shape ${formatShape(x.shape)}`,
-    );
-  fitting('pad', value, x.dtype);
-  let padded = x.version;
-  for (const [axis, [before, after]] of widths.entries()) {
-    if (!Number.isInteger(before) || !Number.isInteger(after) || before < 0 || after < 0) {
-      throw new ShapeError(
-        `[pad] widths must be integers of at least 0, got ${shownList([before, after])} for dimension ${axis}`,
-      );
-    }
-    if (before + after > 0) padded = applyOne(padOp, [padded], { axis, before, after, value });
-  }
-  return padded;
-}
-
 const concatOp: OpDef = {
   name: 'concat',
   infer: (inputs, { axis }) => {
@@ -197,4 +133,4 @@ export function split(x: Tensor, extents: number | readonly number[], axis = 0):
   return [...apply(splitOp, [x], { axis: dimension, extents: [...list] })];
 }
 /** For the registry. */
-export const joinOps = { pad: padOp, concat: concatOp, split: splitOp } satisfies Readonly<Record<string, OpDef>>;
+export const joinOps = { concat: concatOp, split: splitOp } satisfies Readonly<Record<string, OpDef>>;

@@ -1,10 +1,11 @@
-import { ShapeError, ValueError } from '../errors.ts';
-import type { Attributes, Node, TensorType } from '../graph/node.ts';
+import { ShapeError, ValueError } from '../core/errors.ts';
+import { declareOptions, integer, nullable, tensorLike } from '../core/options.ts';
+import { formatShape, sameShape, sizeOf } from '../core/shape.ts';
+import type { Attributes, TensorType } from '../core/types.ts';
+import type { Node } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
-import { formatShape, sameShape, sizeOf } from '../graph/shape.ts';
-import { declareOptions, integer, nullable, tensorLike } from '../options.ts';
-import type { Tensor } from '../tensor.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { add, cast, constantOf, div, maximum, mul, notEqual, ones } from './elementwise.ts';
 import {
   type CrossEntropyOptions,
@@ -15,8 +16,10 @@ import {
   crossEntropyOp,
 } from './loss.ts';
 import { matmul } from './matmul.ts';
+import { pack } from './packing.ts';
 import { sum } from './reduce.ts';
-import { expand, pack, reshape, slice, transpose } from './view.ts';
+import { slice } from './slice.ts';
+import { expand, reshape, transpose } from './view.ts';
 
 /**
  * Cross-entropy of hidden·weightᵀ + bias for so many classes that the logits of all tokens should not exist at once: they are

@@ -1,18 +1,19 @@
-import { ShapeError } from '../errors.ts';
-import { differentiateComposed } from '../graph/autograd.ts';
-import type { TensorType } from '../graph/node.ts';
+import { ShapeError } from '../core/errors.ts';
+import { declareOptions, flag } from '../core/options.ts';
+import { formatShape, sameShape } from '../core/shape.ts';
+import type { TensorType } from '../core/types.ts';
 import type { OpDef } from '../graph/op.ts';
 import { apply, expectDType, expectRank } from '../graph/record.ts';
-import { formatShape, sameShape } from '../graph/shape.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { familyCall } from '../kernels/family.ts';
 import { lstmCell as cellFamily, lstmBackward, lstmCellBackward, lstmForward } from '../kernels/lstm.ts';
-import { declareOptions, flag } from '../options.ts';
-import type { Tensor } from '../tensor.ts';
+import { differentiateComposed } from './autograd.ts';
 import { add, constantOf, mul, sigmoid, square, sub, tanh, zeros } from './elementwise.ts';
 import { concat, split, stack } from './join.ts';
 import { matmul } from './matmul.ts';
 import { scan } from './scan.ts';
-import { at, reshape, slice, transpose, unsqueeze } from './view.ts';
+import { at, slice } from './slice.ts';
+import { reshape, transpose, unsqueeze } from './view.ts';
 
 const f32 = (shape: readonly number[]): TensorType => ({ shape, dtype: 'f32' });
 const sizes = (gates: TensorType) => {
@@ -92,8 +93,8 @@ const lstmBackwardOp: OpDef = {
   decompose: ([dOutput, dStateN, gates, cells, c0, weight], { reverse }) => {
     const first = unsqueeze(c0 as Tensor, 0);
     const before = reverse
-      ? concat([cells as Tensor, first]).slice([[1]])
-      : concat([first, cells as Tensor]).slice([[0, -1]]);
+      ? slice(concat([cells as Tensor, first]), [[1]])
+      : slice(concat([first, cells as Tensor]), [[0, -1]]);
     const step = ([dh, dc]: Tensor[], [dy, ...saved]: Tensor[]) => {
       const [activated, c, next] = saved as [Tensor, Tensor, Tensor];
       const [dGates, dBefore] = cellGradientOf(add(dh as Tensor, dy as Tensor), dc as Tensor, activated, c, next);

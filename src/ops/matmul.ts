@@ -1,13 +1,14 @@
-import { DTypeError, ShapeError } from '../errors.ts';
-import type { TensorType } from '../graph/node.ts';
+import { DTypeError, ShapeError } from '../core/errors.ts';
+import { expandLayout } from '../core/layout.ts';
+import { broadcastShapes, formatShape, type Shape } from '../core/shape.ts';
+import type { TensorType } from '../core/types.ts';
 import type { OpDef } from '../graph/op.ts';
 import { applyOne, expectTensor } from '../graph/record.ts';
-import { broadcastShapes, expandLayout, formatShape, type Shape } from '../graph/shape.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { familyCall } from '../kernels/family.ts';
 import type { Operand } from '../kernels/kernel.ts';
 import { matmul as family } from '../kernels/matmul.ts';
 import { isMatrix } from '../kernels/matmulProblem.ts';
-import type { Tensor } from '../tensor.ts';
 import { expand, reshape, transpose } from './view.ts';
 
 /** C = A·B. The op takes at most two batch dimensions; the function folds more of them. */

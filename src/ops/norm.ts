@@ -1,14 +1,14 @@
-import { ShapeError } from '../errors.ts';
-import { differentiateComposed } from '../graph/autograd.ts';
-import type { TensorType } from '../graph/node.ts';
+import { ShapeError } from '../core/errors.ts';
+import { declareOptions, positive } from '../core/options.ts';
+import { formatShape, sizeOf } from '../core/shape.ts';
+import type { TensorType } from '../core/types.ts';
 import type { OpDef } from '../graph/op.ts';
 import { apply, expectDType, expectRank } from '../graph/record.ts';
-import { formatShape, sizeOf } from '../graph/shape.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { familyCall } from '../kernels/family.ts';
 import { normBackward as backwardFamily, norm as family, type NormProblem } from '../kernels/norm.ts';
-import { declareOptions, positive } from '../options.ts';
-import type { Tensor } from '../tensor.ts';
-import { mul, sub, zeros } from './elementwise.ts';
+import { differentiateComposed } from './autograd.ts';
+import { add, mul, rsqrt, square, sub, zeros } from './elementwise.ts';
 import { mean } from './reduce.ts';
 
 /** Normalisation over the last dimension. Outputs: y, and (mean, 1/σ) of each row, which backward needs. */
@@ -35,10 +35,10 @@ const normOp: OpDef = {
   decompose: ([x, ...rest], attributes) => {
     const centred =
       attributes.kind === 'layer' ? sub(x as Tensor, mean(x as Tensor, -1, { keepDims: true })) : (x as Tensor);
-    const variance = mean(centred.square(), -1, { keepDims: true });
-    const normal = mul(centred, variance.add(attributes.eps as number).rsqrt());
+    const variance = mean(square(centred), -1, { keepDims: true });
+    const normal = mul(centred, rsqrt(add(variance, attributes.eps as number)));
     const scaled = attributes.weight ? mul(normal, rest[0] as Tensor) : normal;
-    return [attributes.bias ? scaled.add(rest.at(-1) as Tensor) : scaled];
+    return [attributes.bias ? add(scaled, rest.at(-1) as Tensor) : scaled];
   },
 };
 

@@ -1,6 +1,8 @@
-import type { Attributes, Node, TensorType } from '../graph/node.ts';
+import type { Attributes, TensorType } from '../core/types.ts';
+import type { Node } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
 import { apply } from '../graph/record.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { clipNorm as clipNormFamily, clipScale as clipScaleFamily } from '../kernels/clip.ts';
 import { familyCall } from '../kernels/family.ts';
 import {
@@ -12,8 +14,7 @@ import {
   sgdWords,
   type Telling,
 } from '../kernels/optimizer.ts';
-import type { Tensor } from '../tensor.ts';
-import { pack } from './view.ts';
+import { pack } from './packing.ts';
 
 /** Updates of all parameters at once, over flat packs [N]; what changes is overwritten in place where nobody else reads it. */
 function like(inputs: readonly TensorType[], positions: readonly number[]): TensorType[] {

@@ -1,11 +1,44 @@
-import { UnsupportedError } from '../errors.ts';
-import { groupBy } from '../graph/groupBy.ts';
-import { noGrad } from '../graph/record.ts';
-import { sizeOf } from '../graph/shape.ts';
+import { UnsupportedError } from '../core/errors.ts';
+import { groupBy } from '../core/groupBy.ts';
+import type { Shape } from '../core/shape.ts';
+import { sizeOf } from '../core/shape.ts';
+import type { TensorType } from '../core/types.ts';
+import { fromHost } from '../graph/leaf.ts';
+import type { OpDef } from '../graph/op.ts';
+import { packedSize, placeOp, segmentOp } from '../graph/packing.ts';
+import { applyOne, noGrad } from '../graph/record.ts';
 import { type Part, PartedValues, partsOf } from '../graph/source.ts';
 import type { State } from '../graph/state.ts';
-import { fromHost, type Tensor } from '../tensor.ts';
-import { pack, packedSize } from './view.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { slice } from './slice.ts';
+import { reshape } from './view.ts';
+
+const packOp: OpDef = {
+  name: 'pack',
+  infer: (inputs, { length }) => [{ shape: [length as number], dtype: (inputs[0] as TensorType).dtype }],
+  lowering: { kind: 'pack' },
+  gradient: ({ inputs, attributes }, [dy]) =>
+    inputs.map((input, i) => {
+      const from = (attributes.offsets as number[])[i] as number;
+      return dy ? reshape(slice(dy, [[from, from + input.size]]), input.shape) : null;
+    }),
+};
+/**
+ * Tensors of one type, flat, one after another; what lies between them is zero. An absent one leaves its place.
+ */
+export function pack(tensors: readonly (Tensor | { readonly shape: Shape; readonly absent: true })[]): Tensor {
+  const offsets: number[] = [];
+  const present: Tensor[] = [];
+  let length = 0;
+  for (const each of tensors) {
+    if (!('absent' in each)) {
+      offsets.push(length);
+      present.push(each);
+    }
+    length += packedSize(each.shape);
+  }
+  return applyOne(packOp, present, { length, offsets });
+}
 
 /** The pack of the values as they are now: where all of them have a source, so has the pack, and nothing runs. */
 export function packValues(tensors: readonly Tensor[]): Tensor {
@@ -38,3 +71,6 @@ export function assignAll(values: ReadonlyMap<State, Tensor>): void {
     else for (const state of inOrder) state.assign(values.get(state) as Tensor);
   }
 }
+
+/** For the registry. */
+export const packOps = { pack: packOp, segment: segmentOp, place: placeOp } satisfies Readonly<Record<string, OpDef>>;

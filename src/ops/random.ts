@@ -1,16 +1,18 @@
-import { keyStride } from '../compile/trace.ts';
-import { ValueError } from '../errors.ts';
-import type { DType } from '../graph/dtype.ts';
-import type { TensorType } from '../graph/node.ts';
-import type { ExpressionContext, OpDef } from '../graph/op.ts';
+import type { DType } from '../core/dtype.ts';
+import { ValueError } from '../core/errors.ts';
+import { declareOptions, expectKind, finite, generatorLike, notNegative, probability } from '../core/options.ts';
+import { defaultGenerator, type Generator, normalSettings, type Settings, uniformSettings } from '../core/random.ts';
+import { checkShape, type Shape, sizeOf } from '../core/shape.ts';
+import type { TensorType } from '../core/types.ts';
+import { fromHost } from '../graph/leaf.ts';
+import type { OpDef } from '../graph/op.ts';
 import { applyOne, currentTrace, expectDType, type KeySource, type Streams } from '../graph/record.ts';
-import { checkShape, type Shape, sizeOf } from '../graph/shape.ts';
 import { type Draw, PartedValues } from '../graph/source.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { keyStride } from '../graph/trace.ts';
+import type { ExpressionContext } from '../kernels/expression.ts';
 import { uniformText } from '../kernels/numbers.ts';
-import { declareOptions, expectKind, finite, generatorLike, notNegative, probability } from '../options.ts';
-import { defaultGenerator, type Generator, normalSettings, type Settings, uniformSettings } from '../random.ts';
-import { fromHost, type Tensor } from '../tensor.ts';
-import { full } from './elementwise.ts';
+import { cast, full, greaterEqual, mul } from './elementwise.ts';
 
 /**
  * Random ops. Their numbers are functions of a key (the generator's seed and position), a stream under it and the place of
@@ -200,9 +202,9 @@ export function dropout(x: Tensor, rate: number, options?: RandomOptions): Tenso
   const { generator } = randomOptions('dropout', options);
   if (rate === 0) return x.version;
   // Nothing is kept; there is no scale that could make up for it.
-  if (rate === 1) return x.mul(0);
-  const kept = random(uniformOp, x.shape, generator).greaterEqual(rate);
-  return x.mul(kept.cast('f32')).mul(1 / (1 - rate));
+  if (rate === 1) return mul(x, 0);
+  const kept = greaterEqual(random(uniformOp, x.shape, generator), rate);
+  return mul(mul(x, cast(kept, 'f32')), 1 / (1 - rate));
 }
 
 export function checkProbability(op: string, value: number): void {

@@ -1,13 +1,13 @@
-import { DTypeError } from '../errors.ts';
-import type { DType } from '../graph/dtype.ts';
-import type { TensorType } from '../graph/node.ts';
+import type { DType } from '../core/dtype.ts';
+import { DTypeError } from '../core/errors.ts';
+import { declareOptions, flag } from '../core/options.ts';
+import { normaliseAxes, type Shape, sizeOf } from '../core/shape.ts';
+import type { TensorType } from '../core/types.ts';
 import type { OpDef } from '../graph/op.ts';
 import { applyOne, expectTensor } from '../graph/record.ts';
-import { normaliseAxes, type Shape, sizeOf } from '../graph/shape.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { familyCall } from '../kernels/family.ts';
 import { reduce as family, type ReduceKind } from '../kernels/reduce.ts';
-import { declareOptions, flag } from '../options.ts';
-import type { Tensor } from '../tensor.ts';
 import { cast, div, equal, exp, mul, sub } from './elementwise.ts';
 import { expand, permute, reshape } from './view.ts';
 

@@ -12,9 +12,11 @@ import { lstmOps } from './lstm.ts';
 import { matmulOps } from './matmul.ts';
 import { normOps } from './norm.ts';
 import { optimizerOps } from './optimizer.ts';
+import { packOps } from './packing.ts';
 import { randomOps } from './random.ts';
 import { reduceOps } from './reduce.ts';
 import { samplingOps } from './sampling.ts';
+import { sliceOps } from './slice.ts';
 import { softmaxOps } from './softmax.ts';
 import { viewOps } from './view.ts';
 
@@ -34,10 +36,12 @@ export const ops = {
   ...lstmOps,
   ...matmulOps,
   ...normOps,
+  ...packOps,
   ...optimizerOps,
   ...randomOps,
   ...reduceOps,
   ...samplingOps,
+  ...sliceOps,
   ...softmaxOps,
   ...viewOps,
   alias: aliasOp,

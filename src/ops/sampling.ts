@@ -1,7 +1,10 @@
-import type { TensorType } from '../graph/node.ts';
+import { count, declareOptions, generatorLike, type Kinds, notNegative, share } from '../core/options.ts';
+import { sizeOf } from '../core/shape.ts';
+import type { TensorType } from '../core/types.ts';
+import { fromHost } from '../graph/leaf.ts';
 import type { OpDef } from '../graph/op.ts';
 import { applyOne, expectDType, expectRank, type Streams } from '../graph/record.ts';
-import { sizeOf } from '../graph/shape.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { familyCall } from '../kernels/family.ts';
 import type { Family } from '../kernels/kernel.ts';
 import {
@@ -9,8 +12,6 @@ import {
   categorical as categoricalFamily,
   sample as sampleFamily,
 } from '../kernels/select.ts';
-import { count, declareOptions, generatorLike, type Kinds, notNegative, share } from '../options.ts';
-import { fromHost, type Tensor } from '../tensor.ts';
 import { nextRandom, type RandomOptions, randomOptions } from './random.ts';
 
 /** An op that draws a class from each row of its first input. */

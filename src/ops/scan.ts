@@ -1,15 +1,16 @@
-import { BodyTrace } from '../compile/trace.ts';
-import { ShapeError, ValueError } from '../errors.ts';
-import { differentiateAll } from '../graph/autograd.ts';
+import { ShapeError, ValueError } from '../core/errors.ts';
+import { callback, count, declareOptions, expectKind, flag, listOf, shown, tensorLike } from '../core/options.ts';
+import { formatShape, sameShape } from '../core/shape.ts';
+import { takeRejection } from '../core/sync.ts';
+import type { TensorType } from '../core/types.ts';
 import { leaf } from '../graph/leaf.ts';
-import { type Node, reachable, type TensorType } from '../graph/node.ts';
+import { type Node, reachable } from '../graph/node.ts';
 import type { OpDef, ScanBody } from '../graph/op.ts';
 import { apply, currentTrace } from '../graph/record.ts';
 import { replay } from '../graph/replay.ts';
-import { formatShape, sameShape } from '../graph/shape.ts';
-import { takeRejection } from '../graph/sync.ts';
-import { callback, count, declareOptions, expectKind, flag, listOf, shown, tensorLike } from '../options.ts';
-import type { Tensor } from '../tensor.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { BodyTrace } from '../graph/trace.ts';
+import { differentiateAll } from './autograd.ts';
 import { add, copy, zeros } from './elementwise.ts';
 import { nextRandom, turnKeys } from './random.ts';
 

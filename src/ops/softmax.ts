@@ -1,11 +1,11 @@
-import type { TensorType } from '../graph/node.ts';
+import { normaliseAxis, sizeOf } from '../core/shape.ts';
+import type { TensorType } from '../core/types.ts';
 import type { OpDef } from '../graph/op.ts';
 import { applyOne, expectDType, expectRank } from '../graph/record.ts';
-import { normaliseAxis, sizeOf } from '../graph/shape.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { familyCall } from '../kernels/family.ts';
 import { softmaxBackward as backwardFamily, softmax as family, type SoftmaxProblem } from '../kernels/softmax.ts';
-import type { Tensor } from '../tensor.ts';
-import { exp, mul, sub } from './elementwise.ts';
+import { div, exp, log, mul, sub } from './elementwise.ts';
 import { max, sum } from './reduce.ts';
 
 const sameType: OpDef['infer'] = ([x]) => [{ shape: (x as TensorType).shape, dtype: 'f32' }];
@@ -17,10 +17,10 @@ const softmaxOp: OpDef = {
   lowering: { kind: 'kernel', problem: (node) => familyCall(family, node.attributes as unknown as SoftmaxProblem) },
   gradient: (node, [dy]) => [dy ? applyOne(softmaxBackwardOp, [node.outputs[0] as Tensor, dy], node.attributes) : null],
   decompose: ([x], attributes) => {
-    const { log, axis } = attributes as unknown as SoftmaxProblem & { axis: number };
+    const { log: isLog, axis } = attributes as unknown as SoftmaxProblem & { axis: number };
     const shifted = sub(x as Tensor, max(x as Tensor, axis, { keepDims: true }));
     const total = sum(exp(shifted), axis, { keepDims: true });
-    return [log ? sub(shifted, total.log()) : exp(shifted).div(total)];
+    return [isLog ? sub(shifted, log(total)) : div(exp(shifted), total)];
   },
 };
 

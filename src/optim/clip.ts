@@ -1,11 +1,15 @@
-import { ValueError } from '../errors.ts';
+import { ValueError } from '../core/errors.ts';
+import { anyNumber, declareOptions, expectKind, flag, iterable, shown } from '../core/options.ts';
+import { Parameter } from '../graph/parameter.ts';
 import { noGrad } from '../graph/record.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { clamp, mul } from '../ops/elementwise.ts';
 import { concat } from '../ops/join.ts';
 import { type ClipSettings, clipNorm, clipScale } from '../ops/optimizer.ts';
+import { pack } from '../ops/packing.ts';
 import { sumSquares } from '../ops/reduce.ts';
-import { at, pack, reshape } from '../ops/view.ts';
-import { anyNumber, declareOptions, expectKind, flag, iterable, shown } from '../options.ts';
-import { Parameter, type Tensor } from '../tensor.ts';
+import { at } from '../ops/slice.ts';
+import { reshape } from '../ops/view.ts';
 import { type Clipping, clippings, gradientFor, type ParameterPack, packOf } from './pack.ts';
 
 export interface ClipOptions {
@@ -36,7 +40,7 @@ export function clipGradNorm(parameters: Iterable<Parameter>, maxNorm: number, o
       : [pack(list.map(gradientOf))];
     const { norm, scale } = flats.length === 1 ? clipNorm(flats[0] as Tensor, settings) : clipJointly(flats, settings);
     const factor = at(scale, 0);
-    for (const parameter of list) parameter.grad = gradientOf(parameter).mul(factor);
+    for (const parameter of list) parameter.grad = mul(gradientOf(parameter), factor);
     for (const [i, each] of (packs ?? []).entries()) {
       const gradients = each.members.flatMap((member) => gradientFor(member) ?? []);
       const clipping: Clipping = { pack: each, flat: flats[i] as Tensor, scale, count: gradients.length };
@@ -52,7 +56,7 @@ export function clipGradValue(parameters: Iterable<Parameter>, limit: number): v
   if (!(limit > 0)) throw new ValueError(`[clipGradValue] the limit must be a positive number, got ${shown(limit)}`);
   const list = withGradients('clipGradValue', parameters);
   noGrad(() => {
-    for (const parameter of list) parameter.grad = gradientOf(parameter).clamp(-limit, limit);
+    for (const parameter of list) parameter.grad = clamp(gradientOf(parameter), -limit, limit);
   });
 }
 

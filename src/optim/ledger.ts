@@ -1,4 +1,4 @@
-import type { OutcomeListener } from '../graph/outcome.ts';
+import type { OutcomeListener } from '../core/outcome.ts';
 import { leftOut } from '../ops/optimizer.ts';
 
 /** The first attempt that met what is not finite; its step, as it was counted then, when so many had been taken back. */

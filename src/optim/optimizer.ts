@@ -1,17 +1,4 @@
-import { ValueError, WeftError } from '../errors.ts';
-import { flush } from '../gpu/run.ts';
-import type { TensorType } from '../graph/node.ts';
-import { type OutcomeListener, onOutcome, onSubmitted } from '../graph/outcome.ts';
-import { currentTrace, noGrad, noteChange, type Trace } from '../graph/record.ts';
-import type { State } from '../graph/state.ts';
-import { type LoadOptions, type LoadReport, matchState, type StateDict } from '../nn/stateDict.ts';
-import { dynamic } from '../ops/dynamic.ts';
-import { abs, maximum } from '../ops/elementwise.ts';
-import { stack } from '../ops/join.ts';
-import { blockFound, mostFindings, packedBlock, type Skip, type Telling, type Turn } from '../ops/optimizer.ts';
-import { packValues } from '../ops/packing.ts';
-import { max } from '../ops/reduce.ts';
-import { at, packedSize } from '../ops/view.ts';
+import { ValueError, WeftError } from '../core/errors.ts';
 import {
   callback,
   declareOptions,
@@ -23,8 +10,25 @@ import {
   oneOf,
   shown,
   tensorLike,
-} from '../options.ts';
-import { fromHost, Parameter, type Tensor } from '../tensor.ts';
+} from '../core/options.ts';
+import type { OutcomeListener } from '../core/outcome.ts';
+import type { TensorType } from '../core/types.ts';
+import { fromHost } from '../graph/leaf.ts';
+import { onOutcome, onSubmitted } from '../graph/outcome.ts';
+import { packedSize } from '../graph/packing.ts';
+import { Parameter } from '../graph/parameter.ts';
+import { currentTrace, noGrad, noteChange, type Trace } from '../graph/record.ts';
+import type { State } from '../graph/state.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { type LoadOptions, type LoadReport, matchState, type StateDict } from '../nn/stateDict.ts';
+import { dynamic } from '../ops/dynamic.ts';
+import { abs, maximum } from '../ops/elementwise.ts';
+import { stack } from '../ops/join.ts';
+import { blockFound, mostFindings, packedBlock, type Skip, type Telling, type Turn } from '../ops/optimizer.ts';
+import { packValues } from '../ops/packing.ts';
+import { max } from '../ops/reduce.ts';
+import { at } from '../ops/slice.ts';
+import { flush } from '../runtime/eager.ts';
 import { Ledger } from './ledger.ts';
 import { type FlatGradients, gradientFor, largestPack, type ParameterPack, packGroups } from './pack.ts';
 import type { Schedule } from './schedules.ts';

@@ -1,10 +1,14 @@
+import { fromHost } from '../graph/leaf.ts';
+import { packedSize } from '../graph/packing.ts';
+import type { Parameter } from '../graph/parameter.ts';
 import { noGrad } from '../graph/record.ts';
 import { State } from '../graph/state.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { zeros } from '../ops/elementwise.ts';
 import { gateSteps, leftAlone, packedBlock, type Skip, type Turn } from '../ops/optimizer.ts';
-import { packValues } from '../ops/packing.ts';
-import { pack, packedSize, reshape, slice } from '../ops/view.ts';
-import { fromHost, type Parameter, type Tensor } from '../tensor.ts';
+import { pack, packValues } from '../ops/packing.ts';
+import { slice } from '../ops/slice.ts';
+import { reshape } from '../ops/view.ts';
 
 /** A binding is 128 MiB on every device: that many f32 values to a pack, unless one parameter alone has more. */
 export const largestPack = 2 ** 25;

@@ -1,5 +1,5 @@
-import { ValueError } from '../errors.ts';
-import { count, declareOptions, notNegative, shown } from '../options.ts';
+import { ValueError } from '../core/errors.ts';
+import { count, declareOptions, notNegative, shown } from '../core/options.ts';
 
 /** A factor of the learning rate for each step, counted from 0. Pure, so that a resumed run goes on where it was. */
 export type Schedule = (step: number) => number;

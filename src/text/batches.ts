@@ -1,6 +1,6 @@
-import { ShapeError, ValueError } from '../errors.ts';
-import { anything, count, declareOptions, shown } from '../options.ts';
-import { Generator, type GeneratorState, randomIntegers } from '../random.ts';
+import { ShapeError, ValueError } from '../core/errors.ts';
+import { anything, count, declareOptions, shown } from '../core/options.ts';
+import { Generator, type GeneratorState, randomIntegers } from '../core/random.ts';
 import { expectIds } from './ids.ts';
 
 /** Token ids [B, T] and, as targets, the ids that follow each of them [B, T]; flat, row-major. */

@@ -1,5 +1,5 @@
-import { DTypeError } from '../errors.ts';
-import { shown } from '../options.ts';
+import { DTypeError } from '../core/errors.ts';
+import { shown } from '../core/options.ts';
 
 /** Throws DTypeError unless `data` is token ids as `encode` gives them. */
 export function expectIds(op: string, data: unknown): asserts data is Int32Array {

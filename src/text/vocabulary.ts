@@ -1,5 +1,5 @@
-import { FormatError, ValueError } from '../errors.ts';
-import { expectKind, iterable, shown, text as string } from '../options.ts';
+import { FormatError, ValueError } from '../core/errors.ts';
+import { expectKind, iterable, shown, text as string } from '../core/options.ts';
 
 /** Characters (Unicode code points) as token ids, in the order of their code points. */
 export class CharVocabulary {

@@ -1,6 +1,6 @@
-import { DeviceLostError, ValueError } from '../errors.ts';
-import type { Kind } from '../options.ts';
-import { defaultGenerator } from '../random.ts';
+import { DeviceLostError, ValueError } from '../core/errors.ts';
+import type { Kind } from '../core/options.ts';
+import { defaultGenerator } from '../core/random.ts';
 
 /**
  * Batches to train on: a `DataLoader`, `text.batches(…)`, an array, or anything else to go through, at once or later. What

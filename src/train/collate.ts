@@ -1,11 +1,12 @@
-import { DTypeError, ShapeError, ValueError } from '../errors.ts';
-import { type DType, type HostArray, hostArray, isNumbers, type Numbers } from '../graph/dtype.ts';
+import { type DType, type HostArray, hostArray, isNumbers, type Numbers } from '../core/dtype.ts';
+import { DTypeError, ShapeError, ValueError } from '../core/errors.ts';
+import { expectKind, array as listKind, shown } from '../core/options.ts';
+import { checkShape, formatShape, type Shape, sameShape, sizeOf } from '../core/shape.ts';
+import { fromHost } from '../graph/leaf.ts';
 import { isPlainObject } from '../graph/nested.ts';
-import { checkShape, formatShape, type Shape, sameShape, sizeOf } from '../graph/shape.ts';
+import { Tensor } from '../graph/tensor.ts';
 import { tensor } from '../ops/create.ts';
 import { stack } from '../ops/join.ts';
-import { expectKind, array as listKind, shown } from '../options.ts';
-import { fromHost, Tensor } from '../tensor.ts';
 
 /** What `collate` makes of samples of this type. */
 export type Collated<Sample> = Sample extends Tensor | ArrayBufferView | number | boolean

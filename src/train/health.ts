@@ -1,9 +1,9 @@
-import { DivergenceError } from '../errors.ts';
-import { formatShape } from '../graph/shape.ts';
+import { DivergenceError } from '../core/errors.ts';
+import { brief } from '../core/options.ts';
+import { formatShape } from '../core/shape.ts';
+import type { Parameter } from '../graph/parameter.ts';
 import type { Module } from '../nn/module.ts';
 import type { CommonSettings, Optimizer } from '../optim/optimizer.ts';
-import { brief } from '../options.ts';
-import type { Parameter } from '../tensor.ts';
 
 /** What can tell how a run fares, beside its losses. */
 export interface Watched {

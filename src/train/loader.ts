@@ -1,5 +1,5 @@
-import { ValueError } from '../errors.ts';
-import type { DType } from '../graph/dtype.ts';
+import type { DType } from '../core/dtype.ts';
+import { ValueError } from '../core/errors.ts';
 import {
   anything,
   callback,
@@ -10,8 +10,8 @@ import {
   flag,
   type Kind,
   pairOf,
-} from '../options.ts';
-import { Generator, type GeneratorState, permutation } from '../random.ts';
+} from '../core/options.ts';
+import { Generator, type GeneratorState, permutation } from '../core/random.ts';
 import { type Collated, collateNumbered, dtypeOf } from './collate.ts';
 import {
   IndexedReader,

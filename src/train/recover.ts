@@ -1,13 +1,14 @@
-import { DeviceLostError, WeftError } from '../errors.ts';
-import { currentDevice, type Device, type Recoverable } from '../gpu/device.ts';
-import type { Staging } from '../gpu/readback.ts';
-import { forgetPending } from '../gpu/run.ts';
-import { areSettled, type Shadow, shadowOf, shadowOfRecorded, shadowStaging } from '../gpu/shadow.ts';
+import { DeviceLostError, WeftError } from '../core/errors.ts';
+import { count, declareOptions, type Kind, notNegative } from '../core/options.ts';
+import { defaultGenerator, type GeneratorState } from '../core/random.ts';
+import { currentDevice } from '../device/current.ts';
+import type { Device, Recoverable } from '../device/device.ts';
+import type { Staging } from '../device/readback.ts';
 import type { State } from '../graph/state.ts';
 import { Module } from '../nn/module.ts';
 import { type CommonSettings, Optimizer, type OptimizerPosition, type StepListener } from '../optim/optimizer.ts';
-import { count, declareOptions, type Kind, notNegative } from '../options.ts';
-import { defaultGenerator, type GeneratorState } from '../random.ts';
+import { forgetPending } from '../runtime/eager.ts';
+import { areSettled, type Shadow, shadowOf, shadowOfRecorded, shadowStaging } from '../runtime/shadow.ts';
 
 /** Something that has a position, such as a loader of batches or a `Generator`; the position survives JSON. */
 export interface Positioned {

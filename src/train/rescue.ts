@@ -1,6 +1,7 @@
-import { DeviceLostError } from '../errors.ts';
-import { currentDevice, type Device } from '../gpu/device.ts';
-import { declareOptions } from '../options.ts';
+import { DeviceLostError } from '../core/errors.ts';
+import { declareOptions } from '../core/options.ts';
+import { currentDevice } from '../device/current.ts';
+import type { Device } from '../device/device.ts';
 import { type RecoverOptions, Recovery, recoverKinds } from './recover.ts';
 
 /** What a run needs to survive its device: as for `recover`, but that the run knows its batches, and its optimizer mostly. */

@@ -1,5 +1,5 @@
-import { readAll } from '../gpu/run.ts';
-import type { Tensor } from '../tensor.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { readAll } from '../runtime/eager.ts';
 import { Clock } from './clock.ts';
 import type { HealthCheck } from './health.ts';
 import type { Outcome, Stepper } from './step.ts';

@@ -1,7 +1,7 @@
-import { ValueError } from '../errors.ts';
-import { oneByOne } from '../gpu/oneByOne.ts';
-import { isNumbers } from '../graph/dtype.ts';
-import { type Kind, shown } from '../options.ts';
+import { isNumbers } from '../core/dtype.ts';
+import { ValueError } from '../core/errors.ts';
+import { oneByOne } from '../core/oneByOne.ts';
+import { type Kind, shown } from '../core/options.ts';
 
 /** Samples that have numbers: an array, a typed array, or anything with a length whose `at`, if it has one, may be async. */
 export type IndexedSamples<Sample> =

@@ -1,13 +1,13 @@
-import { ShapeError, ValueError } from '../errors.ts';
-import { compile } from '../gpu/step.ts';
+import { ShapeError, ValueError } from '../core/errors.ts';
+import { callback, declareOptions, type Kind, positive, shown } from '../core/options.ts';
+import { formatShape } from '../core/shape.ts';
+import { expectSync } from '../core/sync.ts';
 import { isPlainObject } from '../graph/nested.ts';
-import { formatShape } from '../graph/shape.ts';
-import { expectSync } from '../graph/sync.ts';
+import { Tensor } from '../graph/tensor.ts';
 import { clipGradNorm } from '../optim/clip.ts';
 import type { CommonSettings, Optimizer } from '../optim/optimizer.ts';
 import type { Schedule } from '../optim/schedules.ts';
-import { callback, declareOptions, type Kind, positive, shown } from '../options.ts';
-import { Tensor } from '../tensor.ts';
+import { compile } from '../runtime/step.ts';
 
 /** What a function is called with for a batch: the items of an array one by one, anything else as it is. */
 export type Arguments<Batch> = Batch extends readonly unknown[]

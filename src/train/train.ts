@@ -1,6 +1,15 @@
-import { ValueError } from '../errors.ts';
+import { ValueError } from '../core/errors.ts';
+import {
+  abortSignal,
+  callback,
+  count,
+  countOrNone,
+  declareOptions,
+  either,
+  notNegative,
+  object,
+} from '../core/options.ts';
 import type { Schedule } from '../optim/schedules.ts';
-import { abortSignal, callback, count, countOrNone, declareOptions, either, notNegative, object } from '../options.ts';
 import { type Batches, batchesKind, Feed } from './batches.ts';
 import { healthCheck } from './health.ts';
 import { type Recovered, Rescue, type RescueOptions, rescueOptions } from './rescue.ts';

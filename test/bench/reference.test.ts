@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { cases } from '../../bench/suites/index.ts';
 import { rowNames } from '../../bench/suites/suite.ts';
 import { type Matrix, Tape } from '../../bench/suites/tape.ts';
-import { fillNormal, Generator } from '../../src/random.ts';
+import { fillNormal, Generator } from '../../src/core/random.ts';
 
 const draw = (tape: Tape, rows: number, columns: number, seed: number) =>
   tape.leaf(rows, columns, fillNormal(new Float32Array(rows * columns), 0, 0.5, new Generator(seed)));

@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest';
 import type { Value } from '../../src/compile/ir.ts';
 import { type MemoryProblem, planMemory, verifyPlan } from '../../src/compile/memory.ts';
 import type { Command } from '../../src/compile/schedule.ts';
-import { denseLayout } from '../../src/graph/shape.ts';
+import { denseLayout } from '../../src/core/layout.ts';
+import { Generator, randomIntegers } from '../../src/core/random.ts';
 import { specialise } from '../../src/kernels/specialise.ts';
-import { Generator, randomIntegers } from '../../src/random.ts';
 
 /** Memory by lifetime: values that do not live together share it, what a dispatch reads and writes never lies in one buffer. */
 function value(label: string, elements: number): Value {

@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { configOf, type ModelName } from '../../demo/configs.ts';
 import { createModel } from '../../demo/models.ts';
-import { byteSize } from '../../src/compile/ir.ts';
 import { lifetimes, type MemoryProblem, planMemory, verifyPlan } from '../../src/compile/memory.ts';
-import { Plan } from '../../src/gpu/plan.ts';
+import { byteSize } from '../../src/core/types.ts';
 import {
   grad,
   linearCrossEntropy,
@@ -14,6 +13,7 @@ import {
   scaledDotProductAttention,
   type Tensor,
 } from '../../src/index.ts';
+import { Plan } from '../../src/runtime/plan.ts';
 import { draw, drawIds } from '../support/draw.ts';
 import { device, useGpu } from '../support/gpu.ts';
 

@@ -4,7 +4,7 @@ import { embeddedName } from '../../demo/data.ts';
 import { help } from '../../demo/options.ts';
 import { headline, introduction, nothingLeft, quoted, results } from '../../demo/report.ts';
 import { wrap } from '../../demo/wrap.ts';
-import { TuneReport } from '../../src/gpu/tuneReport.ts';
+import { TuneReport } from '../../src/insight/tuneReport.ts';
 import { CharVocabulary } from '../../src/text/index.ts';
 
 describe('wrap', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { adviceFor, type GlobalScope, type Surroundings, surroundings } from '../../src/gpu/advice.ts';
+import { adviceFor, type GlobalScope, type Surroundings, surroundings } from '../../src/device/advice.ts';
 import { init, UnsupportedError } from '../../src/index.ts';
 import { runtime } from '../support/environment.ts';
 

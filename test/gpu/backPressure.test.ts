@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { BackPressure } from '../../src/gpu/backPressure.ts';
+import { BackPressure } from '../../src/runtime/backPressure.ts';
 
 /** True once all microtasks that were due have run, if the promise has settled by then. */
 async function settles(promise: Promise<unknown>): Promise<boolean> {

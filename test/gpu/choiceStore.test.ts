@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
-import { type ChoiceStore, defaultStore, inFile, storeChoices, storedChoices } from '../../src/gpu/choiceStore.ts';
 import { FormatError, UnsupportedError, version } from '../../src/index.ts';
 import { loadFile, saveFile } from '../../src/io/index.ts';
 import { exclusively } from '../../src/io/lock.ts';
 import { checkChoices } from '../../src/kernels/families.ts';
 import { defaultProfile, type Family } from '../../src/kernels/kernel.ts';
+import { type ChoiceStore, defaultStore, inFile, storeChoices, storedChoices } from '../../src/runtime/choiceStore.ts';
 import { runtime, soak } from '../support/environment.ts';
 
 const device = { adapter: 'a test', profile: defaultProfile };
@@ -102,7 +102,7 @@ describe('stored choices', () => {
 
   test.runIf(runtime === 'deno')('need permissions in Deno, and say which', async () => {
     const script = `${await temporaryFolder()}/read.ts`;
-    const module = new URL('../../src/gpu/choiceStore.ts', import.meta.url).href;
+    const module = new URL('../../src/runtime/choiceStore.ts', import.meta.url).href;
     const code = `import { defaultStore } from ${JSON.stringify(module)};
       try { await defaultStore().read('') } catch (error) { console.log(error.name, error.message) }`;
     await saveFile(script, new TextEncoder().encode(code));
@@ -127,7 +127,7 @@ describe.runIf(runtime === 'deno')('choices that several processes store at once
     let count = 0;
     return async (code: string) => {
       const script = `${folder}/${count++}.ts`;
-      const imports = `import { inFile, storeChoices } from ${module('gpu/choiceStore.ts')};
+      const imports = `import { inFile, storeChoices } from ${module('runtime/choiceStore.ts')};
         import { exclusively } from ${module('io/lock.ts')};
         const path = ${JSON.stringify(path)};`;
       await saveFile(script, new TextEncoder().encode(`${imports}\n${code}`));

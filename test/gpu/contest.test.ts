@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type Contender, contest } from '../../src/gpu/contest.ts';
+import { type Contender, contest } from '../../src/insight/contest.ts';
 
 /** Contenders whose times are given, the last of them again and again; `order` tells who was asked when. */
 function contenders(times: Readonly<Record<string, readonly number[]>>) {

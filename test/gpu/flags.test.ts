@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { bufferUsage, mapMode, shaderStage } from '../../src/gpu/flags.ts';
+import { bufferUsage, mapMode, shaderStage } from '../../src/device/flags.ts';
 import {
   compile,
   currentDevice,

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import type { Device } from '../../src/gpu/device.ts';
-import { PipelineCache } from '../../src/gpu/pipelines.ts';
+import type { Device } from '../../src/device/device.ts';
+import { PipelineCache } from '../../src/device/pipelines.ts';
 import type { SpecialisedShader } from '../../src/kernels/specialise.ts';
 
 it('a device keeps the pipelines that were used last, and a bounded number of them', async () => {

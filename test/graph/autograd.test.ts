@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { differentiate } from '../../src/graph/autograd.ts';
 import { reachable } from '../../src/graph/node.ts';
 import { verify } from '../../src/graph/verify.ts';
 import {
@@ -25,6 +24,7 @@ import {
   valueAndGrad,
   zeros,
 } from '../../src/index.ts';
+import { differentiate } from '../../src/ops/autograd.ts';
 import { clipNorm } from '../../src/ops/optimizer.ts';
 import { draw } from '../support/draw.ts';
 import { profile } from '../support/environment.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readCheckpoint } from '../../demo/checkpoint.ts';
-import { ValueError } from '../../src/errors.ts';
-import { type ByteSource, load, loadFile, readSafetensors, saveFile, writeSafetensors } from '../../src/io/index.ts';
+import { ValueError } from '../../src/core/errors.ts';
+import { type ByteSource, load, loadFile, readSafetensors, saveFile, writeSafetensors } from '../../src/files/index.ts';
 import { runtime } from '../support/environment.ts';
 
 /** `bytes`, a multiple of 8 of them, in every kind of thing that holds bytes: at odd offsets, among other bytes, in shared memory. */

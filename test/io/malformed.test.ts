@@ -1,8 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { FormatError, WeftError } from '../../src/errors.ts';
-import { type HostTensor, load, readSafetensors, type SafetensorsFile, writeSafetensors } from '../../src/io/index.ts';
-import { brief } from '../../src/options.ts';
-import { Generator, randomIntegers } from '../../src/random.ts';
+import { FormatError, WeftError } from '../../src/core/errors.ts';
+import { brief } from '../../src/core/options.ts';
+import { Generator, randomIntegers } from '../../src/core/random.ts';
+import {
+  type HostTensor,
+  load,
+  readSafetensors,
+  type SafetensorsFile,
+  writeSafetensors,
+} from '../../src/files/index.ts';
 import { seed, soak } from '../support/environment.ts';
 import { longest } from '../support/long.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { DTypeError, FormatError, ShapeError, UnsupportedError, ValueError } from '../../src/errors.ts';
+import { DTypeError, FormatError, ShapeError, UnsupportedError, ValueError } from '../../src/core/errors.ts';
 import { nn } from '../../src/index.ts';
 import { type HostTensor, loadFile, readSafetensors, saveFile, writeSafetensors } from '../../src/io/index.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FormatError, UnsupportedError, ValueError } from '../../src/errors.ts';
+import { FormatError, UnsupportedError, ValueError } from '../../src/core/errors.ts';
 import { io, nn, optim, type Tensor, tensor } from '../../src/index.ts';
 import { runtime } from '../support/environment.ts';
 import { announceReads, read, useGpu } from '../support/gpu.ts';

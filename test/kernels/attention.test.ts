@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { rowMajorStrides } from '../../src/graph/shape.ts';
+import { rowMajorStrides } from '../../src/core/layout.ts';
 import {
   type AttentionBackwardProblem,
   type AttentionProblem,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { HostArray } from '../../src/graph/dtype.ts';
+import type { HostArray } from '../../src/core/dtype.ts';
 import { attentionBackward, attentionForward } from '../../src/kernels/attention.ts';
 import { clipNorm } from '../../src/kernels/clip.ts';
 import { crossEntropy } from '../../src/kernels/crossEntropy.ts';

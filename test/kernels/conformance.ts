@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { DType, HostArray } from '../../src/graph/dtype.ts';
+import type { DType, HostArray } from '../../src/core/dtype.ts';
 import type { DeviceProfile, Family, KernelCall } from '../../src/kernels/kernel.ts';
 import { specialise } from '../../src/kernels/specialise.ts';
 import type { Ref } from '../reference/index.ts';

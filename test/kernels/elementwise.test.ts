@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { type DType, dtypes, type HostArray } from '../../src/graph/dtype.ts';
+import { type DType, dtypes, type HostArray } from '../../src/core/dtype.ts';
+import { denseLayout, type Layout } from '../../src/core/layout.ts';
+import { type Shape, sizeOf } from '../../src/core/shape.ts';
 import type { ElementwiseLowering } from '../../src/graph/op.ts';
-import { denseLayout, type Layout, type Shape, sizeOf } from '../../src/graph/shape.ts';
 import { type Chain, type ChainStep, elementwiseKernel, type Load } from '../../src/kernels/elementwise.ts';
 import type { Dispatch } from '../../src/kernels/kernel.ts';
 import { specialise } from '../../src/kernels/specialise.ts';

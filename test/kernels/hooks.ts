@@ -1,4 +1,5 @@
-import { denseLayout, type Shape, sizeOf } from '../../src/graph/shape.ts';
+import { denseLayout } from '../../src/core/layout.ts';
+import { type Shape, sizeOf } from '../../src/core/shape.ts';
 import { type Chain, type ChainStep, loadHook, storeHook } from '../../src/kernels/elementwise.ts';
 import type { LoadHook, StoreHook } from '../../src/kernels/kernel.ts';
 import { elementwiseOps } from '../../src/ops/elementwise.ts';

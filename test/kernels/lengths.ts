@@ -1,4 +1,4 @@
-import type { HostArray } from '../../src/graph/dtype.ts';
+import type { HostArray } from '../../src/core/dtype.ts';
 import { attentionBackward, attentionForward } from '../../src/kernels/attention.ts';
 import { clipNorm, clipScale } from '../../src/kernels/clip.ts';
 import { commitFamily, copyFamily } from '../../src/kernels/copy.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { sizeOf } from '../../src/graph/shape.ts';
+import { sizeOf } from '../../src/core/shape.ts';
 import { matmul } from '../../src/kernels/matmul.ts';
 import { isMatrix, type MatmulProblem } from '../../src/kernels/matmulProblem.ts';
 import { evaluate, type Ref, ref } from '../reference/index.ts';

@@ -1,4 +1,5 @@
-import { rowMajorStrides, sizeOf } from '../../src/graph/shape.ts';
+import { rowMajorStrides } from '../../src/core/layout.ts';
+import { sizeOf } from '../../src/core/shape.ts';
 import type { Operand } from '../../src/kernels/kernel.ts';
 import { type Ref, ref } from '../reference/index.ts';
 import { flatIndex, indices } from '../reference/ref.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { HostArray } from '../../src/graph/dtype.ts';
+import type { HostArray } from '../../src/core/dtype.ts';
 import { type ClipNormProblem, type ClipScaleProblem, clipNorm, clipScale } from '../../src/kernels/clip.ts';
 import { familyCall } from '../../src/kernels/family.ts';
 import { mostFindings } from '../../src/kernels/findings.ts';

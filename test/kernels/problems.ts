@@ -1,5 +1,5 @@
-import type { DType } from '../../src/graph/dtype.ts';
-import { denseLayout } from '../../src/graph/shape.ts';
+import type { DType } from '../../src/core/dtype.ts';
+import { denseLayout } from '../../src/core/layout.ts';
 import { attentionBackward, attentionForward } from '../../src/kernels/attention.ts';
 import { clipNorm, clipScale } from '../../src/kernels/clip.ts';
 import { commitFamily, copyFamily } from '../../src/kernels/copy.ts';

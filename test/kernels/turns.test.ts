@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { UnsupportedError } from '../../src/errors.ts';
-import type { HostArray } from '../../src/graph/dtype.ts';
+import type { HostArray } from '../../src/core/dtype.ts';
+import { UnsupportedError } from '../../src/core/errors.ts';
 import { families } from '../../src/kernels/families.ts';
 import { type KernelCall, output } from '../../src/kernels/kernel.ts';
 import { leastLoopLimit } from '../../src/kernels/loops.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { countCalls } from '../../demo/counts.ts';
+import { defaultGenerator } from '../../src/core/random.ts';
 import { compile, type Parameter, type Tensor, tensor } from '../../src/index.ts';
 import { GPT, generate, RecurrentLanguageModel } from '../../src/models/index.ts';
-import { defaultGenerator } from '../../src/random.ts';
 import { announceReads, read, useGpu } from '../support/gpu.ts';
 
 useGpu();

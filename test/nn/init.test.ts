@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { fillNormal, fillUniform, Generator, manualSeed } from '../../src/core/random.ts';
 import { normal, rand, type Tensor } from '../../src/index.ts';
 import { init } from '../../src/nn/index.ts';
-import { fillNormal, fillUniform, Generator, manualSeed } from '../../src/random.ts';
 import { read, useGpu } from '../support/gpu.ts';
 
 useGpu();

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { buildProgram } from '../../src/compile/program.ts';
-import { Plan } from '../../src/gpu/plan.ts';
 import {
   checkpoint,
   compile,
@@ -17,6 +16,7 @@ import {
   type Tensor,
   tensor,
 } from '../../src/index.ts';
+import { Plan } from '../../src/runtime/plan.ts';
 import { checkGradients } from '../support/check.ts';
 import { draw, drawIds } from '../support/draw.ts';
 import { announceReads, device, read, useGpu } from '../support/gpu.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { DType } from '../../src/graph/dtype.ts';
+import type { DType } from '../../src/core/dtype.ts';
 import { arange, DTypeError, full, parameter, ShapeError, type Tensor, tensor, ValueError } from '../../src/index.ts';
 import { Buffer } from '../../src/nn/index.ts';
 import { announceReads, read, useGpu } from '../support/gpu.ts';

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { Attributes } from '../../src/graph/node.ts';
+import type { Attributes } from '../../src/core/types.ts';
 import { grad, type HostArray, sum, type Tensor, tensor } from '../../src/index.ts';
 import { loadFixture } from '../fixtures/load.ts';
 import { type Approximation, interpret } from '../reference/interpret.ts';

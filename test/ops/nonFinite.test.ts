@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { sizeOf } from '../../src/graph/shape.ts';
+import { sizeOf } from '../../src/core/shape.ts';
 import {
   concat,
   crossEntropy,

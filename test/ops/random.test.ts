@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { countCalls } from '../../demo/counts.ts';
+import { defaultGenerator } from '../../src/core/random.ts';
 import {
   bernoulli,
   categorical,
@@ -21,7 +22,6 @@ import {
   tensor,
   uniform,
 } from '../../src/index.ts';
-import { defaultGenerator } from '../../src/random.ts';
 import { check, checkGradients } from '../support/check.ts';
 import { draw } from '../support/draw.ts';
 import { read, useGpu } from '../support/gpu.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Shape } from '../../src/graph/shape.ts';
+import type { Shape } from '../../src/core/shape.ts';
 import { expectClose, type Golden, golden, need, pick, type Values } from './fixtures.ts';
 import { evaluate, type Ref, ref, rules } from './index.ts';
 import { gates, part } from './lstmLayers.ts';

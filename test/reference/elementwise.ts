@@ -1,4 +1,4 @@
-import type { DType } from '../../src/graph/dtype.ts';
+import type { DType } from '../../src/core/dtype.ts';
 import { map, type Ref, type Rules } from './ref.ts';
 
 /** erf(x) = 2/√π · exp(−x²) · Σ 2ⁿ x²ⁿ⁺¹ / (2n+1)!! (Abramowitz & Stegun 7.1.6): every term has the sign of x. */

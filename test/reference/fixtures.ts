@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { Attributes } from '../../src/graph/node.ts';
+import type { Attributes } from '../../src/core/types.ts';
 import { type FixtureCase, loadFixture } from '../fixtures/load.ts';
 import { type Ref, ref } from './ref.ts';
 

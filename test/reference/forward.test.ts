@@ -1,5 +1,5 @@
 import { describe, it } from 'vitest';
-import type { Attributes } from '../../src/graph/node.ts';
+import type { Attributes } from '../../src/core/types.ts';
 import { directional, finiteGradient, inner, type Objective } from './finite.ts';
 import { expectClose, golden, need, pick, type Values } from './fixtures.ts';
 import { evaluate, type Ref, ref, rules } from './index.ts';

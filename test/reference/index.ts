@@ -1,4 +1,4 @@
-import type { Attributes } from '../../src/graph/node.ts';
+import type { Attributes } from '../../src/core/types.ts';
 import { attention } from './attention.ts';
 import { elementwise } from './elementwise.ts';
 import { indexing } from './indexing.ts';

@@ -1,10 +1,11 @@
-import { type DType, HostValues } from '../../src/graph/dtype.ts';
-import { type Attributes, type Node, reachable } from '../../src/graph/node.ts';
+import { type DType, HostValues } from '../../src/core/dtype.ts';
+import { hostDraws } from '../../src/core/random.ts';
+import { type Shape, sizeOf } from '../../src/core/shape.ts';
+import type { Attributes } from '../../src/core/types.ts';
+import { type Node, reachable } from '../../src/graph/node.ts';
 import type { ScanLowering } from '../../src/graph/op.ts';
-import { type Shape, sizeOf } from '../../src/graph/shape.ts';
 import { PartedValues } from '../../src/graph/source.ts';
 import type { Tensor } from '../../src/index.ts';
-import { hostDraws } from '../../src/random.ts';
 import { erf } from './elementwise.ts';
 import { errorsOf, normalError } from './errors.ts';
 import { evaluate, type Ref, ref } from './index.ts';

@@ -1,4 +1,4 @@
-import type { Attributes } from '../../src/graph/node.ts';
+import type { Attributes } from '../../src/core/types.ts';
 import { need, pick, type Values } from './fixtures.ts';
 import { evaluate, type Ref, ref, rules } from './index.ts';
 import { reshape } from './ref.ts';

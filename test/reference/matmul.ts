@@ -1,4 +1,4 @@
-import { broadcastShapes, sizeOf } from '../../src/graph/shape.ts';
+import { broadcastShapes, sizeOf } from '../../src/core/shape.ts';
 import { broadcastTo, extent, type Ref, type Rules, ref } from './ref.ts';
 
 export const matmul = {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Attributes } from '../../src/graph/node.ts';
+import type { Attributes } from '../../src/core/types.ts';
 import { directional, inner } from './finite.ts';
 import { expectClose, type Golden, golden, need, type Values } from './fixtures.ts';
 import { evaluate, type Ref, ref } from './index.ts';

@@ -1,5 +1,5 @@
-import { type Shape, sizeOf } from '../../src/graph/shape.ts';
-import { type RandomKey, randomBlock } from '../../src/random.ts';
+import { type RandomKey, randomBlock } from '../../src/core/random.ts';
+import { type Shape, sizeOf } from '../../src/core/shape.ts';
 import { erf } from './elementwise.ts';
 import { type Ref, ref } from './ref.ts';
 

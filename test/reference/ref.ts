@@ -1,4 +1,5 @@
-import { broadcastShapes, rowMajorStrides, type Shape, sameShape, sizeOf } from '../../src/graph/shape.ts';
+import { rowMajorStrides } from '../../src/core/layout.ts';
+import { broadcastShapes, type Shape, sameShape, sizeOf } from '../../src/core/shape.ts';
 
 /** A value of the reference: float64, dense, row-major. Integers are numbers too, booleans are 0 and 1. */
 export interface Ref {

@@ -1,4 +1,4 @@
-import type { Shape } from '../../src/graph/shape.ts';
+import type { Shape } from '../../src/core/shape.ts';
 import { at, broadcastTo, build, type Ref, type Rules, reshape, sum } from './ref.ts';
 
 type Numbers = readonly number[];

@@ -1,5 +1,5 @@
+import { fillUniform, randomIntegers } from '../../src/core/random.ts';
 import { concat, expand, flip, pad, permute, slice, split, type Tensor, tensor } from '../../src/index.ts';
-import { fillUniform, randomIntegers } from '../../src/random.ts';
 import { generator } from './gpu.ts';
 
 /** Inputs of tests, drawn from the run's seed. */

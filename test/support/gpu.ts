@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
+import { Generator } from '../../src/core/random.ts';
 import { currentDevice, type Device, type HostArray, init, readAll, type Tensor } from '../../src/index.ts';
-import { Generator } from '../../src/random.ts';
 import { profile, seed } from './environment.ts';
 
 /**

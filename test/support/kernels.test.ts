@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { HostArray } from '../../src/graph/dtype.ts';
+import type { HostArray } from '../../src/core/dtype.ts';
 import type { Dispatch, KernelCall } from '../../src/kernels/kernel.ts';
 import { expectClose, runCall } from './kernels.ts';
 

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { type DType, type HostArray, hostArray } from '../../src/graph/dtype.ts';
+import { type DType, type HostArray, hostArray } from '../../src/core/dtype.ts';
 import { firstFinding, mostFindings, statusWords } from '../../src/kernels/findings.ts';
 import type { BindingSource, DeviceProfile, Dispatch, KernelCall } from '../../src/kernels/kernel.ts';
 import { defaultProfile } from '../../src/kernels/kernel.ts';

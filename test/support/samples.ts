@@ -52,8 +52,8 @@ import {
   sgdHyper,
   sgdUpdate,
 } from '../../src/ops/optimizer.ts';
+import { pack } from '../../src/ops/packing.ts';
 import { type OpName, ops } from '../../src/ops/registry.ts';
-import { pack } from '../../src/ops/view.ts';
 import { draw, drawAllApart, drawApart, drawBool, drawIds } from './draw.ts';
 import { profile } from './environment.ts';
 

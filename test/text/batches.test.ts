@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { DTypeError, ShapeError, ValueError } from '../../src/errors.ts';
+import { DTypeError, ShapeError, ValueError } from '../../src/core/errors.ts';
 import { batches, bigramLoss, trainValidationSplit, windows } from '../../src/text/index.ts';
 
 const count = (n: number) => Int32Array.from({ length: n }, (_, i) => i);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FormatError, ValueError } from '../../src/errors.ts';
+import { FormatError, ValueError } from '../../src/core/errors.ts';
 import { CharVocabulary } from '../../src/text/index.ts';
 
 describe('CharVocabulary', () => {

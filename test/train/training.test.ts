@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { countCalls } from '../../demo/counts.ts';
+import { fillUniform } from '../../src/core/random.ts';
 import {
   compile,
   crossEntropy,
@@ -15,7 +16,6 @@ import {
   text,
   ValueError,
 } from '../../src/index.ts';
-import { fillUniform } from '../../src/random.ts';
 import { trainBy } from '../../src/train/train.ts';
 import { announceReads, generator, read, useGpu } from '../support/gpu.ts';
 

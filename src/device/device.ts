@@ -1,0 +1,221 @@
+import { DeviceLostError, OutOfMemoryError, WeftError } from '../core/errors.ts';
+import { type Choices, type DeviceProfile, defaultProfile, type SelectionProfile } from '../kernels/kernel.ts';
+import { BufferPool } from './buffers.ts';
+import { PipelineCache } from './pipelines.ts';
+import { Readback } from './readback.ts';
+import type { Recorder } from './recorder.ts';
+import { Status } from './status.ts';
+
+/** Bytes and objects that a device holds. */
+export interface MemoryReport {
+  /** Bytes of buffers in use: tensors, states, plans. */
+  liveBytes: number;
+  /** Bytes of buffers kept for reuse. */
+  pooledBytes: number;
+  /** Live GPU buffers. */
+  buffers: number;
+  /** Tensors whose values lie on the device. */
+  tensors: number;
+  pipelines: number;
+}
+
+/**
+ * Milliseconds in which the news of a loss follows the first error that it causes: on a busy machine, hundreds after a read
+ * that was broken off, which has hardly another reason.
+ */
+const newsOfLoss = (error: unknown) =>
+  /^(Abort|Operation)Error$/.test((error as Error | null)?.name ?? '') ? 1000 : 50;
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** What is known of a device when it is opened. */
+export interface Opening {
+  readonly adapter: string;
+  readonly selection: SelectionProfile;
+  readonly choices: Choices;
+  readonly loopLimit: number;
+  /** Gives the choices back, or throws where there is no such family of kernels or variant. */
+  checked(choices: Choices): Choices;
+  /** Another device like a lost one, as the default; rejects where none can be had. */
+  another(lost: Device): Promise<Device>;
+}
+
+/** What can be put back where it was, on another device. */
+export interface Recoverable {
+  /** Puts it back; gives the step that it was at. */
+  restore(): number;
+}
+
+/** A GPU device and what weft keeps with it: pipelines, buffers, the first error. */
+export class Device {
+  readonly gpu: GPUDevice;
+  /** Where the device is from; null for a device of the caller's. Kept, not used: see `InitOptions.gpu`. */
+  source: GPU | null = null;
+  #profile: DeviceProfile;
+  /** Vendor, architecture and description of the adapter, as far as the browser tells. */
+  readonly adapter: string;
+  /** Times every dispatch while a function is profiled. */
+  recorder: Recorder | null = null;
+  readonly buffers: BufferPool;
+  readonly pipelines: PipelineCache;
+  readonly readback: Readback;
+  /** Set by kernels that meet bad data. */
+  readonly status: Status;
+  readonly #opening: Opening;
+  /** What is put back where it was when the device is lost, as long as somebody else holds it. */
+  #recoverable: WeakRef<Recoverable>[] = [];
+  #recovered: Promise<number> | null = null;
+  #error: Error | null = null;
+  #lost: DeviceLostError | null = null;
+  /** Rejects when the device is lost; awaits race with it. */
+  readonly lost: Promise<never>;
+
+  constructor(gpu: GPUDevice, opening: Opening) {
+    const { adapter, selection, choices, loopLimit } = opening;
+    this.gpu = gpu;
+    this.#opening = opening;
+    this.adapter = adapter;
+    const { limits } = gpu;
+    this.#profile = {
+      selection,
+      choices: { ...choices },
+      storageBuffers: Math.max(defaultProfile.storageBuffers, limits.maxStorageBuffersPerShaderStage),
+      workgroupMemory: limits.maxComputeWorkgroupStorageSize,
+      invocations: limits.maxComputeInvocationsPerWorkgroup,
+      bindingBytes: limits.maxStorageBufferBindingSize,
+      bufferBytes: limits.maxBufferSize,
+      subgroups: gpu.features.has('subgroups'),
+      loopLimit,
+    };
+    this.buffers = new BufferPool(gpu, (error) => {
+      this.#error ??= error;
+    });
+    this.pipelines = new PipelineCache(this);
+    this.readback = new Readback(this);
+    this.status = new Status(this.buffers);
+    gpu.addEventListener('uncapturederror', (event) => {
+      this.#error ??= uncaptured(event.error);
+      event.preventDefault?.();
+    });
+    this.lost = gpu.lost.then(({ reason, message }) => {
+      this.#lost ??= lossOf(reason, message);
+      throw this.#lost;
+    });
+    this.lost.catch(() => {});
+  }
+
+  /** What kernel selection knows of the device. */
+  get profile(): DeviceProfile {
+    return this.#profile;
+  }
+
+  /**
+   * Pins kernel variants from now on: names of variants by family (`{ matmul: 'tiled64' }`), or by family and class of
+   * shapes. A variant that can't do a problem is passed over. Plans that were made under other choices are made anew at
+   * their next use. Throws UnsupportedError where a family or a variant is not there, ValueError for anything but an object.
+   */
+  choose(choices: Choices): void {
+    this.#profile = { ...this.#profile, choices: { ...this.#opening.checked(choices) } };
+  }
+
+  /** The kernel variants that are pinned: with them and a seed, a run can be repeated on this device. */
+  get choices(): Choices {
+    return this.#profile.choices ?? {};
+  }
+
+  /** Throws the first error since the last call, or the loss of the device. */
+  check(): void {
+    if (this.#lost) throw this.#lost;
+    const error = this.#error;
+    this.#error = null;
+    if (error) throw error;
+  }
+
+  /** Waits until all that was submitted has run, then checks: the news of an error comes a moment after what failed. */
+  async settled(): Promise<void> {
+    await this.orLost(Promise.race([this.gpu.queue.onSubmittedWorkDone(), this.lost]));
+    this.check();
+  }
+
+  /**
+   * The same promise, but that it rejects with the loss of the device where that is behind its error: what a runtime says of
+   * work on a lost device is one of many things, and the news of the loss may come a moment after it.
+   */
+  async orLost<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      // What weft itself throws has another reason. Nothing may wait for `lost` here: it would keep what the error holds.
+      const patience = error instanceof WeftError ? 0 : newsOfLoss(error);
+      const end = performance.now() + patience;
+      // By the clock: in a page that is hidden, each pause takes a second.
+      while (!this.#lost && performance.now() < end) await pause(5);
+      throw this.#lost ?? error;
+    }
+  }
+
+  get isLost(): boolean {
+    return this.#lost !== null;
+  }
+
+  memory(): MemoryReport {
+    return { ...this.buffers.report(), pipelines: this.pipelines.size };
+  }
+
+  /**
+   * After a loss: opens another device like this one and makes it the default, puts there what `recover` has kept, and gives
+   * the step to go on from; where several things were kept, the least of their steps. Rejects with a WeftError where nothing
+   * was kept or nothing was lost, with an UnsupportedError where no device can be had within half a minute.
+   */
+  recovered(): Promise<number> {
+    this.#recovered ??= this.#recover().catch((error: unknown) => {
+      this.#recovered = null;
+      throw error;
+    });
+    return this.#recovered;
+  }
+
+  /** Has `recovered` put back what this is of. @internal */
+  keep(recoverable: Recoverable): void {
+    this.forgo(recoverable);
+    this.#recoverable.push(new WeakRef(recoverable));
+  }
+
+  /** The opposite of `keep`. @internal */
+  forgo(recoverable: Recoverable): void {
+    this.#recoverable = this.#recoverable.filter((each) => ![undefined, recoverable].includes(each.deref()));
+  }
+
+  async #recover(): Promise<number> {
+    const kept = this.#recoverable.flatMap((each) => each.deref() ?? []);
+    if (!this.isLost) throw new WeftError('[recovered] the device is not lost; there is nothing to recover from');
+    if (kept.length === 0)
+      throw new WeftError(
+        '[recovered] nothing was kept on the host: call `await recover({ model, optimizer })` before the first step, or load your last checkpoint',
+      );
+    const device = await this.#opening.another(this);
+    for (const each of kept) device.keep(each);
+    return Math.min(...kept.map((each) => each.restore()));
+  }
+
+  /** Gives the device back. What was not read is lost. */
+  destroy(): void {
+    // The news takes a while.
+    this.#lost ??= lossOf('destroyed', 'destroy() was called');
+    this.gpu.destroy();
+    // A process of Node's ends when nothing holds it.
+    this.source = null;
+  }
+}
+
+const lossOf = (reason: string, message: string) =>
+  new DeviceLostError(
+    `[device] the GPU device was lost (${reason}): ${message || 'no reason given'}; call init() again and load your last checkpoint, or see \`recover\``,
+  );
+
+function uncaptured(error: GPUError): Error {
+  // By name: not every runtime has the class as a global.
+  if (error.constructor.name === 'GPUOutOfMemoryError')
+    return new OutOfMemoryError(`[device] out of GPU memory: ${error.message}`);
+  return new WeftError(`[device] ${error.message}`);
+}

@@ -1,0 +1,378 @@
+import { committed, mayFail } from '../compile/commit.ts';
+import { type PlanSummary, summarise } from '../compile/explain.ts';
+import { rootOf, type Value } from '../compile/ir.ts';
+import { buildProgram, type Program, type ProgramOptions } from '../compile/program.ts';
+import { expectSync } from '../core/sync.ts';
+import { byteSize } from '../core/types.ts';
+import type { BufferRange, Storage } from '../device/buffers.ts';
+import type { Device } from '../device/device.ts';
+import { Verdict } from '../device/status.ts';
+import { computedLeaf, leaf, zeroLeaf } from '../graph/leaf.ts';
+import { mapTensors } from '../graph/nested.ts';
+import { reachable } from '../graph/node.ts';
+import { takeListeners, takeSubmitListeners } from '../graph/outcome.ts';
+import type { State } from '../graph/state.ts';
+import { structure } from '../graph/structure.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { StepTrace } from '../graph/trace.ts';
+import type { DeviceProfile } from '../kernels/kernel.ts';
+import { BackPressure } from './backPressure.ts';
+import { materialise, upload } from './eager.ts';
+import { Executable } from './executable.ts';
+import { Inputs } from './inputs.ts';
+import { isAbroad, knownResidence, residenceOf } from './residence.ts';
+import { type ResultRing, ringOf, slotCount, smallResult } from './results.ts';
+
+/** What a prepared plan has on its device. */
+interface Prepared {
+  readonly executable: Executable;
+  readonly inputs: Inputs;
+  readonly ring: ResultRing;
+}
+
+/** Memory that a step gives to its results, and to versions that it overwrites though somebody has them. */
+interface StepMemory {
+  readonly results: ReadonlyMap<number, Storage>;
+  readonly old: ReadonlyMap<State, Storage>;
+  /** For small results of earlier steps whose places are wanted: see `ResultRing`. */
+  readonly moves: ReadonlyMap<number, Storage>;
+}
+
+/** One traced signature of a function, on a device. */
+export class Plan {
+  readonly device: Device;
+  /** What the kernels were selected for. */
+  readonly #profile: DeviceProfile;
+  readonly #trace: StepTrace;
+  readonly #placeholders: readonly Tensor[];
+  /** Whether a parameter has a gradient when the step ends. */
+  readonly #gradients: ReadonlyMap<State, boolean>;
+  /** What the function returned: traced tensors stand where the results of a step go. */
+  readonly #outputs: unknown;
+  readonly #results: readonly Tensor[];
+  /** Tensors from outside that the function used or returned. */
+  readonly #captured: readonly Tensor[];
+  /** The state that each leaf of the trace stands for. */
+  readonly #states: ReadonlyMap<Tensor, State>;
+  readonly program: Program;
+  #compiling: Promise<Executable> | null = null;
+  #preparing: Promise<Prepared> | null = null;
+  readonly #pressure: BackPressure;
+  /** What names the line of submits that this plan's belong to: a state that they write. */
+  readonly #line: object;
+  #users = 0;
+  #gone = false;
+
+  private constructor(
+    device: Device,
+    trace: StepTrace,
+    placeholders: readonly Tensor[],
+    outputs: unknown,
+    gradients: ReadonlyMap<State, boolean>,
+    options: ProgramOptions,
+  ) {
+    this.#gradients = gradients;
+    this.device = device;
+    this.#pressure = new BackPressure(device.gpu.queue);
+    this.#profile = device.profile;
+    this.#trace = trace;
+    this.#outputs = outputs;
+    this.#results = resultsIn(outputs);
+    this.#captured = outside(this.#results, trace);
+    for (const tensor of this.#captured) residenceOf(tensor).kept = true;
+    const isLeaf = (tensor: Tensor) => tensor.node.op.lowering.kind === 'leaf' || tensor.node.trace === null;
+    const guarded = options.checkFinite || mayFail(reachable([...this.#results, ...trace.writes.values()], isLeaf));
+    const updates = [...trace.writes].map(([state, written]) => {
+      const leaf = trace.reads.get(state) as Tensor;
+      const value = guarded ? trace.run(() => committed(state.isVoid ? null : leaf, written)) : written;
+      return { leaf, value, state };
+    });
+    this.program = buildProgram({ results: this.#results, updates }, isLeaf, device.profile, options);
+    this.#states = new Map([...trace.reads].map(([state, leaf]) => [leaf, state]));
+    this.#line = updates[0]?.state ?? this;
+    this.#placeholders = placeholders;
+  }
+
+  /** Runs `fn` once, at once, on placeholders and plans what it recorded. */
+  static trace(
+    fn: (...args: never[]) => unknown,
+    args: readonly unknown[],
+    device: Device,
+    options: ProgramOptions = {},
+  ): Plan {
+    const trace = new StepTrace();
+    const placeholders: Tensor[] = [];
+    const returned = trace.run(() => {
+      const given = mapTensors('compile', 'args', args, (tensor) => {
+        const placeholder = leaf('input', tensor);
+        placeholders.push(placeholder);
+        return placeholder;
+      });
+      return (fn as (...args: readonly unknown[]) => unknown)(...(given as unknown[]));
+    });
+    expectSync('compile', 'the function', returned);
+    const outputs = mapTensors('compile', 'result', returned, (tensor) => tensor);
+    const gradients = trace.settleGradients((state) => state.gradientSlot(() => zeroLeaf(state.type)));
+    return new Plan(device, trace, placeholders, outputs, gradients, options);
+  }
+
+  /** Parameters that backward reaches, and that nothing will change: the step does not, and no optimizer has them. */
+  get unheld(): State[] {
+    return this.#trace.unheld;
+  }
+
+  /** The recorded graph, line by line: for debug mode. */
+  get record(): string[] {
+    return structure(this.program.nodes, [...this.#results, ...this.#trace.writes.values()]).lines;
+  }
+
+  /** True while everything the trace took for granted still holds. */
+  get holds(): boolean {
+    if (this.device.isLost || this.#profile !== this.device.profile) return false;
+    return this.#trace.holds;
+  }
+
+  /** False once a step has made or dropped a gradient that this one adds to, or a state has moved. */
+  get statesHold(): boolean {
+    return this.#trace.statesHold;
+  }
+
+  /** Compiles pipelines and makes the bind groups, once; what the step reads is drawn and brought to the device meanwhile. */
+  prepare(): Promise<unknown> {
+    return this.#prepare();
+  }
+
+  async #prepare(): Promise<Prepared> {
+    if (this.device.isLost) this.device.check();
+    this.#preparing ??= this.#make().catch((error: unknown) => {
+      // What was refused keeps nothing: the next call begins anew.
+      this.#giveBack();
+      throw error;
+    });
+    return this.#preparing;
+  }
+
+  /** Compiles pipelines, once; plans may do so side by side. */
+  compile(): Promise<Executable> {
+    this.#compiling ??= Executable.create(this.device, this.program).catch((error: unknown) => {
+      this.#compiling = null;
+      throw error;
+    });
+    return this.#compiling;
+  }
+
+  async #make(): Promise<Prepared> {
+    const { device } = this;
+    const compiling = this.compile();
+    // Whatever comes first, nobody else waits for this one.
+    compiling.catch(() => {});
+    await materialise([...this.#captured, ...[...this.#trace.reads.keys()].map((state) => state.committed)]);
+    await upload(
+      device,
+      this.program.leaves.map(({ tensor }) => this.#ownerOf(tensor)),
+    );
+    const executable = await compiling;
+    const { dynamics, randoms } = this.#trace;
+    const numbers = [
+      ...dynamics,
+      ...randoms.keys().map(({ source, key, streams }) => ({ leaf: key, values: () => source.take(streams) })),
+    ];
+    const { inputs, ring } = await device.buffers.secured(() => ({
+      inputs: new Inputs(device, this.#placeholders, numbers),
+      ring: ringOf(device, Math.min(slotCount, this.#results.filter(smallResult).length)),
+    }));
+    return { executable, inputs, ring };
+  }
+
+  /** Runs one step on the tensors among its arguments; resolves when it is queued. */
+  async replay(args: readonly Tensor[]): Promise<unknown> {
+    const prepared = await this.#prepare();
+    await this.#pressure.room();
+    const drawn = args.map(({ version }) => version).filter(({ host }) => !host);
+    if (drawn.some(isAbroad)) await upload(this.device, drawn);
+    const own = await this.device.buffers.secured(() => {
+      prepared.executable.reserve();
+      return this.#allocate(prepared.ring);
+    });
+    return this.#submit(args, prepared, own);
+  }
+
+  /**
+   * What a step costs the host: one write, one pass, a few copies, one submit. What may fail comes first, so that a step
+   * that can't run changes nothing.
+   */
+  #submit(args: readonly Tensor[], { executable, inputs, ring }: Prepared, own: StepMemory): unknown {
+    const device = this.device;
+    const encoder = device.gpu.createCommandEncoder({ label: 'weft step' });
+    try {
+      device.check();
+      executable.bind(this.#leafRanges(inputs));
+      inputs.write(args, encoder);
+    } catch (error) {
+      for (const listener of takeListeners()) listener.failed();
+      takeSubmitListeners();
+      for (const storage of [...own.old.values(), ...own.results.values(), ...own.moves.values()]) storage.release();
+      throw error;
+    }
+    this.#protectObserved(own.old, encoder);
+    const verdict = this.#begin(args, executable, encoder);
+    executable.encode(encoder);
+    if (verdict && executable.usesStatus) device.status.end(encoder, verdict);
+    const results = this.#takeResults(executable, ring, own, verdict, encoder);
+    this.#commit(executable, encoder);
+    device.gpu.queue.submit([encoder.finish()]);
+    this.#pressure.submitted();
+    this.#settleGradients(verdict);
+    for (const listener of takeSubmitListeners()) listener();
+    device.check();
+    let next = 0;
+    return mapTensors('compile', 'result', this.#outputs, () => results[next++]);
+  }
+
+  /** Gradients that are there now; those of before, where it turns out that the step has changed nothing. */
+  #settleGradients(verdict: Verdict | null): void {
+    const before: [State, boolean][] = [];
+    for (const [state, present] of this.#gradients) {
+      if (state.hasGradient !== present) before.push([state, state.hasGradient]);
+      state.settleGradient(present, verdict);
+    }
+    if (before.length === 0) return;
+    verdict?.whenBad(() => {
+      for (const [state, present] of before) state.settleGradient(present, null, verdict);
+    });
+  }
+
+  /** Small results have a place in the ring. */
+  #allocate(ring: ResultRing): StepMemory {
+    const results = new Map<number, Storage>();
+    let small = 0;
+    for (const [i, traced] of this.#results.entries())
+      if (!smallResult(traced) || small++ >= slotCount) results.set(i, residenceOf(traced).allocateOn(this.device));
+    const old = new Map<State, Storage>();
+    for (const state of this.#trace.writes.keys())
+      if (state.committed.observed) old.set(state, residenceOf(state.committed).allocateOn(this.device));
+    return { results, old, moves: ring.allocateMoves(this.#results.length - results.size) };
+  }
+
+  /** The status of this step, where kernels set or read one; else that of its arguments. */
+  #begin(args: readonly Tensor[], { usesStatus }: Executable, encoder: GPUCommandEncoder): Verdict | null {
+    const given = Verdict.open(args.map(({ version }) => knownResidence(version)?.verdict ?? null));
+    const listeners = takeListeners();
+    return usesStatus ? this.device.status.begin(encoder, this.#line, given, listeners) : Verdict.over(given);
+  }
+
+  /** Calls that run at once may make more plans than are kept: who is at work with one keeps its memory until the end. */
+  async use<T>(work: (plan: Plan) => Promise<T>): Promise<T> {
+    this.#users++;
+    try {
+      return await work(this);
+    } finally {
+      this.#users--;
+      if (this.#gone) this.destroy();
+    }
+  }
+
+  destroy(): void {
+    this.#gone = true;
+    if (this.#users > 0) return;
+    this.#giveBack();
+  }
+
+  /** Gives back what lies on the device, or will. */
+  #giveBack(): void {
+    const nothing = () => {};
+    this.#compiling?.then((executable) => executable.destroy(), nothing);
+    this.#preparing?.then(({ inputs, ring }) => {
+      ring.destroy();
+      inputs.destroy();
+    }, nothing);
+    this.#compiling = null;
+    this.#preparing = null;
+  }
+
+  /** An eager value that still depends on the version which this step overwrites gets a copy of it. */
+  #protectObserved(copies: ReadonlyMap<State, Storage>, encoder: GPUCommandEncoder): void {
+    for (const state of this.#trace.writes.keys()) {
+      const version = state.committed;
+      const given = copies.get(state);
+      if (!version.observed) {
+        given?.release();
+        continue;
+      }
+      // Somebody may have asked for it since memory was given.
+      const copy = given ?? residenceOf(version).allocateOn(this.device);
+      const own = residenceOf(version).storageOn(this.device);
+      encoder.copyBufferToBuffer(own.buffer, own.offset, copy.buffer, 0, byteSize(version));
+      const next = computedLeaf(version);
+      residenceOf(next).settle(this.device, residenceOf(version).exchangeStorage(copy));
+      state.commit(next);
+    }
+  }
+
+  #leafRanges(inputs: Inputs): BufferRange[] {
+    return this.program.leaves.map(
+      ({ tensor }) => inputs.range(tensor) ?? residenceOf(this.#ownerOf(tensor)).storageOn(this.device),
+    );
+  }
+
+  /** What holds the value of a leaf: a state's present version, or the leaf itself. */
+  #ownerOf(leaf: Tensor): Tensor {
+    return this.#states.get(leaf)?.committed ?? leaf;
+  }
+
+  /** Copies results into memory that the caller owns, in this submit; small ones also to a staging buffer. */
+  #takeResults(
+    executable: Executable,
+    ring: ResultRing,
+    { results: own, moves }: StepMemory,
+    verdict: Verdict | null,
+    encoder: GPUCommandEncoder,
+  ): Tensor[] {
+    ring.nextStep(encoder, verdict);
+    return this.#results.map((traced, i) => {
+      const tensor = computedLeaf(traced);
+      const { buffer, offset } = executable.range(this.program.results[i] as Value);
+      const bytes = byteSize(traced);
+      const storage = own.get(i);
+      if (storage) {
+        encoder.copyBufferToBuffer(buffer, offset, storage.buffer, 0, bytes);
+        residenceOf(tensor).settle(this.device, storage);
+        residenceOf(tensor).verdict = verdict;
+      } else ring.take(tensor, { buffer, offset, bytes }, moves, encoder);
+      return tensor;
+    });
+  }
+
+  /** New versions that were not written over the old ones are copied there, after everything that still read the old. */
+  #commit(executable: Executable, encoder: GPUCommandEncoder): void {
+    for (const { leaf: target, value, inPlace } of this.program.updates) {
+      if (inPlace || rootOf(value) === target) continue;
+      const from = executable.range(value);
+      const to = executable.range(target);
+      encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, byteSize(target.type));
+    }
+  }
+
+  /** Dispatches by kernel, buffers, peak bytes. */
+  summary(): PlanSummary {
+    return summarise(this.program);
+  }
+}
+
+/** The tensors among what a function returned, in their order. */
+function resultsIn(outputs: unknown): Tensor[] {
+  const results: Tensor[] = [];
+  mapTensors('compile', 'result', outputs, (tensor) => results.push(tensor.version));
+  return results;
+}
+
+/** Tensors from outside among the results of a trace, and among what it used. */
+function outside(results: readonly Tensor[], trace: StepTrace): Tensor[] {
+  const roots = [...trace.writes.values(), ...results];
+  const found = new Set<Tensor>();
+  for (const root of roots) if (root.node.trace === null) found.add(root);
+  for (const node of reachable(roots, (tensor) => tensor.node.trace === null)) {
+    for (const input of node.inputs) if (input.node.trace === null) found.add(input);
+  }
+  return [...found];
+}

@@ -1,0 +1,169 @@
+import { WeftError } from '../core/errors.ts';
+import { oneByOne } from '../core/oneByOne.ts';
+import { brief, declareOptions, flag } from '../core/options.ts';
+import { formatShape } from '../core/shape.ts';
+import { currentDevice } from '../device/current.ts';
+import { currentTrace } from '../graph/record.ts';
+import { pendingStates, type State } from '../graph/state.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { asTensors, signatureOf, tensorsAmong } from './arguments.ts';
+import { inOrder, materialise } from './eager.ts';
+import { Plan } from './plan.ts';
+
+/** Plans kept per compiled function before the least recently used one goes. */
+const keptPlans = 16;
+/** Plans kept per signature: one for each mode (training, evaluation, gradients present or not). */
+const keptModes = 4;
+/** Signatures after which a warning says what varies. */
+const manySignatures = 8;
+
+/** Calls have their turns in the order in which they were made, whether they were waited for or not. */
+const calls = oneByOne();
+
+export interface CompileOptions {
+  /** Traces again at every call, and throws where the recording has changed: a captured number, a branch. Slow. */
+  debug?: boolean;
+  /**
+   * Looks for infinities and NaN in every result of every op, and names the first op that has one: reading a result of the
+   * step rejects with a ValueError, and its states are as before. Nothing is fused away, so it is slow: for the search.
+   */
+  checkFinite?: boolean;
+}
+
+const compileOptions = declareOptions<CompileOptions>({ debug: flag, checkFinite: flag });
+
+/** What changed since the trace, in debug mode: JavaScript that depends on more than the arguments is frozen by the trace. */
+function compareWithNewTrace(plan: Plan, fn: (...args: never[]) => unknown, args: readonly unknown[]): void {
+  const again = Plan.trace(fn, args, currentDevice());
+  const [before, after] = [plan.record, again.record];
+  again.destroy();
+  const at = before.findIndex((line, i) => line !== after[i]);
+  if (at < 0 && before.length === after.length) return;
+  throw new WeftError(
+    `[compile] ${fn.name || 'the function'} records something else than when it was traced; node ${at} was\n  ${brief(before[at] ?? 'nothing', 200)}\nand is now\n  ${brief(after[at] ?? 'nothing', 200)}\nPass what changes as an argument, or through dynamic(() => number).`,
+  );
+}
+
+/** Those that it was said of. */
+const told = new WeakSet<State>();
+
+/** Says once of each parameter that it gets gradients for nothing: most often a part of a model that was forgotten. */
+function tellUnheld(fn: object, unheld: readonly State[]): void {
+  const news = unheld.filter((state) => !told.has(state));
+  if (news.length === 0) return;
+  for (const state of news) told.add(state);
+  const names = news.map(({ label, type }) => `${label} ${formatShape(type.shape)}`);
+  console.warn(
+    `[compile] backward in ${nameOf(fn)} reaches parameters that no optimizer holds and that the step leaves as they are: ${names.join(', ')}. Give them to the optimizer, or detach them.`,
+  );
+}
+
+const nameOf = (fn: object) => ('name' in fn && fn.name) || 'a function';
+
+/** A compiled function: call it like the original, await the results. */
+export interface Compiled<Args extends readonly unknown[], Result> {
+  (...args: Args): Promise<Result>;
+  /** Traces and compiles for arguments like these without running. */
+  prepare(...args: Args): Promise<Plan>;
+  /** The plans that are kept, by signature. */
+  readonly plans: ReadonlyMap<string, readonly Plan[]>;
+  /** Number of traces so far. */
+  readonly traces: number;
+}
+
+/** Plans give their buffers back when nobody holds the compiled function any more. */
+const abandoned = new FinalizationRegistry<Map<string, Plan[]>>((plans) => {
+  for (const list of plans.values()) for (const plan of list) plan.destroy();
+});
+
+/**
+ * Records `fn` once for each signature (shapes and dtypes of tensors, values of other arguments, modes of modules, which
+ * gradients are there) and replays it from then on: one submit, nothing allocated, nothing traced. What changes from step to
+ * step must be an argument, a state, or a `dynamic` number.
+ *
+ * Arguments are taken as they are at the call. Tensors, and what `tensor` makes tensors of (typed arrays, arrays of only
+ * numbers or booleans), may change from call to call. A parameter or buffer stands for its state, which the function may
+ * read, differentiate and assign. Numbers, strings, booleans and null are part of the signature: each value costs a plan.
+ * Arrays, plain objects and Maps of all these are taken apart.
+ *
+ * Results are put together in the same way. Tensors belong to the caller; parameters and buffers come back as themselves, so
+ * that reading them gives the current version; other values come back as they were when `fn` was recorded. Rejects with a
+ * ValueError that names the place of anything else: objects of a class, functions, typed arrays.
+ */
+export function compile<Args extends readonly unknown[], Result>(
+  fn: (...args: Args) => Result,
+  options?: CompileOptions,
+): Compiled<Args, Result> {
+  const { debug = false, checkFinite = false } = compileOptions('compile', options);
+  const plans = new Map<string, Plan[]>();
+  let traces = 0;
+  /** A plan for these arguments, and for the modes and gradients of now. */
+  const choose = (args: readonly unknown[]): Plan => {
+    const signature = signatureOf(args);
+    const known = plans.get(signature)?.find((plan) => plan.holds);
+    if (known) {
+      if (debug) compareWithNewTrace(known, fn as (...args: never[]) => unknown, args);
+      return known;
+    }
+    const plan = Plan.trace(fn as (...args: never[]) => unknown, args, currentDevice(), { checkFinite });
+    traces++;
+    tellUnheld(fn, plan.unheld);
+    // Plans for other modes are kept: training and evaluation take turns.
+    const list = [...(plans.get(signature) ?? []).filter(({ device }) => !device.isLost), plan];
+    if (list.length > keptModes) list.shift()?.destroy();
+    plans.delete(signature);
+    plans.set(signature, list);
+    if (plans.size === manySignatures) {
+      console.warn(
+        `[compile] ${nameOf(fn)} has been traced for ${plans.size} signatures; each costs a plan. They are:\n  ${[...plans.keys()].map((each) => brief(each, 200)).join('\n  ')}`,
+      );
+    }
+    if (plans.size > keptPlans) {
+      const [oldest, old] = plans.entries().next().value as [string, Plan[]];
+      for (const each of old) each.destroy();
+      plans.delete(oldest);
+    }
+    return plan;
+  };
+  const replay = (plan: Plan, tensors: readonly Tensor[]) =>
+    plan.use(async () => {
+      await plan.prepare();
+      return plan.device.orLost(inOrder(() => plan.replay(tensors))) as Promise<Result>;
+    });
+  const run = async (args: Args): Promise<Result> => {
+    const given = asTensors(args);
+    const tensors = tensorsAmong(given);
+    const chosen = choose(given);
+    const pending = tensors.filter((tensor) => !tensor.source);
+    // Plans are compiled side by side; what goes wrong shows when the call has its turn.
+    chosen.compile().catch(() => {});
+    return chosen.use(() =>
+      calls(async () => {
+        if (pending.length > 0 || pendingStates.size > 0) await materialise(pending);
+        // A call before this one, which was not waited for, may have made a gradient since.
+        return replay(chosen.statesHold ? chosen : choose(given), tensors);
+      }),
+    );
+  };
+  const call = (...args: Args): Promise<Result> => {
+    // A promise would be lost in the trace around it, which must be told.
+    if (currentTrace())
+      throw new WeftError(
+        `[compile] a compiled function is called inside ${currentTrace()?.label}; call the plain function there`,
+      );
+    return run(args);
+  };
+  const prepare = async (...args: Args): Promise<Plan> => {
+    const given = asTensors(args);
+    tensorsAmong(given);
+    return choose(given).use(async (plan) => {
+      await plan.prepare();
+      return plan;
+    });
+  };
+  abandoned.register(call, plans);
+  return Object.defineProperties(Object.assign(call, { prepare }), {
+    plans: { get: () => plans },
+    traces: { get: () => traces },
+  }) as Compiled<Args, Result>;
+}

@@ -1,6 +1,8 @@
+import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { BuildOptions, Plugin } from 'vite';
 import { configDefaults, defineConfig } from 'vitest/config';
+import { isPartOf, type Run } from './test/runs.ts';
 
 // `vitest` on Node drives headless Chromium; `deno run -A node_modules/vitest/vitest.mjs` runs the same files in Deno.
 const inDeno = 'Deno' in globalThis;
@@ -21,11 +23,10 @@ const site: BuildOptions = {
   rolldownOptions: { input: [file('index.html'), file('bench/index.html')] },
 };
 
-/** Tests whose results kernels have no part in: once for each stack is enough, with the profile `software`. */
-const withoutKernels = [
-  ...['demo', 'io', 'reference', 'text', 'tools', 'train'].map((folder) => `test/${folder}/**`),
-  ...['bench', 'measure', 'reference', 'share', 'terminal'].map((name) => `test/bench/${name}.test.ts`),
-];
+const run: Run = {
+  runtime: inDeno ? 'deno' : 'chromium',
+  profile: process.env.WEFT_PROFILE === 'gpu' ? 'gpu' : 'software',
+};
 
 export default defineConfig(async ({ mode }) => ({
   // Relative, so that the site can lie in any folder of a server.
@@ -38,9 +39,9 @@ export default defineConfig(async ({ mode }) => ({
   server: { hmr: { overlay: false } },
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: [...configDefaults.exclude, ...(process.env.WEFT_PROFILE === 'gpu' ? withoutKernels : [])],
+    exclude: [...configDefaults.exclude, ...(mode === 'test' ? testsOfOtherRuns() : [])],
     env: {
-      WEFT_PROFILE: process.env.WEFT_PROFILE ?? 'software',
+      WEFT_PROFILE: run.profile,
       WEFT_FUZZ: process.env.WEFT_FUZZ ?? '',
       WEFT_SOAK: process.env.WEFT_SOAK ?? '',
       WEFT_SEED: process.env.WEFT_SEED ?? String(Math.floor(Math.random() * 2 ** 32)),
@@ -54,6 +55,14 @@ export default defineConfig(async ({ mode }) => ({
     ...(inDeno ? { pool: 'forks', execArgv: ['--expose-gc'] } : { browser: await chromium() }),
   },
 }));
+
+/** See test/runs.ts. */
+function testsOfOtherRuns() {
+  const files = readdirSync(file('test'), { recursive: true, encoding: 'utf8' }).map(
+    (name) => `test/${name.replaceAll('\\', '/')}`,
+  );
+  return files.filter((name) => name.endsWith('.test.ts') && !isPartOf(name, run));
+}
 
 async function chromium() {
   const { puppeteer } = await import('./test/support/puppeteer.ts');

@@ -2,7 +2,7 @@
 export interface Skip {
   /** Full name of the test (`describe` names and its own, joined by spaces), or a pattern for several. */
   readonly test: string | RegExp;
-  /** The runs that the entry is about; all of them where left out. Those with the profile `gpu` lack some folders: see vite.config.ts. */
+  /** The runs that the entry is about; all of them where left out. Which tests a run has stands in runs.ts. */
   readonly runtime?: 'chromium' | 'deno';
   readonly profile?: 'gpu' | 'software';
   /** The skip depends on what the adapter or the machine can do: on another the test runs, and the entry need not match a skip. */
@@ -16,11 +16,6 @@ export const skips: readonly Skip[] = [
     profile: 'software',
     adapterDependent: true,
     reason: 'what a missing barrier does is a matter of luck where lanes run side by side: only software adapters try',
-  },
-  {
-    test: /^a sum in front of /,
-    profile: 'software',
-    reason: 'the test names the kernels that it is about itself: once, in the runs with the gpu profile, is enough',
   },
   {
     test: /^((matmul|attention(Forward|Backward)) (quads|quads16|quadBlock) takes a case|each shader as it stands compiles: shaders\/matmul\/quads.wgsl)/,
@@ -39,22 +34,14 @@ export const skips: readonly Skip[] = [
       'all of them in one read are hundreds of pipelines, minutes for Chromium; their kernels have tests of their own there, random graphs take second derivatives there, and the Deno runs read all of these',
   },
   {
-    test: /^a device that is lost during /,
-    profile: 'gpu',
-    reason: 'what becomes of work on a lost device is the same whatever kernels it has: once for each stack is enough',
-  },
-  {
-    test: /^memory of a device /,
-    profile: 'gpu',
-    reason: 'what becomes of memory is the same whatever kernels use it: once for each stack is enough',
-  },
-  {
     test: 'memory of a device memory() tells by how much the process grows, where the device is a processor',
+    profile: 'software',
     adapterDependent: true,
     reason: 'the memory of a GPU, and that of Chromium’s device, is not in the process that could be asked',
   },
   {
     test: 'memory of a device growth of results keeps a process within 640 MiB, where one can be limited',
+    profile: 'software',
     adapterDependent: true,
     reason: 'a process of its own takes Deno, and a limit to it the right to make control groups of Linux',
   },
@@ -63,12 +50,6 @@ export const skips: readonly Skip[] = [
     runtime: 'chromium',
     profile: 'software',
     reason: 'a page has no paths; the Deno runs do',
-  },
-  {
-    test: /^a checkpoint that is saved /,
-    runtime: 'chromium',
-    profile: 'software',
-    reason: 'a page starts no processes; the Deno runs do',
   },
   {
     test: 'a checkpoint that is saved to a full disk is refused, and the one that is there stays',
@@ -84,21 +65,10 @@ export const skips: readonly Skip[] = [
     reason: 'Deno has none of the handles that pages have',
   },
   {
-    test: /^a (table of npm run bench|terminal) /,
-    runtime: 'chromium',
-    profile: 'software',
-    reason: 'a page has no terminal; the Deno runs have',
-  },
-  {
     test: /^npm start --browser /,
+    runtime: 'deno',
     profile: 'software',
     adapterDependent: true,
     reason: 'it starts a browser of its own: where Deno tests run beside those in Chromium',
-  },
-  {
-    test: /^npm start (?!on a terminal|--browser)/,
-    runtime: 'chromium',
-    profile: 'software',
-    reason: 'a page starts no processes; the Deno runs do',
   },
 ];

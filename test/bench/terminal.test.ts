@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import type { Row } from '../../bench/rows.ts';
-import { runtime } from '../support/environment.ts';
 
 const row = (contender: string, more: Partial<Row> = {}): Row => ({
   suite: 'training steps',
@@ -36,7 +35,7 @@ const rows = [
 ];
 
 /** A page has no terminal: the module asks for the process. */
-describe.skipIf(runtime === 'chromium')('a table of npm run bench', () => {
+describe('a table of npm run bench', () => {
   it('stands in 80 columns, with every figure and note', async () => {
     const { text } = await import('../../bench/terminal.ts');
     const wide = text(rows, 400);

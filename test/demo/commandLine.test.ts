@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { type Choices, io } from '../../src/index.ts';
-import { runtime } from '../support/environment.ts';
 
 /** A page starts no processes. */
-describe.skipIf(runtime === 'chromium')('npm start', () => {
+describe('npm start', () => {
   it('goes on in a new process to the bit: 20 steps are 10, saved, and 10 more', async () => {
     const { start, folder, read } = await shell();
     const common = ['--text', `${folder}/text.txt`, '--json'];

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { visible } from '../../demo/console.ts';
-import { runtime } from '../support/environment.ts';
 
 /** ESC and its like, in one and two bytes, and what turns a text round. */
 const commands = [
@@ -34,7 +33,7 @@ describe('what a text has of commands for a terminal', () => {
 });
 
 /** A page has no terminal: the modules ask for the process. */
-describe.skipIf(runtime === 'chromium')('a terminal', () => {
+describe('a terminal', () => {
   it('gets none of the commands that a text, a name or a table has', async () => {
     const { Terminal, terminalChart } = await import('../../demo/terminal.ts');
     const { quoted } = await import('../../demo/report.ts');

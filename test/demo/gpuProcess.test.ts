@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { runtime } from '../support/environment.ts';
 
 interface Process {
   readonly pid: number;
@@ -7,8 +6,7 @@ interface Process {
   readonly command: string;
 }
 
-/** A page starts no processes. */
-describe.skipIf(runtime === 'chromium')('npm start --browser', () => {
+describe('npm start --browser', () => {
   it('goes on when the GPU process is killed, in a page that is hidden, and ends with the same bits', async ({
     skip,
   }) => {

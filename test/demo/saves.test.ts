@@ -3,7 +3,7 @@ import { type RunInfo, readCheckpoint, writeCheckpoint } from '../../demo/checkp
 import { type Config, configOf } from '../../demo/configs.ts';
 import { Training } from '../../demo/training.ts';
 import { CharVocabulary } from '../../src/text/index.ts';
-import { profile, runtime, soak } from '../support/environment.ts';
+import { profile, soak } from '../support/environment.ts';
 import { announceReads, useGpu } from '../support/gpu.ts';
 
 /** Saves of `npm start` that come to a bad end: killed in their midst, or with no room left. */
@@ -26,7 +26,7 @@ async function checkpointOf(seed: number): Promise<Uint8Array<ArrayBuffer>> {
   return writeCheckpoint(training, info);
 }
 
-describe.skipIf(runtime === 'chromium')('a checkpoint that is saved', () => {
+describe('a checkpoint that is saved', () => {
   it('while the process is killed is whole: the old one or the new one', async () => {
     const { readdir, readFile, writeFile } = await import('node:fs/promises');
     const { folder, run } = await shell();

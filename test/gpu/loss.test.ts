@@ -89,8 +89,7 @@ const times: Readonly<Record<string, () => Promise<void> | void>> = {
 /** A device and its pipelines take Chromium a second. */
 const places = runtime === 'deno' ? ['before', ...Object.keys(times)] : ['at once', 'after 8 ms'];
 
-// Whatever kernels there are.
-describe.runIf(selection === 'software').each(Object.keys(works))('a device that is lost during %s', (name) => {
+describe.each(Object.keys(works))('a device that is lost during %s', (name) => {
   const work = works[name] as (typeof works)[string];
 
   it.each(places)('%s', async (when) => {

@@ -117,8 +117,7 @@ async function limited(bytes: number) {
   return null;
 }
 
-// Which kernels run makes no difference: once for each stack is enough.
-describe.skipIf(selection === 'gpu')('memory of a device', () => {
+describe('memory of a device', () => {
   beforeEach(anotherDevice);
   afterEach(() => device.destroy());
 

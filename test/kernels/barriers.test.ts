@@ -12,7 +12,7 @@ import { norm, normBackward } from '../../src/kernels/norm.ts';
 import { reduce } from '../../src/kernels/reduce.ts';
 import { categorical, sample, topK } from '../../src/kernels/select.ts';
 import { softmax, softmaxBackward } from '../../src/kernels/softmax.ts';
-import { profile, runtime } from '../support/environment.ts';
+import { runtime } from '../support/environment.ts';
 import { barriersOf, isSoftware, type Output, type Run, runCall, sameBits } from '../support/kernels.ts';
 import { Draw } from './draw.ts';
 import { place } from './operands.ts';
@@ -21,7 +21,7 @@ import { place } from './operands.ts';
  * Every barrier is needed: without it, in one order of lanes or the other, some call gives other bits than with it. On
  * adapters that run lanes in step this is a matter of luck, so the test is for software adapters.
  *
- * The calls name their selection profile themselves; all run under the profile `software`.
+ * The calls name their selection profile themselves.
  */
 
 interface Trial {
@@ -282,7 +282,6 @@ describe('barriers', () => {
     }
   });
 
-  if (profile === 'gpu') return;
   for (const { name, source } of shaders) {
     const barriers = due(name, barriersOf(source));
     if (barriers.length === 0) continue;

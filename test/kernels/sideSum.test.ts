@@ -4,7 +4,6 @@ import { type Dispatch, input, type KernelCall, output } from '../../src/kernels
 import { matmul } from '../../src/kernels/matmul.ts';
 import { noSideSum, withSideSum } from '../../src/kernels/sideSum.ts';
 import { evaluate, type Ref, ref } from '../reference/index.ts';
-import { profile } from '../support/environment.ts';
 import { runProfile } from '../support/kernels.ts';
 import { check, type Expected, magnitudes, summed } from './conformance.ts';
 import { type Draw, drawFor } from './draw.ts';
@@ -69,8 +68,7 @@ const sums: readonly (readonly [rows: number, columns: number, outputs: 1 | 2])[
   [256, 6, 2],
 ];
 
-/** Nothing here depends on the selection profile. */
-describe.skipIf(profile === 'software')('a sum in front of', () => {
+describe('a sum in front of', () => {
   for (const [name, prepare] of Object.entries(hosts)) {
     it(name, async () => {
       for (const [rows, columns, outputs] of sums) {

@@ -1,0 +1,99 @@
+/**
+ * Which tests are part of which run of `npm test`, and why. Two compilers, Tint's and naga's, read each kernel, and either
+ * profile picks kernels of its own: what makes kernels, ops and the engine is part of all four runs. What stands on them
+ * needs one, where it has what it is about; a chosen few are part of two.
+ */
+
+export interface Run {
+  readonly runtime: 'chromium' | 'deno';
+  readonly profile: 'gpu' | 'software';
+}
+
+export interface Part {
+  /** Folders and files of test/, files without `.test.ts`. Of several that lead to a file, the longest counts. */
+  readonly tests: readonly string[];
+  readonly runs: readonly Run[];
+  readonly reason: string;
+}
+
+const chromiumGpu: Run = { runtime: 'chromium', profile: 'gpu' };
+const chromiumSoftware: Run = { runtime: 'chromium', profile: 'software' };
+const denoGpu: Run = { runtime: 'deno', profile: 'gpu' };
+const denoSoftware: Run = { runtime: 'deno', profile: 'software' };
+
+/** The longest first: `npm test` starts them in this order. */
+export const allRuns: readonly Run[] = [chromiumGpu, chromiumSoftware, denoGpu, denoSoftware];
+
+export const parts: readonly Part[] = [
+  {
+    tests: ['kernels', 'ops', 'graph', 'compile', 'gpu', 'support'],
+    runs: allRuns,
+    reason: 'each stack compiles and runs kernels in its own way, and each profile picks kernels of its own',
+  },
+  {
+    tests: ['kernels/sideSum'],
+    runs: [chromiumGpu, denoGpu],
+    reason: 'it names its kernels itself, whatever the profile',
+  },
+  {
+    tests: ['kernels/barriers'],
+    runs: [chromiumSoftware, denoSoftware],
+    reason: 'it names its kernels itself, whatever the profile',
+  },
+  {
+    tests: ['gpu/loss', 'gpu/memory', 'train/recover'],
+    runs: [chromiumSoftware, denoSoftware],
+    reason: 'a lost device and the memory of one are matters of the stack, whatever the kernels are',
+  },
+  {
+    tests: ['nn', 'optim', 'models'],
+    runs: [denoGpu],
+    reason: 'made of ops, which have tests of their own: once, with the kernels that most users get',
+  },
+  {
+    tests: ['models/trajectory'],
+    runs: [denoGpu, chromiumSoftware],
+    reason: 'ten steps of whole models against PyTorch: in either stack, and with the kernels of either profile',
+  },
+  {
+    tests: ['bench/counts'],
+    runs: [denoGpu, denoSoftware],
+    reason: 'each profile has a budget of its own, which is the same in either stack',
+  },
+  {
+    tests: ['train', 'text', 'io', 'demo', 'bench', 'tools', 'reference'],
+    runs: [denoSoftware],
+    reason: 'kernels have no part in the results: once, where there are files, processes and a terminal',
+  },
+  {
+    tests: ['arguments', 'imports', 'options', 'print', 'random', 'readme'],
+    runs: [denoSoftware],
+    reason: 'kernels have no part in the results: once',
+  },
+  {
+    tests: ['io/save', 'io/safetensors', 'errors', 'demo/chart', 'demo/train'],
+    runs: [denoSoftware, chromiumSoftware],
+    reason: 'pages have files, advice and a parser of their own, and the job of the demo runs in them, too',
+  },
+];
+
+/**
+ * The part that a file of tests belongs to.
+ * @param file its path from the root of the project: `test/ops/matmul.test.ts`
+ */
+export function partOf(file: string): Part {
+  let longest = '';
+  let found: Part | undefined;
+  for (const part of parts) {
+    for (const path of part.tests) {
+      if (path.length <= longest.length) continue;
+      if (file !== `test/${path}.test.ts` && !file.startsWith(`test/${path}/`)) continue;
+      [longest, found] = [path, part];
+    }
+  }
+  if (!found) throw new Error(`${file} is part of no run: say in test/runs.ts which runs it is part of`);
+  return found;
+}
+
+export const isPartOf = (file: string, { runtime, profile }: Run): boolean =>
+  partOf(file).runs.some((run) => run.runtime === runtime && run.profile === profile);

@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { runnerImport } from 'vite';
 import { installHelp, takeInstallOptions } from './install.mjs';
 import { denoEnvironment, denoFlags, ensureBrowser, ensureVulkan, findDeno, root } from './machine.mjs';
+import { newsFrom, showProgress } from './progress.mjs';
 import { isSkipped, unlistedSkips, unmatchedEntries } from './skips.mjs';
 
 /**
@@ -84,14 +85,15 @@ async function main() {
 
   // Two at once, the longest first: each leaves a processor idle while its main thread or its compiler works.
   const waiting = runtimes.flatMap((runtime) => profiles.map((profile) => ({ runtime, profile })));
-  const quiet = waiting.length > 1;
+  const progress = waiting.length > 1 ? showProgress() : undefined;
   /** @type {Run[]} */
   const runs = [];
   const work = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift())
-      runs.push(await runSuite(next.runtime, next.profile, quiet));
+      runs.push(await runSuite(next.runtime, next.profile, progress));
   };
   await Promise.all([work(), work()]);
+  progress?.end();
   await checkSkips(runs);
   report(runs);
 }
@@ -111,27 +113,30 @@ function fuzz(graphs) {
  * One vitest process: on Node, which drives Chromium, or on Deno, which runs the tests itself.
  * @param {string} runtime
  * @param {string} profile
- * @param {boolean} quiet holds the output back until the run has ended, since another one is writing
+ * @param {ReturnType<typeof showProgress>} [progress] what tells of it in place of its own output, since another run is writing
  * @returns {Promise<Run>}
  */
-async function runSuite(runtime, profile, quiet) {
-  const title = `${runtime}, profile ${profile}`;
+async function runSuite(runtime, profile, progress) {
+  const title = `${runtime} ${profile}`;
   const folder = mkdtempSync(join(tmpdir(), 'weft-test-'));
   const reportFile = join(folder, 'report.json');
   const [command, flags] = runtime === 'deno' ? [await findDeno(), ['run', ...denoFlags]] : [process.execPath, []];
-  const vitest = ['node_modules/vitest/vitest.mjs', 'run', ...filters];
+  // Another run may have the tests that are asked for: test/runs.ts.
+  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--passWithNoTests', ...filters];
   const reporters = [
     '--reporter=default',
     '--reporter=json',
     `--outputFile.json=${reportFile}`,
     '--silent=passed-only',
+    ...(progress ? ['--reporter=./tools/progress.mjs'] : []),
   ];
   const pattern = options.testNamePattern === undefined ? [] : ['-t', options.testNamePattern];
 
-  if (!quiet) console.log(`\n── ${title}`);
+  if (!progress) console.log(`\n── ${title}`);
   const start = performance.now();
+  const standing = progress?.begin(title);
   const { code, output } = await execute(command, [...flags, ...vitest, ...reporters, ...pattern], {
-    quiet,
+    hear: standing?.hear,
     env: {
       ...(runtime === 'deno' ? denoEnvironment : {}),
       // What has been set here, too: the seed.
@@ -141,27 +146,30 @@ async function runSuite(runtime, profile, quiet) {
     },
   });
   const seconds = (performance.now() - start) / 1000;
-  if (quiet) console.log(`\n── ${title}\n${output}`);
+  standing?.end();
 
-  // Some folders have tests that one profile is enough for.
-  const isNone = quiet && filters.length > 0 && /No test files found/.test(output);
-  const { tests, problems } = isNone ? { tests: [], problems: [] } : readReport(reportFile);
+  const { tests, problems } = readReport(reportFile);
   rmSync(folder, { recursive: true });
   const failed = problems.length > 0 || tests.some((test) => test.status === 'failed');
-  if (code !== 0 && !failed && !isNone) problems.push(`vitest ended with ${code}: see the output of this run`);
-  if (tests.every(isSkipped) && !isNone) problems.push('not a single test was run');
+  if (code !== 0 && !failed) problems.push(`vitest ended with ${code}: see the output of this run`);
+  if (options.testNamePattern === undefined && tests.length > 0 && tests.every(isSkipped))
+    problems.push('not a single test was run');
+  progress?.print(
+    `\n── ${title}\n${code === 0 ? '' : output}${summary({ runtime, profile, seconds, tests, problems })}`,
+  );
   return { runtime, profile, seconds, tests, problems };
 }
 
 /**
  * @param {string} command
  * @param {string[]} parameters
- * @param {{ quiet: boolean, env: NodeJS.ProcessEnv }} settings
+ * @param {{ hear?: Parameters<typeof newsFrom>[0], env: NodeJS.ProcessEnv }} settings `hear` is told the news, and the
+ * output held back; else it goes where this process writes
  * @returns {Promise<{ code: number | string, output: string }>}
  */
-function execute(command, parameters, { quiet, env }) {
+function execute(command, parameters, { hear, env }) {
   return new Promise((resolve) => {
-    const stream = quiet ? 'pipe' : 'inherit';
+    const stream = hear ? 'pipe' : 'inherit';
     const child = spawn(command, parameters, {
       cwd: root,
       env,
@@ -172,10 +180,14 @@ function execute(command, parameters, { quiet, env }) {
     const collect = (/** @type {string} */ text) => {
       output += text;
     };
-    child.stdout?.setEncoding('utf8').on('data', collect);
+    const others = newsFrom(hear ?? (() => {}));
+    child.stdout?.setEncoding('utf8').on('data', (text) => collect(others(text)));
     child.stderr?.setEncoding('utf8').on('data', collect);
     child.on('error', (error) => resolve({ code: error.message, output }));
-    child.on('close', (code, signal) => resolve({ code: code ?? signal ?? 'no exit code', output }));
+    child.on('close', (code, signal) => {
+      collect(others(''));
+      resolve({ code: code ?? signal ?? 'no exit code', output });
+    });
   });
 }
 
@@ -215,27 +227,43 @@ async function checkSkips(runs) {
 }
 
 /**
+ * A line for a run, and one for each thing that is wrong with it.
+ * @param {Run} run
+ */
+function summary(run) {
+  const { runtime, profile, seconds, tests, problems } = run;
+  const failures = tests.filter((test) => test.status === 'failed').map((test) => test.fullName);
+  const { passed, failed, skipped } = countsOf(run);
+  const line = `${runtime.padEnd(9)} ${profile.padEnd(9)} ${passed} passed, ${failed} failed, ${skipped} skipped in ${seconds.toFixed(1)} s`;
+  return [line, ...[...failures, ...problems].map((each) => `  ✗ ${each}`)].join('\n');
+}
+
+/** @param {Run} run */
+function countsOf({ tests, problems }) {
+  return {
+    passed: tests.filter((test) => test.status === 'passed').length,
+    failed: tests.filter((test) => test.status === 'failed').length + problems.length,
+    skipped: tests.filter(isSkipped).length,
+  };
+}
+
+/**
  * Prints a line for each run and the sum in the last line, and sets the exit code.
  * @param {Run[]} runs
  */
 function report(runs) {
   console.log();
   const sum = { passed: 0, failed: 0, skipped: 0 };
-  for (const { runtime, profile, seconds, tests, problems } of runs) {
-    const failures = tests.filter((test) => test.status === 'failed').map((test) => test.fullName);
-    const passed = tests.filter((test) => test.status === 'passed').length;
-    const skipped = tests.filter(isSkipped).length;
-    const failed = failures.length + problems.length;
-    console.log(
-      `${runtime.padEnd(9)} ${profile.padEnd(9)} ${passed} passed, ${failed} failed, ${skipped} skipped in ${seconds.toFixed(1)} s`,
-    );
-    for (const failure of [...failures, ...problems]) console.log(`  ✗ ${failure}`);
+  for (const run of runs) {
+    console.log(summary(run));
+    const { passed, failed, skipped } = countsOf(run);
     sum.passed += passed;
     sum.failed += failed;
     sum.skipped += skipped;
   }
   console.log(`${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
-  if (sum.passed + sum.failed === 0) console.log('No test was run: see the output above');
+  if (sum.passed + sum.failed === 0)
+    console.log('No test was run: test/runs.ts says which tests are part of which run');
   if (sum.failed > 0 || sum.passed === 0) process.exitCode = 1;
 }
 

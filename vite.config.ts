@@ -32,8 +32,8 @@ export default defineConfig(async ({ mode }) => ({
   // Relative, so that the site can lie in any folder of a server.
   base: './',
   plugins: [wgsl()],
-  // Runs of the suite with other profiles go on at the same time.
-  cacheDir: `node_modules/.vite/${[inDeno ? 'deno' : 'node', process.env.WEFT_PROFILE].filter(Boolean).join('-')}`,
+  // Several parts of the suite run at the same time.
+  cacheDir: `node_modules/.vite/${process.env.WEFT_CACHE ?? (inDeno ? 'deno' : 'node')}`,
   build: mode === 'site' ? site : library,
   // The benchmark page says itself which library it can't load.
   server: { hmr: { overlay: false } },

@@ -40,6 +40,12 @@ browser, WEFT_CHROME_FLAGS adds flags to it.`;
 /** A run that takes longer than this hangs. */
 const limitMinutes = 60;
 
+/** The halves of a whole run, and what tells vitest of them. They share no pipelines, so nothing is compiled twice. */
+const halves = [
+  { half: 'kernels', which: ['test/kernels/'] },
+  { half: 'the rest', which: ['--exclude=test/kernels/**'] },
+];
+
 const { values: options, positionals: filters } = readArguments();
 
 if (options.help) console.log(usage);
@@ -83,17 +89,21 @@ async function main() {
   process.env.WEFT_SEED ??= String(Math.floor(Math.random() * 2 ** 32));
   console.log(`Inputs are drawn from WEFT_SEED=${process.env.WEFT_SEED}`);
 
-  // Two at once, the longest first: each leaves a processor idle while its main thread or its compiler works.
-  const waiting = runtimes.flatMap((runtime) => profiles.map((profile) => ({ runtime, profile })));
+  const isWhole = filters.length === 0 && options.testNamePattern === undefined;
+  const parts = isWhole ? halves : [{ half: '', which: filters }];
+  const waiting = runtimes.flatMap((runtime) =>
+    profiles.flatMap((profile) => parts.map((part) => ({ runtime, profile, ...part }))),
+  );
   const progress = waiting.length > 1 ? showProgress() : undefined;
   /** @type {Run[]} */
-  const runs = [];
+  const done = [];
+  // Two at once, the longest first: what is short fills up the time that is left.
   const work = async () => {
-    for (let next = waiting.shift(); next; next = waiting.shift())
-      runs.push(await runSuite(next.runtime, next.profile, progress));
+    for (let next = waiting.shift(); next; next = waiting.shift()) done.push(await runSuite(next, progress));
   };
   await Promise.all([work(), work()]);
   progress?.end();
+  const runs = whole(done);
   await checkSkips(runs);
   report(runs);
 }
@@ -110,19 +120,39 @@ function fuzz(graphs) {
 }
 
 /**
+ * Puts the halves of runs together.
+ * @param {readonly Run[]} parts
+ * @returns {Run[]}
+ */
+function whole(parts) {
+  /** @type {Map<string, Run>} */
+  const runs = new Map();
+  for (const part of parts) {
+    const title = `${part.runtime} ${part.profile}`;
+    const { seconds, tests, problems } = runs.get(title) ?? { seconds: 0, tests: [], problems: [] };
+    runs.set(title, {
+      ...part,
+      seconds: seconds + part.seconds,
+      tests: [...tests, ...part.tests],
+      problems: [...problems, ...part.problems],
+    });
+  }
+  return [...runs.values()];
+}
+
+/**
  * One vitest process: on Node, which drives Chromium, or on Deno, which runs the tests itself.
- * @param {string} runtime
- * @param {string} profile
- * @param {ReturnType<typeof showProgress>} [progress] what tells of it in place of its own output, since another run is writing
+ * @param {{ runtime: string, profile: string, half: string, which: readonly string[] }} part
+ * @param {ReturnType<typeof showProgress>} [progress] what tells of it in place of its own output, since another one is writing
  * @returns {Promise<Run>}
  */
-async function runSuite(runtime, profile, progress) {
-  const title = `${runtime} ${profile}`;
+async function runSuite({ runtime, profile, half, which }, progress) {
+  const title = [runtime, profile, half].filter(Boolean).join(' ');
   const folder = mkdtempSync(join(tmpdir(), 'weft-test-'));
   const reportFile = join(folder, 'report.json');
   const [command, flags] = runtime === 'deno' ? [await findDeno(), ['run', ...denoFlags]] : [process.execPath, []];
   // Another run may have the tests that are asked for: test/runs.ts.
-  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--passWithNoTests', ...filters];
+  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--passWithNoTests', ...which];
   const reporters = [
     '--reporter=default',
     '--reporter=json',
@@ -143,6 +173,8 @@ async function runSuite(runtime, profile, progress) {
       ...process.env,
       ...(process.stdout.isTTY ? { FORCE_COLOR: '1' } : {}),
       WEFT_PROFILE: profile,
+      // Another process keeps its own.
+      WEFT_CACHE: title.replaceAll(' ', '-'),
     },
   });
   const seconds = (performance.now() - start) / 1000;

@@ -26,7 +26,7 @@ export const allRuns: readonly Run[] = [chromiumGpu, chromiumSoftware, denoGpu, 
 
 export const parts: readonly Part[] = [
   {
-    tests: ['kernels', 'ops', 'graph', 'compile', 'gpu', 'support'],
+    tests: ['kernels', 'ops', 'compile', 'device', 'runtime', 'insight', 'support'],
     runs: allRuns,
     reason: 'each stack compiles and runs kernels in its own way, and each profile picks kernels of its own',
   },
@@ -41,7 +41,7 @@ export const parts: readonly Part[] = [
     reason: 'it names its kernels itself, whatever the profile',
   },
   {
-    tests: ['gpu/loss', 'gpu/memory', 'train/recover'],
+    tests: ['runtime/loss', 'device/memory', 'train/recover'],
     runs: [chromiumSoftware, denoSoftware],
     reason: 'a lost device and the memory of one are matters of the stack, whatever the kernels are',
   },
@@ -66,7 +66,7 @@ export const parts: readonly Part[] = [
     reason: 'kernels have no part in the results: once, where there are files, processes and a terminal',
   },
   {
-    tests: ['arguments', 'imports', 'options', 'print', 'random', 'readme'],
+    tests: ['core', 'arguments', 'imports', 'options', 'readme'],
     runs: [denoSoftware],
     reason: 'kernels have no part in the results: once',
   },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ValueError } from '../src/core/errors.ts';
+import { ValueError } from '../../src/core/errors.ts';
 import {
   defaultGenerator,
   fillNormal,
@@ -11,7 +11,7 @@ import {
   randomBlock,
   randomIntegers,
   standardNormal,
-} from '../src/core/random.ts';
+} from '../../src/core/random.ts';
 
 describe('philox', () => {
   // Known answers of Random123 (kat_vectors, philox4x32 with 10 rounds).

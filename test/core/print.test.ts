@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { denoInspect, nodeInspect } from '../src/core/print.ts';
-import { compile, nn, optim, parameter, type Tensor, tensor } from '../src/index.ts';
-import { announceReads, device, useGpu } from './support/gpu.ts';
+import { denoInspect, nodeInspect } from '../../src/core/print.ts';
+import { compile, nn, optim, parameter, type Tensor, tensor } from '../../src/index.ts';
+import { announceReads, device, useGpu } from '../support/gpu.ts';
 
 useGpu();
 

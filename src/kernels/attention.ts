@@ -1,3 +1,5 @@
+import { family } from './family.ts';
+import './randomLibrary.ts';
 import delta from '../../shaders/attention/delta.wgsl' with { type: 'text' };
 import dkdv from '../../shaders/attention/dkdv.wgsl' with { type: 'text' };
 import dkdvBlock from '../../shaders/attention/dkdvBlock.wgsl' with { type: 'text' };
@@ -8,12 +10,18 @@ import dqRows from '../../shaders/attention/dqRows.wgsl' with { type: 'text' };
 import forward from '../../shaders/attention/forward.wgsl' with { type: 'text' };
 import forwardBlock from '../../shaders/attention/forwardBlock.wgsl' with { type: 'text' };
 import forwardRows from '../../shaders/attention/forwardRows.wgsl' with { type: 'text' };
+import attentionLibrary from '../../shaders/lib/attention.wgsl' with { type: 'text' };
+import attentionForwardLibrary from '../../shaders/lib/attentionForward.wgsl' with { type: 'text' };
+import attentionGradientsLibrary from '../../shaders/lib/attentionGradients.wgsl' with { type: 'text' };
+import attentionQueriesLibrary from '../../shaders/lib/attentionQueries.wgsl' with { type: 'text' };
+import attentionRowsLibrary from '../../shaders/lib/attentionRows.wgsl' with { type: 'text' };
+import attentionTilesLibrary from '../../shaders/lib/attentionTiles.wgsl' with { type: 'text' };
+import attentionWideLibrary from '../../shaders/lib/attentionWide.wgsl' with { type: 'text' };
 import { elements, type Hooked, hooks, operands, rowLoads, shared, uniforms, withDelta } from './attentionHooks.ts';
 import { blockWalks, quadWalks, rowWalks, tileWalks, type Walks } from './attentionWalks.ts';
 import {
   type DeviceProfile,
   type Dispatch,
-  type Family,
   input,
   type KernelCall,
   type Operand,
@@ -21,8 +29,19 @@ import {
   scratch,
   type Variant,
 } from './kernel.ts';
+import { addLibrary } from './library.ts';
 import { loop, ranges, timesIn } from './loops.ts';
 import { roughly } from './rows.ts';
+
+addLibrary({
+  'attention.wgsl': attentionLibrary,
+  'attentionForward.wgsl': attentionForwardLibrary,
+  'attentionGradients.wgsl': attentionGradientsLibrary,
+  'attentionQueries.wgsl': attentionQueriesLibrary,
+  'attentionRows.wgsl': attentionRowsLibrary,
+  'attentionTiles.wgsl': attentionTilesLibrary,
+  'attentionWide.wgsl': attentionWideLibrary,
+});
 
 /**
  * softmax(scale Q Kᵀ + mask) V, with dropout on the weights.
@@ -128,19 +147,19 @@ function select({ B, H, L, S, D }: AttentionProblem, { selection, subgroups }: D
   return subgroups ? 'quads' : 'rows';
 }
 
-export const attentionForward: Family<AttentionProblem> = {
+export const attentionForward = family<AttentionProblem>({
   name: 'attentionForward',
   variants: variants(forwardCall),
   select,
   shapeClass,
-};
+});
 
-export const attentionBackward: Family<AttentionBackwardProblem> = {
+export const attentionBackward = family<AttentionBackwardProblem>({
   name: 'attentionBackward',
   variants: variants(backwardCall),
   select,
   shapeClass,
-};
+});
 
 function shapeClass({ B, H, L, S, D, causal }: AttentionProblem): string {
   return `${causal ? 'causal' : 'full'} ${roughly(B * H, L, S)} ${D}`;

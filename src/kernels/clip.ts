@@ -1,6 +1,7 @@
 import clip from '../../shaders/optimizer/clip.wgsl' with { type: 'text' };
 import squares from '../../shaders/optimizer/squares.wgsl' with { type: 'text' };
-import type { BindingSource, Dispatch, Family } from './kernel.ts';
+import { family } from './family.ts';
+import type { BindingSource, Dispatch } from './kernel.ts';
 import { input, output, scratch, status } from './kernel.ts';
 import { loop, timesIn } from './loops.ts';
 import { rowsOf } from './rows.ts';
@@ -17,20 +18,20 @@ export interface ClipScaleProblem extends ClipProblem {
 }
 
 /** input(0) sums of squares [count] → output(0) norm [1], output(1) scale [1]: min(1, maxNorm / (norm + 1e-6)), NaN where the norm is. */
-export const clipScale: Family<ClipScaleProblem> = {
+export const clipScale = family<ClipScaleProblem>({
   name: 'clipScale',
   variants: {
     sum: { call: (problem) => ({ dispatches: [clipDispatch('clipScale/sum', input(0), problem.count, problem)] }) },
   },
   select: () => 'sum',
-};
+});
 
 export interface ClipNormProblem extends ClipProblem {
   readonly N: number;
 }
 
 /** input(0) gradients [N] → output(0) norm [1], output(1) scale [1], as `clipScale`: the whole of clipping in two passes. */
-export const clipNorm: Family<ClipNormProblem> = {
+export const clipNorm = family<ClipNormProblem>({
   name: 'clipNorm',
   variants: {
     twoPasses: {
@@ -58,7 +59,7 @@ export const clipNorm: Family<ClipNormProblem> = {
     },
   },
   select: () => 'twoPasses',
-};
+});
 
 const reporting = {
   declarations: '@group(0) @binding(4) var<storage, read_write> status: array<atomic<u32>>;',

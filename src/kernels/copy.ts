@@ -1,7 +1,8 @@
 import commit from '../../shaders/copy/commit.wgsl' with { type: 'text' };
 import place from '../../shaders/copy/place.wgsl' with { type: 'text' };
 import { type DType, dtypes } from '../core/dtype.ts';
-import { type Family, grid, inout, input, output, type SelectionProfile, status } from './kernel.ts';
+import { family } from './family.ts';
+import { grid, inout, input, output, type SelectionProfile, status } from './kernel.ts';
 
 /** Elements of four where they can be, and how many an invocation takes: software adapters pay for every workgroup. */
 function spread(dtype: DType, sizes: readonly number[], offset: number, selection: SelectionProfile) {
@@ -24,7 +25,7 @@ export interface CopyProblem {
   readonly dtype: DType;
 }
 
-export const copyFamily: Family<CopyProblem> = {
+export const copyFamily = family<CopyProblem>({
   name: 'copy',
   select: () => 'place',
   variants: {
@@ -37,7 +38,7 @@ export const copyFamily: Family<CopyProblem> = {
       },
     },
   },
-};
+});
 
 /**
  * A state's next version, unless the submit's status is set: inputs present version, next version, or, where nothing came
@@ -49,7 +50,7 @@ export interface CommitProblem {
   readonly fresh: boolean;
 }
 
-export const commitFamily: Family<CommitProblem> = {
+export const commitFamily = family<CommitProblem>({
   name: 'commit',
   select: () => 'elements',
   variants: {
@@ -72,4 +73,4 @@ export const commitFamily: Family<CommitProblem> = {
       },
     },
   },
-};
+});

@@ -1,6 +1,7 @@
 import backward from '../../shaders/crossEntropy/backward.wgsl' with { type: 'text' };
 import forward from '../../shaders/crossEntropy/forward.wgsl' with { type: 'text' };
-import type { Dispatch, Family } from './kernel.ts';
+import { family } from './family.ts';
+import type { Dispatch } from './kernel.ts';
 import { grid, input, output, status } from './kernel.ts';
 import { loop } from './loops.ts';
 import { elementsOf, fewLanes, manyLanes, roughly, rowsOf } from './rows.ts';
@@ -69,23 +70,24 @@ function backwardDispatch(problem: CrossEntropyProblem, variant: string, layout:
   };
 }
 
-const family = (name: string, call: typeof forwardDispatch): Family<CrossEntropyProblem> => ({
-  name,
-  variants: {
-    /** A lane for each row; more only for long rows. */
-    thread: { call: (problem) => ({ dispatches: [call(problem, 'thread', fewLanes(elementsOf(problem.V)))] }) },
-    /** Up to a workgroup for each row. */
-    rows: { call: (problem) => ({ dispatches: [call(problem, 'rows', manyLanes(elementsOf(problem.V)))] }) },
-  },
-  select: (_, { selection }) => (selection === 'gpu' ? 'rows' : 'thread'),
-  shapeClass: ({ rows, V }) => roughly(rows, V),
-});
+const lossFamily = (name: string, call: typeof forwardDispatch) =>
+  family<CrossEntropyProblem>({
+    name,
+    variants: {
+      /** A lane for each row; more only for long rows. */
+      thread: { call: (problem) => ({ dispatches: [call(problem, 'thread', fewLanes(elementsOf(problem.V)))] }) },
+      /** Up to a workgroup for each row. */
+      rows: { call: (problem) => ({ dispatches: [call(problem, 'rows', manyLanes(elementsOf(problem.V)))] }) },
+    },
+    select: (_, { selection }) => (selection === 'gpu' ? 'rows' : 'thread'),
+    shapeClass: ({ rows, V }) => roughly(rows, V),
+  });
 
 /**
  * input(0) logits, input(1) targets → output(0) loss [rows], output(1) statistics [rows, 2] of the maximum m and
  * log Σ exp(logits − m), output(2) weight [rows]: 1, or 0 for an ignored row.
  */
-export const crossEntropy = family('crossEntropy', forwardDispatch);
+export const crossEntropy = lossFamily('crossEntropy', forwardDispatch);
 
 /** input(0) logits, input(1) targets, input(2) statistics, input(3) dloss [rows] → output(0) dlogits [rows, V]. */
-export const crossEntropyBackward = family('crossEntropyBackward', backwardDispatch);
+export const crossEntropyBackward = lossFamily('crossEntropyBackward', backwardDispatch);

@@ -1,7 +1,8 @@
 import scan from '../../shaders/cumulative/scan.wgsl' with { type: 'text' };
 import serial from '../../shaders/cumulative/serial.wgsl' with { type: 'text' };
 import { dtypes } from '../core/dtype.ts';
-import type { BindingSource, DeviceProfile, Dispatch, Family, KernelCall } from './kernel.ts';
+import { family } from './family.ts';
+import type { BindingSource, DeviceProfile, Dispatch, KernelCall } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
 import { loop, tooManyTurns } from './loops.ts';
 import { roughly } from './rows.ts';
@@ -21,7 +22,7 @@ export const block = 64;
 const scanned = 256 * 8;
 
 /** input(0) [outer, n, inner] → output(0) of the same shape and dtype. */
-export const cumsum: Family<CumsumProblem> = {
+export const cumsum = family<CumsumProblem>({
   name: 'cumsum',
   variants: {
     /** An invocation for each line. */
@@ -42,7 +43,7 @@ export const cumsum: Family<CumsumProblem> = {
     return n <= block * block ? 'serial' : 'blocks';
   },
   shapeClass: ({ outer, n, inner }) => roughly(outer, n, inner),
-};
+});
 
 const tooLong = (n: number, most: number) => (n <= most ? null : `${n} elements: rounding errors grow beyond ${most}`);
 

@@ -2,7 +2,8 @@ import chains from '../../shaders/embedding/chains.wgsl' with { type: 'text' };
 import forward from '../../shaders/embedding/forward.wgsl' with { type: 'text' };
 import links from '../../shaders/embedding/links.wgsl' with { type: 'text' };
 import rows from '../../shaders/embedding/rows.wgsl' with { type: 'text' };
-import type { BindingSource, DeviceProfile, Dispatch, Family, KernelCall, StoreHook } from './kernel.ts';
+import { family } from './family.ts';
+import type { BindingSource, DeviceProfile, Dispatch, KernelCall, StoreHook } from './kernel.ts';
 import { grid, input, output, scratch, status } from './kernel.ts';
 import { loop, ranges, timesIn } from './loops.ts';
 import { roughly } from './rows.ts';
@@ -21,7 +22,7 @@ export interface EmbeddingProblem {
 const SIZE = 64;
 
 /** inputs weight [V, E], ids [count] → output(0) [count, E]. An id outside [0, V) gives zeros and sets the status word. */
-export const embedding: Family<EmbeddingProblem> = {
+export const embedding = family<EmbeddingProblem>({
   name: 'embedding',
   variants: {
     elements: {
@@ -40,7 +41,7 @@ export const embedding: Family<EmbeddingProblem> = {
     },
   },
   select: () => 'elements',
-};
+});
 
 type Tailed = Pick<Dispatch, 'bindings' | 'functions' | 'library' | 'declarations'>;
 
@@ -56,7 +57,7 @@ function withTail(store: StoreHook | undefined, bindings: readonly BindingSource
  * the order of their positions; ids outside [0, V) are left out (the forward kernel reports them). A tail may run twice for
  * an element, the first time on 0.
  */
-export const embeddingBackward: Family<EmbeddingProblem> = {
+export const embeddingBackward = family<EmbeddingProblem>({
   name: 'embeddingBackward',
   variants: {
     /** One dispatch; reads V · count ids. */
@@ -72,7 +73,7 @@ export const embeddingBackward: Family<EmbeddingProblem> = {
   },
   select: ({ V, count }, { selection }) => (selection === 'gpu' && V * count <= 2 ** 20 ? 'rows' : 'chains'),
   shapeClass: ({ V, E, count }) => roughly(V, E, count),
-};
+});
 
 /** Two loops meet at an invocation's own position, and lanes that run side by side count together: their positions lie this far apart. */
 const skew = SIZE + 1;

@@ -2,6 +2,15 @@ import { UnsupportedError } from '../core/errors.ts';
 import type { DeviceProfile, Family, KernelCall, Variant } from './kernel.ts';
 import { tooManyTurns } from './loops.ts';
 
+/** The families that are loaded, by name. */
+export const families = new Map<string, Pick<Family<never>, 'name' | 'variants'>>();
+
+/** Declares a family. */
+export function family<Problem>(declared: Family<Problem>): Family<Problem> {
+  families.set(declared.name, declared);
+  return declared;
+}
+
 /** A family with a problem of its own type, closed over so that the compiler need not know the type. */
 export interface FamilyCall {
   readonly family: string;

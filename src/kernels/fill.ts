@@ -1,3 +1,4 @@
+import './randomLibrary.ts';
 import source from '../../shaders/random/fill.wgsl' with { type: 'text' };
 import { type Dispatch, grid, output } from './kernel.ts';
 import { type SpecialisedShader, specialise } from './specialise.ts';

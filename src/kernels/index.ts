@@ -3,7 +3,8 @@ import destinations from '../../shaders/index/destinations.wgsl' with { type: 't
 import gatherSource from '../../shaders/index/gather.wgsl' with { type: 'text' };
 import sources from '../../shaders/index/sources.wgsl' with { type: 'text' };
 import { type DType, dtypes } from '../core/dtype.ts';
-import type { DeviceProfile, Dispatch, Family } from './kernel.ts';
+import { family } from './family.ts';
+import type { DeviceProfile, Dispatch } from './kernel.ts';
 import { grid, input, output, status } from './kernel.ts';
 import { loop, type Range, ranges, timesIn } from './loops.ts';
 import { roughly } from './rows.ts';
@@ -30,7 +31,7 @@ const uniforms = ({ outer, n, inner, m }: IndexProblem) => ({ outer, n, inner, m
  * inputs x [outer, n, inner], index [outer, m, inner] → output(0) [outer, m, inner], as `torch.gather`.
  * An index outside [0, n) gives zero and sets the status word.
  */
-export const gather: Family<IndexProblem> = {
+export const gather = family<IndexProblem>({
   name: 'gather',
   variants: {
     elements: {
@@ -49,14 +50,14 @@ export const gather: Family<IndexProblem> = {
     },
   },
   select: () => 'elements',
-};
+});
 
 /**
  * inputs base [outer, n, inner], index [outer, m, inner], source [outer, m, inner] → output(0) [outer, n, inner], as
  * `torch.scatter_add`. What goes to one element is added in the order of the indices; an index outside [0, n) adds
  * nothing and sets the status word.
  */
-export const scatterAdd: Family<IndexProblem> = {
+export const scatterAdd = family<IndexProblem>({
   name: 'scatterAdd',
   variants: {
     /** One dispatch; reads n · m indices of each line. */
@@ -88,7 +89,7 @@ export const scatterAdd: Family<IndexProblem> = {
   },
   select: ({ n, m }, { selection }) => (n <= 2 * m || (selection === 'gpu' && m <= 16) ? 'destinations' : 'sources'),
   shapeClass: ({ outer, n, inner, m }) => roughly(outer, n, inner, m),
-};
+});
 
 /** Two loops meet at an invocation's own index, and lanes that run side by side count together: their indices lie this far apart. */
 const skew = SIZE + 1;

@@ -1,14 +1,17 @@
+import lstmLibrary from '../../shaders/lib/lstm.wgsl' with { type: 'text' };
+import lstmSequenceLibrary from '../../shaders/lib/lstmSequence.wgsl' with { type: 'text' };
+import mathLibrary from '../../shaders/lib/math.wgsl' with { type: 'text' };
 import backwardSequence from '../../shaders/lstm/backwardSequence.wgsl' with { type: 'text' };
 import backwardStep from '../../shaders/lstm/backwardStep.wgsl' with { type: 'text' };
 import cell from '../../shaders/lstm/cell.wgsl' with { type: 'text' };
 import cellBackward from '../../shaders/lstm/cellBackward.wgsl' with { type: 'text' };
 import forwardSequence from '../../shaders/lstm/forwardSequence.wgsl' with { type: 'text' };
 import forwardStep from '../../shaders/lstm/forwardStep.wgsl' with { type: 'text' };
+import { family } from './family.ts';
 import {
   type BindingSource,
   type DeviceProfile,
   type Dispatch,
-  type Family,
   grid,
   input,
   type KernelCall,
@@ -16,8 +19,11 @@ import {
   output,
   type Variant,
 } from './kernel.ts';
+import { addLibrary } from './library.ts';
 import { loop, timesIn } from './loops.ts';
 import { roughly } from './rows.ts';
+
+addLibrary({ 'lstm.wgsl': lstmLibrary, 'lstmSequence.wgsl': lstmSequenceLibrary, 'math.wgsl': mathLibrary });
 
 /** One direction of one LSTM layer: `T` time steps of `B` batch rows, hidden size `H`. */
 export interface LstmProblem {
@@ -45,12 +51,12 @@ export interface LstmCellProblem {
  * Inputs: gatesX [T, B, 4H] = x · W_ihᵀ + b_ih + b_hh, h0 [B, H], c0 [B, H], W_hh [4H, H]; gates in the order i, f, g, o.
  * Outputs: h of every step [T, B, H], c of every step [T, B, H], activated gates [T, B, 4H] (for `lstmBackward`).
  */
-export const lstmForward: Family<LstmProblem> = {
+export const lstmForward = family<LstmProblem>({
   name: 'lstmForward',
   variants: { sequence: sequence('forward', forwardSequence), steps: { call: forwardSteps } },
   select,
   shapeClass: ({ T, B, H }) => roughly(T, B, H),
-};
+});
 
 /**
  * Gradient of `lstmForward`. The gradients of W_ih, W_hh, biases and x are products of dGates, made outside.
@@ -58,7 +64,7 @@ export const lstmForward: Family<LstmProblem> = {
  * Inputs: dOutput [T, B, H], dStateN [2, B, H] (gradient of the last h, then of the last c), gates [T, B, 4H],
  * cells [T, B, H], c0 [B, H], W_hh [4H, H]. Outputs: dGates [T, B, 4H] (gradient of gatesX), dState0 [2, B, H] (of h0, then c0).
  */
-export const lstmBackward: Family<LstmBackwardProblem> = {
+export const lstmBackward = family<LstmBackwardProblem>({
   name: 'lstmBackward',
   variants: {
     sequence: withOutputGradient(sequence('backward', backwardSequence)),
@@ -66,20 +72,20 @@ export const lstmBackward: Family<LstmBackwardProblem> = {
   },
   select,
   shapeClass: ({ T, B, H }) => roughly(T, B, H),
-};
+});
 
 /** Inputs: gates before activation [B, 4H], c [B, H]. Outputs: h' [B, H], c' [B, H], activated gates [B, 4H]. */
-export const lstmCell: Family<LstmCellProblem> = {
+export const lstmCell = family<LstmCellProblem>({
   name: 'lstmCell',
   variants: { plain: elementwise('lstmCell/plain', cell, [input(0), input(1), output(0), output(1), output(2)]) },
   select: () => 'plain',
-};
+});
 
 /**
  * Gradient of `lstmCell`. Inputs: dh' [B, H], dc' [B, H], activated gates [B, 4H], c [B, H], c' [B, H].
  * Outputs: dGates [B, 4H] (before activation), dc [B, H].
  */
-export const lstmCellBackward: Family<LstmCellProblem> = {
+export const lstmCellBackward = family<LstmCellProblem>({
   name: 'lstmCellBackward',
   variants: {
     plain: elementwise('lstmCellBackward/plain', cellBackward, [
@@ -93,7 +99,7 @@ export const lstmCellBackward: Family<LstmCellProblem> = {
     ]),
   },
   select: () => 'plain',
-};
+});
 
 const bindings = {
   forward: [input(0), input(1), input(2), input(3), output(0), output(1), output(2)],

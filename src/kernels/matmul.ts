@@ -1,6 +1,7 @@
 import gemvText from '../../shaders/matmul/gemv.wgsl' with { type: 'text' };
 import sumText from '../../shaders/matmul/sum.wgsl' with { type: 'text' };
-import type { DeviceProfile, Dispatch, Family, Variant } from './kernel.ts';
+import { family } from './family.ts';
+import type { DeviceProfile, Dispatch, Variant } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
 import { loop } from './loops.ts';
 import { type Padded, padOperands } from './matmulPadding.ts';
@@ -265,7 +266,7 @@ function shapeClass(problem: MatmulProblem): string {
   return `${letter(a)}${letter(b)} ${roughly(M, N, K)}${batches > 1 ? ` × ${roughly(batches)}` : ''}`;
 }
 
-export const matmul: Family<MatmulProblem> = {
+export const matmul = family<MatmulProblem>({
   name: 'matmul',
   variants: {
     tiled32: whole('tiled32'),
@@ -283,4 +284,4 @@ export const matmul: Family<MatmulProblem> = {
   },
   select,
   shapeClass,
-};
+});

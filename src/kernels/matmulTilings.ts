@@ -1,9 +1,15 @@
+import productLibrary from '../../shaders/lib/product.wgsl' with { type: 'text' };
+import productBlocksLibrary from '../../shaders/lib/productBlocks.wgsl' with { type: 'text' };
+import storeLibrary from '../../shaders/lib/store.wgsl' with { type: 'text' };
 import quadsText from '../../shaders/matmul/quads.wgsl' with { type: 'text' };
 import registersText from '../../shaders/matmul/registers.wgsl' with { type: 'text' };
 import tiledText from '../../shaders/matmul/tiled.wgsl' with { type: 'text' };
 import type { DeviceProfile } from './kernel.ts';
+import { addLibrary } from './library.ts';
 import { loop } from './loops.ts';
 import type { Product } from './matmulProblem.ts';
+
+addLibrary({ 'product.wgsl': productLibrary, 'productBlocks.wgsl': productBlocksLibrary, 'store.wgsl': storeLibrary });
 
 /** How a variant cuts the output: rows and columns of a tile, tiles and threads of a workgroup, and the constants that say so. */
 export interface Tiling {

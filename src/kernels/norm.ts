@@ -1,16 +1,21 @@
+import normLibrary from '../../shaders/lib/norm.wgsl' with { type: 'text' };
+import normBackwardLibrary from '../../shaders/lib/normBackward.wgsl' with { type: 'text' };
 import backward from '../../shaders/norm/backward.wgsl' with { type: 'text' };
 import backwardLines from '../../shaders/norm/backwardLines.wgsl' with { type: 'text' };
 import backwardRows from '../../shaders/norm/backwardRows.wgsl' with { type: 'text' };
 import forward from '../../shaders/norm/forward.wgsl' with { type: 'text' };
 import forwardRows from '../../shaders/norm/forwardRows.wgsl' with { type: 'text' };
-import { familyCall } from './family.ts';
-import type { BindingSource, DeviceProfile, Dispatch, Family, KernelCall, StoreHook, Variant } from './kernel.ts';
+import { family, familyCall } from './family.ts';
+import type { BindingSource, DeviceProfile, Dispatch, KernelCall, StoreHook, Variant } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
+import { addLibrary } from './library.ts';
 import { loop, timesIn } from './loops.ts';
 import type { ReduceProblem } from './reduce.ts';
 import { reduce } from './reduce.ts';
 import { elementsOf, manyLanes, powerOfTwo, type Rows, roughly, rowsOf } from './rows.ts';
 import { mostSideRows } from './sideSum.ts';
+
+addLibrary({ 'norm.wgsl': normLibrary, 'normBackward.wgsl': normBackwardLibrary });
 
 /** Over the rows of x [rows, E]. */
 export interface NormProblem {
@@ -113,7 +118,7 @@ const largestRow = 2 ** 14;
 const fourRows = { rows: 4, size: 8 };
 
 /** input(0) x [rows, E], then weight [E], bias [E] → output(0) y, output(1) statistics [rows, 2] of (mean, 1/σ); an RMS norm's mean is 0. */
-export const norm: Family<NormProblem> = {
+export const norm = family<NormProblem>({
   name: 'norm',
   variants: {
     /** A lane for each four rows. */
@@ -152,7 +157,7 @@ export const norm: Family<NormProblem> = {
   },
   select,
   shapeClass,
-};
+});
 
 /** Alone with its rows, a lane adds up all of them: rounding errors grow with their length. */
 function select({ E }: BackwardProblem, { selection }: DeviceProfile): string {
@@ -268,7 +273,7 @@ function alongAndDown(
  * input(0) x [rows, E], input(1) statistics [rows, 2], then weight [E], then dy [rows, E]
  * → output(0) dx, then dweight [E], dbias [E]. `eps` is not needed.
  */
-export const normBackward: Family<BackwardProblem> = {
+export const normBackward = family<BackwardProblem>({
   name: 'normBackward',
   variants: {
     /** A lane for each four rows, then for each four columns. */
@@ -297,4 +302,4 @@ export const normBackward: Family<BackwardProblem> = {
   },
   select: selectBackward,
   shapeClass,
-};
+});

@@ -1,9 +1,15 @@
+import findingsLibrary from '../../shaders/lib/findings.wgsl' with { type: 'text' };
+import packedLibrary from '../../shaders/lib/packed.wgsl' with { type: 'text' };
 import adamwSource from '../../shaders/optimizer/adamw.wgsl' with { type: 'text' };
 import gateSource from '../../shaders/optimizer/gate.wgsl' with { type: 'text' };
 import sgdSource from '../../shaders/optimizer/sgd.wgsl' with { type: 'text' };
-import type { BindingSource, DeviceProfile, Dispatch, Family } from './kernel.ts';
+import { family } from './family.ts';
+import type { BindingSource, DeviceProfile, Dispatch } from './kernel.ts';
 import { findings, grid, inout, input, output } from './kernel.ts';
+import { addLibrary } from './library.ts';
 import { loop } from './loops.ts';
+
+addLibrary({ 'findings.wgsl': findingsLibrary, 'packed.wgsl': packedLibrary });
 
 /** Where a kernel tells of what it finds in a step. */
 export interface Telling {
@@ -43,7 +49,7 @@ const SIZE = 256;
  * inputs parameters [N], gradients [N], mean [N], square [N], hyper [groups · 9] (see `adamHyper`), then as `PackedProblem`
  * says → outputs parameters, mean, square, in place of inputs 0, 2 and 3, then the next counts.
  */
-export const adamw: Family<PackedProblem> = {
+export const adamw = family<PackedProblem>({
   name: 'adamw',
   variants: {
     packed: {
@@ -54,7 +60,7 @@ export const adamw: Family<PackedProblem> = {
     },
   },
   select: () => 'packed',
-};
+});
 
 /** How many numbers `adamHyper` gives. */
 export const adamWords = 9;
@@ -105,7 +111,7 @@ const momentumHook = {
  * inputs parameters [N], gradients [N], hyper [groups · 5] (see `sgdHyper`), buffer [N] with momentum, then as
  * `PackedProblem` says → outputs parameters and, with momentum, the buffer, in place of inputs 0 and 3, then the next counts.
  */
-export const sgd: Family<SgdProblem> = {
+export const sgd = family<SgdProblem>({
   name: 'sgd',
   variants: {
     packed: {
@@ -122,7 +128,7 @@ export const sgd: Family<SgdProblem> = {
     },
   },
   select: () => 'packed',
-};
+});
 
 /** How many numbers `sgdHyper` gives. */
 export const sgdWords = 5;
@@ -259,7 +265,7 @@ export const leftAlone = 0xffffffff;
  * where a step is left out unless that, and the scale, are finite → outputs the next counts, in place of input 0, and gate
  * [members, 4]: step number, factor of the gradients, group, 1 or 0 for whether the parameter makes the step.
  */
-export const gate: Family<GateProblem> = {
+export const gate = family<GateProblem>({
   name: 'gate',
   variants: {
     members: {
@@ -284,4 +290,4 @@ export const gate: Family<GateProblem> = {
     },
   },
   select: () => 'members',
-};
+});

@@ -1,6 +1,7 @@
 import columns from '../../shaders/reduce/columns.wgsl' with { type: 'text' };
 import rows from '../../shaders/reduce/rows.wgsl' with { type: 'text' };
-import type { DeviceProfile, Dispatch, Family, KernelCall, LoadHook, StoreHook } from './kernel.ts';
+import { family } from './family.ts';
+import type { DeviceProfile, Dispatch, KernelCall, LoadHook, StoreHook } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
 import { loop, timesIn } from './loops.ts';
 import { elementsOf, fewLanes, manyLanes, mostPlaces, powerOfTwo, roughly } from './rows.ts';
@@ -246,7 +247,7 @@ const mostTurns = 4096;
 
 type Lanes = readonly [lanes: number, size: number];
 
-export const reduce: Family<ReduceProblem> = {
+export const reduce = family<ReduceProblem>({
   name: 'reduce',
   variants: {
     /** A lane for each output, or for four columns; more only along an axis so long that rounding errors would grow. */
@@ -282,7 +283,7 @@ export const reduce: Family<ReduceProblem> = {
     return outer * inner <= 4096 && n >= 2048 ? 'split' : 'columns';
   },
   shapeClass: ({ outer, n, inner }) => roughly(outer, n, inner),
-};
+});
 
 /** Lanes that have work where each has its own output. */
 const lanesOf = (problem: ReduceProblem, profile: DeviceProfile) =>

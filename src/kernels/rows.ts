@@ -1,4 +1,8 @@
+import rowsLibrary from '../../shaders/lib/rows.wgsl' with { type: 'text' };
+import { addLibrary } from './library.ts';
 import { loop } from './loops.ts';
+
+addLibrary({ 'rows.wgsl': rowsLibrary });
 
 /** How rows lie on the lanes of a kernel that uses shaders/lib/rows.wgsl, which says what the words mean. */
 export interface Rows {

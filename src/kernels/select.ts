@@ -1,8 +1,10 @@
+import { family } from './family.ts';
+import './randomLibrary.ts';
 import categoricalSource from '../../shaders/select/categorical.wgsl' with { type: 'text' };
 import insertion from '../../shaders/select/insertion.wgsl' with { type: 'text' };
 import sampleSource from '../../shaders/select/sample.wgsl' with { type: 'text' };
 import sort from '../../shaders/select/sort.wgsl' with { type: 'text' };
-import type { DeviceProfile, Dispatch, Family, KernelCall } from './kernel.ts';
+import type { DeviceProfile, Dispatch, KernelCall } from './kernel.ts';
 import { grid, input, output, scratch, status } from './kernel.ts';
 import { loop, ranges, timesIn } from './loops.ts';
 import { roughly } from './rows.ts';
@@ -19,7 +21,7 @@ export interface TopKProblem {
  * input(0) f32 [rows, n] → output(0) values f32 [rows, k], best first, output(1) their indices i32 [rows, k]. Equal values
  * keep the order of their indices.
  */
-export const topK: Family<TopKProblem> = {
+export const topK = family<TopKProblem>({
   name: 'topK',
   variants: {
     /** An invocation picks from a chunk; one in the wrong order takes k moves for each candidate. */
@@ -69,7 +71,7 @@ export const topK: Family<TopKProblem> = {
   },
   select: ({ n, k }, { selection }) => (k <= 128 && (selection === 'software' || n * k <= 512) ? 'insertion' : 'sort'),
   shapeClass: ({ rows, n, k }) => roughly(rows, n, k),
-};
+});
 
 /** Candidates of an invocation, which may have to move a whole list for each: as many as make one busy for long enough. */
 const insertionChunk = (k: number, { loopLimit }: DeviceProfile): number =>
@@ -136,7 +138,7 @@ export interface CategoricalProblem {
  * have probability 0. Element (row, j) uses word row · n + j of the stream, whatever the device. A row with a logit that is
  * NaN or +infinity, or with none above -1e30, gives 0 and sets the status.
  */
-export const categorical: Family<CategoricalProblem> = {
+export const categorical = family<CategoricalProblem>({
   name: 'categorical',
   variants: {
     gumbel: {
@@ -161,13 +163,13 @@ export const categorical: Family<CategoricalProblem> = {
     },
   },
   select: () => 'gumbel',
-};
+});
 
 /**
  * As `categorical`, with settings f32 [4] before the key: the temperature, k and p of the nucleus among the k best, and one
  * that is not read. k ≥ n and p ≥ 1 keep all; temperature 0 takes the best.
  */
-export const sample: Family<CategoricalProblem> = {
+export const sample = family<CategoricalProblem>({
   name: 'sample',
   variants: {
     /** As many phases to a dispatch as the limit of turns allows: as a rule all. */
@@ -194,4 +196,4 @@ export const sample: Family<CategoricalProblem> = {
     },
   },
   select: () => 'phases',
-};
+});

@@ -1,6 +1,10 @@
+import sideSumLibrary from '../../shaders/lib/sideSum.wgsl' with { type: 'text' };
 import type { BindingSource, Dispatch } from './kernel.ts';
 import { grid } from './kernel.ts';
+import { addLibrary } from './library.ts';
 import { loop } from './loops.ts';
+
+addLibrary({ 'sideSum.wgsl': sideSumLibrary });
 
 /**
  * What a dispatch does, where that is no more than a sum over the rows of a matrix [rows, columns]: the first workgroups

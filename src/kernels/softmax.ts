@@ -1,5 +1,6 @@
 import backward from '../../shaders/softmax/backward.wgsl' with { type: 'text' };
 import forward from '../../shaders/softmax/forward.wgsl' with { type: 'text' };
+import { family } from './family.ts';
 import type { BindingSource, Family, KernelCall } from './kernel.ts';
 import { grid, input, output } from './kernel.ts';
 import { loop } from './loops.ts';
@@ -14,7 +15,7 @@ export interface SoftmaxProblem {
   readonly inner: number;
 }
 
-function family(name: string, source: string, bindings: readonly BindingSource[]): Family<SoftmaxProblem> {
+function softmaxFamily(name: string, source: string, bindings: readonly BindingSource[]): Family<SoftmaxProblem> {
   const call = (
     { log, outer, n, inner }: SoftmaxProblem,
     variant: string,
@@ -36,7 +37,7 @@ function family(name: string, source: string, bindings: readonly BindingSource[]
       ],
     };
   };
-  return {
+  return family<SoftmaxProblem>({
     name,
     variants: {
       /** A lane for each row, along any axis; more only for long rows. */
@@ -48,11 +49,11 @@ function family(name: string, source: string, bindings: readonly BindingSource[]
     },
     select: (_, { selection }) => (selection === 'gpu' ? 'rows' : 'thread'),
     shapeClass: ({ outer, n, inner }) => roughly(outer, n, inner),
-  };
+  });
 }
 
 /** input(0) x → output(0) softmax(x), or its logarithm. */
-export const softmax = family('softmax', forward, [output(0), input(0)]);
+export const softmax = softmaxFamily('softmax', forward, [output(0), input(0)]);
 
 /** input(0) y = softmax(x) or log softmax(x), input(1) dy → output(0) dx. */
-export const softmaxBackward = family('softmaxBackward', backward, [output(0), input(0), input(1)]);
+export const softmaxBackward = softmaxFamily('softmaxBackward', backward, [output(0), input(0), input(1)]);

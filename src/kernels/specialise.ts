@@ -1,6 +1,6 @@
-import { library as files } from '../../shaders/lib/index.ts';
 import { WeftError } from '../core/errors.ts';
 import type { Dispatch } from './kernel.ts';
+import { libraryText } from './library.ts';
 import { addFields, type Field, paramFields, takeNumbers } from './numbers.ts';
 
 /** A shader made ready for one pipeline. Equal dispatches give equal texts, which browsers use to cache compiled code. */
@@ -69,11 +69,7 @@ export function withLibrary(source: string, more: readonly string[] = []): strin
       .exec(source)?.[1]
       ?.split(',')
       .map((name) => name.trim()) ?? [];
-  const texts = [...new Set([...named, ...more])].map((name) => {
-    const text = files[name];
-    if (text === undefined) throw new WeftError(`[specialise] shaders/lib/ has no file ${name}`);
-    return text;
-  });
+  const texts = [...new Set([...named, ...more])].map(libraryText);
   return hoistDirectives([...texts, source].join('\n'));
 }
 

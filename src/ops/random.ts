@@ -1,3 +1,4 @@
+import '../kernels/randomLibrary.ts';
 import type { DType } from '../core/dtype.ts';
 import { ValueError } from '../core/errors.ts';
 import { declareOptions, expectKind, finite, generatorLike, notNegative, probability } from '../core/options.ts';

@@ -5,7 +5,7 @@ import { version } from '../core/version.ts';
 import type { Device } from '../device/device.ts';
 import { loadFile, makeFolder, saveFile } from '../io/files.ts';
 import { exclusively } from '../io/lock.ts';
-import { checkChoices } from '../kernels/families.ts';
+import { checkChoices } from '../kernels/choices.ts';
 import type { Choices } from '../kernels/kernel.ts';
 
 /** Keeps texts from one run to the next: where tuned choices go. */

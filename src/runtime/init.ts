@@ -3,7 +3,7 @@ import { anything, declareOptions, type Kind, object, oneOf } from '../core/opti
 import { adviceFor, surroundings } from '../device/advice.ts';
 import { currentDevice, hasDevice, useDevice } from '../device/current.ts';
 import { Device, type Opening } from '../device/device.ts';
-import { checkChoices } from '../kernels/families.ts';
+import { checkChoices } from '../kernels/choices.ts';
 import type { Choices, SelectionProfile } from '../kernels/kernel.ts';
 import { leastLoopLimit, loopLimitOf } from '../kernels/loops.ts';
 import { type ChoiceStore, storedChoices } from './choiceStore.ts';

@@ -3,7 +3,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 import { FormatError, UnsupportedError, version } from '../../src/index.ts';
 import { loadFile, saveFile } from '../../src/io/index.ts';
 import { exclusively } from '../../src/io/lock.ts';
-import { checkChoices } from '../../src/kernels/families.ts';
+import { checkChoices } from '../../src/kernels/choices.ts';
 import { defaultProfile, type Family } from '../../src/kernels/kernel.ts';
 import { type ChoiceStore, defaultStore, inFile, storeChoices, storedChoices } from '../../src/runtime/choiceStore.ts';
 import { runtime, soak } from '../support/environment.ts';

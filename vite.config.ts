@@ -3,17 +3,36 @@ import { fileURLToPath } from 'node:url';
 import type { BuildOptions, Plugin } from 'vite';
 import { configDefaults, defineConfig } from 'vitest/config';
 import { isPartOf, type Run } from './test/runs.ts';
+import { minifyWgsl } from './tools/wgsl.mjs';
 
 // `vitest` on Node drives headless Chromium; `deno run -A node_modules/vitest/vitest.mjs` runs the same files in Deno.
 const inDeno = 'Deno' in globalThis;
 
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
+/** What can be imported: the whole, and parts of it by themselves. The names are those of `exports` in package.json. */
+const entries = {
+  index: 'src/index.ts',
+  minimal: 'src/minimal.ts',
+  nn: 'src/nn/index.ts',
+  optim: 'src/optim/index.ts',
+  models: 'src/models/index.ts',
+  train: 'src/train/index.ts',
+  io: 'src/files/index.ts',
+  text: 'src/text/index.ts',
+  insight: 'src/insight/index.ts',
+};
+
+/** What several entries share lies in chunks of its own, so that a tensor of one is a tensor of all. */
 const library: BuildOptions = {
   target: 'es2022',
-  lib: { entry: file('src/index.ts'), formats: ['es'], fileName: 'index' },
-  minify: false,
   sourcemap: true,
+  modulePreload: false,
+  rolldownOptions: {
+    input: Object.fromEntries(Object.entries(entries).map(([name, path]) => [name, file(path)])),
+    preserveEntrySignatures: 'strict',
+    output: { format: 'es', entryFileNames: '[name].js', chunkFileNames: 'chunks/[name].js', minify: true },
+  },
 };
 
 /** The pages: `npm run site`. */
@@ -75,7 +94,7 @@ async function chromium() {
   };
 }
 
-/** Serves `.wgsl` files as their text; the build leaves out their comments. */
+/** Serves `.wgsl` files as their text; the build leaves out what no compiler needs. */
 function wgsl(): Plugin {
   let building = false;
   return {
@@ -85,17 +104,8 @@ function wgsl(): Plugin {
     },
     transform(source, id) {
       if (!id.endsWith('.wgsl')) return null;
-      const text = JSON.stringify(building ? withoutComments(source) : source);
+      const text = JSON.stringify(building ? minifyWgsl(source) : source);
       return { code: `export default ${text}`, map: { mappings: '' } };
     },
   };
-}
-
-/** WGSL has no strings: whatever looks like a comment is one. The `uses` line stays, since the specialiser reads it. */
-function withoutComments(source: string): string {
-  return source
-    .replace(/\/\/(?! uses:).*|\/\*[\s\S]*?\*\//g, '')
-    .replace(/[ \t]+$/gm, '')
-    .replace(/\n{2,}/g, '\n')
-    .trimStart();
 }

@@ -18,11 +18,7 @@ export type { Node } from './graph/node.ts';
 export { Parameter } from './graph/parameter.ts';
 export { noGrad } from './graph/record.ts';
 export { Tensor } from './graph/tensor.ts';
-export { explain } from './insight/explain.ts';
-export { type ProfileOptions, profile } from './insight/profile.ts';
-export type { DispatchTime, KernelTime, ProfileReport, TraceFile } from './insight/profileReport.ts';
-export { type TuneOptions, type TuneProgress, tune } from './insight/tune.ts';
-export { StoreError, type Tuned, type TuneReport } from './insight/tuneReport.ts';
+export * from './insight/index.ts';
 export {
   type BindingSource,
   type Choices,

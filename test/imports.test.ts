@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
  * so that it can be read, and used, without what stands on it.
  */
 const floors: readonly (readonly string[])[] = [
-  ['index'],
+  ['index', 'minimal'],
   ['train', 'files', 'insight'],
   ['models'],
   ['optim'],

@@ -1,0 +1,196 @@
+/** `npm run package`: builds the package, checks what consumers' tools make of it, and says how much they carry. */
+
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import * as esbuild from 'esbuild';
+import { rollup } from 'rollup';
+import { build } from 'vite';
+import webpack from 'webpack';
+import { root } from './machine.mjs';
+
+/** The set that a page of the smallest size needs. */
+const least = ['init', 'tensor', 'matmul', 'parameter', 'grad', 'compile'];
+
+/**
+ * Bytes that each entry may take, gzipped, with all that it leads to, as the largest of the four bundlers makes it; `least`
+ * is that set of `minimal`. A figure that is raised has its reason in the message of the commit.
+ * @type {Readonly<Record<string, number>>}
+ */
+const most = {
+  index: 152_000,
+  least: 66_500,
+  minimal: 69_000,
+  nn: 99_000,
+  optim: 52_000,
+  models: 110_000,
+  train: 87_000,
+  io: 35_000,
+  text: 4_500,
+  insight: 37_000,
+};
+
+const folder = mkdtempSync(join(tmpdir(), 'weft-package-'));
+/** Rollup finds no packages by itself. */
+const installedOnly = {
+  name: 'installed',
+  /** @param {string} id */
+  resolveId: (id) =>
+    id.startsWith('weft-gpu')
+      ? join(folder, 'node_modules', 'weft-gpu', 'dist', `${id.slice('weft-gpu/'.length) || 'index'}.js`)
+      : null,
+};
+
+try {
+  process.exitCode = (await main()) ? 0 : 1;
+} finally {
+  rmSync(folder, { recursive: true });
+}
+
+async function main() {
+  await build({ root, logLevel: 'warn' });
+  const tarball = pack();
+  const installed = join(folder, 'node_modules', 'weft-gpu');
+  mkdirSync(installed, { recursive: true });
+  execFileSync('tar', ['-xzf', tarball, '-C', installed, '--strip-components=1']);
+  let good = check('files', missingFiles(installed));
+  good = check('publint', run('publint', ['run', tarball, '--strict'])) && good;
+  good = check('types', run('attw', [tarball, '--profile', 'esm-only', '--no-emoji'])) && good;
+  for (const [entry, limit] of Object.entries(most)) {
+    const sizes = await bundled(entry);
+    const largest = Math.max(...Object.values(sizes));
+    const list = Object.entries(sizes).map(([name, size]) => `${name} ${(size / 1000).toFixed(1)}`);
+    console.log(`${entry.padEnd(8)} ${list.join(', ')} kB gzipped, at most ${limit / 1000} kB`);
+    if (largest > limit) {
+      console.error(`  ✗ ${entry} takes ${largest} bytes, which is more than ${limit}`);
+      good = false;
+    }
+  }
+  return good;
+}
+
+/** @returns {string} the path of the tarball */
+function pack() {
+  execFileSync('npx', ['tsc', '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
+  const name = execFileSync('npm', ['pack', '--silent', '--pack-destination', folder], { cwd: root, encoding: 'utf8' });
+  return join(folder, name.trim());
+}
+
+/**
+ * What ought to be in the package, and is not.
+ * @param {string} installed
+ */
+function missingFiles(installed) {
+  const files = new Set(readdirSync(installed, { recursive: true, encoding: 'utf8' }));
+  const wanted = [
+    'LICENSE',
+    'CHANGELOG.md',
+    'README.md',
+    ...Object.keys(most).flatMap((name) => (name === 'least' ? [] : `dist/${name}.js`)),
+  ];
+  const code = [...files].filter((file) => file.startsWith('dist/chunks/') && file.endsWith('.js'));
+  const maps = code.map((file) => `${file}.map`);
+  // Chunks of a few lines that only join others have no source to map to.
+  const small = (/** @type {string} */ map) => readFileSync(join(installed, map.slice(0, -4))).length < 500;
+  const missing = [...wanted, ...maps.filter((map) => !files.has(map) && !small(map))].filter(
+    (file) => !files.has(file),
+  );
+  return missing.length > 0 ? `the package has no ${missing.join(', ')}` : '';
+}
+
+/**
+ * @param {string} command
+ * @param {string[]} parameters
+ * @returns {string} what it says where it ends with an error
+ */
+function run(command, parameters) {
+  try {
+    execFileSync('npx', ['--no-install', command, ...parameters], { cwd: root, encoding: 'utf8', stdio: 'pipe' });
+    return '';
+  } catch (error) {
+    const { stdout = '', stderr = '' } = /** @type {{ stdout?: string, stderr?: string }} */ (error);
+    return `${stdout}${stderr}`;
+  }
+}
+
+/**
+ * @param {string} what
+ * @param {string} problem
+ */
+function check(what, problem) {
+  console.log(`${what.padEnd(8)} ${problem === '' ? 'clean' : ''}`);
+  if (problem !== '') console.error(problem);
+  return problem === '';
+}
+
+/**
+ * Bytes of a page that imports all of an entry, gzipped, by bundler.
+ * @param {string} entry
+ * @returns {Promise<Record<string, number>>}
+ */
+async function bundled(entry) {
+  const input = join(folder, `${entry}.mjs`);
+  const names = entry === 'least' ? `{ ${least.join(', ')} }` : '*';
+  const path = { index: '', least: '/minimal' }[entry] ?? `/${entry}`;
+  writeFileSync(input, `export ${names} from 'weft-gpu${path}';\n`);
+  const viteOut = await build({
+    root: folder,
+    configFile: false,
+    logLevel: 'error',
+    build: {
+      write: false,
+      modulePreload: false,
+      target: 'es2022',
+      rolldownOptions: { input, preserveEntrySignatures: 'strict', output: { format: 'es', codeSplitting: false } },
+    },
+  });
+  const [viteResult] = [viteOut].flat();
+  const viteCode = viteResult && 'output' in viteResult ? viteResult.output[0].code : '';
+  const esbuildOut = await esbuild.build({
+    entryPoints: [input],
+    bundle: true,
+    format: 'esm',
+    minify: true,
+    target: 'es2022',
+    write: false,
+    external: ['node:*'],
+  });
+  const rollupOut = await rollup({ input, plugins: [installedOnly], onwarn() {} });
+  const { output } = await rollupOut.generate({ format: 'es', inlineDynamicImports: true });
+  const rollupCode = await esbuild.transform(output[0].code, { minify: true, format: 'esm', target: 'es2022' });
+  return {
+    vite: gzipped(viteCode),
+    esbuild: gzipped(esbuildOut.outputFiles[0]?.text ?? ''),
+    rollup: gzipped(rollupCode.code),
+    webpack: gzipped(await webpacked(input)),
+  };
+}
+
+/**
+ * @param {string} input
+ * @returns {Promise<string>}
+ */
+function webpacked(input) {
+  const compiler = webpack({
+    mode: 'production',
+    context: folder,
+    entry: input,
+    experiments: { outputModule: true },
+    output: { path: join(folder, 'webpack'), filename: 'out.js', library: { type: 'module' } },
+    optimization: { splitChunks: false },
+    performance: { hints: false },
+  });
+  return new Promise((resolve, reject) => {
+    compiler.run((error, stats) => {
+      if (error || stats?.hasErrors()) reject(error ?? new Error(stats?.toString('errors-only')));
+      else resolve(readFileSync(join(folder, 'webpack', 'out.js'), 'utf8'));
+    });
+  });
+}
+
+/** @param {string} code */
+function gzipped(code) {
+  return gzipSync(code, { level: 9 }).length;
+}

@@ -74,10 +74,11 @@ export class Readback {
     this.#device = device;
   }
 
-  /** One submit that copies, one `mapAsync` that waits. */
-  async read(requests: readonly ReadRequest[]): Promise<ArrayBuffer[]> {
+  /** One submit that copies, one `mapAsync` that waits. `now` tells where the ranges lie once there is a buffer for them. */
+  async read(requests: readonly ReadRequest[], now = () => requests): Promise<ArrayBuffer[]> {
     this.#device.check();
-    return this.copy(requests, await this.stagingFor(requests));
+    const staging = await this.stagingFor(requests);
+    return this.copy(now(), staging);
   }
 
   /** A buffer that what is asked for fits in; `copy` takes it back. */

@@ -112,13 +112,22 @@ async function bring(tensors: readonly Tensor[]): Promise<HostArray[]> {
   const verdicts = [...new Set(onDevice.flatMap(({ tensor }) => knownResidence(tensor)?.verdict ?? []))];
   const awaited = device.status.takeAwaited();
   const unknown = [...new Set([...verdicts.flatMap((verdict) => verdict.unknown), ...awaited])];
-  const bytes = await device.readback.read([
+  const requests = [
     ...onDevice.map(({ tensor }) => {
       const { buffer, offset } = residenceOf(tensor).storageOn(device);
       return { buffer, offset, bytes: byteSize(tensor) };
     }),
     ...unknown.map((verdict) => ({ ...(verdict.place as BufferRange), bytes: statusBytes })),
-  ]);
+  ];
+  // A small result moves when the plan that made it goes, which the garbage collector may decide meanwhile.
+  const bytes = await device.readback.read(requests, () =>
+    requests.map((request, i) => {
+      const tensor = onDevice[i]?.tensor;
+      if (!tensor || knownResidence(tensor)?.device !== device) return request;
+      const { buffer, offset } = residenceOf(tensor).storageOn(device);
+      return { ...request, buffer, offset };
+    }),
+  );
   for (const [i, verdict] of unknown.entries())
     verdict.learn(new Uint32Array(bytes[onDevice.length + i] as ArrayBuffer));
   await device.readback.learnEarlier([...verdicts, ...awaited.filter(({ hasEarlierFindings }) => hasEarlierFindings)]);

@@ -136,6 +136,27 @@ describe('a replayed step', () => {
     for (const [i, each] of results.entries()) expect((await each.data())[1]).toBe(2 * i);
   });
 
+  test('has its results read where they lie by then, when its plan goes between a read and its copy', async () => {
+    const double = compile((x: Tensor) => x.mul(2));
+    const x = tensor([1, 2]);
+    const results = [await double(x), await double(x), ones([300])];
+    const ring = results[0]?.storageOn(device).buffer;
+    const make = device.readback.stagingFor.bind(device.readback);
+    const stagingFor = vi.spyOn(device.readback, 'stagingFor').mockImplementation(async (requests) => {
+      for (const plan of [...double.plans.values()].flat()) plan.destroy();
+      // Until results have moved, and what they lay in is gone.
+      await vi.waitUntil(() => results[0]?.storageOn(device).buffer !== ring);
+      return make(requests);
+    });
+    try {
+      const [first, second] = await readAll(results);
+      expect([...(first ?? []), ...(second ?? [])]).toEqual([2, 4, 2, 4]);
+      expect(stagingFor).toHaveBeenCalledTimes(1);
+    } finally {
+      stagingFor.mockRestore();
+    }
+  });
+
   test('runs at once for more signatures than plans are kept of', async () => {
     const sum = compile((x: Tensor) => x.sum());
     const warn = vi.spyOn(console, 'warn').mockImplementation(() => {});

@@ -6,7 +6,7 @@ import type { Expression, ExpressionTypes, Window } from './expression.ts';
 import { type DeviceProfile, grid, input, type KernelCall, type LoadHook, output, type StoreHook } from './kernel.ts';
 import { coordinateText, indexExpression, readsVectors, rowOf, vectorises } from './layout.ts';
 import { loop } from './loops.ts';
-import { literal, uniformText } from './numbers.ts';
+import { coordinateOf, extentText, literal, uniformText } from './numbers.ts';
 
 /**
  * Elementwise chains as one generated kernel, or as the tail (`store`) or head (`load`) of a hand-written one. All
@@ -135,6 +135,7 @@ function sharedRows(chain: Chain, count: number, read: (load: Load, dtype: DType
   const [first] = rows.values();
   const length = first?.length ?? 0;
   if (length === 0 || count % (4 * length) !== 0) return null;
+  const invocations = count / 4;
   const shared = [...rows].filter(([, row]) => row.length === length);
   const names = new Map(shared.map(([text], k) => [text, `row${k}`]));
   return {
@@ -142,10 +143,10 @@ function sharedRows(chain: Chain, count: number, read: (load: Load, dtype: DType
     parameters: shared.map(([, { dtype }], k) => `row${k}: ${vectorTypes[dtype]}`),
     main: [
       '  let linear = linearGroup(group, num_workgroups) * SIZE + lane;',
-      `  let i = linear % ${length}u;`,
-      `  let first = (linear / ${length}u) * ${4 * length}u + i;`,
+      `  let i = ${coordinateOf('linear', invocations, 1, length)};`,
+      `  let first = ${coordinateOf('linear', invocations, length)} * ${extentText(4 * length)} + i;`,
       ...shared.map(([text], k) => `  let row${k} = ${text};`),
-      ...turns(4, `${length}u`, (at) => `element(${[at, ...names.values()].join(', ')});`),
+      ...turns(4, extentText(length), (at) => `element(${[at, ...names.values()].join(', ')});`),
     ].join('\n'),
   };
 }

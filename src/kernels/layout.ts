@@ -1,6 +1,6 @@
 import type { Layout } from '../core/layout.ts';
 import { sizeOf } from '../core/shape.ts';
-import { uniformText } from './numbers.ts';
+import { coordinateOf, extentText, uniformText } from './numbers.ts';
 
 /** Layouts of operands as WGSL expressions: from the linear index `i` of an invocation to an index into a buffer. */
 
@@ -52,22 +52,22 @@ export function rowOf(layout: Layout): number | undefined {
 
 /**
  * Index into the buffer for `i`, which counts vectors where `vector` is set. Neither the outermost extent nor the offset
- * appears in the text, so that a longer batch and another slice share the pipeline. Inner extents do: a division by a number
- * that a compiler knows is a multiplication and a shift, one by a uniform takes several times as long.
+ * appears in the text, so that a longer batch and another slice share the pipeline. Inner extents and strides do, or in its
+ * general form are uniforms.
  */
 export function indexExpression(layout: Layout, vector: boolean): string {
   const collapsed = collapse(layout);
   const dimensions = vector ? inVectors(collapsed) : collapsed;
   const signed = layout.offset !== 0 || dimensions.some(({ stride }) => stride < 0);
+  const bound = dimensions.reduce((product, { extent }) => product * extent, 1);
   const terms: string[] = [];
   let inner = 1;
   for (let d = dimensions.length - 1; d >= 0; d--) {
     const { extent, stride } = dimensions[d] as Dimension;
-    let coordinate = inner === 1 ? 'i' : `(i / ${inner}u)`;
-    if (d > 0) coordinate = `(${coordinate} % ${extent}u)`;
+    const coordinate = coordinateOf('i', bound, inner, d > 0 ? extent : undefined);
     if (stride !== 0) {
-      if (signed) terms.unshift(`i32(${coordinate}) * ${stride}`);
-      else terms.unshift(stride === 1 ? coordinate : `${coordinate} * ${stride}u`);
+      if (signed) terms.unshift(`i32(${coordinate}) * ${Math.abs(stride) === 1 ? stride : extentText(stride, 'i32')}`);
+      else terms.unshift(stride === 1 ? coordinate : `${coordinate} * ${extentText(stride)}`);
     }
     inner *= extent;
   }
@@ -80,9 +80,9 @@ export function indexExpression(layout: Layout, vector: boolean): string {
 const offsetOf = (layout: Layout, vector: boolean): number =>
   vector && readsVectors(layout) ? layout.offset / 4 : layout.offset;
 
-/** The coordinate of element `index` of a dense tensor along one of its axes, with inner extents as in `indexExpression`. */
+/** The coordinate of element `index`, a variable, of a dense tensor along one of its axes. */
 export function coordinateText(index: string, shape: readonly number[], axis: number): string {
   const inner = sizeOf(shape.slice(axis + 1));
   const outermost = shape.slice(0, axis).every((extent) => extent === 1);
-  return outermost ? `(${index} / ${inner}u)` : `((${index} / ${inner}u) % ${shape[axis]}u)`;
+  return coordinateOf(index, sizeOf(shape), inner, outermost ? undefined : (shape[axis] as number));
 }

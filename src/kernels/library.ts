@@ -1,6 +1,7 @@
 import bits from '../../shaders/lib/bits.wgsl' with { type: 'text' };
 import elementwise from '../../shaders/lib/elementwise.wgsl' with { type: 'text' };
 import order from '../../shaders/lib/order.wgsl' with { type: 'text' };
+import quotient from '../../shaders/lib/quotient.wgsl' with { type: 'text' };
 import status from '../../shaders/lib/status.wgsl' with { type: 'text' };
 import { WeftError } from '../core/errors.ts';
 
@@ -25,4 +26,5 @@ export function libraryText(name: string): string {
 /** The files that were added. */
 export const libraryFiles = (): readonly string[] => [...files.keys()];
 
-addLibrary({ 'bits.wgsl': bits, 'elementwise.wgsl': elementwise, 'order.wgsl': order, 'status.wgsl': status });
+addLibrary({ 'bits.wgsl': bits, 'elementwise.wgsl': elementwise, 'order.wgsl': order });
+addLibrary({ 'quotient.wgsl': quotient, 'status.wgsl': status });

@@ -1,7 +1,7 @@
 import { WeftError } from '../core/errors.ts';
 import type { Dispatch } from './kernel.ts';
 import { libraryText } from './library.ts';
-import { addFields, type Field, paramFields, takeNumbers } from './numbers.ts';
+import { addFields, type Field, paramFields, quotientFile, type TextForm, takeNumbers } from './numbers.ts';
 
 /** A shader made ready for one pipeline. Equal dispatches give equal texts, which browsers use to cache compiled code. */
 export interface SpecialisedShader {
@@ -10,6 +10,8 @@ export interface SpecialisedShader {
   readonly access: string;
   /** Fields of `struct Params` in order; every field is one 4-byte word. */
   readonly fields: readonly Field[];
+  /** The same kernel with uniforms in place of the extents that are constants in this text; none where there are no such. */
+  readonly general?: () => SpecialisedShader;
 }
 
 /** Functions that reverse the order of lanes and workgroups, for tests that look for missing barriers. */
@@ -24,11 +26,29 @@ const known = new Map<string, Map<string, SpecialisedShader>>();
 
 /** Turns a `.wgsl` file and its settings into WGSL text. Throws on a constant or function that the shader does not declare. */
 export function specialise(marked: Dispatch, overrides: Readonly<Record<string, string>> = {}): SpecialisedShader {
+  const { shader, hasExtents } = inForm(marked, overrides, 'constant');
+  if (!hasExtents) return shader;
+  let general: SpecialisedShader | undefined;
+  return {
+    ...shader,
+    general: () => {
+      general ??= inForm(marked, overrides, 'general').shader;
+      return general;
+    },
+  };
+}
+
+function inForm(
+  marked: Dispatch,
+  overrides: Readonly<Record<string, string>>,
+  form: TextForm,
+): { shader: SpecialisedShader; hasExtents: boolean } {
   const taken = () => paramFields(withLibrary(marked.source, marked.library)).length;
-  const [texts, numbers] = takeNumbers(marked, taken);
-  const dispatch = { ...marked, ...texts };
+  const { fields: numbers, hasExtents, ...texts } = takeNumbers(marked, taken, form);
+  const more = form === 'general' ? { library: [...(marked.library ?? []), quotientFile] } : {};
+  const dispatch = { ...marked, ...texts, ...more };
   const { source, constants, functions, declarations, library, bindings, guarded } = dispatch;
-  const types = numbers.map(({ type }) => type);
+  const names = numbers.map(({ name, type }) => [name, type]);
   const settings = JSON.stringify([
     constants,
     functions,
@@ -37,13 +57,14 @@ export function specialise(marked: Dispatch, overrides: Readonly<Record<string, 
     bindings.length,
     guarded,
     overrides,
-    types,
+    names,
   ]);
   const shaders = known.get(source) ?? new Map<string, SpecialisedShader>();
   known.set(source, shaders);
-  const shader = shaders.get(settings) ?? specialised(dispatch, numbers, overrides);
-  shaders.set(settings, shader);
-  return numbers.length === 0 ? shader : { ...shader, fields: [...numbers, ...shader.fields.slice(numbers.length)] };
+  const same = shaders.get(settings) ?? specialised(dispatch, numbers, overrides);
+  shaders.set(settings, same);
+  const shader = numbers.length === 0 ? same : { ...same, fields: [...numbers, ...same.fields.slice(numbers.length)] };
+  return { shader, hasExtents };
 }
 
 function specialised(

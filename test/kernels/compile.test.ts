@@ -23,11 +23,13 @@ interface Text {
 function textsOf(dispatches: readonly Dispatch[]): Text[] {
   const texts = new Map<string, Text>();
   for (const dispatch of dispatches) {
-    const shader = specialise(dispatch);
-    if (texts.has(shader.code)) continue;
     const hooks = Object.fromEntries(Object.keys(dispatch.functions ?? {}).map((name) => [name, 'replaced']));
-    const settings = { kernel: dispatch.kernel, ...dispatch.constants, ...hooks };
-    texts.set(shader.code, { kernel: dispatch.kernel, source: dispatch.source, shader, settings });
+    const given = specialise(dispatch);
+    for (const shader of given.general ? [given, given.general()] : [given]) {
+      if (texts.has(shader.code)) continue;
+      const settings = { kernel: dispatch.kernel, ...dispatch.constants, ...hooks, general: shader !== given };
+      texts.set(shader.code, { kernel: dispatch.kernel, source: dispatch.source, shader, settings });
+    }
   }
   return [...texts.values()];
 }
@@ -125,8 +127,8 @@ describe('each shader as it stands', () => {
     const names = all.flatMap(({ path }) =>
       path.startsWith('shaders/lib/') ? [path.slice('shaders/lib/'.length)] : [],
     );
-    // Generated kernels are no files; they use this one.
-    expect([...used, 'elementwise.wgsl'].sort()).toEqual(names.sort());
+    // Generated kernels are no files; they use these.
+    expect([...used, 'elementwise.wgsl', 'quotient.wgsl'].sort()).toEqual(names.sort());
   });
 
   it('is there to be compiled', () => {

@@ -59,12 +59,13 @@ function extentOf({ shape, strides, offset }: Layout): number {
 
 const isVector = (dispatch: Dispatch | undefined) => dispatch?.constants?.V === 'vec4<f32>';
 
-/** Runs a chain in both orders. */
+/** Runs a chain in both orders, with extents as constants and as uniforms. */
 async function run(chain: Chain, inputs: readonly HostArray[]): Promise<Run> {
   const outputs = chain.outputs.map((i) => ({ dtype: (chain.steps[i] as ChainStep).dtype, length: chain.size }));
   const call = elementwiseKernel(chain, 'test', runProfile);
-  const [result, reversed] = (await runCall(call, inputs, outputs, [{}, { reversed: true }])) as [Run, Run];
-  expect(sameBits(result, reversed)).toBe(true);
+  const probes = [{}, { reversed: true }, { general: true }, { general: true, reversed: true }];
+  const [result, ...others] = (await runCall(call, inputs, outputs, probes)) as [Run, ...Run[]];
+  expect(others.map((other) => sameBits(result, other))).toEqual([true, true, true]);
   return result;
 }
 

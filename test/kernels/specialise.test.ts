@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Dispatch } from '../../src/kernels/kernel.ts';
-import { uniformText } from '../../src/kernels/numbers.ts';
+import { coordinateOf, extentText, inverseOf, uniformText } from '../../src/kernels/numbers.ts';
 import { reversedOrder, specialise, withLibrary } from '../../src/kernels/specialise.ts';
 
 const source = `// uses: order.wgsl
@@ -155,6 +155,59 @@ describe('specialise', () => {
     expect(() => specialise(dispatch({ source: bare, functions: { store } }))).toThrow(
       '[specialise] test/plain has numbers, and no struct Params for them',
     );
+  });
+
+  describe('of a text with extents', () => {
+    const marked = (inner: number, extent: number, bound = 1000) => {
+      const [at, outer] = [coordinateOf('i', bound, inner, extent), coordinateOf('i', bound, inner * extent)];
+      const store = `fn store(i: u32, value: Element) { b[${at} * ${extentText(3)} + ${outer} + ${uniformText(7, 'u32')}] = value; }`;
+      return specialise(dispatch({ functions: { store } }));
+    };
+
+    it('makes constants of them, and uniforms in its general form', () => {
+      const shader = marked(5, 12);
+      expect(shader.code).toContain('b[((i / 5u) % 12u) * 3u + (i / 60u) + params.number0]');
+      const general = shader.general?.();
+      expect(general?.code).toContain(
+        'b[(shortQuotient(i, params.divisor0, params.inverse0) - shortQuotient(i, params.divisor1, params.inverse1) * params.extent5) * params.extent6 + shortQuotient(i, params.divisor1, params.inverse1) + params.number0]',
+      );
+      expect(general?.fields.map(({ name, value }) => [name, value])).toEqual([
+        ['number0', 7],
+        ['divisor0', 5],
+        ['inverse0', inverseOf(5)],
+        ['divisor1', 60],
+        ['inverse1', inverseOf(60)],
+        ['extent5', 12],
+        ['extent6', 3],
+        ...['count', 'offset', 'scale'].map((name) => [name, undefined]),
+      ]);
+      expect(marked(7, 12).code).not.toBe(shader.code);
+      expect(marked(7, 12).general?.().code).toBe(general?.code);
+      expect(general?.access).toBe(shader.access);
+    });
+
+    it('divides indices and quotients that are large in two steps', () => {
+      expect(marked(5, 12, 2 ** 23).general?.().code).toContain(
+        'b[(longQuotient(i, params.divisor0, params.inverse0) - shortQ',
+      );
+      expect(marked(2 ** 29, 2, 2 ** 32).general?.().code).not.toContain('= shortQ');
+      expect(marked(2 ** 29, 2, 2 ** 32).general?.().code).toContain('b[(longQuotient(i, params.divisor0');
+    });
+
+    it('has no general form where there are none', () => {
+      expect(specialise(dispatch()).general).toBeUndefined();
+    });
+
+    it('leaves those in the text of the general form that find no room', () => {
+      const numbers = Array.from({ length: 57 }, (_, i) => uniformText(i + 1, 'f32'));
+      const extents = [coordinateOf('i', 99, 5, 3), coordinateOf('i', 99, 15), coordinateOf('i', 99, 4), extentText(9)];
+      const store = `fn store(i: u32, value: Element) { b[${extents.join(' + ')}] = ${numbers.join(' + ')}; }`;
+      const general = specialise(dispatch({ functions: { store } })).general?.();
+      expect(general?.fields).toHaveLength(64);
+      expect(general?.code).toContain(
+        'b[((i / 5u) % 3u) + shortQuotient(i, params.divisor0, params.inverse0) + shortQuotient(i, params.divisor1, params.inverse1) + 9u]',
+      );
+    });
   });
 
   it('reverses lanes and workgroups when asked to', () => {

@@ -18,6 +18,7 @@ import {
   type Tensor,
   tensor,
 } from '../../src/index.ts';
+import { residenceOf } from '../../src/runtime/residence.ts';
 import { announceReads, device, useGpu } from '../support/gpu.ts';
 
 /** A compiled step is one submit, and after the first call it creates and traces nothing. */
@@ -140,12 +141,13 @@ describe('a replayed step', () => {
     const double = compile((x: Tensor) => x.mul(2));
     const x = tensor([1, 2]);
     const results = [await double(x), await double(x), ones([300])];
-    const ring = results[0]?.storageOn(device).buffer;
+    const place = () => residenceOf(results[0] as Tensor).storageOn(device).buffer;
+    const ring = place();
     const make = device.readback.stagingFor.bind(device.readback);
     const stagingFor = vi.spyOn(device.readback, 'stagingFor').mockImplementation(async (requests) => {
       for (const plan of [...double.plans.values()].flat()) plan.destroy();
       // Until results have moved, and what they lay in is gone.
-      await vi.waitUntil(() => results[0]?.storageOn(device).buffer !== ring);
+      await vi.waitUntil(() => place() !== ring);
       return make(requests);
     });
     try {

@@ -27,6 +27,8 @@ export const profiles: readonly DeviceProfile[] = [
 export interface Probe {
   /** Lanes and workgroups take their coordinates from the last to the first. */
   readonly reversed?: boolean;
+  /** Extents are uniforms, as in the pipelines that many of them share. */
+  readonly general?: boolean;
   /** The n-th `workgroupBarrier()` is missing from the text of this shader, or file of the library. */
   readonly without?: { readonly source: string; readonly barrier: number };
 }
@@ -57,7 +59,7 @@ export const barriersOf = (source: string) => source.match(barrier)?.length ?? 0
  * A dispatch as a probe wants it. Both orders share a text, and so a pipeline: a second bind group tells which it is. (A
  * barrier must go from the text: software adapters execute one in a branch that no lane takes.)
  */
-export function probed(dispatch: Dispatch, { without }: Probe = {}): SpecialisedShader {
+export function probed(dispatch: Dispatch, { without, general }: Probe = {}): SpecialisedShader {
   const declarations = `struct Probe { reversed: u32 }
 @group(1) @binding(0) var<uniform> probe: Probe;
 ${dispatch.declarations ?? ''}`;
@@ -66,7 +68,7 @@ ${dispatch.declarations ?? ''}`;
   const source = without
     ? whole.replace(without.source, (text) => text.replace(barrier, (line) => (n++ === without.barrier ? '' : line)))
     : whole;
-  return specialise(
+  const shader = specialise(
     { ...dispatch, source, library: [], declarations },
     {
       laneOrder:
@@ -75,6 +77,7 @@ ${dispatch.declarations ?? ''}`;
         'fn groupOrder(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>) -> vec3<u32> { return select(workgroup_id, num_workgroups - 1u - workgroup_id, probe.reversed == 1u); }',
     },
   );
+  return general && shader.general ? shader.general() : shader;
 }
 
 interface Gpu {
@@ -167,10 +170,10 @@ export async function runCall(
   failed = false,
 ): Promise<Run[]> {
   const { device, errors } = await gpu();
-  const shaders = call.dispatches.map((dispatch) => probed(dispatch));
+  const shaders = probes.map((probe) => call.dispatches.map((dispatch) => probed(dispatch, probe)));
   const pipelines = await Promise.all(
-    probes.map((probe) =>
-      Promise.all(call.dispatches.map((dispatch) => pipelineOf(dispatch.kernel, probed(dispatch, probe), 2))),
+    shaders.map((each) =>
+      Promise.all(call.dispatches.map(({ kernel }, d) => pipelineOf(kernel, each[d] as SpecialisedShader, 2))),
     ),
   );
   const buffers: GPUBuffer[] = [];
@@ -195,7 +198,11 @@ export async function runCall(
   device.pushErrorScope('internal');
   device.pushErrorScope('out-of-memory');
   const slots = call.dispatches.length;
-  const uniforms = create(guard * (slots + probes.length), GPUBufferUsage.UNIFORM, uniformsOf(call, shaders, probes));
+  const uniforms = create(
+    guard * (slots + 1) * probes.length,
+    GPUBufferUsage.UNIFORM,
+    uniformsOf(call, shaders, probes),
+  );
   const sources = inputs.map((data) => create(data.byteLength, GPUBufferUsage.STORAGE, data));
   const encoder = device.createCommandEncoder();
   const memories = probes.map((_, p) => {
@@ -223,8 +230,9 @@ export async function runCall(
     const pass = encoder.beginComputePass();
     for (const [d, dispatch] of call.dispatches.entries()) {
       const pipeline = pipelines[p]?.[d] as GPUComputePipeline;
-      const params = { buffer: uniforms, offset: guard * d, size: guard };
-      const probe = { buffer: uniforms, offset: guard * (slots + p), size: guard };
+      const first = guard * (slots + 1) * p;
+      const params = { buffer: uniforms, offset: first + guard * d, size: guard };
+      const probe = { buffer: uniforms, offset: first + guard * slots, size: guard };
       const group = (index: number, resources: GPUBufferBinding[]) =>
         device.createBindGroup({
           layout: pipeline.getBindGroupLayout(index),
@@ -281,23 +289,25 @@ export async function runCall(
   });
 }
 
-/** The uniform blocks of all dispatches, then the probes; one slot of `guard` bytes each. */
+/** For each probe the uniform blocks of all dispatches, and then its own; slots of `guard` bytes each. */
 function uniformsOf(
   { dispatches }: KernelCall,
-  shaders: readonly SpecialisedShader[],
+  shaders: readonly (readonly SpecialisedShader[])[],
   probes: readonly Probe[],
 ): DataView<ArrayBuffer> {
-  const view = new DataView(new ArrayBuffer(guard * (dispatches.length + probes.length)));
+  const slots = dispatches.length + 1;
+  const view = new DataView(new ArrayBuffer(guard * slots * probes.length));
   const setters = { f32: 'setFloat32', i32: 'setInt32', u32: 'setUint32' } as const;
-  for (const [d, { kernel, uniforms = {} }] of dispatches.entries()) {
-    for (const [i, { name, type, value: own }] of (shaders[d] as SpecialisedShader).fields.entries()) {
-      const value = own ?? (name === 'statusCode' ? 1 : uniforms[name]);
-      if (value === undefined) throw new Error(`${kernel} gives no value for ${name}`);
-      view[setters[type]](guard * d + 4 * i, value, true);
-    }
-  }
   for (const [p, { reversed = false }] of probes.entries()) {
-    view.setUint32(guard * (dispatches.length + p), Number(reversed), true);
+    for (const [d, { kernel, uniforms = {} }] of dispatches.entries()) {
+      const { fields } = (shaders[p] as readonly SpecialisedShader[])[d] as SpecialisedShader;
+      for (const [i, { name, type, value: own }] of fields.entries()) {
+        const value = own ?? (name === 'statusCode' ? 1 : uniforms[name]);
+        if (value === undefined) throw new Error(`${kernel} gives no value for ${name}`);
+        view[setters[type]](guard * (slots * p + d) + 4 * i, value, true);
+      }
+    }
+    view.setUint32(guard * (slots * p + dispatches.length), Number(reversed), true);
   }
   return view;
 }

@@ -75,6 +75,18 @@ function bindsStatus(command: Command, access: 'r' | 'w'): boolean {
   return command.bindings.some((value, i) => value === statusValue && command.shader.access[i] === access);
 }
 
+/** The commands with those forms of their shaders that `choose` takes. Fields differ between forms, bindings don't. */
+export function withForms(
+  commands: readonly Command[],
+  choose: (shaders: readonly SpecialisedShader[]) => readonly SpecialisedShader[],
+): Command[] {
+  const shaders = choose(commands.flatMap((command) => (command.kind === 'dispatch' ? command.shader : [])));
+  let next = 0;
+  return commands.map((command) =>
+    command.kind === 'dispatch' ? { ...command, shader: shaders[next++] as SpecialisedShader } : command,
+  );
+}
+
 export interface Schedule {
   readonly commands: readonly Command[];
   /** Packs with gaps between their parts: their memory is zeroed once and not shared, so that the gaps stay zero. */

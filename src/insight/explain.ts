@@ -1,5 +1,6 @@
 import { explainProgram } from '../compile/explain.ts';
 import { buildProgram } from '../compile/program.ts';
+import { withForms } from '../compile/schedule.ts';
 import { ValueError } from '../core/errors.ts';
 import { currentDevice } from '../device/current.ts';
 import { expectTensor } from '../graph/record.ts';
@@ -24,7 +25,8 @@ export function explain(subject: Tensor | Compiled<never, unknown>): string {
   expectTensor('explain', 'the subject', subject);
   const tensor = subject.version;
   if (tensor.isComputed) return `${String(tensor)} is already computed; nothing would run`;
-  return explainProgram(
-    buildProgram({ results: [tensor], updates: [] }, (each) => each.isComputed, currentDevice().profile),
-  );
+  const { profile, pipelines } = currentDevice();
+  const program = buildProgram({ results: [tensor], updates: [] }, (each) => each.isComputed, profile);
+  const commands = withForms(program.commands, (shaders) => pipelines.choose(shaders, false));
+  return explainProgram({ ...program, commands });
 }

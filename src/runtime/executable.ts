@@ -1,6 +1,13 @@
 import { rootOf, type Value } from '../compile/ir.ts';
 import type { Program } from '../compile/program.ts';
-import { type DispatchCommand, isStatus, readsStatus, setsStatus } from '../compile/schedule.ts';
+import {
+  type Command,
+  type DispatchCommand,
+  isStatus,
+  readsStatus,
+  setsStatus,
+  withForms,
+} from '../compile/schedule.ts';
 import type { Runnable } from '../compile/trial.ts';
 import { dtypes, hostArray } from '../core/dtype.ts';
 import { OutOfMemoryError, UnsupportedError } from '../core/errors.ts';
@@ -85,22 +92,28 @@ export class Executable {
    * Compiles what is not compiled yet, all pipelines at once. Programs that run on made-up data get a `status` of their own.
    * Rejects with an OutOfMemoryError where the device has no memory for the program; nothing is kept of it then.
    */
-  static async create(device: Device, program: Runnable, status = device.status.words): Promise<Executable> {
-    checkBindings(program, device.profile);
-    const pipelines = await Executable.compile(device, program);
+  static async create(device: Device, given: Runnable, status = device.status.words): Promise<Executable> {
+    checkBindings(given, device.profile);
+    const { commands, pipelines } = await Executable.compile(device, given);
+    const program = { ...given, commands };
     const executable = await device.buffers.secured(() => new Executable(device, program, pipelines, status));
     device.buffers.arena.join(program.memory.slabs);
     executable.#write();
     return executable;
   }
 
-  /** The pipelines of the commands; null where one is a copy. */
-  static compile(device: Device, { commands }: Pick<Runnable, 'commands'>): Promise<(GPUComputePipeline | null)[]> {
-    return Promise.all(
+  /** The commands with the forms of their shaders that the device chooses, and their pipelines; null where one is a copy. */
+  static async compile(
+    device: Device,
+    { commands: given }: Pick<Runnable, 'commands'>,
+  ): Promise<{ commands: Command[]; pipelines: (GPUComputePipeline | null)[] }> {
+    const commands = withForms(given, (shaders) => device.pipelines.choose(shaders));
+    const pipelines = await Promise.all(
       commands.map((command) =>
         command.kind === 'dispatch' ? device.pipelines.get(command.shader, command.label) : null,
       ),
     );
+    return { commands, pipelines };
   }
 
   /** Sees to it that the slabs are there, which others share: allocates, and does nothing else. */

@@ -54,7 +54,7 @@ export class Plan {
   readonly #captured: readonly Tensor[];
   /** The state that each leaf of the trace stands for. */
   readonly #states: ReadonlyMap<Tensor, State>;
-  readonly program: Program;
+  #program: Program;
   #compiling: Promise<Executable> | null = null;
   #preparing: Promise<Prepared> | null = null;
   readonly #pressure: BackPressure;
@@ -87,7 +87,7 @@ export class Plan {
       const value = guarded ? trace.run(() => committed(state.isVoid ? null : leaf, written)) : written;
       return { leaf, value, state };
     });
-    this.program = buildProgram({ results: this.#results, updates }, isLeaf, device.profile, options);
+    this.#program = buildProgram({ results: this.#results, updates }, isLeaf, device.profile, options);
     this.#states = new Map([...trace.reads].map(([state, leaf]) => [leaf, state]));
     this.#line = updates[0]?.state ?? this;
     this.#placeholders = placeholders;
@@ -114,6 +114,11 @@ export class Plan {
     const outputs = mapTensors('compile', 'result', returned, (tensor) => tensor);
     const gradients = trace.settleGradients((state) => state.gradientSlot(() => zeroLeaf(state.type)));
     return new Plan(device, trace, placeholders, outputs, gradients, options);
+  }
+
+  /** With those forms of the shaders that the device has chosen, once they are compiled. */
+  get program(): Program {
+    return this.#program;
   }
 
   /** Parameters that backward reaches, and that nothing will change: the step does not, and no optimizer has them. */
@@ -154,10 +159,16 @@ export class Plan {
 
   /** Compiles pipelines, once; plans may do so side by side. */
   compile(): Promise<Executable> {
-    this.#compiling ??= Executable.create(this.device, this.program).catch((error: unknown) => {
-      this.#compiling = null;
-      throw error;
-    });
+    this.#compiling ??= Executable.create(this.device, this.program).then(
+      (executable) => {
+        this.#program = { ...this.#program, commands: executable.program.commands };
+        return executable;
+      },
+      (error: unknown) => {
+        this.#compiling = null;
+        throw error;
+      },
+    );
     return this.#compiling;
   }
 

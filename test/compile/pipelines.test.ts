@@ -1,5 +1,18 @@
-import { expect, it } from 'vitest';
-import { compile, crossEntropy, dropout, nn, optim, parameter, randint, randn, type Tensor } from '../../src/index.ts';
+import { expect, it, vi } from 'vitest';
+import {
+  compile,
+  concat,
+  crossEntropy,
+  dropout,
+  manualSeed,
+  models,
+  nn,
+  optim,
+  parameter,
+  randint,
+  randn,
+  type Tensor,
+} from '../../src/index.ts';
 import { device, read, useGpu } from '../support/gpu.ts';
 
 /**
@@ -27,10 +40,23 @@ async function addedByOthers<T>([first, ...others]: readonly T[], run: (value: T
 }
 
 /**
- * Ten lengths between two powers of two, none a multiple of 4. What else a length decides is a choice of few: how many lanes
+ * Ten lengths between two powers of two, and so three times them; none is a multiple of 4. What else a length decides is a choice of few: how many lanes
  * (a power of two) a row is put to, whether tiles are whole, whether there are vectors of four.
  */
-const lengths = [34, 37, 38, 41, 43, 46, 49, 54, 58, 61];
+const lengths = [43, 45, 46, 47, 49, 50, 53, 55, 58, 61];
+
+/**
+ * Pipelines that further lengths add where an index is divided by what a length decides: with the first, four that have it as
+ * a constant, one for all the others, and no more.
+ */
+const constantsFirst = [1, 1, 1, 1, 0, 0, 0, 0, 0];
+
+/** Pipelines that a run with each length but the first adds. */
+async function addedByEach(run: (length: number) => Promise<unknown>): Promise<number[]> {
+  const counts: number[] = [];
+  for (const length of lengths) counts.push(await added(() => run(length)));
+  return counts.slice(1);
+}
 
 /** The gradient of a parameter that no optimizer holds, for a step to return. */
 function taken(weight: ReturnType<typeof parameter>): Tensor {
@@ -144,4 +170,117 @@ it('dropouts, as many as there may be', async () => {
     })(randn([8, 8]));
   const { others } = await addedByOthers([1, 2, 5, 9], run);
   expect(others).toBe(0);
+});
+
+it('gradients of means over ten lengths of the last dimension', async () => {
+  const counts = await addedByEach(async (T) => {
+    const x = randn([3, T]);
+    const w = parameter(x);
+    const step = compile(() => {
+      const means = w.square().mean(-1);
+      means.square().sum().backward();
+      return [means, taken(w)] as const;
+    });
+    const [values, means, gradient] = (await read(x, ...(await step()))) as [Float32Array, Float32Array, Float32Array];
+    for (const [i, value] of values.entries()) {
+      const wanted = (4 * (means[Math.floor(i / T)] as number) * value) / T;
+      // Roundings of 1/T, and of four products at most.
+      expect(Math.abs((gradient[i] as number) - wanted)).toBeLessThanOrEqual(6 * 2 ** -24 * Math.abs(wanted));
+    }
+    const { program } = await step.prepare();
+    const divides = program.commands.filter(
+      (each) => each.kind === 'dispatch' && /\(i \/ \d+u\)/.test(each.shader.code),
+    );
+    expect(divides).toHaveLength(lengths.indexOf(T) < 4 ? 1 : 0);
+  });
+  expect(counts).toEqual(constantsFirst);
+});
+
+it('concatenations along ten lengths', async () => {
+  const counts = await addedByEach(async (T) => {
+    const parts = [randn([3, T, 5]), randn([3, 2, 5])];
+    const step = compile((a: Tensor, b: Tensor) => concat([a, b], 1).mul(3));
+    const [joined] = await read(await step(...(parts as [Tensor, Tensor])));
+    const [first, second] = await read(...parts);
+    const rows = [0, 1, 2].flatMap((b) => [
+      ...(first?.subarray(b * T * 5, (b + 1) * T * 5) ?? []),
+      ...(second?.subarray(b * 10, (b + 1) * 10) ?? []),
+    ]);
+    expect(joined).toEqual(Float32Array.from(rows, (x) => 3 * x));
+  });
+  expect(counts).toEqual(constantsFirst);
+});
+
+it('positions, biases and dropout at ten lengths', async () => {
+  const [B, E] = [3, 12];
+  const [positions, bias] = [parameter(randn([64, E])), parameter(randn([E]))];
+  const [added, own] = await read(positions, bias);
+  const counts = await addedByEach(async (T) => {
+    const step = compile((x: Tensor) => {
+      const y = dropout(x.add(positions.slice([[0, T]])).add(bias), 0.5);
+      y.sum().backward();
+      return [y, taken(positions), taken(bias)] as const;
+    });
+    const x = randn([B, T, E]);
+    const [y, ofPositions, ofBias] = (await read(...(await step(x)))) as [Float32Array, Float32Array, Float32Array];
+    const [values] = (await read(x)) as [Float32Array];
+    const [scales, scalesOfBias] = [new Float32Array(64 * E), new Float32Array(E)];
+    for (const [i, value] of values.entries()) {
+      const e = i % E;
+      const sum = Math.fround(Math.fround(value + (added?.[i % (T * E)] as number)) + (own?.[e] as number));
+      // What is kept counts twice.
+      if (y[i] !== 0) expect(y[i]).toBe(2 * sum);
+      scales[i % (T * E)] = (scales[i % (T * E)] as number) + (y[i] === 0 ? 0 : 2);
+      scalesOfBias[e] = (scalesOfBias[e] as number) + (y[i] === 0 ? 0 : 2);
+    }
+    expect(ofPositions).toEqual(scales);
+    expect(ofBias).toEqual(scalesOfBias);
+  });
+  // The chain, and the gradient that is laid into that of all positions.
+  expect(counts).toEqual(constantsFirst);
+});
+
+it('training steps of a GPT at ten lengths', async () => {
+  const model = new models.GPT({
+    ...{ vocabularySize: 17, contextLength: 64, layers: 2, heads: 2, width: 16, dropout: 0.1 },
+  });
+  const optimizer = new optim.AdamW(model.parameters(), { lr: 0.01 });
+  const step = compile((x: Tensor, y: Tensor) => {
+    const loss = model.loss(x, y);
+    loss.backward();
+    optim.clipGradNorm(model.parameters(), 1);
+    optimizer.step();
+    optimizer.zeroGrad();
+    return loss;
+  });
+  // Products, norms, attention and losses take any length; rows of the position embedding are added for T · E elements.
+  const counts = await addedByEach((T) => step(randint(0, 17, [3, T]), randint(0, 17, [3, T])));
+  expect(counts).toEqual(constantsFirst);
+});
+
+it('a GPT’s losses and gradients have the same bits whether extents are constants or uniforms', async () => {
+  const choose = vi.spyOn(device.pipelines, 'choose');
+  const [x, y] = [randint(0, 17, [3, 45]), randint(0, 17, [3, 45])];
+  const run = async (general: boolean): Promise<Uint32Array[]> => {
+    choose.mockImplementation((shaders) => shaders.map((each) => (general && each.general?.()) || each));
+    manualSeed(7);
+    const model = new models.GPT({
+      ...{ vocabularySize: 17, contextLength: 64, layers: 1, heads: 2, width: 12, dropout: 0.1 },
+    });
+    const step = compile(() => {
+      const loss = model.loss(x, y);
+      loss.backward();
+      return [loss, ...model.parameters().map(taken)];
+    });
+    const values = await read(...(await step()));
+    const { commands } = (await step.prepare()).program;
+    const forms = commands.filter((each) => each.kind === 'dispatch' && each.shader.code.includes('fn shortQuotient'));
+    expect(forms.length > 0).toBe(general);
+    return values.map(({ buffer }) => new Uint32Array(buffer));
+  };
+  try {
+    expect(await run(true)).toEqual(await run(false));
+  } finally {
+    choose.mockRestore();
+  }
 });

@@ -30,7 +30,7 @@ const guests: Readonly<Record<string, readonly string[]>> = {
   demo: ['src/index', 'src/core/options', 'src/core/random', 'tools'],
   bench: ['src/index', 'src/core', 'demo', 'tools'],
   // It asks kernels for their variants, and the graph for its nodes.
-  'bench/weft': ['src/index', 'src/core', 'src/kernels', 'src/nn', 'src/ops/optimizer', 'bench'],
+  'bench/weft': ['src/index', 'src/core', 'src/kernels', 'src/nn', 'src/ops/updates', 'bench'],
   'bench/host': ['src/index', 'src/core', 'src/graph', 'bench', 'demo', 'tools'],
   shaders: [],
 };

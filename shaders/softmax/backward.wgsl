@@ -1,4 +1,4 @@
-// uses: order.wgsl, bits.wgsl, rows.wgsl
+// uses: order.wgsl, bits.wgsl, lanes.wgsl
 // Gradient of softmax, dx = y (dy − Σ y dy), or of its logarithm (LOG), dx = dy − exp(y) Σ dy, along the middle axis of
 // [outer, n, inner].
 // 1: dx, 2: y, 3: dy.

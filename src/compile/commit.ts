@@ -5,7 +5,7 @@ import { type Node, reachable } from '../graph/node.ts';
 import type { OpDef } from '../graph/op.ts';
 import { applyOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { commitFamily } from '../kernels/copy.ts';
+import { commit } from '../kernels/commit.ts';
 import { familyCall } from '../kernels/family.ts';
 
 /** Inputs: the present version of a state, if there is one, and the next. */
@@ -17,7 +17,7 @@ const commitOp: OpDef = {
     keeps: true,
     problem: ({ inputs, types }) => {
       const { shape, dtype } = types[0] as TensorType;
-      return familyCall(commitFamily, { size: sizeOf(shape), dtype, fresh: inputs.length === 1 });
+      return familyCall(commit, { size: sizeOf(shape), dtype, fresh: inputs.length === 1 });
     },
   },
 };

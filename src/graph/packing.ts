@@ -1,8 +1,8 @@
 import { alignment } from '../core/layout.ts';
 import { type Shape, sizeOf } from '../core/shape.ts';
 import type { TensorType } from '../core/types.ts';
-import { copyFamily } from '../kernels/copy.ts';
 import { familyCall } from '../kernels/family.ts';
+import { place as placeFamily } from '../kernels/place.ts';
 import type { OpDef } from './op.ts';
 import { applyOne } from './record.ts';
 import type { Tensor } from './tensor.ts';
@@ -29,7 +29,7 @@ export const placeOp: OpDef = {
   lowering: {
     kind: 'kernel',
     problem: (node) =>
-      familyCall(copyFamily, {
+      familyCall(placeFamily, {
         size: sizeOf((node.inputs[1] as Tensor).shape),
         padded: packedSize((node.inputs[1] as Tensor).shape),
         offset: node.attributes.offset as number,

@@ -1,15 +1,15 @@
 import { family } from './family.ts';
 import './randomLibrary.ts';
 import delta from '../../shaders/attention/delta.wgsl' with { type: 'text' };
-import dkdv from '../../shaders/attention/dkdv.wgsl' with { type: 'text' };
-import dkdvBlock from '../../shaders/attention/dkdvBlock.wgsl' with { type: 'text' };
-import dkdvRows from '../../shaders/attention/dkdvRows.wgsl' with { type: 'text' };
-import dq from '../../shaders/attention/dq.wgsl' with { type: 'text' };
-import dqBlock from '../../shaders/attention/dqBlock.wgsl' with { type: 'text' };
-import dqRows from '../../shaders/attention/dqRows.wgsl' with { type: 'text' };
-import forward from '../../shaders/attention/forward.wgsl' with { type: 'text' };
-import forwardBlock from '../../shaders/attention/forwardBlock.wgsl' with { type: 'text' };
-import forwardRows from '../../shaders/attention/forwardRows.wgsl' with { type: 'text' };
+import dkdvBlock from '../../shaders/attention/dkdv.block.wgsl' with { type: 'text' };
+import dkdv from '../../shaders/attention/dkdv.flash.wgsl' with { type: 'text' };
+import dkdvRows from '../../shaders/attention/dkdv.rows.wgsl' with { type: 'text' };
+import dqBlock from '../../shaders/attention/dq.block.wgsl' with { type: 'text' };
+import dq from '../../shaders/attention/dq.flash.wgsl' with { type: 'text' };
+import dqRows from '../../shaders/attention/dq.rows.wgsl' with { type: 'text' };
+import forwardBlock from '../../shaders/attention/forward.block.wgsl' with { type: 'text' };
+import forward from '../../shaders/attention/forward.flash.wgsl' with { type: 'text' };
+import forwardRows from '../../shaders/attention/forward.rows.wgsl' with { type: 'text' };
 import attentionLibrary from '../../shaders/lib/attention.wgsl' with { type: 'text' };
 import attentionForwardLibrary from '../../shaders/lib/attentionForward.wgsl' with { type: 'text' };
 import attentionGradientsLibrary from '../../shaders/lib/attentionGradients.wgsl' with { type: 'text' };
@@ -29,9 +29,9 @@ import {
   scratch,
   type Variant,
 } from './kernel.ts';
+import { roughly } from './lanes.ts';
 import { addLibrary } from './library.ts';
-import { loop, ranges, timesIn } from './loops.ts';
-import { roughly } from './rows.ts';
+import { loop, ranges, timesIn } from './loopLimit.ts';
 
 addLibrary({
   'attention.wgsl': attentionLibrary,

@@ -1,6 +1,6 @@
 import type { AttentionProblem } from './attention.ts';
 import { vectors } from './attentionHooks.ts';
-import { loop } from './loops.ts';
+import { loop } from './loopLimit.ts';
 
 /** How a lane of an attention kernel walks over keys, or queries: `by` so many at a time, with what turns of other loops. */
 interface Walk {

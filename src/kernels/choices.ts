@@ -7,7 +7,7 @@ import type { Choices } from './kernel.ts';
 const familyNames = [
   ...['matmul', 'attentionForward', 'attentionBackward', 'lstmForward', 'lstmBackward', 'lstmCell', 'lstmCellBackward'],
   ...['norm', 'normBackward', 'softmax', 'softmaxBackward', 'crossEntropy', 'crossEntropyBackward', 'reduce', 'cumsum'],
-  ...['embedding', 'embeddingBackward', 'gather', 'scatterAdd', 'topK', 'categorical', 'sample', 'copy', 'commit'],
+  ...['embedding', 'embeddingBackward', 'gather', 'scatterAdd', 'topK', 'categorical', 'sample', 'place', 'commit'],
   ...['adamw', 'sgd', 'gate', 'clipNorm', 'clipScale'],
 ];
 

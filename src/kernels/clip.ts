@@ -1,10 +1,10 @@
-import clip from '../../shaders/optimizer/clip.wgsl' with { type: 'text' };
-import squares from '../../shaders/optimizer/squares.wgsl' with { type: 'text' };
+import clip from '../../shaders/clip/norm.wgsl' with { type: 'text' };
+import squares from '../../shaders/clip/squares.wgsl' with { type: 'text' };
 import { family } from './family.ts';
 import type { BindingSource, Dispatch } from './kernel.ts';
 import { input, output, scratch, status } from './kernel.ts';
-import { loop, timesIn } from './loops.ts';
-import { rowsOf } from './rows.ts';
+import { rowsOf } from './lanes.ts';
+import { loop, timesIn } from './loopLimit.ts';
 
 interface ClipProblem {
   readonly maxNorm: number;

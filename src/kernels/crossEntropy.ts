@@ -3,8 +3,8 @@ import forward from '../../shaders/crossEntropy/forward.wgsl' with { type: 'text
 import { family } from './family.ts';
 import type { Dispatch } from './kernel.ts';
 import { grid, input, output, status } from './kernel.ts';
-import { loop } from './loops.ts';
-import { elementsOf, fewLanes, manyLanes, roughly, rowsOf } from './rows.ts';
+import { elementsOf, fewLanes, manyLanes, roughly, rowsOf } from './lanes.ts';
+import { loop } from './loopLimit.ts';
 
 /** Logits [rows, V] against class indices [rows]. */
 export interface CrossEntropyProblem {

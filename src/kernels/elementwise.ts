@@ -5,7 +5,7 @@ import type { Attributes } from '../core/types.ts';
 import type { Expression, ExpressionTypes, Window } from './expression.ts';
 import { type DeviceProfile, grid, input, type KernelCall, type LoadHook, output, type StoreHook } from './kernel.ts';
 import { coordinateText, indexExpression, readsVectors, rowOf, vectorises } from './layout.ts';
-import { loop } from './loops.ts';
+import { loop } from './loopLimit.ts';
 import { coordinateOf, extentText, literal, uniformText } from './numbers.ts';
 
 /**

@@ -1,12 +1,12 @@
-import chains from '../../shaders/embedding/chains.wgsl' with { type: 'text' };
+import links from '../../shaders/embedding/backward.chains.links.wgsl' with { type: 'text' };
+import chains from '../../shaders/embedding/backward.chains.wgsl' with { type: 'text' };
+import rows from '../../shaders/embedding/backward.rows.wgsl' with { type: 'text' };
 import forward from '../../shaders/embedding/forward.wgsl' with { type: 'text' };
-import links from '../../shaders/embedding/links.wgsl' with { type: 'text' };
-import rows from '../../shaders/embedding/rows.wgsl' with { type: 'text' };
 import { family } from './family.ts';
 import type { BindingSource, DeviceProfile, Dispatch, KernelCall, StoreHook } from './kernel.ts';
 import { grid, input, output, scratch, status } from './kernel.ts';
-import { loop, ranges, timesIn } from './loops.ts';
-import { roughly } from './rows.ts';
+import { roughly } from './lanes.ts';
+import { loop, ranges, timesIn } from './loopLimit.ts';
 import { noSideSum } from './sideSum.ts';
 
 /** `count` ids into a table [V, E]. */

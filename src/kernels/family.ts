@@ -1,6 +1,6 @@
 import { UnsupportedError } from '../core/errors.ts';
 import type { DeviceProfile, Family, KernelCall, Variant } from './kernel.ts';
-import { tooManyTurns } from './loops.ts';
+import { tooManyTurns } from './loopLimit.ts';
 
 /** The families that are loaded, by name. */
 export const families = new Map<string, Pick<Family<never>, 'name' | 'variants'>>();

@@ -1,5 +1,5 @@
 import './randomLibrary.ts';
-import source from '../../shaders/random/fill.wgsl' with { type: 'text' };
+import source from '../../shaders/fill/fill.wgsl' with { type: 'text' };
 import { type Dispatch, grid, output } from './kernel.ts';
 import { type SpecialisedShader, specialise } from './specialise.ts';
 

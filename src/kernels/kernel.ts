@@ -44,6 +44,8 @@ export interface Dispatch {
   readonly constants?: Readonly<Record<string, number | boolean | string>>;
   /** New texts for functions that the shader declares as hooks: name → whole function. */
   readonly functions?: Readonly<Record<string, string>>;
+  /** Bindings of the shader that are left out, by name: their place is taken by `declarations`. */
+  readonly without?: readonly string[];
   /** Declarations put in front of the shader: bindings and helpers that replaced functions use. */
   readonly declarations?: string;
   /** Files of shaders/lib/ that replaced functions use beyond those that the shader names itself. */

@@ -1,12 +1,12 @@
 import lstmLibrary from '../../shaders/lib/lstm.wgsl' with { type: 'text' };
 import lstmSequenceLibrary from '../../shaders/lib/lstmSequence.wgsl' with { type: 'text' };
 import mathLibrary from '../../shaders/lib/math.wgsl' with { type: 'text' };
-import backwardSequence from '../../shaders/lstm/backwardSequence.wgsl' with { type: 'text' };
-import backwardStep from '../../shaders/lstm/backwardStep.wgsl' with { type: 'text' };
-import cell from '../../shaders/lstm/cell.wgsl' with { type: 'text' };
-import cellBackward from '../../shaders/lstm/cellBackward.wgsl' with { type: 'text' };
-import forwardSequence from '../../shaders/lstm/forwardSequence.wgsl' with { type: 'text' };
-import forwardStep from '../../shaders/lstm/forwardStep.wgsl' with { type: 'text' };
+import backwardSequence from '../../shaders/lstm/backward.sequence.wgsl' with { type: 'text' };
+import backwardStep from '../../shaders/lstm/backward.steps.wgsl' with { type: 'text' };
+import cellBackward from '../../shaders/lstm/cell.backward.wgsl' with { type: 'text' };
+import cell from '../../shaders/lstm/cell.forward.wgsl' with { type: 'text' };
+import forwardSequence from '../../shaders/lstm/forward.sequence.wgsl' with { type: 'text' };
+import forwardStep from '../../shaders/lstm/forward.steps.wgsl' with { type: 'text' };
 import { family } from './family.ts';
 import {
   type BindingSource,
@@ -19,9 +19,9 @@ import {
   output,
   type Variant,
 } from './kernel.ts';
+import { roughly } from './lanes.ts';
 import { addLibrary } from './library.ts';
-import { loop, timesIn } from './loops.ts';
-import { roughly } from './rows.ts';
+import { loop, timesIn } from './loopLimit.ts';
 
 addLibrary({ 'lstm.wgsl': lstmLibrary, 'lstmSequence.wgsl': lstmSequenceLibrary, 'math.wgsl': mathLibrary });
 
@@ -293,7 +293,7 @@ function withOutputGradient(variant: Variant<LstmProblem>): Variant<LstmBackward
     if (!load) return { ...dispatch, functions, bindings: [...dispatch.bindings, input(0)] };
     return {
       ...dispatch,
-      source: dispatch.source.replace(/^@group.*\bdOutput: .*\n/m, ''),
+      without: ['dOutput'],
       functions,
       declarations: load.declarations(dispatch.bindings.length + 1),
       library: load.library,

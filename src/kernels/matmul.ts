@@ -3,11 +3,11 @@ import sumText from '../../shaders/matmul/sum.wgsl' with { type: 'text' };
 import { family } from './family.ts';
 import type { DeviceProfile, Dispatch, Variant } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
-import { loop } from './loops.ts';
+import { roughly } from './lanes.ts';
+import { loop } from './loopLimit.ts';
 import { type Padded, padOperands } from './matmulPadding.ts';
 import { type MatmulProblem, type Matrix, type Product, simplify } from './matmulProblem.ts';
 import { sumLines, type Tiling, type TilingName, tilingOf, tilings, workgroups } from './matmulTilings.ts';
-import { roughly } from './rows.ts';
 import { noSideSum } from './sideSum.ts';
 
 function constants({ N, K, a, b, sum }: Product): Record<string, number | boolean | string> {

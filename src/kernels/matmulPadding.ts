@@ -1,6 +1,6 @@
 import padText from '../../shaders/matmul/pad.wgsl' with { type: 'text' };
 import { type BindingSource, type Dispatch, grid, input, scratch } from './kernel.ts';
-import { loop } from './loops.ts';
+import { loop } from './loopLimit.ts';
 import type { Product } from './matmulProblem.ts';
 
 /** A product of operands that can be read in whole vec4s, after copies of those that could not. */

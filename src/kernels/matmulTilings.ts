@@ -6,7 +6,7 @@ import registersText from '../../shaders/matmul/registers.wgsl' with { type: 'te
 import tiledText from '../../shaders/matmul/tiled.wgsl' with { type: 'text' };
 import type { DeviceProfile } from './kernel.ts';
 import { addLibrary } from './library.ts';
-import { loop } from './loops.ts';
+import { loop } from './loopLimit.ts';
 import type { Product } from './matmulProblem.ts';
 
 addLibrary({ 'product.wgsl': productLibrary, 'productBlocks.wgsl': productBlocksLibrary, 'store.wgsl': storeLibrary });

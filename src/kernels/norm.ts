@@ -1,18 +1,18 @@
 import normLibrary from '../../shaders/lib/norm.wgsl' with { type: 'text' };
 import normBackwardLibrary from '../../shaders/lib/normBackward.wgsl' with { type: 'text' };
-import backward from '../../shaders/norm/backward.wgsl' with { type: 'text' };
-import backwardLines from '../../shaders/norm/backwardLines.wgsl' with { type: 'text' };
-import backwardRows from '../../shaders/norm/backwardRows.wgsl' with { type: 'text' };
-import forward from '../../shaders/norm/forward.wgsl' with { type: 'text' };
-import forwardRows from '../../shaders/norm/forwardRows.wgsl' with { type: 'text' };
+import backwardLines from '../../shaders/norm/backward.line.wgsl' with { type: 'text' };
+import backward from '../../shaders/norm/backward.rows.wgsl' with { type: 'text' };
+import backwardRows from '../../shaders/norm/backward.thread.wgsl' with { type: 'text' };
+import forward from '../../shaders/norm/forward.rows.wgsl' with { type: 'text' };
+import forwardRows from '../../shaders/norm/forward.thread.wgsl' with { type: 'text' };
 import { family, familyCall } from './family.ts';
 import type { BindingSource, DeviceProfile, Dispatch, KernelCall, StoreHook, Variant } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
+import { elementsOf, manyLanes, powerOfTwo, type Rows, roughly, rowsOf } from './lanes.ts';
 import { addLibrary } from './library.ts';
-import { loop, timesIn } from './loops.ts';
+import { loop, timesIn } from './loopLimit.ts';
 import type { ReduceProblem } from './reduce.ts';
 import { reduce } from './reduce.ts';
-import { elementsOf, manyLanes, powerOfTwo, type Rows, roughly, rowsOf } from './rows.ts';
 import { mostSideRows } from './sideSum.ts';
 
 addLibrary({ 'norm.wgsl': normLibrary, 'normBackward.wgsl': normBackwardLibrary });

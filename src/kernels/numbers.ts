@@ -52,7 +52,7 @@ const markedExtent = /#(extent|coordinate) ([^#]+)#/g;
 /** A block of uniforms has 64 words (see executable.ts). */
 const mostFields = 64;
 
-const params = /struct Params \{([^}]*)\}/;
+const params = /struct Params\s*\{([^}]*)\}/;
 
 /** The fields of `struct Params` in a text, in order. */
 export const paramFields = (code: string): Field[] =>
@@ -66,7 +66,7 @@ export function addFields(code: string, fields: readonly Field[], kernel: string
   if (fields.length === 0) return code;
   if (!params.test(code)) throw new WeftError(`[specialise] ${kernel} has numbers, and no struct Params for them`);
   const declarations = fields.map(({ name, type }) => `${name}: ${type}`).join(', ');
-  return code.replace('struct Params {', (start) => `${start} ${declarations},`);
+  return code.replace(params, (start) => start.replace('{', () => `{ ${declarations},`));
 }
 
 /** The texts of a dispatch in which numbers may be marked. */

@@ -3,8 +3,8 @@ import rows from '../../shaders/reduce/rows.wgsl' with { type: 'text' };
 import { family } from './family.ts';
 import type { DeviceProfile, Dispatch, KernelCall, LoadHook, StoreHook } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
-import { loop, timesIn } from './loops.ts';
-import { elementsOf, fewLanes, manyLanes, mostPlaces, powerOfTwo, roughly } from './rows.ts';
+import { elementsOf, fewLanes, manyLanes, mostPlaces, powerOfTwo, roughly } from './lanes.ts';
+import { loop, timesIn } from './loopLimit.ts';
 import { mostSideRows } from './sideSum.ts';
 
 export type ReduceKind = 'sum' | 'mean' | 'sumSquares' | 'max' | 'min' | 'argMax' | 'argMin' | 'logSumExp';
@@ -128,7 +128,8 @@ function stage(
   const source = contiguous ? rows : columns;
   return {
     kernel: `reduce/${name}${stage === 'whole' ? '' : `/${stage}`}`,
-    source: load ? withoutSource(source) : source,
+    source,
+    ...(load ? { without: ['source'] } : {}),
     constants: {
       ...{ Input, Accumulator, Output, SIZE: size, LANES: lanes },
       WHOLE: chunk % turn === 0 && n % chunk === 0,
@@ -187,8 +188,6 @@ const fourHooks = {
   store(4u * index + 3u, value.w);
 }`,
 };
-
-const withoutSource = (text: string) => text.replace(/^@group.*\bsource: .*\n/m, '');
 
 /**
  * Whether a lane takes four columns at once. A GPU needs many lanes more than it needs that, and SwiftShader's compiler does

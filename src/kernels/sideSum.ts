@@ -2,7 +2,7 @@ import sideSumLibrary from '../../shaders/lib/sideSum.wgsl' with { type: 'text' 
 import type { BindingSource, Dispatch } from './kernel.ts';
 import { grid } from './kernel.ts';
 import { addLibrary } from './library.ts';
-import { loop } from './loops.ts';
+import { loop } from './loopLimit.ts';
 
 addLibrary({ 'sideSum.wgsl': sideSumLibrary });
 

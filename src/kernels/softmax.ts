@@ -3,8 +3,8 @@ import forward from '../../shaders/softmax/forward.wgsl' with { type: 'text' };
 import { family } from './family.ts';
 import type { BindingSource, Family, KernelCall } from './kernel.ts';
 import { grid, input, output } from './kernel.ts';
-import { loop } from './loops.ts';
-import { elementsOf, fewLanes, manyLanes, roughly, rowsOf } from './rows.ts';
+import { elementsOf, fewLanes, manyLanes, roughly, rowsOf } from './lanes.ts';
+import { loop } from './loopLimit.ts';
 
 /** Along the middle axis of [outer, n, inner]. */
 export interface SoftmaxProblem {

@@ -54,6 +54,7 @@ function inForm(
     functions,
     declarations,
     library,
+    dispatch.without,
     bindings.length,
     guarded,
     overrides,
@@ -77,6 +78,7 @@ function specialised(
     code = setConstant(code, name, value, dispatch.kernel);
   for (const [name, text] of Object.entries({ ...dispatch.functions, ...overrides }))
     code = replaceFunction(code, name, text, dispatch.kernel);
+  for (const name of dispatch.without ?? []) code = withoutBinding(code, name, dispatch.kernel);
   if (dispatch.declarations) code = `${dispatch.declarations}\n${code}`;
   if (dispatch.guarded) code = withGuard(code, dispatch.bindings.length + 1);
   code = addFields(hoistDirectives(code), numbers, dispatch.kernel);
@@ -108,6 +110,16 @@ function literal(value: number | boolean | string, type: string | undefined): st
   return /[.e]/.test(text) ? text : `${text}.0`;
 }
 
+/** Leaves out the declaration of a storage binding, in whose place the dispatch has others. */
+function withoutBinding(code: string, name: string, kernel: string): string {
+  const declaration = new RegExp(
+    `^@group\\(0\\)\\s*@binding\\(\\d+\\)\\s*var<storage[^>]*>\\s*${name}\\s*:[^;]*;\\n?`,
+    'm',
+  );
+  if (!declaration.test(code)) throw new WeftError(`[specialise] ${kernel} declares no binding ${name}`);
+  return code.replace(declaration, '');
+}
+
 /** Replaces a whole function; its body ends at the matching brace. */
 function replaceFunction(code: string, name: string, text: string, kernel: string): string {
   const start = code.search(new RegExp(`^fn ${name}\\(`, 'm'));
@@ -136,7 +148,7 @@ function withGuard(code: string, binding: number): string {
 
 function bindingAccess(code: string, dispatch: Dispatch): string {
   const access: string[] = [];
-  for (const match of code.matchAll(/@group\(0\) @binding\((\d+)\)\s*var<storage, (read|read_write)>/g)) {
+  for (const match of code.matchAll(/@group\(0\)\s*@binding\((\d+)\)\s*var<storage,\s*(read|read_write)>/g)) {
     access[Number(match[1]) - 1] = match[2] === 'read' ? 'r' : 'w';
   }
   const given = dispatch.bindings.length + Number(dispatch.guarded ?? false);

@@ -5,11 +5,12 @@ import type { TensorType } from '../core/types.ts';
 import type { OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectDType, expectRank, expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { cumsum as cumsumFamily } from '../kernels/cumulative.ts';
+import { cumsum as cumsumFamily } from '../kernels/cumsum.ts';
 import { familyCall } from '../kernels/family.ts';
-import { gather as gatherFamily, scatterAdd as scatterFamily } from '../kernels/index.ts';
+import { gather as gatherFamily } from '../kernels/gather.ts';
 import { coordinateText } from '../kernels/layout.ts';
-import { topK as topKFamily } from '../kernels/select.ts';
+import { scatterAdd as scatterFamily } from '../kernels/scatterAdd.ts';
+import { topK as topKFamily } from '../kernels/topK.ts';
 import { add, cast, equal, greaterEqual, sub, where, zeros } from './elementwise.ts';
 import { unsqueeze } from './view.ts';
 

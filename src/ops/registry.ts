@@ -11,13 +11,13 @@ import { lossOps } from './loss.ts';
 import { lstmOps } from './lstm.ts';
 import { matmulOps } from './matmul.ts';
 import { normOps } from './norm.ts';
-import { optimizerOps } from './optimizer.ts';
 import { packOps } from './packing.ts';
 import { randomOps } from './random.ts';
 import { reduceOps } from './reduce.ts';
 import { samplingOps } from './sampling.ts';
 import { sliceOps } from './slice.ts';
 import { softmaxOps } from './softmax.ts';
+import { optimizerOps } from './updates.ts';
 import { viewOps } from './view.ts';
 
 /**

@@ -5,13 +5,10 @@ import { fromHost } from '../graph/leaf.ts';
 import type { OpDef } from '../graph/op.ts';
 import { applyOne, expectDType, expectRank, type Streams } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
+import { type CategoricalProblem, categorical as categoricalFamily } from '../kernels/categorical.ts';
 import { familyCall } from '../kernels/family.ts';
 import type { Family } from '../kernels/kernel.ts';
-import {
-  type CategoricalProblem,
-  categorical as categoricalFamily,
-  sample as sampleFamily,
-} from '../kernels/select.ts';
+import { sample as sampleFamily } from '../kernels/sample.ts';
 import { nextRandom, type RandomOptions, randomOptions } from './random.ts';
 
 /** An op that draws a class from each row of its first input. */

@@ -1,7 +1,7 @@
 import { declareOptions, finite, type Kinds, notNegative, pairOf } from '../core/options.ts';
 import type { State } from '../graph/state.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { adamHyper, adamwUpdate } from '../ops/optimizer.ts';
+import { adamHyper, adamwUpdate } from '../ops/updates.ts';
 import {
   type CommonSettings,
   commonKinds,

@@ -5,10 +5,10 @@ import { noGrad } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { clamp, mul } from '../ops/elementwise.ts';
 import { concat } from '../ops/join.ts';
-import { type ClipSettings, clipNorm, clipScale } from '../ops/optimizer.ts';
 import { pack } from '../ops/packing.ts';
 import { sumSquares } from '../ops/reduce.ts';
 import { at } from '../ops/slice.ts';
+import { type ClipSettings, clipNorm, clipScale } from '../ops/updates.ts';
 import { reshape } from '../ops/view.ts';
 import { type Clipping, clippings, gradientFor, type ParameterPack, packOf } from './pack.ts';
 

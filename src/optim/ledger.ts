@@ -1,5 +1,5 @@
 import type { OutcomeListener } from '../core/outcome.ts';
-import { leftOut } from '../ops/optimizer.ts';
+import { leftOut } from '../ops/updates.ts';
 
 /** The first attempt that met what is not finite; its step, as it was counted then, when so many had been taken back. */
 interface Found {

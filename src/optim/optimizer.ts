@@ -24,10 +24,10 @@ import { type LoadOptions, type LoadReport, matchState, type StateDict } from '.
 import { dynamic } from '../ops/dynamic.ts';
 import { abs, maximum } from '../ops/elementwise.ts';
 import { stack } from '../ops/join.ts';
-import { blockFound, mostFindings, packedBlock, type Skip, type Telling, type Turn } from '../ops/optimizer.ts';
 import { packValues } from '../ops/packing.ts';
 import { max } from '../ops/reduce.ts';
 import { at } from '../ops/slice.ts';
+import { blockFound, mostFindings, packedBlock, type Skip, type Telling, type Turn } from '../ops/updates.ts';
 import { flush } from '../runtime/eager.ts';
 import { Ledger } from './ledger.ts';
 import { type FlatGradients, gradientFor, largestPack, type ParameterPack, packGroups } from './pack.ts';

@@ -5,9 +5,9 @@ import { noGrad } from '../graph/record.ts';
 import { State } from '../graph/state.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { zeros } from '../ops/elementwise.ts';
-import { gateSteps, leftAlone, packedBlock, type Skip, type Turn } from '../ops/optimizer.ts';
 import { pack, packValues } from '../ops/packing.ts';
 import { slice } from '../ops/slice.ts';
+import { gateSteps, leftAlone, packedBlock, type Skip, type Turn } from '../ops/updates.ts';
 import { reshape } from '../ops/view.ts';
 
 /** A binding is 128 MiB on every device: that many f32 values to a pack, unless one parameter alone has more. */

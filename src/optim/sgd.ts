@@ -1,6 +1,6 @@
 import { declareOptions, flag, type Kinds, notNegative } from '../core/options.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { sgdHyper, sgdUpdate } from '../ops/optimizer.ts';
+import { sgdHyper, sgdUpdate } from '../ops/updates.ts';
 import {
   type CommonSettings,
   commonKinds,

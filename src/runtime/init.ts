@@ -5,7 +5,7 @@ import { currentDevice, hasDevice, useDevice } from '../device/current.ts';
 import { Device, type Opening } from '../device/device.ts';
 import { checkChoices } from '../kernels/choices.ts';
 import type { Choices, SelectionProfile } from '../kernels/kernel.ts';
-import { leastLoopLimit, loopLimitOf } from '../kernels/loops.ts';
+import { leastLoopLimit, loopLimitOf } from '../kernels/loopLimit.ts';
 import { type ChoiceStore, storedChoices } from './choiceStore.ts';
 
 export interface InitOptions {

@@ -1,20 +1,24 @@
 import type { HostArray } from '../../src/core/dtype.ts';
 import { attentionBackward, attentionForward } from '../../src/kernels/attention.ts';
+import { categorical } from '../../src/kernels/categorical.ts';
 import { clipNorm, clipScale } from '../../src/kernels/clip.ts';
-import { commitFamily, copyFamily } from '../../src/kernels/copy.ts';
+import { commit } from '../../src/kernels/commit.ts';
 import { crossEntropy, crossEntropyBackward } from '../../src/kernels/crossEntropy.ts';
-import { cumsum } from '../../src/kernels/cumulative.ts';
+import { cumsum } from '../../src/kernels/cumsum.ts';
 import { embedding, embeddingBackward } from '../../src/kernels/embedding.ts';
 import { familyCall } from '../../src/kernels/family.ts';
-import { gather, scatterAdd } from '../../src/kernels/index.ts';
+import { gather } from '../../src/kernels/gather.ts';
 import type { DeviceProfile, Family, KernelCall } from '../../src/kernels/kernel.ts';
 import { lstmBackward, lstmCell, lstmCellBackward, lstmForward } from '../../src/kernels/lstm.ts';
 import { matmul } from '../../src/kernels/matmul.ts';
 import { norm, normBackward } from '../../src/kernels/norm.ts';
-import { adamHyper, adamw, gate, sgd } from '../../src/kernels/optimizer.ts';
+import { place as placeFamily } from '../../src/kernels/place.ts';
 import { reduce } from '../../src/kernels/reduce.ts';
-import { categorical, sample, topK } from '../../src/kernels/select.ts';
+import { sample } from '../../src/kernels/sample.ts';
+import { scatterAdd } from '../../src/kernels/scatterAdd.ts';
 import { softmax, softmaxBackward } from '../../src/kernels/softmax.ts';
+import { topK } from '../../src/kernels/topK.ts';
+import { adamHyper, adamw, gate, sgd } from '../../src/kernels/updates.ts';
 import type { Output } from '../support/kernels.ts';
 import type { Draw } from './draw.ts';
 import { biasGelu } from './hooks.ts';
@@ -307,14 +311,14 @@ export const growths: readonly Growth[] = [
     }),
   ),
   growth(
-    copyFamily,
+    placeFamily,
     'size',
     (size) => ({ size, padded: size, offset: 3, dtype: 'f32' }),
     (size, draw) => ({ inputs: [draw.f32(size + 5), draw.f32(size)], outputs: [f32(size + 5)] }),
     { exact: true },
   ),
   growth(
-    commitFamily,
+    commit,
     'size',
     (size) => ({ size, dtype: 'f32', fresh: true }),
     (size, draw) => ({ inputs: [draw.f32(size)], outputs: [f32(size)] }),

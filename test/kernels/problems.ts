@@ -1,22 +1,26 @@
 import type { DType } from '../../src/core/dtype.ts';
 import { denseLayout } from '../../src/core/layout.ts';
 import { attentionBackward, attentionForward } from '../../src/kernels/attention.ts';
+import { categorical } from '../../src/kernels/categorical.ts';
 import { clipNorm, clipScale } from '../../src/kernels/clip.ts';
-import { commitFamily, copyFamily } from '../../src/kernels/copy.ts';
+import { commit } from '../../src/kernels/commit.ts';
 import { crossEntropy, crossEntropyBackward } from '../../src/kernels/crossEntropy.ts';
-import { cumsum } from '../../src/kernels/cumulative.ts';
+import { cumsum } from '../../src/kernels/cumsum.ts';
 import { type Chain, elementwiseKernel } from '../../src/kernels/elementwise.ts';
 import { embedding, embeddingBackward } from '../../src/kernels/embedding.ts';
 import { familyCall } from '../../src/kernels/family.ts';
-import { gather, scatterAdd } from '../../src/kernels/index.ts';
+import { gather } from '../../src/kernels/gather.ts';
 import type { DeviceProfile, Dispatch, Family, KernelCall } from '../../src/kernels/kernel.ts';
 import { lstmBackward, lstmCell, lstmCellBackward, lstmForward } from '../../src/kernels/lstm.ts';
 import { matmul } from '../../src/kernels/matmul.ts';
 import { norm, normBackward } from '../../src/kernels/norm.ts';
-import { adamw, gate, sgd } from '../../src/kernels/optimizer.ts';
+import { place as placeFamily } from '../../src/kernels/place.ts';
 import { type ReduceKind, reduce } from '../../src/kernels/reduce.ts';
-import { categorical, sample, topK } from '../../src/kernels/select.ts';
+import { sample } from '../../src/kernels/sample.ts';
+import { scatterAdd } from '../../src/kernels/scatterAdd.ts';
 import { softmax, softmaxBackward } from '../../src/kernels/softmax.ts';
+import { topK } from '../../src/kernels/topK.ts';
+import { adamw, gate, sgd } from '../../src/kernels/updates.ts';
 import { elementwiseOps } from '../../src/ops/elementwise.ts';
 import { biasGelu, halfBackwards, productOfInputs, residual } from './hooks.ts';
 import { place } from './operands.ts';
@@ -254,10 +258,10 @@ const families: Readonly<Record<string, (profile: DeviceProfile) => KernelCall[]
   scatterAdd: selected(scatterAdd, function* () {
     for (const problem of indexings()) if (problem.dtype !== 'bool') yield problem;
   }),
-  copy: selected(copyFamily, () =>
+  place: selected(placeFamily, () =>
     product({ size: [5, 2 ** 15], padded: [2 ** 15], offset: [3, 4], dtype: ['f32', 'i32', 'u32', 'bool'] as const }),
   ),
-  commit: selected(commitFamily, () =>
+  commit: selected(commit, () =>
     product({ size: [5, 2 ** 15], dtype: ['f32', 'i32', 'u32', 'bool'] as const, fresh: flags }),
   ),
   topK: selected(topK, function* () {

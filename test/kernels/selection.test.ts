@@ -1,17 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { attentionForward } from '../../src/kernels/attention.ts';
 import { crossEntropy } from '../../src/kernels/crossEntropy.ts';
-import { cumsum } from '../../src/kernels/cumulative.ts';
+import { cumsum } from '../../src/kernels/cumsum.ts';
 import { embeddingBackward } from '../../src/kernels/embedding.ts';
 import { familyCall } from '../../src/kernels/family.ts';
-import { scatterAdd } from '../../src/kernels/index.ts';
 import { defaultProfile, type Family, grid } from '../../src/kernels/kernel.ts';
 import { lstmBackward, lstmForward } from '../../src/kernels/lstm.ts';
 import { matmul } from '../../src/kernels/matmul.ts';
 import { norm, normBackward } from '../../src/kernels/norm.ts';
 import { reduce } from '../../src/kernels/reduce.ts';
-import { topK } from '../../src/kernels/select.ts';
+import { scatterAdd } from '../../src/kernels/scatterAdd.ts';
 import { softmax } from '../../src/kernels/softmax.ts';
+import { topK } from '../../src/kernels/topK.ts';
 import { profiles } from '../support/kernels.ts';
 import { place } from './operands.ts';
 

@@ -3,7 +3,7 @@ import type { HostArray } from '../../src/core/dtype.ts';
 import { UnsupportedError } from '../../src/core/errors.ts';
 import { families } from '../../src/kernels/family.ts';
 import { type KernelCall, output } from '../../src/kernels/kernel.ts';
-import { leastLoopLimit } from '../../src/kernels/loops.ts';
+import { leastLoopLimit } from '../../src/kernels/loopLimit.ts';
 import { profile, runtime } from '../support/environment.ts';
 import { expectClose, runCall, runProfile } from '../support/kernels.ts';
 import { counting } from '../support/turns.ts';

@@ -25,7 +25,7 @@ import {
   zeros,
 } from '../../src/index.ts';
 import { differentiate } from '../../src/ops/autograd.ts';
-import { clipNorm } from '../../src/ops/optimizer.ts';
+import { clipNorm } from '../../src/ops/updates.ts';
 import { draw } from '../support/draw.ts';
 import { profile } from '../support/environment.ts';
 import { read, useGpu } from '../support/gpu.ts';

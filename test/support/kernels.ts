@@ -3,7 +3,7 @@ import { type DType, type HostArray, hostArray } from '../../src/core/dtype.ts';
 import { firstFinding, mostFindings, statusWords } from '../../src/kernels/findings.ts';
 import type { BindingSource, DeviceProfile, Dispatch, KernelCall } from '../../src/kernels/kernel.ts';
 import { defaultProfile } from '../../src/kernels/kernel.ts';
-import { loopLimitOf } from '../../src/kernels/loops.ts';
+import { loopLimitOf } from '../../src/kernels/loopLimit.ts';
 import { type SpecialisedShader, specialise, withLibrary } from '../../src/kernels/specialise.ts';
 import { profile } from './environment.ts';
 

@@ -42,6 +42,8 @@ import {
   uniform,
   where,
 } from '../../src/index.ts';
+import { pack } from '../../src/ops/packing.ts';
+import { type OpName, ops } from '../../src/ops/registry.ts';
 import {
   adamHyper,
   adamwUpdate,
@@ -51,9 +53,7 @@ import {
   leftAlone,
   sgdHyper,
   sgdUpdate,
-} from '../../src/ops/optimizer.ts';
-import { pack } from '../../src/ops/packing.ts';
-import { type OpName, ops } from '../../src/ops/registry.ts';
+} from '../../src/ops/updates.ts';
 import { draw, drawAllApart, drawApart, drawBool, drawIds } from './draw.ts';
 import { profile } from './environment.ts';
 

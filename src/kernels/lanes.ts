@@ -1,8 +1,8 @@
-import rowsLibrary from '../../shaders/lib/rows.wgsl' with { type: 'text' };
+import lanesLibrary from '../../shaders/lib/lanes.wgsl' with { type: 'text' };
 import { addLibrary } from './library.ts';
-import { loop } from './loops.ts';
+import { loop } from './loopLimit.ts';
 
-addLibrary({ 'rows.wgsl': rowsLibrary });
+addLibrary({ 'lanes.wgsl': lanesLibrary });
 
 /** How rows lie on the lanes of a kernel that uses shaders/lib/rows.wgsl, which says what the words mean. */
 export interface Rows {

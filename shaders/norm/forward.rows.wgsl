@@ -1,4 +1,4 @@
-// uses: order.wgsl, bits.wgsl, rows.wgsl, norm.wgsl
+// uses: order.wgsl, bits.wgsl, lanes.wgsl, norm.wgsl
 // Layer norm and RMS norm with LANES lanes to a row, whose sums meet in workgroup memory in two levels.
 var<workgroup> partial: array<vec2<f32>, SIZE>;
 

@@ -1,11 +1,11 @@
-import scan from '../../shaders/cumulative/scan.wgsl' with { type: 'text' };
-import serial from '../../shaders/cumulative/serial.wgsl' with { type: 'text' };
+import scan from '../../shaders/cumsum/scan.wgsl' with { type: 'text' };
+import serial from '../../shaders/cumsum/serial.wgsl' with { type: 'text' };
 import { dtypes } from '../core/dtype.ts';
 import { family } from './family.ts';
 import type { BindingSource, DeviceProfile, Dispatch, KernelCall } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
-import { loop, tooManyTurns } from './loops.ts';
-import { roughly } from './rows.ts';
+import { roughly } from './lanes.ts';
+import { loop, tooManyTurns } from './loopLimit.ts';
 
 /** Cumulative sums along the middle axis of [outer, n, inner], from the start or, with `reverse`, from the end. */
 export interface CumsumProblem {

@@ -1,5 +1,7 @@
 import { expect } from 'vitest';
-import { type CategoricalProblem, categorical, sample, type TopKProblem, topK } from '../../src/kernels/select.ts';
+import { type CategoricalProblem, categorical } from '../../src/kernels/categorical.ts';
+import { sample } from '../../src/kernels/sample.ts';
+import { type TopKProblem, topK } from '../../src/kernels/topK.ts';
 import { evaluate, type Ref, ref } from '../reference/index.ts';
 import { nucleus } from '../reference/random.ts';
 import { type Case, conformance, exact } from './conformance.ts';

@@ -15,7 +15,7 @@ import {
   type SgdProblem,
   sgd,
   sgdHyper,
-} from '../../src/kernels/optimizer.ts';
+} from '../../src/kernels/updates.ts';
 import { evaluate, type Ref, ref } from '../reference/index.ts';
 import { profile } from '../support/environment.ts';
 import { profiles, type Run, runCall, runProfile, sameBits } from '../support/kernels.ts';

@@ -1,5 +1,7 @@
-import { type CommitProblem, type CopyProblem, commitFamily, copyFamily } from '../../src/kernels/copy.ts';
-import { gather, type IndexProblem, scatterAdd } from '../../src/kernels/index.ts';
+import { type CommitProblem, commit } from '../../src/kernels/commit.ts';
+import { gather, type IndexProblem } from '../../src/kernels/gather.ts';
+import { type PlaceProblem, place as placeFamily } from '../../src/kernels/place.ts';
+import { scatterAdd } from '../../src/kernels/scatterAdd.ts';
 import { evaluate, type Ref, ref } from '../reference/index.ts';
 import { type Case, conformance, exact, magnitudes, summed } from './conformance.ts';
 import type { Draw } from './draw.ts';
@@ -96,7 +98,7 @@ conformance(
 );
 
 conformance(
-  copyFamily,
+  placeFamily,
   (
     [
       [1, 1, 0, 'f32'],
@@ -105,7 +107,7 @@ conformance(
       [257, 320, 64, 'bool'],
     ] as const
   ).map(
-    ([size, padded, offset, dtype]): Case<CopyProblem> => ({
+    ([size, padded, offset, dtype]): Case<PlaceProblem> => ({
       name: `${size} of ${padded} elements of ${dtype} to ${offset}`,
       problem: { size, padded, offset, dtype },
       prepare(draw) {
@@ -120,7 +122,7 @@ conformance(
 
 /** That it keeps the present version where the status is set is tested with whole steps. */
 conformance(
-  commitFamily,
+  commit,
   (
     [
       [1, 'f32', false],

@@ -9,7 +9,7 @@ import {
   leftAlone,
   sgdHyper,
   sgdUpdate,
-} from '../../src/ops/optimizer.ts';
+} from '../../src/ops/updates.ts';
 import { check } from '../support/check.ts';
 import { draw } from '../support/draw.ts';
 import { useGpu } from '../support/gpu.ts';

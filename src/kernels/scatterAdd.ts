@@ -1,56 +1,13 @@
-import copy from '../../shaders/index/copy.wgsl' with { type: 'text' };
-import destinations from '../../shaders/index/destinations.wgsl' with { type: 'text' };
-import gatherSource from '../../shaders/index/gather.wgsl' with { type: 'text' };
-import sources from '../../shaders/index/sources.wgsl' with { type: 'text' };
-import { type DType, dtypes } from '../core/dtype.ts';
+import destinations from '../../shaders/scatterAdd/destinations.wgsl' with { type: 'text' };
+import copy from '../../shaders/scatterAdd/sources.copy.wgsl' with { type: 'text' };
+import sources from '../../shaders/scatterAdd/sources.wgsl' with { type: 'text' };
+import { dtypes } from '../core/dtype.ts';
 import { family } from './family.ts';
+import { constants, groups, type IndexProblem, SIZE, uniforms } from './gather.ts';
 import type { DeviceProfile, Dispatch } from './kernel.ts';
-import { grid, input, output, status } from './kernel.ts';
-import { loop, type Range, ranges, timesIn } from './loops.ts';
-import { roughly } from './rows.ts';
-
-/** Indices [outer, m, inner] along the middle axis of [outer, n, inner]. */
-export interface IndexProblem {
-  readonly outer: number;
-  readonly n: number;
-  readonly inner: number;
-  readonly m: number;
-  readonly dtype: DType;
-  readonly indexDType: 'i32' | 'u32';
-}
-
-const SIZE = 64;
-
-const groups = (elements: number) => grid(Math.ceil(elements / SIZE));
-
-const constants = ({ dtype, indexDType }: IndexProblem) => ({ Element: dtypes[dtype].wgsl, Index: indexDType, SIZE });
-
-const uniforms = ({ outer, n, inner, m }: IndexProblem) => ({ outer, n, inner, m, statusCode: 0 });
-
-/**
- * inputs x [outer, n, inner], index [outer, m, inner] → output(0) [outer, m, inner], as `torch.gather`.
- * An index outside [0, n) gives zero and sets the status word.
- */
-export const gather = family<IndexProblem>({
-  name: 'gather',
-  variants: {
-    elements: {
-      call: (problem) => ({
-        dispatches: [
-          {
-            kernel: 'gather/elements',
-            source: gatherSource,
-            constants: constants(problem),
-            bindings: [input(0), input(1), output(0), status],
-            uniforms: uniforms(problem),
-            workgroups: groups(problem.outer * problem.m * problem.inner),
-          },
-        ],
-      }),
-    },
-  },
-  select: () => 'elements',
-});
+import { input, output, status } from './kernel.ts';
+import { roughly } from './lanes.ts';
+import { loop, type Range, ranges, timesIn } from './loopLimit.ts';
 
 /**
  * inputs base [outer, n, inner], index [outer, m, inner], source [outer, m, inner] → output(0) [outer, n, inner], as

@@ -1,4 +1,4 @@
-// uses: order.wgsl, bits.wgsl, rows.wgsl, norm.wgsl
+// uses: order.wgsl, bits.wgsl, lanes.wgsl, norm.wgsl
 // Layer norm and RMS norm for software adapters: a lane has four rows, so that it loads weight and bias once for them.
 // Rows past the end are the last one again.
 //

@@ -1,4 +1,4 @@
-import { block, type CumsumProblem, cumsum } from '../../src/kernels/cumulative.ts';
+import { block, type CumsumProblem, cumsum } from '../../src/kernels/cumsum.ts';
 import { evaluate, type Ref, ref } from '../reference/index.ts';
 import { type Case, conformance, type Expected, exact, magnitudes } from './conformance.ts';
 

@@ -13,7 +13,7 @@ import {
   sgd as sgdFamily,
   sgdWords,
   type Telling,
-} from '../kernels/optimizer.ts';
+} from '../kernels/updates.ts';
 import { pack } from './packing.ts';
 
 /** Updates of all parameters at once, over flat packs [N]; what changes is overwritten in place where nobody else reads it. */
@@ -239,7 +239,7 @@ export function clipScale(squares: Tensor, { maxNorm, strict }: ClipSettings): {
 }
 
 export { blockFound, leftOut, mostFindings } from '../kernels/findings.ts';
-export { adamHyper, leftAlone, packedBlock, sgdHyper, type Telling } from '../kernels/optimizer.ts';
+export { adamHyper, leftAlone, packedBlock, sgdHyper, type Telling } from '../kernels/updates.ts';
 
 /** For tests that walk every op. */
 export const optimizerOps = { adamw: adamwOp, sgd: sgdOp, gate: gateOp, clipNorm: clipNormOp, clipScale: clipScaleOp };

@@ -1,13 +1,10 @@
+import insertion from '../../shaders/topK/insertion.wgsl' with { type: 'text' };
+import sort from '../../shaders/topK/sort.wgsl' with { type: 'text' };
 import { family } from './family.ts';
-import './randomLibrary.ts';
-import categoricalSource from '../../shaders/select/categorical.wgsl' with { type: 'text' };
-import insertion from '../../shaders/select/insertion.wgsl' with { type: 'text' };
-import sampleSource from '../../shaders/select/sample.wgsl' with { type: 'text' };
-import sort from '../../shaders/select/sort.wgsl' with { type: 'text' };
 import type { DeviceProfile, Dispatch, KernelCall } from './kernel.ts';
-import { grid, input, output, scratch, status } from './kernel.ts';
-import { loop, ranges, timesIn } from './loops.ts';
-import { roughly } from './rows.ts';
+import { grid, input, output, scratch } from './kernel.ts';
+import { roughly } from './lanes.ts';
+import { loop, timesIn } from './loopLimit.ts';
 
 /** The k ≤ 1024 largest or smallest of each row of [rows, n]. */
 export interface TopKProblem {
@@ -125,75 +122,3 @@ const carriedIndices = {
     candidate: 'fn candidate(row: u32, j: u32) -> u32 { return candidates[row * params.count + j]; }',
   },
 };
-
-/** One draw from softmax of each row of logits [rows, n]; `stream` tells the random ops of one step apart. */
-export interface CategoricalProblem {
-  readonly rows: number;
-  readonly n: number;
-  readonly stream: number;
-}
-
-/**
- * inputs logits f32 [rows, n], key u32 [4] (see shaders/lib/philox.wgsl) → output(0) i32 [rows]. Logits at or below -1e30
- * have probability 0. Element (row, j) uses word row · n + j of the stream, whatever the device. A row with a logit that is
- * NaN or +infinity, or with none above -1e30, gives 0 and sets the status.
- */
-export const categorical = family<CategoricalProblem>({
-  name: 'categorical',
-  variants: {
-    gumbel: {
-      call: ({ rows, n, stream }, { selection, loopLimit }) => {
-        const turns = (lanes: number) => loop(Math.ceil(n / lanes)) + loop(Math.log2(lanes));
-        const few = selection === 'software' && n <= 2 ** 17 && turns(32) <= loopLimit;
-        const SIZE = few ? 32 : n <= 256 ? 64 : 256;
-        return {
-          dispatches: [
-            {
-              kernel: 'categorical/gumbel',
-              source: categoricalSource,
-              constants: { SIZE },
-              bindings: [input(0), input(1), output(0), status],
-              uniforms: { rows, n, stream, statusCode: 0 },
-              workgroups: grid(rows),
-              turns: turns(SIZE),
-            },
-          ],
-        };
-      },
-    },
-  },
-  select: () => 'gumbel',
-});
-
-/**
- * As `categorical`, with settings f32 [4] before the key: the temperature, k and p of the nucleus among the k best, and one
- * that is not read. k ≥ n and p ≥ 1 keep all; temperature 0 takes the best.
- */
-export const sample = family<CategoricalProblem>({
-  name: 'sample',
-  variants: {
-    /** As many phases to a dispatch as the limit of turns allows: as a rule all. */
-    phases: {
-      unsupported: ({ n }) => (n <= 2 ** 24 ? null : 'more than 2^24 classes can not be counted in f32'),
-      call: ({ rows, n, stream }, { selection, loopLimit }) => {
-        const SIZE = selection === 'software' && n <= 4096 ? 32 : n <= 256 ? 64 : 128;
-        const digits = Math.max(1, Math.ceil(Math.log2(n) / 4));
-        const phase = loop(16) + loop(Math.ceil(n / SIZE)) + loop(SIZE) + loop(16);
-        return {
-          dispatches: ranges(3 + 2 * (8 + digits), timesIn(loopLimit, phase)).map(({ start, end }, i) => ({
-            kernel: `sample/phases/${i}`,
-            source: sampleSource,
-            constants: { SIZE },
-            bindings: [input(0), input(1), input(2), scratch(0), output(0), status],
-            uniforms: { rows, n, stream, digits, first: start, last: end, statusCode: 0 },
-            workgroups: grid(rows),
-            turns: loop(end - start, phase),
-          })),
-          // The eight words of a State.
-          scratch: [rows * 32],
-        };
-      },
-    },
-  },
-  select: () => 'phases',
-});

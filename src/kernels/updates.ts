@@ -1,13 +1,13 @@
 import findingsLibrary from '../../shaders/lib/findings.wgsl' with { type: 'text' };
 import packedLibrary from '../../shaders/lib/packed.wgsl' with { type: 'text' };
-import adamwSource from '../../shaders/optimizer/adamw.wgsl' with { type: 'text' };
-import gateSource from '../../shaders/optimizer/gate.wgsl' with { type: 'text' };
-import sgdSource from '../../shaders/optimizer/sgd.wgsl' with { type: 'text' };
+import adamwSource from '../../shaders/updates/adamw.wgsl' with { type: 'text' };
+import gateSource from '../../shaders/updates/gate.wgsl' with { type: 'text' };
+import sgdSource from '../../shaders/updates/sgd.wgsl' with { type: 'text' };
 import { family } from './family.ts';
 import type { BindingSource, DeviceProfile, Dispatch } from './kernel.ts';
 import { findings, grid, inout, input, output } from './kernel.ts';
 import { addLibrary } from './library.ts';
-import { loop } from './loops.ts';
+import { loop } from './loopLimit.ts';
 
 addLibrary({ 'findings.wgsl': findingsLibrary, 'packed.wgsl': packedLibrary });
 

@@ -37,6 +37,13 @@ export function expectKnownDType(op: string, dtype: DType): void {
     throw new DTypeError(`[${op}] there is no dtype ${shown(dtype)}; there are ${Object.keys(dtypes).join(', ')}`);
 }
 
+/** The type, which the caller knows to be one of these; throws where it is not. */
+export function dtypeAmong<Known extends DType>(dtype: DType, known: readonly Known[]): Known {
+  const found = known.find((each) => each === dtype);
+  if (found === undefined) throw new DTypeError(`[dtypeAmong] ${dtype} is none of ${known.join(', ')}`);
+  return found;
+}
+
 /** A zeroed host array for `length` elements of `dtype`. */
 export function hostArray(dtype: DType, length: number): HostArray {
   return new dtypes[dtype].array(length) as HostArray;

@@ -1,18 +1,14 @@
 import { type HostArray, HostValues, hostArray } from '../core/dtype.ts';
 import { sizeOf } from '../core/shape.ts';
-import type { Attributes, TensorType } from '../core/types.ts';
-import type { OpDef } from './op.ts';
+import type { TensorType } from '../core/types.ts';
+import type { Op } from './op.ts';
 import { applyOne, withTrace } from './record.ts';
 import type { Source } from './source.ts';
 import type { Tensor } from './tensor.ts';
 
 /** An op without inputs whose value comes from outside the graph. */
-function leafOp(name: string): OpDef {
-  return { name, infer: (_inputs, attributes) => [typeOf(attributes)], lowering: { kind: 'leaf' } };
-}
-
-function typeOf(attributes: Attributes): TensorType {
-  return { shape: attributes.shape as readonly number[], dtype: attributes.dtype as TensorType['dtype'] };
+function leafOp(name: string): Op<[], Pick<TensorType, 'shape' | 'dtype'>> {
+  return { name, infer: (_, { shape, dtype }) => [{ shape, dtype }], lowering: { kind: 'leaf' } };
 }
 
 const ops = {
@@ -32,19 +28,19 @@ export function leaf(kind: keyof typeof ops, { shape, dtype }: TensorType): Tens
 }
 
 /** The value of a state after an assignment: the same memory, but a leaf to autograd. */
-export const versionOp: OpDef = {
+export const versionOp: Op<[value: Tensor]> = {
   name: 'version',
-  infer: ([value]) => [{ shape: (value as TensorType).shape, dtype: (value as TensorType).dtype }],
+  infer: ([{ shape, dtype }]) => [{ shape, dtype }],
   lowering: { kind: 'view', layout: (layout) => layout },
   gradient: () => [null],
 };
 
 /** The same value as a tensor of its own, so that a definition can tell apart two inputs that are one tensor. */
-export const aliasOp: OpDef = {
+export const aliasOp: Op<[value: Tensor]> = {
   name: 'alias',
-  infer: ([value]) => [{ shape: (value as TensorType).shape, dtype: (value as TensorType).dtype }],
+  infer: ([{ shape, dtype }]) => [{ shape, dtype }],
   lowering: { kind: 'view', layout: (layout) => layout },
-  gradient: (_, [dy]) => [dy ?? null],
+  gradient: (_, [dy]) => [dy],
 };
 
 /** A tensor whose values come from the host, or another source. */

@@ -1,15 +1,19 @@
 import type { Attributes, TensorType } from '../core/types.ts';
-import type { OpDef } from './op.ts';
+import type { Each, OpDef } from './op.ts';
 import type { Tensor } from './tensor.ts';
 
 /** One recorded call of an op. Ids grow in program order, so sorting by id is a topological order. */
-export interface Node {
+export interface Node<
+  Inputs extends readonly Tensor[] = readonly Tensor[],
+  Own extends Attributes = Attributes,
+  Outputs extends readonly Tensor[] = readonly Tensor[],
+> {
   readonly id: number;
   readonly op: OpDef;
-  readonly inputs: readonly Tensor[];
-  readonly attributes: Attributes;
-  readonly types: readonly TensorType[];
-  readonly outputs: readonly Tensor[];
+  readonly inputs: Readonly<Inputs>;
+  readonly attributes: Own;
+  readonly types: Each<Outputs, TensorType>;
+  readonly outputs: Readonly<Outputs>;
   /** False for what `noGrad` recorded: gradients do not pass. */
   readonly differentiable: boolean;
   /** The trace that recorded the node; null for eager calls. Traced values have no life outside their trace. */

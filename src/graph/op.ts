@@ -1,17 +1,24 @@
 import type { Layout } from '../core/layout.ts';
 import type { Attributes, TensorType } from '../core/types.ts';
-import type { Expression, Window } from '../kernels/expression.ts';
+import type { Expression, ExpressionContext, Window } from '../kernels/expression.ts';
 import type { FamilyCall } from '../kernels/family.ts';
 import type { LoadHook, Operand, StoreHook } from '../kernels/kernel.ts';
 import type { Node } from './node.ts';
 import type { Tensor } from './tensor.ts';
 
+/** Something for each tensor of a list, in its order: `[a: Tensor, b: Tensor]` with shapes is `[a: Shape, b: Shape]`. */
+export type Each<List extends readonly Tensor[], Item> = { readonly [Position in keyof List]: Item };
+
 /** How an op reaches the GPU. */
-export type Lowering =
+export type Lowering<
+  Inputs extends readonly Tensor[] = readonly Tensor[],
+  Own extends Attributes = Attributes,
+  Outputs extends readonly Tensor[] = readonly Tensor[],
+> =
   | LeafLowering
-  | ViewLowering
-  | ElementwiseLowering
-  | KernelLowering
+  | ViewLowering<Inputs, Own, Outputs>
+  | ElementwiseLowering<Inputs, Own, Outputs>
+  | KernelLowering<Inputs, Own, Outputs>
   | PackLowering
   | SegmentLowering
   | ScanLowering;
@@ -22,10 +29,14 @@ export interface LeafLowering {
 }
 
 /** Another way to look at the same memory; costs nothing where the consumer reads strided operands. */
-export interface ViewLowering {
+export interface ViewLowering<
+  Inputs extends readonly Tensor[] = readonly Tensor[],
+  Own extends Attributes = Attributes,
+  Outputs extends readonly Tensor[] = readonly Tensor[],
+> {
   readonly kind: 'view';
   /** The layout of an output, given that of the input; null where strides cannot express it and a copy is needed. */
-  layout(input: Layout, node: Node, output: number): Layout | null;
+  layout(input: Layout, node: Node<Inputs, Own, Outputs>, output: number): Layout | null;
   /** Which input an output looks at; the first where left out. */
   source?(output: number): number;
   /** True where no reader may be computed together with what made the input, and so sooner than the reader's turn. */
@@ -33,14 +44,19 @@ export interface ViewLowering {
 }
 
 /** One output element from the elements of the inputs at the same (broadcast) position. Chains fuse into one kernel. */
-export interface ElementwiseLowering extends Expression {
+export interface ElementwiseLowering<
+  Inputs extends readonly Tensor[] = readonly Tensor[],
+  Own extends Attributes = Attributes,
+  Outputs extends readonly Tensor[] = readonly Tensor[],
+> extends Expression {
   readonly kind: 'elementwise';
+  expression(inputs: Each<Inputs, string>, attributes: Own, context: ExpressionContext): string;
   /** True for a repeated value (attribute `value`): it becomes part of the kernels that read it. */
   readonly constant?: boolean;
   /** Inputs that are read through `element` only. */
   readonly tables?: readonly number[];
   /** For ops whose inputs cover only a part of the output. */
-  window?(input: Layout, index: number, node: Node): Window;
+  window?(input: Layout, index: number, node: Node<Inputs, Own, Outputs>): Window;
 }
 
 /** Where the outputs of a node lie. */
@@ -71,21 +87,25 @@ export interface SumHook {
 }
 
 /** A kernel of a family. */
-export interface KernelLowering {
+export interface KernelLowering<
+  Inputs extends readonly Tensor[] = readonly Tensor[],
+  Own extends Attributes = Attributes,
+  Outputs extends readonly Tensor[] = readonly Tensor[],
+> {
   readonly kind: 'kernel';
   /** Names the family and states the problem; operands and results tell how inputs and outputs lie in memory. */
   problem(
-    node: Node,
-    operands: readonly Operand[],
+    node: Node<Inputs, Own, Outputs>,
+    operands: Each<Inputs, Operand>,
     hooks: { readonly store?: StoreHook; readonly load?: LoadHook; readonly sum?: SumHook },
-    results: readonly Operand[],
+    results: Each<Outputs, Operand>,
   ): FamilyCall;
   /** Whether the family reads input `index` with these strides; dense operands are always taken. */
-  strided?(operand: Operand, index: number, node: Node): boolean;
+  strided?(operand: Operand, index: number, node: Node<Inputs, Own, Outputs>): boolean;
   /** Where the outputs lie, where not each dense in a value of its own. */
-  place?(node: Node, operands: readonly Operand[], surroundings: Surroundings): Placement;
+  place?(node: Node<Inputs, Own, Outputs>, operands: Each<Inputs, Operand>, surroundings: Surroundings): Placement;
   /** The sentence to throw when the kernel meets bad data; null where a node's does not look for any. */
-  badData?(node: Node): string | null;
+  badData?(node: Node<Inputs, Own, Outputs>): string | null;
   /** True where the kernel reads the submit's status, and leaves states that it updates as they were where that is set. */
   readonly keeps?: boolean;
   /** True where an elementwise tail may be fused into output 0. */
@@ -93,7 +113,7 @@ export interface KernelLowering {
   /** True where an elementwise producer of input 0 may be fused in. */
   readonly load?: boolean;
   /** For an op that sums the rows of input 0, seen as a dense matrix, and does nothing else: the matrix. */
-  rowSum?(node: Node): Matrix | null;
+  rowSum?(node: Node<Inputs, Own, Outputs>): Matrix | null;
   /** The dense matrix as which the kernel reads the whole of input `index`, where it can sum its rows beside its own work. */
   sums?(operand: Operand, index: number): Matrix | null;
 }
@@ -124,22 +144,39 @@ export interface ScanBody {
   readonly outputs: readonly Tensor[];
 }
 
-/** Everything weft knows about an op, in one place. */
-export interface OpDef {
+/** What an op has that needs nothing besides its inputs. */
+export type NoAttributes = Readonly<Record<string, never>>;
+
+/**
+ * Everything weft knows about an op, in one place. The names and types of its inputs, attributes and outputs are said once,
+ * as in `Op<[x: Tensor, ids: Tensor], { axis: number }, [values: Tensor, positions: Tensor]>`, and hold in each of its
+ * functions. Where left out there are no attributes, and there is one output.
+ */
+export interface Op<
+  Inputs extends readonly Tensor[],
+  Own extends Attributes = NoAttributes,
+  Outputs extends readonly Tensor[] = [y: Tensor],
+> {
   readonly name: string;
   /** The shape rule: types of the outputs, or a ShapeError or DTypeError. */
-  infer(inputs: readonly TensorType[], attributes: Attributes): TensorType[];
-  readonly lowering: Lowering;
+  infer(inputs: Each<Inputs, TensorType>, attributes: Own): Each<Outputs, TensorType>;
+  readonly lowering: Lowering<Inputs, Own, Outputs>;
   /**
    * Gradients of the inputs, given those of the outputs (null where nothing depends on an output). Null stops a path.
    * A gradient may come in the broadcast shape: the driver sums it down to the input's. `wanted` tells for each input
    * whether anybody asks for its gradient; what is not wanted may be given all the same.
    */
   gradient?(
-    node: Node,
-    outputGradients: readonly (Tensor | null)[],
-    wanted: readonly boolean[],
-  ): readonly (Tensor | null)[];
-  /** The op in plain ops: for gradients of gradients, and for tests. */
-  decompose?(inputs: readonly Tensor[], attributes: Attributes): readonly Tensor[];
+    node: Node<Inputs, Own, Outputs>,
+    outputGradients: Each<Outputs, Tensor | null>,
+    wanted: Each<Inputs, boolean>,
+  ): Each<Inputs, Tensor | null>;
+  /** The op in plain ops: for gradients of gradients, and for tests. The first outputs, where nobody asks for the others. */
+  decompose?(inputs: Readonly<Inputs>, attributes: Own): readonly Tensor[];
 }
+
+/**
+ * An op of whatever inputs, attributes and outputs, for those who handle them all. Each `Op` is one, because it is declared
+ * with methods, whose parameters the compiler lets be narrower; `apply` sees to it that they get what they ask for.
+ */
+export type OpDef = Op<readonly Tensor[], Attributes, readonly Tensor[]>;

@@ -1,9 +1,10 @@
+import type { DType } from '../core/dtype.ts';
 import { alignment } from '../core/layout.ts';
 import { type Shape, sizeOf } from '../core/shape.ts';
 import type { TensorType } from '../core/types.ts';
 import { familyCall } from '../kernels/family.ts';
 import { place as placeFamily } from '../kernels/place.ts';
-import type { OpDef } from './op.ts';
+import type { Op } from './op.ts';
 import { applyOne } from './record.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -14,26 +15,26 @@ export function packedSize(shape: Shape): number {
   return Math.ceil(sizeOf(shape) / alignment) * alignment;
 }
 
-export const segmentOp: OpDef = {
+export const segmentOp: Op<[flat: Tensor], { offset: number; shape: Shape; dtype: DType }> = {
   name: 'segment',
-  infer: (_, { shape, dtype }) => [{ shape: shape as Shape, dtype: dtype as TensorType['dtype'] }],
+  infer: (_, { shape, dtype }) => [{ shape, dtype }],
   lowering: { kind: 'segment' },
 };
 /** A part of a pack, as a leaf of its own. */
 export const segment = (flat: Tensor, offset: number, { shape, dtype }: TensorType): Tensor =>
   applyOne(segmentOp, [flat], { offset, shape, dtype });
 
-export const placeOp: OpDef = {
+export const placeOp: Op<[flat: Tensor, value: Tensor], { offset: number }> = {
   name: 'place',
-  infer: ([flat]) => [{ shape: (flat as TensorType).shape, dtype: (flat as TensorType).dtype }],
+  infer: ([{ shape, dtype }]) => [{ shape, dtype }],
   lowering: {
     kind: 'kernel',
-    problem: (node) =>
+    problem: ({ inputs: [flat, value], attributes: { offset } }) =>
       familyCall(placeFamily, {
-        size: sizeOf((node.inputs[1] as Tensor).shape),
-        padded: packedSize((node.inputs[1] as Tensor).shape),
-        offset: node.attributes.offset as number,
-        dtype: (node.inputs[0] as Tensor).dtype,
+        size: value.size,
+        padded: packedSize(value.shape),
+        offset,
+        dtype: flat.dtype,
       }),
   },
 };

@@ -5,7 +5,7 @@ import { formatShape } from '../core/shape.ts';
 import { expectSync } from '../core/sync.ts';
 import type { Attributes, TensorType } from '../core/types.ts';
 import type { Node } from './node.ts';
-import type { OpDef } from './op.ts';
+import type { NoAttributes, Op, OpDef } from './op.ts';
 import type { State } from './state.ts';
 import { Tensor } from './tensor.ts';
 
@@ -119,8 +119,29 @@ export function withGradient<T>(differentiable: boolean, body: () => T): T {
   }
 }
 
+/** The attributes of a call, which may be left out where the op has none. */
+type AttributesOf<Own extends Attributes> = NoAttributes extends Own ? [attributes?: Own] : [attributes: Own];
+
 /** Records a call of `op`; its shape and type rules are checked here, so that errors point at the caller's line. */
-export function apply(op: OpDef, inputs: readonly Tensor[], attributes: Attributes = {}): readonly Tensor[] {
+export function apply<Inputs extends readonly Tensor[], Own extends Attributes, Outputs extends readonly Tensor[]>(
+  op: Op<Inputs, Own, Outputs>,
+  inputs: Readonly<NoInfer<Inputs>>,
+  ...[attributes]: AttributesOf<NoInfer<Own>>
+): Readonly<Outputs> {
+  // An op has as many outputs as it says: `infer` gives a type for each.
+  return record(op, inputs, attributes ?? {}) as readonly Tensor[] as Readonly<Outputs>;
+}
+
+/** Records a call of an op with one output, or whose first output alone is wanted. */
+export function applyOne<Inputs extends readonly Tensor[], Own extends Attributes>(
+  op: Op<Inputs, Own, readonly Tensor[]>,
+  inputs: Readonly<NoInfer<Inputs>>,
+  ...attributes: AttributesOf<NoInfer<Own>>
+): Tensor {
+  return apply(op, inputs, ...attributes)[0] as Tensor;
+}
+
+function record(op: OpDef, inputs: readonly Tensor[], attributes: Attributes): readonly Tensor[] {
   const values = inputs.map((tensor, i) => {
     expectTensor(op.name, `input ${i}`, tensor);
     const value = tensor.version;
@@ -160,11 +181,6 @@ function deepest(values: readonly Tensor[]): number {
   let depth = 0;
   for (const value of values) if (!value.isComputed && value.node.depth > depth) depth = value.node.depth;
   return depth;
-}
-
-/** Records a call of an op with one output. */
-export function applyOne(op: OpDef, inputs: readonly Tensor[], attributes: Attributes = {}): Tensor {
-  return apply(op, inputs, attributes)[0] as Tensor;
 }
 
 // The body of a scan reads values of the trace around it, so traces nest.

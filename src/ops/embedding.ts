@@ -1,54 +1,47 @@
-import { sizeOf } from '../core/shape.ts';
+import { dtypeAmong } from '../core/dtype.ts';
+import { nth } from '../core/nth.ts';
+import { extents, sizeOf } from '../core/shape.ts';
 import type { TensorType } from '../core/types.ts';
-import type { OpDef } from '../graph/op.ts';
+import type { Op, OpDef } from '../graph/op.ts';
 import { applyOne, expectDType, expectRank } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { embeddingBackward as backwardFamily, embedding as family } from '../kernels/embedding.ts';
 import { familyCall } from '../kernels/family.ts';
 import { reshape } from './view.ts';
 
-/** Inputs: weight [V, E], ids [count]. */
-const embeddingOp: OpDef = {
+/** Rows of weight [V, E] by ids [count]. */
+const embeddingOp: Op<[weight: Tensor, ids: Tensor]> = {
   name: 'embedding',
-  infer: ([weight, ids]) => [
-    { shape: [(ids as TensorType).shape[0] as number, (weight as TensorType).shape[1] as number], dtype: 'f32' },
-  ],
+  infer: ([weight, ids]) => [{ shape: [nth(ids.shape, 0), nth(weight.shape, 1)], dtype: 'f32' }],
   lowering: {
     kind: 'kernel',
     store: true,
     problem: ({ inputs: [weight, ids] }, _, { store }) =>
-      familyCall(family, { ...problemOf(weight as Tensor, ids as Tensor), ...(store ? { store } : {}) }),
+      familyCall(family, { ...problemOf(weight, ids), ...(store ? { store } : {}) }),
     badData: ({ inputs: [weight] }) =>
-      `[embedding] a token id lies outside [0, ${(weight as Tensor).shape[0]}), the rows of the table`,
+      `[embedding] a token id lies outside [0, ${weight.shape[0]}), the rows of the table`,
   },
   gradient: ({ inputs: [weight, ids] }, [dy]) => [
-    dy ? applyOne(embeddingBackwardOp, [dy, ids as Tensor], { V: (weight as Tensor).shape[0] as number }) : null,
+    dy ? applyOne(embeddingBackwardOp, [dy, ids], { V: nth(weight.shape, 0) }) : null,
     null,
   ],
 };
 /** Rows of dy [count, E] added to the rows of dweight [V, E] in the order of the ids: deterministic. */
-const embeddingBackwardOp: OpDef = {
+const embeddingBackwardOp: Op<[dy: Tensor, ids: Tensor], { V: number }> = {
   name: 'embeddingBackward',
-  infer: ([dy], { V }) => [{ shape: [V as number, (dy as TensorType).shape[1] as number], dtype: 'f32' }],
+  infer: ([dy], { V }) => [{ shape: [V, nth(dy.shape, 1)], dtype: 'f32' }],
   lowering: {
     kind: 'kernel',
     store: true,
-    problem: ({ inputs: [, ids], types }, _, { store }) =>
-      familyCall(backwardFamily, { ...problemOf(types[0] as TensorType, ids as Tensor), ...(store ? { store } : {}) }),
+    problem: ({ inputs: [, ids], types: [weight] }, _, { store }) =>
+      familyCall(backwardFamily, { ...problemOf(weight, ids), ...(store ? { store } : {}) }),
   },
-  gradient: ({ inputs: [, ids] }, [dWeight]) => [
-    dWeight ? applyOne(embeddingOp, [dWeight, ids as Tensor]) : null,
-    null,
-  ],
+  gradient: ({ inputs: [, ids] }, [dWeight]) => [dWeight ? applyOne(embeddingOp, [dWeight, ids]) : null, null],
 };
 
 function problemOf(table: TensorType, ids: TensorType) {
-  return {
-    count: ids.shape[0] as number,
-    V: table.shape[0] as number,
-    E: table.shape[1] as number,
-    indexDType: ids.dtype as 'i32' | 'u32',
-  };
+  const [V, E] = extents(table.shape, 2);
+  return { count: nth(ids.shape, 0), V, E, indexDType: dtypeAmong(ids.dtype, ['i32', 'u32']) };
 }
 
 /** Rows of `weight` [V, E] by `ids` [...] (i32 or u32) → [..., E]. An id outside [0, V) throws a ValueError at the next read. */
@@ -57,7 +50,7 @@ export function embedding(ids: Tensor, weight: Tensor): Tensor {
   expectDType('embedding', 'weight', weight, ['f32']);
   expectRank('embedding', 'weight', weight, 2);
   const rows = applyOne(embeddingOp, [weight, reshape(ids, [sizeOf(ids.shape)])]);
-  return reshape(rows, [...ids.shape, weight.shape[1] as number]);
+  return reshape(rows, [...ids.shape, nth(weight.shape, 1)]);
 }
 
 /** For the registry. */

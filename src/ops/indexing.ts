@@ -1,8 +1,10 @@
+import { dtypeAmong } from '../core/dtype.ts';
 import { ShapeError, ValueError } from '../core/errors.ts';
+import { nth } from '../core/nth.ts';
 import { declareOptions, flag, shown } from '../core/options.ts';
-import { formatShape, normaliseAxis, sameShape, sizeOf } from '../core/shape.ts';
+import { formatShape, normaliseAxis, type Shape, sameShape, sizeOf } from '../core/shape.ts';
 import type { TensorType } from '../core/types.ts';
-import type { OpDef } from '../graph/op.ts';
+import type { Op, OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectDType, expectRank, expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { cumsum as cumsumFamily } from '../kernels/cumsum.ts';
@@ -16,19 +18,19 @@ import { unsqueeze } from './view.ts';
 
 /** A tensor and one of its axes as [outer, n, inner]. */
 function around(shape: readonly number[], axis: number) {
-  return { outer: sizeOf(shape.slice(0, axis)), n: shape[axis] as number, inner: sizeOf(shape.slice(axis + 1)) };
+  return { outer: sizeOf(shape.slice(0, axis)), n: nth(shape, axis), inner: sizeOf(shape.slice(axis + 1)) };
 }
 
 // ── coordinates ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** The coordinate of each element along an axis, as i32: fuses into whatever uses it, and takes no memory. */
-const iotaOp: OpDef = {
+const iotaOp: Op<[], { shape: Shape; axis: number }> = {
   name: 'iota',
-  infer: (_, { shape }) => [{ shape: shape as number[], dtype: 'i32' }],
+  infer: (_, { shape }) => [{ shape, dtype: 'i32' }],
   lowering: {
     kind: 'elementwise',
     indexed: true,
-    expression: (_, { axis, shape }, { index }) => `i32(${coordinateText(index, shape as number[], axis as number)})`,
+    expression: (_, { axis, shape }, { index }) => `i32(${coordinateText(index, shape, axis)})`,
   },
 };
 export function iota(shape: readonly number[], axis: number): Tensor {
@@ -57,44 +59,44 @@ export function triu(x: Tensor, diagonal = 0): Tensor {
 
 // ── gather and scatter ───────────────────────────────────────────────────────────────────────────────────────────────
 
-const outside = (name: string) => (node: { attributes: Readonly<Record<string, unknown>> }) =>
-  `[${name}] an index lies outside [0, ${node.attributes.n}), the extent of the axis`;
+/** The axis that the index goes along, and its extent. */
+type Along = { axis: number; n: number };
 
-const gatherOp: OpDef = {
+const outside =
+  (name: string) =>
+  ({ attributes: { n } }: { attributes: Along }) =>
+    `[${name}] an index lies outside [0, ${n}), the extent of the axis`;
+
+const gatherOp: Op<[x: Tensor, index: Tensor], Along> = {
   name: 'gather',
-  infer: ([x, index]) => [{ shape: (index as TensorType).shape, dtype: (x as TensorType).dtype }],
+  infer: ([{ dtype }, { shape }]) => [{ shape, dtype }],
   lowering: {
     kind: 'kernel',
     badData: outside('gather'),
-    problem: ({ inputs: [x, index], attributes }) =>
-      familyCall(gatherFamily, indexProblem(x as Tensor, index as Tensor, attributes.axis as number)),
+    problem: ({ inputs: [x, index], attributes: { axis } }) => familyCall(gatherFamily, indexProblem(x, index, axis)),
   },
-  gradient: ({ inputs: [x, index], attributes }, [dy]) => [
-    dy ? scatterAdd(zeros((x as Tensor).shape), index as Tensor, dy, attributes.axis as number) : null,
+  gradient: ({ inputs: [x, index], attributes: { axis } }, [dy]) => [
+    dy ? scatterAdd(zeros(x.shape), index, dy, axis) : null,
     null,
   ],
 };
-const scatterAddOp: OpDef = {
+const scatterAddOp: Op<[base: Tensor, index: Tensor, source: Tensor], Along> = {
   name: 'scatterAdd',
-  infer: ([base]) => [{ shape: (base as TensorType).shape, dtype: (base as TensorType).dtype }],
+  infer: ([{ shape, dtype }]) => [{ shape, dtype }],
   lowering: {
     kind: 'kernel',
     badData: outside('scatterAdd'),
-    problem: ({ inputs: [base, index], attributes }) =>
-      familyCall(scatterFamily, indexProblem(base as Tensor, index as Tensor, attributes.axis as number)),
+    problem: ({ inputs: [base, index], attributes: { axis } }) =>
+      familyCall(scatterFamily, indexProblem(base, index, axis)),
   },
-  gradient: ({ inputs: [, index], attributes }, [dy]) => [
-    dy ?? null,
-    null,
-    dy ? gather(dy, index as Tensor, attributes.axis as number) : null,
-  ],
+  gradient: ({ inputs: [, index], attributes: { axis } }, [dy]) => [dy, null, dy ? gather(dy, index, axis) : null],
 };
 function indexProblem(x: TensorType, index: TensorType, axis: number) {
   return {
     ...around(x.shape, axis),
-    m: index.shape[axis] as number,
+    m: nth(index.shape, axis),
     dtype: x.dtype,
-    indexDType: index.dtype as 'i32' | 'u32',
+    indexDType: dtypeAmong(index.dtype, ['i32', 'u32']),
   };
 }
 function checkIndex(name: string, x: Tensor, index: Tensor, axis: number): number {
@@ -111,7 +113,7 @@ function checkIndex(name: string, x: Tensor, index: Tensor, axis: number): numbe
 /** Elements of x picked along an axis: y[…, i, …] = x[…, index[…, i, …], …]. An index out of range throws at the next read. */
 export function gather(x: Tensor, index: Tensor, axis: number): Tensor {
   const dimension = checkIndex('gather', x, index, axis);
-  return applyOne(gatherOp, [x, index], { axis: dimension, n: x.shape[dimension] as number });
+  return applyOne(gatherOp, [x, index], { axis: dimension, n: nth(x.shape, dimension) });
 }
 /** x with `source` added at the positions of `index` along an axis, in order: deterministic where positions repeat. */
 export function scatterAdd(x: Tensor, index: Tensor, source: Tensor, axis: number): Tensor {
@@ -121,26 +123,20 @@ export function scatterAdd(x: Tensor, index: Tensor, source: Tensor, axis: numbe
     throw new ShapeError(
       `[scatterAdd] index ${formatShape(index.shape)} and source ${formatShape(source.shape)} must have one shape`,
     );
-  return applyOne(scatterAddOp, [x, index, source], { axis: dimension, n: x.shape[dimension] as number });
+  return applyOne(scatterAddOp, [x, index, source], { axis: dimension, n: nth(x.shape, dimension) });
 }
 
 // ── running sums and order ───────────────────────────────────────────────────────────────────────────────────────────
 
-const cumsumOp: OpDef = {
+const cumsumOp: Op<[x: Tensor], { axis: number; reverse: boolean }> = {
   name: 'cumsum',
-  infer: ([x]) => [{ shape: (x as TensorType).shape, dtype: (x as TensorType).dtype }],
+  infer: ([{ shape, dtype }]) => [{ shape, dtype }],
   lowering: {
     kind: 'kernel',
-    problem: ({ inputs: [x], attributes }) =>
-      familyCall(cumsumFamily, {
-        ...around((x as Tensor).shape, attributes.axis as number),
-        reverse: attributes.reverse as boolean,
-        dtype: (x as Tensor).dtype as 'f32',
-      }),
+    problem: ({ inputs: [{ shape, dtype }], attributes: { axis, reverse } }) =>
+      familyCall(cumsumFamily, { ...around(shape, axis), reverse, dtype: dtypeAmong(dtype, ['f32', 'i32', 'u32']) }),
   },
-  gradient: (node, [dy]) => [
-    dy ? cumsum(dy, node.attributes.axis as number, { reverse: !node.attributes.reverse }) : null,
-  ],
+  gradient: ({ attributes: { axis, reverse } }, [dy]) => [dy ? cumsum(dy, axis, { reverse: !reverse }) : null],
 };
 const cumsumOptions = declareOptions<{ reverse?: boolean }>({ reverse: flag });
 /** Running sum along an axis, from the start or from the end. */
@@ -150,10 +146,10 @@ export function cumsum(x: Tensor, axis: number, options?: { reverse?: boolean })
   return applyOne(cumsumOp, [x], { axis: normaliseAxis('cumsum', axis, x.rank), reverse });
 }
 
-const topKOp: OpDef = {
+const topKOp: Op<[x: Tensor], { k: number; largest: boolean }, [values: Tensor, indices: Tensor]> = {
   name: 'topK',
   infer: ([x], { k }) => {
-    const shape = [...(x as TensorType).shape.slice(0, -1), k as number];
+    const shape = [...x.shape.slice(0, -1), k];
     return [
       { shape, dtype: 'f32' },
       { shape, dtype: 'i32' },
@@ -161,19 +157,10 @@ const topKOp: OpDef = {
   },
   lowering: {
     kind: 'kernel',
-    problem: ({ inputs: [x], attributes }) => {
-      const { shape } = x as Tensor;
-      return familyCall(topKFamily, {
-        rows: sizeOf(shape.slice(0, -1)),
-        n: shape.at(-1) as number,
-        k: attributes.k as number,
-        largest: attributes.largest as boolean,
-      });
-    },
+    problem: ({ inputs: [{ shape }], attributes: { k, largest } }) =>
+      familyCall(topKFamily, { rows: sizeOf(shape.slice(0, -1)), n: nth(shape, -1), k, largest }),
   },
-  gradient: ({ inputs: [x], outputs: [, indices] }, [dy]) => [
-    dy ? scatterAdd(zeros((x as Tensor).shape), indices as Tensor, dy, -1) : null,
-  ],
+  gradient: ({ inputs: [x], outputs: [, indices] }, [dy]) => [dy ? scatterAdd(zeros(x.shape), indices, dy, -1) : null],
 };
 const topKOptions = declareOptions<{ largest?: boolean }>({ largest: flag });
 /** The k largest (or smallest) elements of the last dimension, best first, and their positions (i32); of equals the first. */
@@ -181,10 +168,10 @@ export function topK(x: Tensor, k: number, options?: { largest?: boolean }): { v
   const { largest = true } = topKOptions('topK', options);
   expectDType('topK', 'the input', x, ['f32']);
   expectRank('topK', 'the input', x, 1, Infinity);
-  const n = x.shape.at(-1) as number;
+  const n = nth(x.shape, -1);
   if (!Number.isInteger(k) || k < 1 || k > Math.min(n, 1024))
     throw new ValueError(`[topK] k must be an integer in [1, ${Math.min(n, 1024)}], got ${shown(k)}`);
-  const [values, indices] = apply(topKOp, [x], { k, largest }) as [Tensor, Tensor];
+  const [values, indices] = apply(topKOp, [x], { k, largest });
   return { values, indices };
 }
 

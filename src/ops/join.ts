@@ -1,8 +1,8 @@
 import { DTypeError, ShapeError } from '../core/errors.ts';
+import { nth } from '../core/nth.ts';
 import { count, either, expectKind, listOf, shownList, tensorLike } from '../core/options.ts';
 import { formatShape, normaliseAxis } from '../core/shape.ts';
-import type { TensorType } from '../core/types.ts';
-import type { OpDef } from '../graph/op.ts';
+import type { Op, OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { zeros } from './elementwise.ts';
@@ -12,38 +12,27 @@ import { unsqueeze } from './view.ts';
  * Ops that put tensors side by side. They are elementwise: each element of the result knows which input covers it, so they
  * fuse like any other, and a concatenation of parts that lie side by side already costs nothing.
  */
-const concatOp: OpDef = {
+const concatOp: Op<Tensor[], { axis: number }> = {
   name: 'concat',
   infer: (inputs, { axis }) => {
-    const { shape, dtype } = inputs[0] as TensorType;
-    const total = inputs.reduce((sum, input) => sum + (input.shape[axis as number] as number), 0);
+    const { shape, dtype } = nth(inputs, 0);
+    const total = inputs.reduce((sum, input) => sum + nth(input.shape, axis), 0);
     return [{ shape: shape.map((extent, i) => (i === axis ? total : extent)), dtype }];
   },
   lowering: {
     kind: 'elementwise',
     indexed: true,
-    expression: (inputs, _, { inside }) =>
-      inputs.slice(1).reduce((rest, x, i) => `select(${rest}, ${x}, ${inside[i + 1]})`, inputs[0] as string),
-    window: (layout, index, node) => {
-      const axis = node.attributes.axis as number;
-      const low = node.inputs.slice(0, index).reduce((sum, input) => sum + (input.shape[axis] as number), 0);
-      const extent = (node.inputs[index] as Tensor).shape[axis] as number;
-      const shape = (node.types[0] as TensorType).shape;
-      return {
-        layout: { shape, strides: layout.strides, offset: layout.offset - low * (layout.strides[axis] as number) },
-        axis,
-        low,
-        high: low + extent,
-      };
+    expression: (inputs, _, { inside }) => inputs.reduce((rest, x, i) => `select(${rest}, ${x}, ${inside[i]})`),
+    window: ({ strides, offset }, index, { inputs, attributes: { axis }, types: [{ shape }] }) => {
+      const extents = inputs.map((input) => nth(input.shape, axis));
+      const low = extents.slice(0, index).reduce((sum, extent) => sum + extent, 0);
+      const high = low + nth(extents, index);
+      return { layout: { shape, strides, offset: offset - low * nth(strides, axis) }, axis, low, high };
     },
   },
-  gradient: (node, [dy]) => {
-    if (!dy) return node.inputs.map(() => null);
-    return split(
-      dy,
-      node.inputs.map((input) => input.shape[node.attributes.axis as number] as number),
-      node.attributes.axis as number,
-    );
+  gradient: ({ inputs, attributes: { axis } }, [dy]) => {
+    const extents = inputs.map(({ shape }) => nth(shape, axis));
+    return dy ? split(dy, extents, axis) : inputs.map(() => null);
   },
 };
 function expectTensors(op: string, tensors: readonly Tensor[]): void {
@@ -84,31 +73,21 @@ export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
   );
 }
 
-const splitOp: OpDef = {
+const splitOp: Op<[x: Tensor], { axis: number; extents: readonly number[] }, Tensor[]> = {
   name: 'split',
-  infer: ([x], { axis, extents }) => {
-    const { shape, dtype } = x as TensorType;
-    return (extents as number[]).map((part) => ({
-      shape: shape.map((extent, i) => (i === axis ? part : extent)),
-      dtype,
-    }));
-  },
+  infer: ([{ shape, dtype }], { axis, extents }) =>
+    extents.map((part) => ({ shape: shape.map((extent, i) => (i === axis ? part : extent)), dtype })),
   lowering: {
     kind: 'view',
-    layout: ({ strides, offset }, node, index) => {
-      const { axis, extents } = node.attributes as { axis: number; extents: number[] };
+    layout: ({ strides, offset }, { attributes: { axis, extents }, types }, index) => {
       const start = extents.slice(0, index).reduce((sum, extent) => sum + extent, 0);
-      return {
-        shape: (node.types[index] as TensorType).shape,
-        strides,
-        offset: offset + start * (strides[axis] as number),
-      };
+      return { shape: nth(types, index).shape, strides, offset: offset + start * nth(strides, axis) };
     },
   },
-  gradient: (node, gradients) => [
+  gradient: ({ types, attributes: { axis } }, gradients) => [
     concat(
-      node.types.map((type, i) => gradients[i] ?? zeros(type.shape, type.dtype)),
-      node.attributes.axis as number,
+      types.map(({ shape, dtype }, i) => gradients[i] ?? zeros(shape, dtype)),
+      axis,
     ),
   ],
 };
@@ -117,7 +96,7 @@ export function split(x: Tensor, extents: number | readonly number[], axis = 0):
   expectTensor('split', 'the input', x);
   expectKind('split', 'extents', extents, either(count, listOf(count)));
   const dimension = normaliseAxis('split', axis, x.rank);
-  const whole = x.shape[dimension] as number;
+  const whole = nth(x.shape, dimension);
   const list =
     typeof extents === 'number'
       ? Array.from({ length: Math.ceil(whole / extents) }, (_, i) => Math.min(extents, whole - i * extents))

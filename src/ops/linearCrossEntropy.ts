@@ -1,9 +1,8 @@
 import { ShapeError, ValueError } from '../core/errors.ts';
 import { declareOptions, integer, nullable, tensorLike } from '../core/options.ts';
-import { formatShape, sameShape, sizeOf } from '../core/shape.ts';
-import type { Attributes, TensorType } from '../core/types.ts';
+import { extents, formatShape, sameShape, sizeOf } from '../core/shape.ts';
 import type { Node } from '../graph/node.ts';
-import type { OpDef } from '../graph/op.ts';
+import type { Each, Op, OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { add, cast, constantOf, div, maximum, mul, notEqual, ones } from './elementwise.ts';
@@ -21,6 +20,10 @@ import { sum } from './reduce.ts';
 import { slice } from './slice.ts';
 import { expand, reshape, transpose } from './view.ts';
 
+/** `chunk` is the number of tokens whose logits exist at once. */
+type Settings = Required<CrossEntropyOptions> & { chunk: number };
+type Inputs = [loss: Tensor, hidden: Tensor, weight: Tensor, targets: Tensor, ...bias: Tensor[]];
+
 /**
  * Cross-entropy of hidden·weightᵀ + bias for so many classes that the logits of all tokens should not exist at once: they are
  * made, used up and forgotten chunk by chunk (Wijmans et al. 2024; Hsu et al. 2024).
@@ -33,29 +36,26 @@ import { expand, reshape, transpose } from './view.ts';
  * Inputs of the op: the loss, hidden [N, E], weight [V, E], targets [N] and the bias [V], if there is one. The value is the
  * first of them.
  */
-const linearCrossEntropyOp: OpDef = {
+const linearCrossEntropyOp: Op<Inputs, Settings> = {
   name: 'linearCrossEntropy',
-  infer: ([loss]) => [{ shape: (loss as TensorType).shape, dtype: 'f32' }],
+  infer: ([{ shape }]) => [{ shape, dtype: 'f32' }],
   lowering: { kind: 'view', layout: (layout) => layout },
   gradient: (node, [dy]) => {
-    if (!dy) return node.inputs.map(() => null);
+    const [, , , , ...withBias] = node.inputs;
+    if (!dy) return [null, null, null, null, ...withBias.map(() => null)];
     const problem = problemOf(node);
-    if (problem.reduction === 'none') {
-      const { gradients } = chunkwise(problem, (from, to) => slice(dy, [[from, to]]));
-      return arranged(gradients as Gradients);
-    }
-    const { hidden, weight, bias } =
-      recorded.get(node) ?? (chunkwise(problem, unit(countOf(problem))).gradients as Gradients);
+    if (problem.reduction === 'none')
+      return arranged(chunkwise(problem, (from, to) => slice(dy, [[from, to]])).gradients);
+    const { hidden, weight, bias } = recorded.get(node) ?? chunkwise(problem, unit(countOf(problem))).gradients;
     const scaled = (gradient: Tensor) => (constantOf(dy) === 1 ? gradient : mul(gradient, dy));
     return arranged({ hidden: scaled(hidden), weight: scaled(weight), ...(bias ? { bias: scaled(bias) } : {}) });
   },
-  decompose: ([, hidden, weight, targets, bias], attributes) => {
-    const { chunk: _, ...options } = attributes as unknown as Required<CrossEntropyOptions> & { chunk: number };
-    return [crossEntropy(logitsOf(hidden as Tensor, weight as Tensor, bias), targets as Tensor, options)];
-  },
+  decompose: ([, hidden, weight, targets, bias], { chunk: _, ...options }) => [
+    crossEntropy(logitsOf(hidden, weight, bias), targets, options),
+  ],
 };
 
-interface Problem extends Required<CrossEntropyOptions> {
+interface Problem extends Readonly<Settings> {
   /** [N, E] */
   readonly hidden: Tensor;
   /** [V, E] */
@@ -64,19 +64,10 @@ interface Problem extends Required<CrossEntropyOptions> {
   readonly targets: Tensor;
   /** [V] */
   readonly bias?: Tensor | undefined;
-  /** Tokens in a chunk. */
-  readonly chunk: number;
 }
 
-function problemOf({ inputs, attributes }: Node): Problem {
-  const [, hidden, weight, targets, bias] = inputs as [Tensor, Tensor, Tensor, Tensor, Tensor?];
-  return {
-    ...(attributes as unknown as Required<CrossEntropyOptions> & { chunk: number }),
-    hidden,
-    weight,
-    targets,
-    bias,
-  };
+function problemOf({ inputs: [, hidden, weight, targets, bias], attributes }: Node<Inputs, Settings>): Problem {
+  return { ...attributes, hidden, weight, targets, bias };
 }
 
 interface Gradients {
@@ -85,18 +76,29 @@ interface Gradients {
   readonly bias?: Tensor;
 }
 /** In the order of the op's inputs. */
-const arranged = ({ hidden, weight, bias }: Gradients) => [null, hidden, weight, null, ...(bias ? [bias] : [])];
+const arranged = ({ hidden, weight, bias }: Gradients): Each<Inputs, Tensor | null> => [
+  null,
+  hidden,
+  weight,
+  null,
+  ...(bias ? [bias] : []),
+];
 
 /** Gradients that were recorded with the loss, for an upstream gradient of 1. */
 const recorded = new WeakMap<Node, Gradients>();
 
 /** Losses [N], and gradients where `dLoss` gives those of the losses of tokens [from, to). */
+function chunkwise(problem: Problem, dLoss: null): { losses: Tensor };
+function chunkwise(
+  problem: Problem,
+  dLoss: (from: number, to: number) => Tensor,
+): { losses: Tensor; gradients: Gradients };
 function chunkwise(
   { hidden, weight, targets, bias, chunk, ignoreIndex, labelSmoothing }: Problem,
   dLoss: ((from: number, to: number) => Tensor) | null,
 ): { losses: Tensor; gradients: Gradients | null } {
-  const [N, E] = hidden.shape as [number, number];
-  const attributes: Attributes = { ignoreIndex, labelSmoothing };
+  const [N, E] = extents(hidden.shape, 2);
+  const attributes = { ignoreIndex, labelSmoothing };
   const losses: Tensor[] = [];
   const dHidden: Tensor[] = [];
   let dWeight: Tensor | null = null;
@@ -106,7 +108,7 @@ function chunkwise(
     const rows = slice(hidden, [[from, to]]); // [R, E]
     const labels = slice(targets, [[from, to]]); // [R]
     const logits = logitsOf(rows, weight, bias); // [R, V]
-    const [loss, statistics] = apply(crossEntropyOp, [logits, labels], attributes) as [Tensor, Tensor];
+    const [loss, statistics] = apply(crossEntropyOp, [logits, labels], attributes);
     losses.push(loss);
     if (!dLoss) continue;
     const dLogits = applyOne(crossEntropyBackwardOp, [logits, labels, statistics, dLoss(from, to)], attributes); // [R, V]
@@ -172,7 +174,7 @@ export function linearCrossEntropy(
   const { bias = null, chunk, ...options } = linearOptions(op, given);
   const settings = checkCrossEntropy(op, targets, options);
   checkOperands(op, hidden, weight, targets, bias);
-  const [V, E] = weight.shape as [number, number];
+  const [V, E] = extents(weight.shape, 2);
   const N = sizeOf(targets.shape);
   const tokens = chunk ?? chunkFor(V);
   if (!Number.isInteger(tokens) || tokens < 1 || tokens % 64 !== 0)
@@ -187,13 +189,17 @@ export function linearCrossEntropy(
     bias: bias?.version,
     chunk: tokens,
   };
-  const operands = [problem.hidden, problem.weight, problem.targets, ...(problem.bias ? [problem.bias] : [])];
-  const result = (loss: Tensor) => applyOne(linearCrossEntropyOp, [loss, ...operands], { ...settings, chunk: tokens });
+  const result = (loss: Tensor) =>
+    applyOne(
+      linearCrossEntropyOp,
+      [loss, problem.hidden, problem.weight, problem.targets, ...(problem.bias ? [problem.bias] : [])],
+      { ...settings, chunk: tokens },
+    );
   if (settings.reduction === 'none') return reshape(result(chunkwise(problem, null).losses), targets.shape);
   const count = countOf(problem);
   const { losses, gradients } = chunkwise(problem, unit(count));
   const loss = result(count ? div(sum(losses), count) : sum(losses));
-  recorded.set(loss.node, gradients as Gradients);
+  recorded.set(loss.node, gradients);
   return loss;
 }
 
@@ -209,7 +215,7 @@ function checkOperands(op: string, hidden: Tensor, weight: Tensor, targets: Tens
   expectDType(op, 'weight', weight, ['f32']);
   expectRank(op, 'hidden', hidden, 1, Infinity);
   expectRank(op, 'weight', weight, 2);
-  const [V, E] = weight.shape as [number, number];
+  const [V, E] = extents(weight.shape, 2);
   if (hidden.shape.at(-1) !== E) {
     throw new ShapeError(
       `[${op}] the last dimension of hidden ${formatShape(hidden.shape)} must be that of the weight ${formatShape(weight.shape)}, ${E}`,

@@ -1,78 +1,77 @@
+import { dtypeAmong } from '../core/dtype.ts';
 import { ShapeError } from '../core/errors.ts';
+import { nth } from '../core/nth.ts';
 import { declareOptions, integer, type Kinds, oneOf, positive, probability } from '../core/options.ts';
-import { formatShape, sameShape, sizeOf } from '../core/shape.ts';
+import { extents, formatShape, sameShape, sizeOf } from '../core/shape.ts';
 import type { TensorType } from '../core/types.ts';
-import type { OpDef } from '../graph/op.ts';
+import type { Op, OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectDType, expectRank, expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { crossEntropyBackward as backwardFamily, crossEntropy as family } from '../kernels/crossEntropy.ts';
+import {
+  crossEntropyBackward as backwardFamily,
+  type CrossEntropyProblem,
+  crossEntropy as family,
+} from '../kernels/crossEntropy.ts';
 import { familyCall } from '../kernels/family.ts';
 import { differentiateComposed } from './autograd.ts';
-import { abs, add, cast, div, less, maximum, mul, notEqual, square, sub, where } from './elementwise.ts';
+import { abs, add, cast, div, less, maximum, mul, notEqual, square, sub, where, zeros } from './elementwise.ts';
 import { oneHot } from './indexing.ts';
 import { mean, sum } from './reduce.ts';
 import { logSoftmax } from './softmax.ts';
 import { reshape } from './view.ts';
 
+type CrossEntropyAttributes = Pick<CrossEntropyProblem, 'ignoreIndex' | 'labelSmoothing'>;
+
 /** Fused with log-softmax. Inputs: logits [R, V], targets [R]. Outputs: loss [R], maximum and log Σ eˣ⁻ᵐᵃˣ [R, 2], weight (0 where ignored) [R]. */
-export const crossEntropyOp: OpDef = {
+export const crossEntropyOp: Op<
+  [logits: Tensor, targets: Tensor],
+  CrossEntropyAttributes,
+  [loss: Tensor, statistics: Tensor, weight: Tensor]
+> = {
   name: 'crossEntropy',
-  infer: ([logits]) => {
-    const row: TensorType = { shape: [(logits as TensorType).shape[0] as number], dtype: 'f32' };
+  infer: ([{ shape }]) => {
+    const row: TensorType = { shape: shape.slice(0, 1), dtype: 'f32' };
     return [row, { shape: [...row.shape, 2], dtype: 'f32' }, row];
   },
   lowering: {
     kind: 'kernel',
-    problem: (node) => familyCall(family, problemOf(node.inputs, node.attributes)),
-    badData: (node) => {
-      const V = (node.inputs[0] as Tensor).shape[1] as number;
-      return `[crossEntropy] a target lies outside [0, ${V}), the classes of the logits, and is not ignoreIndex (${node.attributes.ignoreIndex})`;
-    },
+    problem: ({ inputs: [logits, targets], attributes }) => familyCall(family, problemOf(logits, targets, attributes)),
+    badData: ({ inputs: [logits], attributes: { ignoreIndex } }) =>
+      `[crossEntropy] a target lies outside [0, ${logits.shape[1]}), the classes of the logits, and is not ignoreIndex (${ignoreIndex})`,
   },
-  gradient: ({ inputs, outputs, attributes }, [dy]) => {
-    const [logits, targets] = inputs as [Tensor, Tensor];
-    return [
-      dy ? applyOne(crossEntropyBackwardOp, [logits, targets, outputs[1] as Tensor, dy], attributes) : null,
-      null,
-    ];
-  },
-  decompose: ([logits, targets], { ignoreIndex, labelSmoothing }) => {
-    const [x, t] = [logits as Tensor, targets as Tensor];
-    const V = x.shape[1] as number;
-    const counted = notEqual(t, ignoreIndex as number);
-    const epsilon = labelSmoothing as number;
-    const wanted = add(mul(cast(oneHot(where(counted, t, 0), V), 'f32'), 1 - epsilon), epsilon / V);
-    return [where(counted, mul(sum(mul(wanted, logSoftmax(x, -1)), -1), -1), 0)];
+  gradient: ({ inputs: [logits, targets], outputs: [, statistics], attributes }, [dy]) => [
+    dy ? applyOne(crossEntropyBackwardOp, [logits, targets, statistics, dy], attributes) : null,
+    null,
+  ],
+  decompose: ([logits, targets], { ignoreIndex, labelSmoothing: epsilon }) => {
+    const V = nth(logits.shape, 1);
+    const counted = notEqual(targets, ignoreIndex);
+    const wanted = add(mul(cast(oneHot(where(counted, targets, 0), V), 'f32'), 1 - epsilon), epsilon / V);
+    return [where(counted, mul(sum(mul(wanted, logSoftmax(logits, -1)), -1), -1), 0)];
   },
 };
-export const crossEntropyBackwardOp: OpDef = {
+export const crossEntropyBackwardOp: Op<
+  [logits: Tensor, targets: Tensor, statistics: Tensor, dLoss: Tensor],
+  CrossEntropyAttributes
+> = {
   name: 'crossEntropyBackward',
-  infer: ([logits]) => [{ shape: (logits as TensorType).shape, dtype: 'f32' }],
+  infer: ([{ shape }]) => [{ shape, dtype: 'f32' }],
   lowering: {
     kind: 'kernel',
     // The gradient of a mean is one number for all rows; it is read with a stride of 0.
     strided: ({ shape, strides, offset }, index) => index === 3 && offset === 0 && (shape[0] === 1 || strides[0] === 0),
-    problem: (node, operands) =>
-      familyCall(backwardFamily, {
-        ...problemOf(node.inputs, node.attributes),
-        dLossStride: operands[3]?.strides[0] as number,
-      }),
+    problem: ({ inputs: [logits, targets], attributes }, [, , , { strides }]) =>
+      familyCall(backwardFamily, { ...problemOf(logits, targets, attributes), dLossStride: nth(strides, 0) }),
   },
-  decompose: ([logits, targets, , dLoss], attributes) => [
-    differentiateComposed(crossEntropyOp, [logits as Tensor, targets as Tensor], attributes, [
-      dLoss as Tensor,
-    ])[0] as Tensor,
-  ],
+  decompose: ([logits, targets, , dLoss], attributes) => {
+    const [dLogits] = differentiateComposed(crossEntropyOp, [logits, targets], attributes, [dLoss]);
+    return [dLogits ?? zeros(logits.shape)];
+  },
 };
 
-function problemOf([logits, targets]: readonly Tensor[], attributes: Readonly<Record<string, unknown>>) {
-  const [rows, V] = (logits as Tensor).shape as [number, number];
-  return {
-    rows,
-    V,
-    ...(attributes as { ignoreIndex: number; labelSmoothing: number }),
-    targetDType: (targets as Tensor).dtype as 'i32' | 'u32',
-  };
+function problemOf(logits: Tensor, targets: Tensor, attributes: CrossEntropyAttributes): CrossEntropyProblem {
+  const [rows, V] = extents(logits.shape, 2);
+  return { rows, V, ...attributes, targetDType: dtypeAmong(targets.dtype, ['i32', 'u32']) };
 }
 
 export type Reduction = 'mean' | 'sum' | 'none';
@@ -109,12 +108,12 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options?: CrossEnt
       `[crossEntropy] targets must have the shape of the logits without the classes, ${formatShape(logits.shape.slice(0, -1))}, got ${formatShape(targets.shape)}`,
     );
   }
-  const V = logits.shape.at(-1) as number;
+  const V = nth(logits.shape, -1);
   const rows = sizeOf(targets.shape);
   const [loss, , weight] = apply(crossEntropyOp, [reshape(logits, [rows, V]), reshape(targets, [rows])], {
     ignoreIndex,
     labelSmoothing,
-  }) as [Tensor, Tensor, Tensor];
+  });
   if (reduction === 'none') return reshape(loss, targets.shape);
   if (reduction === 'sum') return sum(loss);
   return div(sum(loss), maximum(sum(weight), 1));

@@ -1,9 +1,10 @@
 import { ShapeError } from '../core/errors.ts';
+import { nth } from '../core/nth.ts';
 import { declareOptions, positive } from '../core/options.ts';
 import { formatShape, sizeOf } from '../core/shape.ts';
 import type { TensorType } from '../core/types.ts';
-import type { OpDef } from '../graph/op.ts';
-import { apply, expectDType, expectRank } from '../graph/record.ts';
+import type { Op, OpDef } from '../graph/op.ts';
+import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { familyCall } from '../kernels/family.ts';
 import { normBackward as backwardFamily, norm as family, type NormProblem } from '../kernels/norm.ts';
@@ -11,65 +12,65 @@ import { differentiateComposed } from './autograd.ts';
 import { add, mul, rsqrt, square, sub, zeros } from './elementwise.ts';
 import { mean } from './reduce.ts';
 
-/** Normalisation over the last dimension. Outputs: y, and (mean, 1/σ) of each row, which backward needs. */
-const normOp: OpDef = {
+type NormAttributes = Pick<NormProblem, 'kind' | 'eps' | 'weight' | 'bias'>;
+
+/**
+ * Normalisation over the last dimension. Inputs: x, then weight and bias where there are any. Outputs: y, and (mean, 1/σ) of
+ * each row, which backward needs.
+ */
+const normOp: Op<[x: Tensor, ...vectors: Tensor[]], NormAttributes, [y: Tensor, statistics: Tensor]> = {
   name: 'norm',
-  infer: ([x]) => {
-    const { shape } = x as TensorType;
-    return [
-      { shape, dtype: 'f32' },
-      { shape: [sizeOf(shape.slice(0, -1)), 2], dtype: 'f32' },
-    ];
-  },
+  infer: ([{ shape }]) => [
+    { shape, dtype: 'f32' },
+    { shape: [sizeOf(shape.slice(0, -1)), 2], dtype: 'f32' },
+  ],
   lowering: {
     kind: 'kernel',
     store: true,
-    problem: (node, _, { store }) =>
-      familyCall(family, { ...problemOf(node.inputs[0] as Tensor, node.attributes), ...(store ? { store } : {}) }),
+    problem: ({ inputs: [x], attributes }, _, { store }) =>
+      familyCall(family, { ...problemOf(x, attributes), ...(store ? { store } : {}) }),
   },
-  gradient: ({ inputs, outputs, attributes }, [dy]) => {
-    if (!dy) return inputs.map(() => null);
-    const weight = attributes.weight ? [inputs[1] as Tensor] : [];
-    return apply(normBackwardOp, [inputs[0] as Tensor, outputs[1] as Tensor, ...weight, dy], attributes);
+  gradient: ({ inputs: [x, ...vectors], outputs: [, statistics], attributes }, [dy]) => {
+    if (!dy) return [null, ...vectors.map(() => null)];
+    const weight = attributes.weight ? vectors.slice(0, 1) : [];
+    return apply(normBackwardOp, [x, statistics, ...weight, dy], attributes);
   },
-  decompose: ([x, ...rest], attributes) => {
-    const centred =
-      attributes.kind === 'layer' ? sub(x as Tensor, mean(x as Tensor, -1, { keepDims: true })) : (x as Tensor);
+  decompose: ([x, ...vectors], { kind, eps, weight, bias }) => {
+    const centred = kind === 'layer' ? sub(x, mean(x, -1, { keepDims: true })) : x;
     const variance = mean(square(centred), -1, { keepDims: true });
-    const normal = mul(centred, rsqrt(add(variance, attributes.eps as number)));
-    const scaled = attributes.weight ? mul(normal, rest[0] as Tensor) : normal;
-    return [attributes.bias ? add(scaled, rest.at(-1) as Tensor) : scaled];
+    const normal = mul(centred, rsqrt(add(variance, eps)));
+    const scaled = weight ? mul(normal, nth(vectors, 0)) : normal;
+    return [bias ? add(scaled, nth(vectors, -1)) : scaled];
   },
 };
 
 /** Inputs: x, statistics, weight where there is one, dy. Outputs: dx, then dweight and dbias [E]. */
-const normBackwardOp: OpDef = {
+const normBackwardOp: Op<
+  [x: Tensor, statistics: Tensor, ...weightAndDy: Tensor[]],
+  NormAttributes,
+  [dx: Tensor, ...dVectors: Tensor[]]
+> = {
   name: 'normBackward',
-  infer: ([x], { weight, bias }) => {
-    const { shape } = x as TensorType;
+  infer: ([{ shape }], { weight, bias }) => {
     const row: TensorType = { shape: shape.slice(-1), dtype: 'f32' };
     return [{ shape, dtype: 'f32' }, ...(weight ? [row] : []), ...(bias ? [row] : [])];
   },
   lowering: {
     kind: 'kernel',
     store: true,
-    problem: (node, _, { store }) =>
-      familyCall(backwardFamily, {
-        ...problemOf(node.inputs[0] as Tensor, node.attributes),
-        ...(store ? { store } : {}),
-      }),
+    problem: ({ inputs: [x], attributes }, _, { store }) =>
+      familyCall(backwardFamily, { ...problemOf(x, attributes), ...(store ? { store } : {}) }),
   },
-  decompose: (inputs, attributes) => {
-    const x = inputs[0] as Tensor;
-    const weight = attributes.weight ? [inputs[2] as Tensor] : [];
-    const bias = attributes.bias ? [zeros(x.shape.slice(-1))] : [];
-    const gradients = differentiateComposed(normOp, [x, ...weight, ...bias], attributes, [inputs.at(-1) as Tensor]);
-    return gradients.map((gradient, i) => gradient ?? zeros(([x, ...weight, ...bias][i] as Tensor).shape));
+  decompose: ([x, , ...weightAndDy], attributes) => {
+    const weight = attributes.weight ? weightAndDy.slice(0, 1) : [];
+    const inputs = [x, ...weight, ...(attributes.bias ? [zeros(x.shape.slice(-1))] : [])];
+    const gradients = differentiateComposed(normOp, inputs, attributes, [nth(weightAndDy, -1)]);
+    return inputs.map(({ shape }, i) => gradients[i] ?? zeros(shape));
   },
 };
 
-function problemOf(x: TensorType, attributes: Readonly<Record<string, unknown>>): NormProblem {
-  return { ...(attributes as unknown as NormProblem), rows: sizeOf(x.shape.slice(0, -1)), E: x.shape.at(-1) as number };
+function problemOf({ shape }: TensorType, attributes: NormAttributes): NormProblem {
+  return { ...attributes, rows: sizeOf(shape.slice(0, -1)), E: nth(shape, -1) };
 }
 
 export interface NormOptions {
@@ -101,8 +102,8 @@ function normalise(
     }
   }
   if (bias && !weight) throw new ShapeError(`[${name}] a bias needs a weight`);
-  const inputs = [x, weight, bias].filter((each) => each !== null);
-  return apply(normOp, inputs, { kind, eps, weight: weight !== null, bias: bias !== null })[0] as Tensor;
+  const vectors = [weight, bias].filter((each) => each !== null);
+  return applyOne(normOp, [x, ...vectors], { kind, eps, weight: weight !== null, bias: bias !== null });
 }
 
 /** (x − mean)/√(variance + eps) over the last dimension [..., E], times weight [E], plus bias [E] (Ba et al. 2016). */

@@ -1,9 +1,9 @@
-import type { DType } from '../core/dtype.ts';
+import { type DType, dtypeAmong } from '../core/dtype.ts';
 import { DTypeError } from '../core/errors.ts';
+import { nth } from '../core/nth.ts';
 import { declareOptions, flag } from '../core/options.ts';
 import { normaliseAxes, type Shape, sizeOf } from '../core/shape.ts';
-import type { TensorType } from '../core/types.ts';
-import type { OpDef } from '../graph/op.ts';
+import type { Op, OpDef } from '../graph/op.ts';
 import { applyOne, expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { familyCall } from '../kernels/family.ts';
@@ -15,31 +15,24 @@ import { expand, permute, reshape } from './view.ts';
  * Reductions over any axes. The op itself reduces neighbouring axes, so that the tensor is [outer, n, inner]; the functions
  * bring other axes together first.
  */
-const reduceOp: OpDef = {
+const reduceOp: Op<[x: Tensor], { kind: ReduceKind; outer: number; n: number; inner: number }> = {
   name: 'reduce',
-  infer: ([x], { kind, outer, inner }) => {
-    const { dtype } = x as TensorType;
-    return [{ shape: [outer as number, inner as number], dtype: isIndex(kind as ReduceKind) ? 'i32' : dtype }];
-  },
+  infer: ([{ dtype }], { kind, outer, inner }) => [{ shape: [outer, inner], dtype: isIndex(kind) ? 'i32' : dtype }],
   lowering: {
     kind: 'kernel',
     load: true,
     store: true,
-    rowSum: ({ attributes: { kind, outer, n, inner }, types }) =>
-      kind === 'sum' && outer === 1 && types[0]?.dtype === 'f32'
-        ? { rows: n as number, columns: inner as number }
-        : null,
-    problem: ({ attributes, inputs }, _, { load, store }) =>
+    rowSum: ({ attributes: { kind, outer, n, inner }, types: [{ dtype }] }) =>
+      kind === 'sum' && outer === 1 && dtype === 'f32' ? { rows: n, columns: inner } : null,
+    problem: ({ attributes, inputs: [{ dtype }] }, _, { load, store }) =>
       familyCall(family, {
-        ...(attributes as { kind: ReduceKind; outer: number; n: number; inner: number }),
-        dtype: (inputs[0] as Tensor).dtype as 'f32' | 'i32' | 'u32',
+        ...attributes,
+        dtype: dtypeAmong(dtype, ['f32', 'i32', 'u32']),
         ...(load ? { load } : {}),
         ...(store ? { store } : {}),
       }),
   },
-  gradient: ({ attributes, inputs, outputs }, [dy]) => {
-    const [x, y] = [inputs[0] as Tensor, outputs[0] as Tensor];
-    const { kind, outer, n, inner } = attributes as { kind: ReduceKind; outer: number; n: number; inner: number };
+  gradient: ({ attributes: { kind, outer, n, inner }, inputs: [x], outputs: [y] }, [dy]) => {
     if (!dy || isIndex(kind)) return [null];
     const spread = (tensor: Tensor) => expand(reshape(tensor, [outer, 1, inner]), [outer, n, inner]);
     switch (kind) {
@@ -89,13 +82,11 @@ function reduceOver(
   const chosen = normaliseAxes(name, axes, x.rank);
   const kept = x.shape.map((_, i) => i).filter((i) => !chosen.includes(i));
   const target = x.shape.flatMap((extent, i) => (chosen.includes(i) ? (keepDims ? [1] : []) : [extent]));
-  const n = sizeOf(chosen.map((axis) => x.shape[axis] as number));
-  const contiguous = chosen.every((axis, i) => i === 0 || axis === (chosen[i - 1] as number) + 1);
+  const n = sizeOf(chosen.map((axis) => nth(x.shape, axis)));
+  const contiguous = chosen.every((axis, i) => i === 0 || axis === nth(chosen, i - 1) + 1);
   const ordered = contiguous ? x : permute(x, [...kept, ...chosen]);
-  const outer = contiguous
-    ? sizeOf(x.shape.slice(0, chosen[0] ?? 0))
-    : sizeOf(kept.map((axis) => x.shape[axis] as number));
-  const inner = contiguous && chosen.length > 0 ? sizeOf(x.shape.slice((chosen.at(-1) as number) + 1)) : 1;
+  const outer = contiguous ? sizeOf(x.shape.slice(0, chosen[0] ?? 0)) : sizeOf(kept.map((axis) => nth(x.shape, axis)));
+  const inner = contiguous && chosen.length > 0 ? sizeOf(x.shape.slice(nth(chosen, -1) + 1)) : 1;
   if (chosen.length === 0) return reshape(applyReduce(kind, x, sizeOf(x.shape), 1, 1), target);
   return reshape(applyReduce(kind, ordered, outer, n, inner), target);
 }

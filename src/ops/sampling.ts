@@ -1,8 +1,8 @@
+import { nth } from '../core/nth.ts';
 import { count, declareOptions, generatorLike, type Kinds, notNegative, share } from '../core/options.ts';
 import { sizeOf } from '../core/shape.ts';
-import type { TensorType } from '../core/types.ts';
 import { fromHost } from '../graph/leaf.ts';
-import type { OpDef } from '../graph/op.ts';
+import type { Op, OpDef } from '../graph/op.ts';
 import { applyOne, expectDType, expectRank, type Streams } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { type CategoricalProblem, categorical as categoricalFamily } from '../kernels/categorical.ts';
@@ -11,24 +11,23 @@ import type { Family } from '../kernels/kernel.ts';
 import { sample as sampleFamily } from '../kernels/sample.ts';
 import { nextRandom, type RandomOptions, randomOptions } from './random.ts';
 
-/** An op that draws a class from each row of its first input. */
-function drawOp(family: Family<CategoricalProblem>): OpDef {
+/** An op that draws a class from each row of its first input; `random` are a key, and settings in front where it has some. */
+function drawOp<Random extends Tensor[]>(
+  family: Family<CategoricalProblem>,
+): Op<[logits: Tensor, ...random: Random], { stream: number }> {
   return {
     name: family.name,
-    infer: ([logits]) => [{ shape: (logits as TensorType).shape.slice(0, -1), dtype: 'i32' }],
+    infer: ([logits]) => [{ shape: logits.shape.slice(0, -1), dtype: 'i32' }],
     lowering: {
       kind: 'kernel',
       badData: () => `[${family.name}] a row of logits holds NaN or +infinity, or nothing above −1e30 to draw from`,
-      problem: ({ inputs: [logits], attributes }) => {
-        const { shape } = logits as Tensor;
-        const rows = sizeOf(shape.slice(0, -1));
-        return familyCall(family, { rows, n: shape.at(-1) as number, stream: attributes.stream as number });
-      },
+      problem: ({ inputs: [{ shape }], attributes: { stream } }) =>
+        familyCall(family, { rows: sizeOf(shape.slice(0, -1)), n: nth(shape, -1), stream }),
     },
   };
 }
-const categoricalOp = drawOp(categoricalFamily);
-const sampleOp = drawOp(sampleFamily);
+const categoricalOp = drawOp<[key: Tensor]>(categoricalFamily);
+const sampleOp = drawOp<[settings: Tensor, key: Tensor]>(sampleFamily);
 
 function expectLogits(op: string, logits: Tensor): void {
   expectDType(op, 'logits', logits, ['f32']);

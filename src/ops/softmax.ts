@@ -1,6 +1,6 @@
+import { nth } from '../core/nth.ts';
 import { normaliseAxis, sizeOf } from '../core/shape.ts';
-import type { TensorType } from '../core/types.ts';
-import type { OpDef } from '../graph/op.ts';
+import type { Op, OpDef } from '../graph/op.ts';
 import { applyOne, expectDType, expectRank } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { familyCall } from '../kernels/family.ts';
@@ -8,39 +8,31 @@ import { softmaxBackward as backwardFamily, softmax as family, type SoftmaxProbl
 import { div, exp, log, mul, sub } from './elementwise.ts';
 import { max, sum } from './reduce.ts';
 
-const sameType: OpDef['infer'] = ([x]) => [{ shape: (x as TensorType).shape, dtype: 'f32' }];
+type SoftmaxAttributes = Pick<SoftmaxProblem, 'log' | 'outer' | 'n' | 'inner'> & { axis: number };
 
 /** softmax, or its logarithm, along one axis of the tensor seen as [outer, n, inner]. */
-const softmaxOp: OpDef = {
+const softmaxOp: Op<[x: Tensor], SoftmaxAttributes> = {
   name: 'softmax',
-  infer: sameType,
-  lowering: { kind: 'kernel', problem: (node) => familyCall(family, node.attributes as unknown as SoftmaxProblem) },
-  gradient: (node, [dy]) => [dy ? applyOne(softmaxBackwardOp, [node.outputs[0] as Tensor, dy], node.attributes) : null],
-  decompose: ([x], attributes) => {
-    const { log: isLog, axis } = attributes as unknown as SoftmaxProblem & { axis: number };
-    const shifted = sub(x as Tensor, max(x as Tensor, axis, { keepDims: true }));
+  infer: ([{ shape }]) => [{ shape, dtype: 'f32' }],
+  lowering: { kind: 'kernel', problem: ({ attributes }) => familyCall(family, attributes) },
+  gradient: ({ outputs: [y], attributes }, [dy]) => [dy ? applyOne(softmaxBackwardOp, [y, dy], attributes) : null],
+  decompose: ([x], { log: isLog, axis }) => {
+    const shifted = sub(x, max(x, axis, { keepDims: true }));
     const total = sum(exp(shifted), axis, { keepDims: true });
     return [isLog ? sub(shifted, log(total)) : div(exp(shifted), total)];
   },
 };
 
 // y = softmax: dx = y·(dy − Σ y·dy); y = log softmax: dx = dy − eʸ·Σ dy.
-const softmaxBackwardOp: OpDef = {
+const softmaxBackwardOp: Op<[y: Tensor, dy: Tensor], SoftmaxAttributes> = {
   name: 'softmaxBackward',
-  infer: sameType,
-  lowering: {
-    kind: 'kernel',
-    problem: (node) => familyCall(backwardFamily, node.attributes as unknown as SoftmaxProblem),
-  },
-  decompose: ([y, dy], attributes) => {
-    const { log, axis } = attributes as unknown as SoftmaxProblem & { axis: number };
-    const [a, b] = [y as Tensor, dy as Tensor];
-    return [
-      log
-        ? sub(b, mul(exp(a), sum(b, axis, { keepDims: true })))
-        : mul(a, sub(b, sum(mul(a, b), axis, { keepDims: true }))),
-    ];
-  },
+  infer: ([{ shape }]) => [{ shape, dtype: 'f32' }],
+  lowering: { kind: 'kernel', problem: ({ attributes }) => familyCall(backwardFamily, attributes) },
+  decompose: ([y, dy], { log, axis }) => [
+    log
+      ? sub(dy, mul(exp(y), sum(dy, axis, { keepDims: true })))
+      : mul(y, sub(dy, sum(mul(y, dy), axis, { keepDims: true }))),
+  ],
 };
 
 function apply(name: string, log: boolean, x: Tensor, axis: number): Tensor {
@@ -51,7 +43,7 @@ function apply(name: string, log: boolean, x: Tensor, axis: number): Tensor {
     log,
     axis: dimension,
     outer: sizeOf(x.shape.slice(0, dimension)),
-    n: x.shape[dimension] as number,
+    n: nth(x.shape, dimension),
     inner: sizeOf(x.shape.slice(dimension + 1)),
   };
   return applyOne(softmaxOp, [x], attributes);

@@ -1,24 +1,25 @@
+import { nth } from '../core/lists.ts';
 import { sizeOf } from '../core/shape.ts';
-import type { TensorType } from '../core/types.ts';
 import { versionOp } from '../graph/leaf.ts';
 import { type Node, reachable } from '../graph/node.ts';
-import type { OpDef } from '../graph/op.ts';
+import type { Op } from '../graph/op.ts';
 import { applyOne } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { commit } from '../kernels/commit.ts';
 import { familyCall } from '../kernels/family.ts';
 
 /** Inputs: the present version of a state, if there is one, and the next. */
-const commitOp: OpDef = {
+const commitOp: Op<[...present: Tensor[], next: Tensor]> = {
   name: 'commit',
-  infer: (inputs) => [inputs.at(-1)].map((next) => ({ shape: next?.shape ?? [], dtype: next?.dtype ?? 'f32' })),
+  infer: (inputs) => {
+    const { shape, dtype } = nth(inputs, -1);
+    return [{ shape, dtype }];
+  },
   lowering: {
     kind: 'kernel',
     keeps: true,
-    problem: ({ inputs, types }) => {
-      const { shape, dtype } = types[0] as TensorType;
-      return familyCall(commit, { size: sizeOf(shape), dtype, fresh: inputs.length === 1 });
-    },
+    problem: ({ inputs, types: [{ shape, dtype }] }) =>
+      familyCall(commit, { size: sizeOf(shape), dtype, fresh: inputs.length === 1 }),
   },
 };
 

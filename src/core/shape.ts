@@ -9,19 +9,6 @@ export function sizeOf(shape: Shape): number {
   return shape.reduce((product, extent) => product * extent, 1);
 }
 
-interface Extents {
-  1: [number];
-  2: [number, number];
-  3: [number, number, number];
-  4: [number, number, number, number];
-}
-/** The extents of a shape whose rank the caller knows, for it to take apart; throws where it has another. */
-export function extents<Rank extends keyof Extents>(shape: Shape, rank: Rank): Extents[Rank] {
-  if (shape.length !== rank)
-    throw new ShapeError(`[extents] ${formatShape(shape)} has rank ${shape.length}, where ${rank} was known`);
-  return [...shape] as Extents[Rank];
-}
-
 export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((extent, i) => extent === b[i]);
 }

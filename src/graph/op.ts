@@ -9,6 +9,14 @@ import type { Tensor } from './tensor.ts';
 /** Something for each tensor of a list, in its order: `[a: Tensor, b: Tensor]` with shapes is `[a: Shape, b: Shape]`. */
 export type Each<List extends readonly Tensor[], Item> = { readonly [Position in keyof List]: Item };
 
+/** What `make` gives for each tensor of a list. */
+export function each<List extends readonly Tensor[], Item>(
+  list: Readonly<List>,
+  make: (tensor: Tensor, position: number) => Item,
+): Each<List, Item> {
+  return list.map(make) as readonly Item[] as Each<List, Item>;
+}
+
 /** How an op reaches the GPU. */
 export type Lowering<
   Inputs extends readonly Tensor[] = readonly Tensor[],
@@ -172,7 +180,7 @@ export interface Op<
     wanted: Each<Inputs, boolean>,
   ): Each<Inputs, Tensor | null>;
   /** The op in plain ops: for gradients of gradients, and for tests. The first outputs, where nobody asks for the others. */
-  decompose?(inputs: Readonly<Inputs>, attributes: Own): readonly Tensor[];
+  decompose?(inputs: Each<Inputs, Tensor>, attributes: Own): readonly Tensor[];
 }
 
 /**

@@ -1,10 +1,9 @@
 import { ShapeError, UnsupportedError } from '../core/errors.ts';
 import { denseInOrder, denseLayout, fillTogether, type Layout } from '../core/layout.ts';
+import { exactly, nth } from '../core/lists.ts';
 import { declareOptions, finite, flag, nullable, probability, tensorLike } from '../core/options.ts';
 import { broadcastShapes, formatShape, sameShape } from '../core/shape.ts';
-import type { Attributes, TensorType } from '../core/types.ts';
-import type { Node } from '../graph/node.ts';
-import type { OpDef, Placement, Surroundings } from '../graph/op.ts';
+import { each, type Op, type OpDef, type Placement, type Surroundings } from '../graph/op.ts';
 import { packedSize } from '../graph/packing.ts';
 import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
@@ -19,26 +18,37 @@ import { nextRandom, uniformOf } from './random.ts';
 import { softmax } from './softmax.ts';
 import { expand, permute } from './view.ts';
 
+type AttentionAttributes = {
+  causal: boolean;
+  scale: number;
+  /** Of dropping a weight. */
+  probability: number;
+  /** Where the numbers that decide it come from, under the random key. */
+  stream: number;
+  masked: boolean;
+};
+
 /**
  * Fused scaled-dot-product attention (Dao 2023): the L×S weights never exist in memory. Inputs: q, k, v, then the mask and
  * the random key where used. Outputs: O and log Σ eˢ of each row.
  */
-const attentionOp: OpDef = {
+const attentionOp: Op<
+  [q: Tensor, k: Tensor, v: Tensor, ...maskAndKey: Tensor[]],
+  AttentionAttributes,
+  [O: Tensor, lse: Tensor]
+> = {
   name: 'attention',
-  infer: ([q]) => {
-    const [B, H, L, D] = (q as TensorType).shape as [number, number, number, number];
-    return [
-      { shape: [B, H, L, D], dtype: 'f32' },
-      { shape: [B, H, L], dtype: 'f32' },
-    ];
-  },
+  infer: ([{ shape }]) => [
+    { shape, dtype: 'f32' },
+    { shape: shape.slice(0, 3), dtype: 'f32' },
+  ],
   lowering: {
     kind: 'kernel',
-    strided: (operand, index, node) => (index < 3 && headsContiguous(operand)) || isMask(node.attributes, index, 3),
+    strided: (operand, index, { attributes: { masked } }) =>
+      (index < 3 && headsContiguous(operand)) || (masked && index === 3),
     // Who reads O next merges its heads, which is free where they lie side by side.
-    place: (node, [q], { isResult }) => {
-      const [O, lse] = node.types as [TensorType, TensorType];
-      const merging = denseInOrder(O.shape, [...inMemory(q as Operand, [0, 2]), 1, 3]);
+    place: ({ types: [O, lse] }, [q], { isResult }) => {
+      const merging = denseInOrder(O.shape, [...inMemory(q, [0, 2]), 1, 3]);
       return {
         values: [O, lse],
         outputs: [isResult(0) ? denseLayout(O.shape) : merging, denseLayout(lse.shape)].map((layout, value) => ({
@@ -47,44 +57,44 @@ const attentionOp: OpDef = {
         })),
       };
     },
-    problem: (node, operands, _, [O]) =>
-      familyCall(attentionForward, { ...problemOf(node, operands, 3), O: O as Operand }),
+    problem: ({ attributes }, [q, k, v, mask], _, [O]) =>
+      familyCall(attentionForward, { ...problemOf(attributes, q, k, v, mask), O }),
   },
   gradient: ({ inputs, outputs, attributes }, [dO], wanted) => {
-    if (!dO) return inputs.map(() => null);
-    const [q, k, v, ...rest] = inputs as [Tensor, Tensor, Tensor, ...Tensor[]];
-    const [O, lse] = outputs as [Tensor, Tensor];
+    if (!dO) return each(inputs, () => null);
+    const [q, k, v, ...rest] = inputs;
+    const [O, lse] = outputs;
     const gradients = apply(attentionBackwardOp, [q, k, v, O, lse, dO, ...rest], attributes);
     // A mask that is learned has a gradient of L×S elements, which the kernels never make: it comes from the definition.
     const composedGradients =
       attributes.masked && wanted[3] ? differentiateComposed(attentionOp, inputs, attributes, [dO]) : [];
     return [...gradients, ...rest.map((_, i) => composedGradients[3 + i] ?? null)];
   },
-  decompose: (inputs, attributes) => [composed(inputs as [Tensor, Tensor, Tensor, ...Tensor[]], attributes)],
+  decompose: (inputs, attributes) => [composed(inputs, attributes)],
 };
 
-/** Outputs dQ, dK, dV. */
-const attentionBackwardOp: OpDef = {
+const attentionBackwardOp: Op<
+  [q: Tensor, k: Tensor, v: Tensor, O: Tensor, lse: Tensor, dO: Tensor, ...maskAndKey: Tensor[]],
+  AttentionAttributes,
+  [dQ: Tensor, dK: Tensor, dV: Tensor]
+> = {
   name: 'attentionBackward',
-  infer: (inputs) => inputs.slice(0, 3).map(({ shape }) => ({ shape, dtype: 'f32' })),
+  infer: ([q, k, v]) => [
+    { shape: q.shape, dtype: 'f32' },
+    { shape: k.shape, dtype: 'f32' },
+    { shape: v.shape, dtype: 'f32' },
+  ],
   lowering: {
     kind: 'kernel',
-    strided: (operand, index, node) =>
-      ([0, 1, 2, 3, 5].includes(index) && headsContiguous(operand)) || isMask(node.attributes, index, 6),
+    strided: (operand, index, { attributes: { masked } }) =>
+      ([0, 1, 2, 3, 5].includes(index) && headsContiguous(operand)) || (masked && index === 6),
     place: (_, operands, surroundings) => placeGradients(operands.slice(0, 3), surroundings),
-    problem: (node, operands, _, [dQ, dK, dV]) =>
-      familyCall(backwardFamily, {
-        ...problemOf(node, operands, 6),
-        O: operands[3] as Operand,
-        dO: operands[5] as Operand,
-        dQ: dQ as Operand,
-        dK: dK as Operand,
-        dV: dV as Operand,
-      }),
+    problem: ({ attributes }, [q, k, v, O, , dO, mask], _, [dQ, dK, dV]) =>
+      familyCall(backwardFamily, { ...problemOf(attributes, q, k, v, mask), O, dO, dQ, dK, dV }),
   },
-  decompose: (inputs, attributes) => {
-    const [q, k, v, , , dO, ...rest] = inputs as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, ...Tensor[]];
-    return differentiateComposed(attentionOp, [q, k, v, ...rest], attributes, [dO]).slice(0, 3) as Tensor[];
+  decompose: ([q, k, v, , , dO, ...rest], attributes) => {
+    const gradients = differentiateComposed(attentionOp, [q, k, v, ...rest], attributes, [dO]);
+    return [q, k, v].map(({ shape }, i) => gradients[i] ?? zeros(shape));
   },
 };
 /**
@@ -94,19 +104,19 @@ const attentionBackwardOp: OpDef = {
 function placeGradients(operands: readonly Operand[], { together, isResult }: Surroundings): Placement {
   const packed = (...group: number[]) =>
     !group.some(isResult) &&
-    group.every((i) => together(i, group[0] as number)) &&
-    fillTogether(group.map((i) => operands[i] as Operand));
+    group.every((i) => together(i, nth(group, 0))) &&
+    fillTogether(group.map((i) => nth(operands, i)));
   const groups = packed(0, 1, 2) ? [[0, 1, 2]] : packed(1, 2) ? [[0], [1, 2]] : [[0], [1], [2]];
   let length = 0;
   const layouts = groups.flatMap((group) => {
-    const parts = group.map((i) => operands[i] as Operand);
+    const parts = group.map((i) => nth(operands, i));
     const first = Math.min(...parts.map(({ offset }) => offset));
     const start = length;
-    length += packedSize([parts.length, ...(parts[0] as Operand).shape]);
+    length += packedSize([parts.length, ...nth(parts, 0).shape]);
     return parts.map((part, i): Layout => {
       const { shape, strides } = part;
       if (parts.length > 1) return { shape, strides, offset: start + part.offset - first };
-      const order = isResult(group[i] as number) ? [0, 1, 2, 3] : [...inMemory(part, [0, 1, 2]), 3];
+      const order = isResult(nth(group, i)) ? [0, 1, 2, 3] : [...inMemory(part, [0, 1, 2]), 3];
       return { ...denseInOrder(shape, order), offset: start };
     });
   });
@@ -115,62 +125,40 @@ function placeGradients(operands: readonly Operand[], { together, isResult }: Su
 
 /** Dimensions of an operand, outermost in memory first. */
 function inMemory({ strides }: Operand, dimensions: readonly number[]): number[] {
-  return dimensions.toSorted((a, b) => (strides[b] as number) - (strides[a] as number));
+  return dimensions.toSorted((a, b) => nth(strides, b) - nth(strides, a));
 }
 
 /** The kernels take any strides but the innermost, which must be 1; they count forward only. */
 function headsContiguous({ shape, strides }: Operand): boolean {
   return (shape[3] === 1 || strides[3] === 1) && strides.every((stride) => stride >= 0);
 }
-function isMask(attributes: Attributes, index: number, first: number): boolean {
-  return attributes.masked === true && index === first;
-}
 
-function problemOf(node: Node, operands: readonly Operand[], first: number) {
-  const [q, k, v] = operands as [Operand, Operand, Operand];
-  const [B, H, L, D] = q.shape as [number, number, number, number];
-  const { causal, scale, probability, stream, masked } = node.attributes as {
-    causal: boolean;
-    scale: number;
-    probability: number;
-    stream: number;
-    masked: boolean;
-  };
-  return {
-    B,
-    H,
-    L,
-    S: k.shape[2] as number,
-    D,
-    causal,
-    scale,
-    dropout: probability,
-    stream,
-    q,
-    k,
-    v,
-    ...(masked ? { mask: operands[first] as Operand } : {}),
-  };
+function problemOf(
+  { causal, scale, probability, stream, masked }: AttentionAttributes,
+  q: Operand,
+  k: Operand,
+  v: Operand,
+  mask: Operand | undefined,
+) {
+  const [B, H, L, D] = exactly(4, q.shape);
+  const S = nth(k.shape, 2);
+  return { B, H, L, S, D, causal, scale, dropout: probability, stream, q, k, v, ...(masked ? { mask } : {}) };
 }
 
 /** Attention in plain ops, the definition that the fused kernels are tested against. */
-function composed([q, k, v, ...rest]: readonly [Tensor, Tensor, Tensor, ...Tensor[]], attributes: Attributes): Tensor {
-  const { causal, scale, probability, stream, masked } = attributes as {
-    causal: boolean;
-    scale: number;
-    probability: number;
-    stream: number;
-    masked: boolean;
-  };
+function composed(
+  [q, k, v, ...rest]: readonly [Tensor, Tensor, Tensor, ...Tensor[]],
+  { causal, scale, probability, stream, masked }: AttentionAttributes,
+): Tensor {
   let scores = mul(matmul(q, permute(k, [0, 1, 3, 2])), scale);
-  if (masked) scores = add(scores, rest[0] as Tensor);
+  if (masked) scores = add(scores, nth(rest, 0));
   if (causal) scores = where(greaterEqual(iota(scores.shape, -2), iota(scores.shape, -1)), scores, -1e30);
   const hidden = lessEqual(scores, -1e8);
   // A row whose keys are all hidden gives zeros.
   const weights = where(hidden, 0, softmax(where(hidden, -1e30, scores), -1));
   if (probability === 0) return matmul(weights, v);
   // The weights that the kernels drop: they count them in this order.
-  const kept = greaterEqual(uniformOf(rest.at(-1) as Tensor, stream, weights.shape), probability);
+  const kept = greaterEqual(uniformOf(nth(rest, -1), stream, weights.shape), probability);
   return matmul(mul(where(kept, weights, 0), 1 / (1 - probability)), v);
 }
 
@@ -206,8 +194,8 @@ export function scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, optio
     expectDType(op, name, x, ['f32']);
     expectRank(op, name, x, 4);
   }
-  const [B, H, L, D] = q.shape as [number, number, number, number];
-  const S = k.shape[2] as number;
+  const [B, H, L, D] = exactly(4, q.shape);
+  const S = nth(k.shape, 2);
   if (!sameShape(k.shape, [B, H, S, D]) || !sameShape(v.shape, k.shape)) {
     throw new ShapeError(
       `[${op}] for q ${formatShape(q.shape)} both k and v must be [${B}, ${H}, S, ${D}], got ${formatShape(k.shape)} and ${formatShape(v.shape)}`,
@@ -218,20 +206,20 @@ export function scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, optio
   const factor = scale ?? 1 / Math.sqrt(D);
   // Nothing is kept; there is no scale that could make up for it.
   if (dropout === 1) return mul(scaledDotProductAttention(q, k, v, { ...options, dropout: 0 }), 0);
-  const inputs: Tensor[] = [q, k, v];
+  const rest: Tensor[] = [];
   if (mask) {
     const full = [B, H, L, S];
     if (!sameShape(broadcastShapes(op, [mask.shape, full]), full))
       throw new ShapeError(`[${op}] the mask ${formatShape(mask.shape)} must broadcast to ${formatShape(full)}`);
-    inputs.push(expand(mask.dtype === 'bool' ? where(mask, zeros([]), -1e30) : mask, full));
+    rest.push(expand(mask.dtype === 'bool' ? where(mask, zeros([]), -1e30) : mask, full));
   }
   let stream = 0;
   if (dropout > 0) {
     const random = nextRandom();
     stream = random.stream;
-    inputs.push(random.key);
+    rest.push(random.key);
   }
-  return applyOne(attentionOp, inputs, {
+  return applyOne(attentionOp, [q, k, v, ...rest], {
     causal,
     scale: factor,
     probability: dropout,

@@ -1,9 +1,10 @@
 import { ShapeError, UnsupportedError, WeftError } from '../core/errors.ts';
+import { nth } from '../core/lists.ts';
 import { formatShape, type Shape, sameShape } from '../core/shape.ts';
 import type { Attributes } from '../core/types.ts';
 import { aliasOp, versionOp } from '../graph/leaf.ts';
 import { type Node, reachable } from '../graph/node.ts';
-import type { OpDef } from '../graph/op.ts';
+import { type Each, each, type Op } from '../graph/op.ts';
 import { applyOne, withGradient } from '../graph/record.ts';
 import { stateOf } from '../graph/state.ts';
 import type { Tensor } from '../graph/tensor.ts';
@@ -57,7 +58,7 @@ export function differentiateAll(
     if (!leads.has(node) || outputGradients.every((gradient) => gradient === null)) continue;
     const wanted = node.inputs.map((input) => isTarget(input) || leads.has(input.node));
     for (const [i, gradient] of gradientsOf(node, outputGradients, wanted).entries()) {
-      const input = node.inputs[i] as Tensor;
+      const input = nth(node.inputs, i);
       if (!gradient || !wanted[i]) continue;
       accumulate(input, sameShape(gradient.shape, input.shape) ? gradient : sumTo(gradient, input.shape));
     }
@@ -110,19 +111,19 @@ function gradientsOf(
  * Gradients of an op through its definition in plain ops. Fused backward kernels have no rule of their own, so this is how
  * gradients of gradients pass through them.
  */
-export function differentiateComposed(
-  op: OpDef,
-  inputs: readonly Tensor[],
-  attributes: Attributes,
+export function differentiateComposed<Inputs extends readonly Tensor[], Own extends Attributes>(
+  op: Op<Inputs, Own, readonly Tensor[]>,
+  inputs: Readonly<NoInfer<Inputs>>,
+  attributes: NoInfer<Own>,
   outputGradients: readonly (Tensor | null)[],
   wanted: readonly boolean[] = inputs.map(() => true),
-): (Tensor | null)[] {
+): Each<Inputs, Tensor | null> {
   if (!op.decompose)
     throw new UnsupportedError(`[backward] ${op.name} has no gradient; use noGrad or detach() around it`);
   const { decompose } = op;
   // The definition is differentiated here and now, whatever holds for its gradient: `backward` may run under `noGrad`.
   const { own, outputs } = withGradient(true, () => {
-    const own = inputs.map((input) => applyOne(aliasOp, [input]));
+    const own = each(inputs, (input) => applyOne(aliasOp, [input]));
     return { own, outputs: decompose(own, attributes) };
   });
   const targets = new Set(own.filter((_, i) => wanted[i]));
@@ -131,5 +132,5 @@ export function differentiateComposed(
     return seed ? [[output.version, seed]] : [];
   });
   const gradients = differentiateAll(seeds, (tensor) => targets.has(tensor));
-  return own.map((input) => gradients.get(input) ?? null);
+  return each(inputs, (_, i) => gradients.get(nth(own, i)) ?? null);
 }

@@ -3,7 +3,7 @@ import { callback, expectKind } from '../core/options.ts';
 import { expectSync } from '../core/sync.ts';
 import { mapTensors } from '../graph/nested.ts';
 import { reachable } from '../graph/node.ts';
-import type { OpDef } from '../graph/op.ts';
+import type { Op, OpDef } from '../graph/op.ts';
 import { apply, applyOne, nextNodeId } from '../graph/record.ts';
 import { replay } from '../graph/replay.ts';
 import { stateOf } from '../graph/state.ts';
@@ -15,9 +15,9 @@ import { differentiateAll } from './autograd.ts';
  * used; outputs: the results. To backward the results stem from what is outside: it records all that lies between again,
  * with the random streams of the first time, and differentiates the copy. So nobody reads the first values in backward.
  */
-const checkpointOp: OpDef = {
+const checkpointOp: Op<Tensor[], { results: number }, Tensor[]> = {
   name: 'checkpoint',
-  infer: (inputs, { results }) => inputs.slice(0, results as number).map(({ shape, dtype }) => ({ shape, dtype })),
+  infer: (inputs, { results }) => inputs.slice(0, results).map(({ shape, dtype }) => ({ shape, dtype })),
   lowering: { kind: 'view', layout: (layout) => layout, source: (output) => output },
   gradient: ({ inputs, types }, outputGradients, wanted) => {
     const results = inputs.slice(0, types.length);
@@ -30,16 +30,17 @@ const checkpointOp: OpDef = {
     }
     const targets = new Set(outside.flatMap((tensor, i) => (wanted[types.length + i] ? [later.get(tensor)] : [])));
     const gradients = differentiateAll(seeds, (tensor) => targets.has(tensor));
-    return [...results.map(() => null), ...outside.map((tensor) => gradients.get(later.get(tensor) as Tensor) ?? null)];
+    const gradientOf = (tensor: Tensor | undefined) => (tensor && gradients.get(tensor)) ?? null;
+    return [...results.map(() => null), ...outside.map((tensor) => gradientOf(later.get(tensor)))];
   },
 };
 
 /** The same value, but nothing that reads it is computed together with it: else part of the copy would run in forward. */
-const laterOp: OpDef = {
+const laterOp: Op<[x: Tensor]> = {
   name: 'later',
-  infer: ([x]) => [x].map((type) => ({ shape: type?.shape ?? [], dtype: type?.dtype ?? 'f32' })),
+  infer: ([{ shape, dtype }]) => [{ shape, dtype }],
   lowering: { kind: 'view', layout: (layout) => layout, barrier: true },
-  gradient: (_, [dy]) => [dy ?? null],
+  gradient: (_, [dy]) => [dy],
 };
 
 /**

@@ -1,4 +1,5 @@
 import { ShapeError, ValueError } from '../core/errors.ts';
+import { nth } from '../core/lists.ts';
 import { expectKind, listOf, shown, tensorLike, text } from '../core/options.ts';
 import { formatShape } from '../core/shape.ts';
 import { expectDType } from '../graph/record.ts';
@@ -20,13 +21,12 @@ export function einsum(equation: string, ...operands: readonly Tensor[]): Tensor
   expectKind('einsum', 'the equation', equation, text);
   expectKind('einsum', 'operands', operands, listOf(tensorLike));
   const { inputs, output } = parse(equation, operands);
-  const terms = operands.map((x, i) => takeDiagonals(x, inputs[i] as Label[]));
+  const terms = operands.map((x, i) => takeDiagonals(x, nth(inputs, i)));
   checkExtents(equation, terms);
-  const first = terms.shift() as Term;
   const last = terms.reduce((left, right, i) => {
     const wanted = new Set([...output, ...terms.slice(i + 1).flatMap(({ labels }) => labels)]);
     return join(left, right, wanted);
-  }, first);
+  });
   const kept = sumOver(last, (label) => output.includes(label));
   return permute(
     kept.x,
@@ -56,7 +56,7 @@ function parse(equation: string, operands: readonly Tensor[]): { inputs: Label[]
   if (more.length > 0) fail('has more than one ->');
   if (parts.length !== operands.length) fail(`names ${parts.length} operands, ${operands.length} are given`);
   const inputs = parts.map((part, i) => {
-    const { rank, shape } = operands[i] as Tensor;
+    const { rank, shape } = nth(operands, i);
     const letters = part.replace('...', '').length;
     if (part.includes('...') ? letters > rank : letters !== rank)
       fail(`names ${letters} dimensions of operand ${i}, which is ${formatShape(shape)}`);
@@ -76,7 +76,7 @@ function parse(equation: string, operands: readonly Tensor[]): { inputs: Label[]
 
 /** `b...i` with two dimensions to broadcast: b, .2, .1, i. */
 function labelsOf(part: string, broadcast: number): Label[] {
-  const [before, after] = part.split('...') as [string, string?];
+  const [before = '', after] = part.split('...');
   if (after === undefined) return [...before];
   return [...before, ...Array.from({ length: broadcast }, (_, i) => `.${broadcast - i}`), ...after];
 }
@@ -85,23 +85,22 @@ function labelsOf(part: string, broadcast: number): Label[] {
 function takeDiagonals(x: Tensor, labels: readonly Label[]): Term {
   const second = labels.findIndex((label, i) => labels.indexOf(label) < i);
   if (second < 0) return { x, labels };
-  const first = labels.indexOf(labels[second] as Label);
-  const [n, m] = [x.shape[first] as number, x.shape[second] as number];
+  const label = nth(labels, second);
+  const first = labels.indexOf(label);
+  const [n, m] = [nth(x.shape, first), nth(x.shape, second)];
   if (n !== m)
-    throw new ShapeError(
-      `[einsum] '${labels[first]}' names dimensions of ${formatShape(x.shape)} with extents ${n} and ${m}`,
-    );
+    throw new ShapeError(`[einsum] '${label}' names dimensions of ${formatShape(x.shape)} with extents ${n} and ${m}`);
   const rest = x.shape.map((_, i) => i).filter((i) => i !== first && i !== second);
-  const line = reshape(permute(x, [first, second, ...rest]), [n * n, ...rest.map((i) => x.shape[i] as number)]);
-  const others = rest.map((i) => labels[i] as Label);
-  return takeDiagonals(slice(line, [[0, n * n, n + 1]]), [labels[first] as Label, ...others]);
+  const line = reshape(permute(x, [first, second, ...rest]), [n * n, ...rest.map((i) => nth(x.shape, i))]);
+  const others = rest.map((i) => nth(labels, i));
+  return takeDiagonals(slice(line, [[0, n * n, n + 1]]), [label, ...others]);
 }
 
 function checkExtents(equation: string, terms: readonly Term[]): void {
   const extents = new Map<Label, number>();
   for (const { x, labels } of terms) {
     for (const [i, label] of labels.entries()) {
-      const [known, extent] = [extents.get(label) ?? 1, x.shape[i] as number];
+      const [known, extent] = [extents.get(label) ?? 1, nth(x.shape, i)];
       const differs = extents.has(label) && known !== extent;
       if (differs && !(label.startsWith('.') && (known === 1 || extent === 1))) {
         const what = label.startsWith('.') ? 'a dimension that ... stands for' : `'${label}'`;
@@ -137,14 +136,14 @@ function join(left: Term, right: Term, wanted: ReadonlySet<Label>): Term {
   const whole = ({ x, labels: own }: Term): Term => ({
     x: expand(
       x,
-      own.map((label, i) => (contracted.includes(label) ? extentOf(label) : (x.shape[i] as number))),
+      own.map((label, i) => (contracted.includes(label) ? extentOf(label) : nth(x.shape, i))),
     ),
     labels: own,
   });
   const matrix = (term: Term, rows: readonly Label[], columns: readonly Label[]) => {
     const x = ordered(whole(term), [...batch, ...rows, ...columns]);
     const size = (group: readonly Label[], from: number) =>
-      group.reduce((product, _, i) => product * (x.shape[from + i] as number), 1);
+      group.reduce((product, _, i) => product * nth(x.shape, from + i), 1);
     const leading = x.shape.slice(0, batch.length);
     return reshape(x, [...leading, size(rows, batch.length), size(columns, batch.length + rows.length)]);
   };
@@ -165,6 +164,6 @@ function spread(x: Tensor, labels: readonly Label[], own: readonly Label[]): Ten
   let at = 0;
   return reshape(
     x,
-    labels.map((label) => (own.includes(label) ? (x.shape[at++] as number) : 1)),
+    labels.map((label) => (own.includes(label) ? nth(x.shape, at++) : 1)),
   );
 }

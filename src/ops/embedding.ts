@@ -1,6 +1,6 @@
 import { dtypeAmong } from '../core/dtype.ts';
-import { nth } from '../core/nth.ts';
-import { extents, sizeOf } from '../core/shape.ts';
+import { exactly, nth } from '../core/lists.ts';
+import { sizeOf } from '../core/shape.ts';
 import type { TensorType } from '../core/types.ts';
 import type { Op, OpDef } from '../graph/op.ts';
 import { applyOne, expectDType, expectRank } from '../graph/record.ts';
@@ -40,7 +40,7 @@ const embeddingBackwardOp: Op<[dy: Tensor, ids: Tensor], { V: number }> = {
 };
 
 function problemOf(table: TensorType, ids: TensorType) {
-  const [V, E] = extents(table.shape, 2);
+  const [V, E] = exactly(2, table.shape);
   return { count: nth(ids.shape, 0), V, E, indexDType: dtypeAmong(ids.dtype, ['i32', 'u32']) };
 }
 

@@ -1,4 +1,5 @@
 import { DTypeError, ShapeError, ValueError } from '../core/errors.ts';
+import { nth } from '../core/lists.ts';
 import { callback, declareOptions, expectKind, listOf, tensorLike } from '../core/options.ts';
 import { formatShape } from '../core/shape.ts';
 import { expectSync } from '../core/sync.ts';
@@ -96,7 +97,7 @@ export function grad(loss: Tensor, targets: readonly Tensor[], options?: { seed?
   const wanted = new Set(owners);
   const isTarget = (tensor: Tensor) => wanted.has(ownerOf(tensor));
   const gradients = byOwner(differentiate(loss, isTarget, seed, () => false));
-  return owners.map((owner, i) => gradients.get(owner) ?? zeros((targets[i] as Tensor).shape));
+  return targets.map(({ shape }, i) => gradients.get(nth(owners, i)) ?? zeros(shape));
 }
 
 /** Turns a function that returns a scalar loss into one that also returns the gradients of its parameters. */

@@ -1,6 +1,6 @@
 import { dtypeAmong } from '../core/dtype.ts';
 import { ShapeError, ValueError } from '../core/errors.ts';
-import { nth } from '../core/nth.ts';
+import { nth } from '../core/lists.ts';
 import { declareOptions, flag, shown } from '../core/options.ts';
 import { formatShape, normaliseAxis, type Shape, sameShape, sizeOf } from '../core/shape.ts';
 import type { TensorType } from '../core/types.ts';

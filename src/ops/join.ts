@@ -1,5 +1,5 @@
 import { DTypeError, ShapeError } from '../core/errors.ts';
-import { nth } from '../core/nth.ts';
+import { nth } from '../core/lists.ts';
 import { count, either, expectKind, listOf, shownList, tensorLike } from '../core/options.ts';
 import { formatShape, normaliseAxis } from '../core/shape.ts';
 import type { Op, OpDef } from '../graph/op.ts';

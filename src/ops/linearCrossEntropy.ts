@@ -1,8 +1,9 @@
 import { ShapeError, ValueError } from '../core/errors.ts';
+import { exactly } from '../core/lists.ts';
 import { declareOptions, integer, nullable, tensorLike } from '../core/options.ts';
-import { extents, formatShape, sameShape, sizeOf } from '../core/shape.ts';
+import { formatShape, sameShape, sizeOf } from '../core/shape.ts';
 import type { Node } from '../graph/node.ts';
-import type { Each, Op, OpDef } from '../graph/op.ts';
+import { type Each, each, type Op, type OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { add, cast, constantOf, div, maximum, mul, notEqual, ones } from './elementwise.ts';
@@ -41,8 +42,7 @@ const linearCrossEntropyOp: Op<Inputs, Settings> = {
   infer: ([{ shape }]) => [{ shape, dtype: 'f32' }],
   lowering: { kind: 'view', layout: (layout) => layout },
   gradient: (node, [dy]) => {
-    const [, , , , ...withBias] = node.inputs;
-    if (!dy) return [null, null, null, null, ...withBias.map(() => null)];
+    if (!dy) return each(node.inputs, () => null);
     const problem = problemOf(node);
     if (problem.reduction === 'none')
       return arranged(chunkwise(problem, (from, to) => slice(dy, [[from, to]])).gradients);
@@ -97,7 +97,7 @@ function chunkwise(
   { hidden, weight, targets, bias, chunk, ignoreIndex, labelSmoothing }: Problem,
   dLoss: ((from: number, to: number) => Tensor) | null,
 ): { losses: Tensor; gradients: Gradients | null } {
-  const [N, E] = extents(hidden.shape, 2);
+  const [N, E] = exactly(2, hidden.shape);
   const attributes = { ignoreIndex, labelSmoothing };
   const losses: Tensor[] = [];
   const dHidden: Tensor[] = [];
@@ -174,7 +174,7 @@ export function linearCrossEntropy(
   const { bias = null, chunk, ...options } = linearOptions(op, given);
   const settings = checkCrossEntropy(op, targets, options);
   checkOperands(op, hidden, weight, targets, bias);
-  const [V, E] = extents(weight.shape, 2);
+  const [V, E] = exactly(2, weight.shape);
   const N = sizeOf(targets.shape);
   const tokens = chunk ?? chunkFor(V);
   if (!Number.isInteger(tokens) || tokens < 1 || tokens % 64 !== 0)
@@ -215,7 +215,7 @@ function checkOperands(op: string, hidden: Tensor, weight: Tensor, targets: Tens
   expectDType(op, 'weight', weight, ['f32']);
   expectRank(op, 'hidden', hidden, 1, Infinity);
   expectRank(op, 'weight', weight, 2);
-  const [V, E] = extents(weight.shape, 2);
+  const [V, E] = exactly(2, weight.shape);
   if (hidden.shape.at(-1) !== E) {
     throw new ShapeError(
       `[${op}] the last dimension of hidden ${formatShape(hidden.shape)} must be that of the weight ${formatShape(weight.shape)}, ${E}`,

@@ -1,8 +1,8 @@
 import { dtypeAmong } from '../core/dtype.ts';
 import { ShapeError } from '../core/errors.ts';
-import { nth } from '../core/nth.ts';
+import { exactly, nth } from '../core/lists.ts';
 import { declareOptions, integer, type Kinds, oneOf, positive, probability } from '../core/options.ts';
-import { extents, formatShape, sameShape, sizeOf } from '../core/shape.ts';
+import { formatShape, sameShape, sizeOf } from '../core/shape.ts';
 import type { TensorType } from '../core/types.ts';
 import type { Op, OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectDType, expectRank, expectTensor } from '../graph/record.ts';
@@ -70,7 +70,7 @@ export const crossEntropyBackwardOp: Op<
 };
 
 function problemOf(logits: Tensor, targets: Tensor, attributes: CrossEntropyAttributes): CrossEntropyProblem {
-  const [rows, V] = extents(logits.shape, 2);
+  const [rows, V] = exactly(2, logits.shape);
   return { rows, V, ...attributes, targetDType: dtypeAmong(targets.dtype, ['i32', 'u32']) };
 }
 

@@ -1,8 +1,9 @@
 import { ShapeError } from '../core/errors.ts';
+import { exactly, nth } from '../core/lists.ts';
 import { declareOptions, flag } from '../core/options.ts';
 import { formatShape, sameShape } from '../core/shape.ts';
 import type { TensorType } from '../core/types.ts';
-import type { OpDef } from '../graph/op.ts';
+import type { NoAttributes, Op, OpDef } from '../graph/op.ts';
 import { apply, expectDType, expectRank } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { familyCall } from '../kernels/family.ts';
@@ -11,36 +12,39 @@ import { differentiateComposed } from './autograd.ts';
 import { add, constantOf, mul, sigmoid, square, sub, tanh, zeros } from './elementwise.ts';
 import { concat, split, stack } from './join.ts';
 import { matmul } from './matmul.ts';
-import { scan } from './scan.ts';
+import { type ScanStep, scan } from './scan.ts';
 import { at, slice } from './slice.ts';
 import { reshape, transpose, unsqueeze } from './view.ts';
 
 const f32 = (shape: readonly number[]): TensorType => ({ shape, dtype: 'f32' });
 const sizes = (gates: TensorType) => {
-  const [T, B, H4] = gates.shape as [number, number, number];
+  const [T, B, H4] = exactly(3, gates.shape);
   return { T, B, H: H4 / 4 };
 };
 
 /** Inputs: gatesX [T, B, 4H], h0, c0 [B, H], W_hh [4H, H]. Outputs: h and c of every step [T, B, H], activated gates. */
-const lstmOp: OpDef = {
+const lstmOp: Op<
+  [gatesX: Tensor, h0: Tensor, c0: Tensor, weight: Tensor],
+  { reverse: boolean },
+  [output: Tensor, cells: Tensor, gates: Tensor]
+> = {
   name: 'lstm',
-  infer: ([gates]) => {
-    const { T, B, H } = sizes(gates as TensorType);
+  infer: ([gatesX]) => {
+    const { T, B, H } = sizes(gatesX);
     return [f32([T, B, H]), f32([T, B, H]), f32([T, B, 4 * H])];
   },
   lowering: {
     kind: 'kernel',
-    problem: ({ inputs: [gates], attributes }) =>
-      familyCall(lstmForward, { ...sizes(gates as Tensor), reverse: attributes.reverse as boolean }),
+    problem: ({ inputs: [gatesX], attributes: { reverse } }) => familyCall(lstmForward, { ...sizes(gatesX), reverse }),
   },
   gradient: ({ inputs, outputs, attributes }, outputGradients) => {
     const [dOutput, dCells, dActivated] = outputGradients;
     // Backward alone reads all cells and the gates: they have a gradient where it is differentiated again.
     if (dActivated) return differentiateComposed(lstmOp, inputs, attributes, outputGradients);
-    const [gatesX, h0, c0, weight] = inputs as [Tensor, Tensor, Tensor, Tensor];
-    const [output, cells, gates] = outputs as [Tensor, Tensor, Tensor];
+    const [gatesX, h0, c0, weight] = inputs;
+    const [output, cells, gates] = outputs;
     const { T, B, H } = sizes(gatesX);
-    const reverse = attributes.reverse as boolean;
+    const { reverse } = attributes;
     const last = reverse ? 0 : T - 1;
     // Forward, only the last cell has a reader; its gradient arrives as that of all cells, zero elsewhere.
     const dStateN = dCells ? stack([zeros([B, H]), at(dCells, last)]) : zeros([2, B, H]);
@@ -48,24 +52,27 @@ const lstmOp: OpDef = {
       lstmBackwardOp,
       [dOutput ?? zeros([T, B, H]), dStateN, gates, cells, c0, weight],
       attributes,
-    ) as [Tensor, Tensor];
+    );
     return [dGates, at(dState0, 0), at(dState0, 1), recurrentGradient(dGates, output, h0, reverse)];
   },
   decompose: ([gatesX, h0, c0, weight], { reverse }) => {
-    const transposed = transpose(weight as Tensor);
-    const step = ([h, c]: Tensor[], [x]: Tensor[]) => {
-      const [output, next, gates] = cellOf(add(x as Tensor, matmul(h as Tensor, transposed)), c as Tensor);
+    const transposed = transpose(weight);
+    const step: ScanStep = (carry, slices) => {
+      const [h, c] = exactly(2, carry);
+      const [output, next, gates] = cellOf(add(nth(slices, 0), matmul(h, transposed)), c);
       return { carry: [output, next], y: [output, next, gates] };
     };
-    return scan(step, [h0 as Tensor, c0 as Tensor], [gatesX as Tensor], { reverse: reverse as boolean }).ys;
+    return scan(step, [h0, c0], [gatesX], { reverse }).ys;
   },
 };
 
+/** [T, B, X] as [T·B, X]. */
+const rows = (x: Tensor) => reshape(x, [-1, nth(x.shape, 2)]);
+
 /** dW_hh = Σₜ dGatesₜᵀ·hₜ₋₁, one product over all steps; a first state of zeros adds nothing. */
 function recurrentGradient(dGates: Tensor, output: Tensor, h0: Tensor, reverse: boolean): Tensor {
-  const T = output.shape[0] as number;
-  const product = (gates: Tensor, states: Tensor) =>
-    matmul(transpose(reshape(gates, [-1, gates.shape[2] as number])), reshape(states, [-1, states.shape[2] as number]));
+  const T = nth(output.shape, 0);
+  const product = (gates: Tensor, states: Tensor) => matmul(transpose(rows(gates)), rows(states));
   const first = unsqueeze(h0, 0);
   if (T === 1) return product(dGates, first);
   const before = slice(output, [reverse ? [1, T] : [0, T - 1]]);
@@ -73,53 +80,51 @@ function recurrentGradient(dGates: Tensor, output: Tensor, h0: Tensor, reverse: 
   return product(dGates, concat(reverse ? [before, first] : [first, before]));
 }
 
-const lstmBackwardOp: OpDef = {
+const lstmBackwardOp: Op<
+  [dOutput: Tensor, dStateN: Tensor, gates: Tensor, cells: Tensor, c0: Tensor, weight: Tensor],
+  { reverse: boolean },
+  [dGates: Tensor, dState0: Tensor]
+> = {
   name: 'lstmBackward',
   infer: ([dOutput]) => {
-    const [T, B, H] = (dOutput as TensorType).shape as [number, number, number];
+    const [T, B, H] = exactly(3, dOutput.shape);
     return [f32([T, B, 4 * H]), f32([2, B, H])];
   },
   lowering: {
     kind: 'kernel',
     // A gradient that only the last outputs have is spread over all of them where it is read.
     load: true,
-    problem: ({ inputs: [, , gates], attributes }, _, { load }) =>
-      familyCall(lstmBackward, {
-        ...sizes(gates as Tensor),
-        reverse: attributes.reverse as boolean,
-        ...(load ? { load } : {}),
-      }),
+    problem: ({ inputs: [, , gates], attributes: { reverse } }, _, { load }) =>
+      familyCall(lstmBackward, { ...sizes(gates), reverse, ...(load ? { load } : {}) }),
   },
   decompose: ([dOutput, dStateN, gates, cells, c0, weight], { reverse }) => {
-    const first = unsqueeze(c0 as Tensor, 0);
-    const before = reverse
-      ? slice(concat([cells as Tensor, first]), [[1]])
-      : slice(concat([first, cells as Tensor]), [[0, -1]]);
-    const step = ([dh, dc]: Tensor[], [dy, ...saved]: Tensor[]) => {
-      const [activated, c, next] = saved as [Tensor, Tensor, Tensor];
-      const [dGates, dBefore] = cellGradientOf(add(dh as Tensor, dy as Tensor), dc as Tensor, activated, c, next);
-      return { carry: [matmul(dGates, weight as Tensor), dBefore], y: [dGates] };
+    const first = unsqueeze(c0, 0);
+    const before = reverse ? slice(concat([cells, first]), [[1]]) : slice(concat([first, cells]), [[0, -1]]);
+    const step: ScanStep = (carry, slices) => {
+      const [dh, dc] = exactly(2, carry);
+      const [dy, activated, c, next] = exactly(4, slices);
+      const [dGates, dBefore] = cellGradientOf(add(dh, dy), dc, activated, c, next);
+      return { carry: [matmul(dGates, weight), dBefore], y: [dGates] };
     };
-    const states = [at(dStateN as Tensor, 0), at(dStateN as Tensor, 1)];
-    const xs = [dOutput, gates, before, cells] as Tensor[];
-    const { carry, ys } = scan(step, states, xs, { reverse: !reverse });
-    return [ys[0] as Tensor, stack(carry)];
+    const states = [at(dStateN, 0), at(dStateN, 1)];
+    const { carry, ys } = scan(step, states, [dOutput, gates, before, cells], { reverse: !reverse });
+    return [...ys, stack(carry)];
   },
 };
 
 /** Inputs: gates before activation [B, 4H], c [B, H]. Outputs: h', c', activated gates. */
-const lstmCellOp: OpDef = {
+const lstmCellOp: Op<[gates: Tensor, c: Tensor], NoAttributes, [h: Tensor, next: Tensor, activated: Tensor]> = {
   name: 'lstmCell',
-  infer: ([gates, c]) => [f32((c as TensorType).shape), f32((c as TensorType).shape), f32((gates as TensorType).shape)],
-  lowering: { kind: 'kernel', problem: ({ inputs: [, c] }) => familyCall(cellFamily, cellSizes(c as Tensor)) },
+  infer: ([gates, c]) => [f32(c.shape), f32(c.shape), f32(gates.shape)],
+  lowering: { kind: 'kernel', problem: ({ inputs: [, c] }) => familyCall(cellFamily, cellSizes(c)) },
   gradient: ({ inputs, outputs, attributes }, outputGradients) => {
     const [dh, dc, dActivated] = outputGradients;
     if (dActivated) return differentiateComposed(lstmCellOp, inputs, attributes, outputGradients);
-    const [, next, gates] = outputs as [Tensor, Tensor, Tensor];
-    const { shape } = next;
-    return apply(lstmCellBackwardOp, [dh ?? zeros(shape), dc ?? zeros(shape), gates, inputs[1] as Tensor, next]);
+    const [, c] = inputs;
+    const [, next, gates] = outputs;
+    return apply(lstmCellBackwardOp, [dh ?? zeros(c.shape), dc ?? zeros(c.shape), gates, c, next]);
   },
-  decompose: ([gates, c]) => cellOf(gates as Tensor, c as Tensor),
+  decompose: ([gates, c]) => cellOf(gates, c),
 };
 /** A step in plain ops: h', c' and the activated gates. */
 function cellOf(gates: Tensor, c: Tensor): [Tensor, Tensor, Tensor] {
@@ -129,14 +134,18 @@ function cellOf(gates: Tensor, c: Tensor): [Tensor, Tensor, Tensor] {
   return [mul(o, tanh(next)), next, concat([i, f, g, o], 1)];
 }
 
-const lstmCellBackwardOp: OpDef = {
+const lstmCellBackwardOp: Op<
+  [dh: Tensor, dc: Tensor, gates: Tensor, c: Tensor, next: Tensor],
+  NoAttributes,
+  [dGates: Tensor, dc: Tensor]
+> = {
   name: 'lstmCellBackward',
-  infer: ([, , gates, c]) => [f32((gates as TensorType).shape), f32((c as TensorType).shape)],
+  infer: ([, , gates, c]) => [f32(gates.shape), f32(c.shape)],
   lowering: {
     kind: 'kernel',
-    problem: ({ inputs: [, , , c] }) => familyCall(lstmCellBackward, cellSizes(c as Tensor)),
+    problem: ({ inputs: [, , , c] }) => familyCall(lstmCellBackward, cellSizes(c)),
   },
-  decompose: (inputs) => cellGradientOf(...(inputs as [Tensor, Tensor, Tensor, Tensor, Tensor])),
+  decompose: (inputs) => cellGradientOf(...inputs),
 };
 /** Gradients of a step in plain ops: those of the gates before activation and of c. */
 function cellGradientOf(dh: Tensor, dc: Tensor, gates: Tensor, c: Tensor, next: Tensor): [Tensor, Tensor] {
@@ -152,8 +161,11 @@ function cellGradientOf(dh: Tensor, dc: Tensor, gates: Tensor, c: Tensor, next: 
   ];
   return [concat(parts, 1), mul(dNext, f)];
 }
-const gatesOf = (gates: Tensor) => split(gates, (gates.shape[1] as number) / 4, 1) as [Tensor, Tensor, Tensor, Tensor];
-const cellSizes = (c: TensorType) => ({ B: c.shape[0] as number, H: c.shape[1] as number });
+const gatesOf = (gates: Tensor) => exactly(4, split(gates, nth(gates.shape, 1) / 4, 1));
+const cellSizes = ({ shape }: TensorType) => {
+  const [B, H] = exactly(2, shape);
+  return { B, H };
+};
 
 const lstmOptions = declareOptions<{ reverse?: boolean }>({ reverse: flag });
 
@@ -189,7 +201,7 @@ export function lstm(
       `[lstm] for gatesX ${formatShape(gatesX.shape)} = [T, B, 4H], h0 and c0 must be [B, H] and the weight [4H, H], got ${formatShape(h0.shape)}, ${formatShape(c0.shape)} and ${formatShape(weight.shape)}`,
     );
   }
-  const [output, cells] = apply(lstmOp, [gatesX, h0, c0, weight], { reverse }) as [Tensor, Tensor, Tensor];
+  const [output, cells] = apply(lstmOp, [gatesX, h0, c0, weight], { reverse });
   const last = reverse ? 0 : T - 1;
   return { output, h: at(output, last), c: at(cells, last) };
 }
@@ -203,7 +215,7 @@ export function lstmCell(gates: Tensor, c: Tensor): { h: Tensor; c: Tensor } {
     throw new ShapeError(
       `[lstmCell] for c ${formatShape(c.shape)} the gates must be [${B}, ${4 * H}], got ${formatShape(gates.shape)}`,
     );
-  const [h, next] = apply(lstmCellOp, [gates, c]) as [Tensor, Tensor, Tensor];
+  const [h, next] = apply(lstmCellOp, [gates, c]);
   return { h, c: next };
 }
 

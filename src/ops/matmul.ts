@@ -1,27 +1,22 @@
 import { DTypeError, ShapeError } from '../core/errors.ts';
 import { expandLayout } from '../core/layout.ts';
+import { nth } from '../core/lists.ts';
 import { broadcastShapes, formatShape, type Shape } from '../core/shape.ts';
-import type { TensorType } from '../core/types.ts';
-import type { OpDef } from '../graph/op.ts';
+import type { Op, OpDef } from '../graph/op.ts';
 import { applyOne, expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { familyCall } from '../kernels/family.ts';
 import type { Operand } from '../kernels/kernel.ts';
 import { matmul as family } from '../kernels/matmul.ts';
 import { isMatrix } from '../kernels/matmulProblem.ts';
-import { expand, reshape, transpose } from './view.ts';
+import { expand, isPermuted, reshape, transpose } from './view.ts';
 
 /** C = A·B. The op takes at most two batch dimensions; the function folds more of them. */
-const matmulOp: OpDef = {
+const matmulOp: Op<[a: Tensor, b: Tensor]> = {
   name: 'matmul',
   infer: ([a, b]) => {
-    const [x, y] = [(a as TensorType).shape, (b as TensorType).shape];
-    return [
-      {
-        shape: [...broadcastShapes('matmul', [x.slice(0, -2), y.slice(0, -2)]), x.at(-2) as number, y.at(-1) as number],
-        dtype: 'f32',
-      },
-    ];
+    const batch = broadcastShapes('matmul', [a.shape.slice(0, -2), b.shape.slice(0, -2)]);
+    return [{ shape: [...batch, nth(a.shape, -2), nth(b.shape, -1)], dtype: 'f32' }];
   },
   lowering: {
     kind: 'kernel',
@@ -30,19 +25,17 @@ const matmulOp: OpDef = {
     // dW = dCᵀ·X (or Xᵀ·dC) reads the rows of dC in the order in which a bias gradient sums them.
     sums: ({ shape, strides, offset }, index) => {
       const [rows, columns] = index === 0 ? [1, 0] : [0, 1];
-      const matrix = { rows: shape[rows] as number, columns: shape[columns] as number };
+      const matrix = { rows: nth(shape, rows), columns: nth(shape, columns) };
       const dense = (strides[columns] === 1 || matrix.columns === 1) && strides[rows] === matrix.columns;
       return shape.length === 2 && offset === 0 && dense ? matrix : null;
     },
-    problem: (node, operands, { store, sum }) => {
-      const shape = (node.types[0] as TensorType).shape;
+    problem: ({ types: [{ shape }] }, [a, b], { store, sum }) => {
       const batch = shape.slice(0, -2);
-      const [a, b] = operands as [Operand, Operand];
       return familyCall(family, {
         batch,
-        M: shape.at(-2) as number,
-        N: shape.at(-1) as number,
-        K: a.shape.at(-1) as number,
+        M: nth(shape, -2),
+        N: nth(shape, -1),
+        K: nth(a.shape, -1),
         a: broadcast(a, batch),
         b: broadcast(b, batch),
         ...(store ? { epilogue: store } : {}),
@@ -51,11 +44,8 @@ const matmulOp: OpDef = {
     },
   },
   // C = A·B: dA = dC·Bᵀ, dB = Aᵀ·dC; the driver sums over broadcast batches.
-  gradient: ({ inputs }, [dy]) => {
-    const [a, b] = inputs as [Tensor, Tensor];
-    if (!dy) return [null, null];
-    return [applyOne(matmulOp, [dy, transpose(b)]), weightGradient(a, b, dy)];
-  },
+  gradient: ({ inputs: [a, b] }, [dy]) =>
+    dy ? [applyOne(matmulOp, [dy, transpose(b)]), weightGradient(a, b, dy)] : [null, null],
 };
 
 /**
@@ -64,12 +54,12 @@ const matmulOp: OpDef = {
  */
 function weightGradient(a: Tensor, b: Tensor, dy: Tensor): Tensor {
   const [left, right] = b.rank === 2 && a.rank > 2 ? [rows(a), rows(dy)] : [a, dy];
-  if (b.node.op.name === 'permute') return transpose(applyOne(matmulOp, [transpose(right), left]));
+  if (isPermuted(b)) return transpose(applyOne(matmulOp, [transpose(right), left]));
   return applyOne(matmulOp, [transpose(left), right]);
 }
 
 function rows(x: Tensor): Tensor {
-  return reshape(x, [-1, x.shape.at(-1) as number]);
+  return reshape(x, [-1, nth(x.shape, -1)]);
 }
 
 function broadcast(operand: Operand, batch: Shape): Operand {
@@ -89,8 +79,8 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
     throw new ShapeError(
       `[matmul] operands must have rank 1 or more, got ${formatShape(a.shape)} and ${formatShape(b.shape)}; use mul for scalars`,
     );
-  const left = a.rank === 1 ? reshape(a, [1, a.shape[0] as number]) : a;
-  const right = b.rank === 1 ? reshape(b, [b.shape[0] as number, 1]) : b;
+  const left = a.rank === 1 ? reshape(a, [1, a.size]) : a;
+  const right = b.rank === 1 ? reshape(b, [b.size, 1]) : b;
   if (left.shape.at(-1) !== right.shape.at(-2)) {
     throw new ShapeError(
       `[matmul] ${formatShape(a.shape)} · ${formatShape(b.shape)}: the last dimension of the first (${left.shape.at(-1)}) must equal ${b.rank === 1 ? 'the length' : 'the last but one dimension'} of the second (${right.shape.at(-2)})`,
@@ -102,8 +92,8 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
       ? multiply(left, right)
       : reshape(multiply(foldBatch(left, batch), foldBatch(right, batch)), [
           ...batch,
-          left.shape.at(-2) as number,
-          right.shape.at(-1) as number,
+          nth(left.shape, -2),
+          nth(right.shape, -1),
         ]);
   const shape = product.shape.filter(
     (_, i) => !(a.rank === 1 && i === product.rank - 2) && !(b.rank === 1 && i === product.rank - 1),
@@ -114,7 +104,7 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
 /** A batch of rows times one matrix is one tall product. */
 function multiply(a: Tensor, b: Tensor): Tensor {
   if (b.rank > 2 || a.rank === 2) return applyOne(matmulOp, [a, b]);
-  return reshape(applyOne(matmulOp, [rows(a), b]), [...a.shape.slice(0, -1), b.shape.at(-1) as number]);
+  return reshape(applyOne(matmulOp, [rows(a), b]), [...a.shape.slice(0, -1), nth(b.shape, -1)]);
 }
 
 function foldBatch(x: Tensor, batch: Shape): Tensor {

@@ -1,9 +1,9 @@
 import { ShapeError } from '../core/errors.ts';
-import { nth } from '../core/nth.ts';
+import { nth } from '../core/lists.ts';
 import { declareOptions, positive } from '../core/options.ts';
 import { formatShape, sizeOf } from '../core/shape.ts';
 import type { TensorType } from '../core/types.ts';
-import type { Op, OpDef } from '../graph/op.ts';
+import { each, type Op, type OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { familyCall } from '../kernels/family.ts';
@@ -30,8 +30,9 @@ const normOp: Op<[x: Tensor, ...vectors: Tensor[]], NormAttributes, [y: Tensor, 
     problem: ({ inputs: [x], attributes }, _, { store }) =>
       familyCall(family, { ...problemOf(x, attributes), ...(store ? { store } : {}) }),
   },
-  gradient: ({ inputs: [x, ...vectors], outputs: [, statistics], attributes }, [dy]) => {
-    if (!dy) return [null, ...vectors.map(() => null)];
+  gradient: ({ inputs, outputs: [, statistics], attributes }, [dy]) => {
+    if (!dy) return each(inputs, () => null);
+    const [x, ...vectors] = inputs;
     const weight = attributes.weight ? vectors.slice(0, 1) : [];
     return apply(normBackwardOp, [x, statistics, ...weight, dy], attributes);
   },
@@ -63,7 +64,7 @@ const normBackwardOp: Op<
   },
   decompose: ([x, , ...weightAndDy], attributes) => {
     const weight = attributes.weight ? weightAndDy.slice(0, 1) : [];
-    const inputs = [x, ...weight, ...(attributes.bias ? [zeros(x.shape.slice(-1))] : [])];
+    const inputs: [Tensor, ...Tensor[]] = [x, ...weight, ...(attributes.bias ? [zeros(x.shape.slice(-1))] : [])];
     const gradients = differentiateComposed(normOp, inputs, attributes, [nth(weightAndDy, -1)]);
     return inputs.map(({ shape }, i) => gradients[i] ?? zeros(shape));
   },

@@ -1,10 +1,9 @@
 import { UnsupportedError } from '../core/errors.ts';
 import { groupBy } from '../core/groupBy.ts';
-import type { Shape } from '../core/shape.ts';
-import { sizeOf } from '../core/shape.ts';
-import type { TensorType } from '../core/types.ts';
+import { nth } from '../core/lists.ts';
+import { type Shape, sizeOf } from '../core/shape.ts';
 import { fromHost } from '../graph/leaf.ts';
-import type { OpDef } from '../graph/op.ts';
+import type { Op, OpDef } from '../graph/op.ts';
 import { packedSize, placeOp, segmentOp } from '../graph/packing.ts';
 import { applyOne, noGrad } from '../graph/record.ts';
 import { type Part, PartedValues, partsOf } from '../graph/source.ts';
@@ -13,13 +12,13 @@ import type { Tensor } from '../graph/tensor.ts';
 import { slice } from './slice.ts';
 import { reshape } from './view.ts';
 
-const packOp: OpDef = {
+const packOp: Op<Tensor[], { length: number; offsets: readonly number[] }> = {
   name: 'pack',
-  infer: (inputs, { length }) => [{ shape: [length as number], dtype: (inputs[0] as TensorType).dtype }],
+  infer: (inputs, { length }) => [{ shape: [length], dtype: nth(inputs, 0).dtype }],
   lowering: { kind: 'pack' },
-  gradient: ({ inputs, attributes }, [dy]) =>
+  gradient: ({ inputs, attributes: { offsets } }, [dy]) =>
     inputs.map((input, i) => {
-      const from = (attributes.offsets as number[])[i] as number;
+      const from = nth(offsets, i);
       return dy ? reshape(slice(dy, [[from, from + input.size]]), input.shape) : null;
     }),
 };
@@ -62,13 +61,12 @@ export function overwritten(x: Tensor, offset: number, values: Tensor): Tensor {
 
 /** Gives many states their next version; those that fill a pack do so as one, without a copy for each. */
 export function assignAll(values: ReadonlyMap<State, Tensor>): void {
-  const packs = groupBy(values.keys(), (state) => state.home?.pack);
+  const packs = groupBy(values, ([state]) => state.home?.pack);
   for (const [home, states] of packs) {
-    const inOrder = states.sort((a, b) => (a.home?.offset ?? 0) - (b.home?.offset ?? 0));
-    const length = inOrder.reduce((sum, { type }) => sum + packedSize(type.shape), 0);
-    if (home && length === sizeOf(home.type.shape))
-      home.assign(packValues(inOrder.map((state) => values.get(state) as Tensor)));
-    else for (const state of inOrder) state.assign(values.get(state) as Tensor);
+    const inOrder = states.sort(([a], [b]) => (a.home?.offset ?? 0) - (b.home?.offset ?? 0));
+    const length = inOrder.reduce((sum, [{ type }]) => sum + packedSize(type.shape), 0);
+    if (home && length === sizeOf(home.type.shape)) home.assign(packValues(inOrder.map(([, value]) => value)));
+    else for (const [state, value] of inOrder) state.assign(value);
   }
 }
 

@@ -4,9 +4,8 @@ import { ValueError } from '../core/errors.ts';
 import { declareOptions, expectKind, finite, generatorLike, notNegative, probability } from '../core/options.ts';
 import { defaultGenerator, type Generator, normalSettings, type Settings, uniformSettings } from '../core/random.ts';
 import { checkShape, type Shape, sizeOf } from '../core/shape.ts';
-import type { TensorType } from '../core/types.ts';
 import { fromHost } from '../graph/leaf.ts';
-import type { OpDef } from '../graph/op.ts';
+import { each, type Op, type OpDef } from '../graph/op.ts';
 import { applyOne, currentTrace, expectDType, type KeySource, type Streams } from '../graph/record.ts';
 import { type Draw, PartedValues } from '../graph/source.ts';
 import type { Tensor } from '../graph/tensor.ts';
@@ -38,14 +37,17 @@ export function nextRandom(source: KeySource = defaultGenerator, count = 1): Str
 const four = (type: 'f32' | 'u32', table: number, { element }: ExpressionContext) =>
   `vec4<${type}>(${[0, 1, 2, 3].map((i) => element(table, i)).join(', ')})`;
 
+/** Without a shape, that of the first input. */
+type RandomOp = Op<[first: Tensor, ...others: Tensor[]], { shape?: Shape; stream: number }>;
+
 /**
  * An op that makes numbers of random words with a function of shaders/lib/random.wgsl. Its inputs are `values` that go
  * element by element, the key, and a table of four settings, where it has some.
  */
-function randomOp(name: string, dtype: DType, make: string, values: number, settings?: 'f32' | 'u32'): OpDef {
+function randomOp(name: string, dtype: DType, make: string, values: number, settings?: 'f32' | 'u32'): RandomOp {
   return {
     name,
-    infer: (inputs, { shape }) => [{ shape: (shape ?? (inputs[0] as TensorType).shape) as Shape, dtype }],
+    infer: ([first], { shape = first.shape }) => [{ shape, dtype }],
     lowering: {
       kind: 'elementwise',
       indexed: true,
@@ -54,13 +56,13 @@ function randomOp(name: string, dtype: DType, make: string, values: number, sett
       library: ['bits.wgsl', 'philox.wgsl', 'random.wgsl'],
       expression: (inputs, { stream }, context) => {
         const [suffix, words] = context.types.f32 === 'f32' ? ['', 'randomWord'] : ['4', 'randomBlock'];
-        const drawn = `${words}(${four('u32', values, context)}, ${uniformText(stream as number, 'u32')}, ${context.index})`;
+        const drawn = `${words}(${four('u32', values, context)}, ${uniformText(stream, 'u32')}, ${context.index})`;
         const rest = [...inputs.slice(0, values), ...(settings ? [four(settings, values + 1, context)] : [])];
         return `${make}${suffix}(${[drawn, ...rest].join(', ')})`;
       },
     },
     // What is drawn does not move with a probability.
-    gradient: ({ inputs }) => inputs.map(() => null),
+    gradient: ({ inputs }) => each(inputs, () => null),
   };
 }
 
@@ -71,9 +73,9 @@ const randintOp = randomOp('randint', 'i32', 'integerIn', 0, 'u32');
 const bernoulliOp = randomOp('bernoulli', 'f32', 'bernoulliWith', 1);
 
 /** The keys of a scan's turns [T, 64], four words in each row: turn t starts t · count positions after the first. */
-const turnKeysOp: OpDef = {
+const turnKeysOp: Op<[key: Tensor], { length: number; stream: number; count: number; reverse: boolean }> = {
   name: 'turnKeys',
-  infer: (_, { length }) => [{ shape: [length as number, keyStride], dtype: 'u32' }],
+  infer: (_, { length }) => [{ shape: [length, keyStride], dtype: 'u32' }],
   lowering: {
     kind: 'elementwise',
     indexed: true,
@@ -81,8 +83,8 @@ const turnKeysOp: OpDef = {
     library: ['philox.wgsl'],
     expression: (_, { length, stream, count, reverse }, context) => {
       const row = `(${context.index} / ${keyStride}u)`;
-      const turn = reverse ? `(${uniformText((length as number) - 1, 'u32')} - ${row})` : row;
-      const position = `${uniformText(stream as number, 'u32')} + ${turn} * ${uniformText(count as number, 'u32')}`;
+      const turn = reverse ? `(${uniformText(length - 1, 'u32')} - ${row})` : row;
+      const position = `${uniformText(stream, 'u32')} + ${turn} * ${uniformText(count, 'u32')}`;
       return `keyWord(${four('u32', 0, context)}, ${position}, ${context.index} % ${keyStride}u)`;
     },
   },
@@ -94,10 +96,15 @@ export function turnKeys({ key, stream }: Streams, length: number, count: number
 export const randomOptions = declareOptions<RandomOptions>({ generator: generatorLike });
 
 /** A random tensor of the given shape. */
-function random(op: OpDef, shape: Shape, generator: Generator | undefined, settings?: Settings | Uint32Array): Tensor {
+function random(
+  op: RandomOp,
+  shape: Shape,
+  generator: Generator | undefined,
+  settings?: Settings | Uint32Array<ArrayBuffer>,
+): Tensor {
   const { key, stream } = nextRandom(generator);
   const dtype = settings instanceof Float32Array ? 'f32' : 'u32';
-  const tables = settings ? [fromHost({ shape: [4], dtype }, settings as Settings)] : [];
+  const tables = settings ? [fromHost({ shape: [4], dtype }, settings)] : [];
   return applyOne(op, [key, ...tables], { shape: [...shape], stream });
 }
 

@@ -1,6 +1,6 @@
 import { type DType, dtypeAmong } from '../core/dtype.ts';
 import { DTypeError } from '../core/errors.ts';
-import { nth } from '../core/nth.ts';
+import { nth } from '../core/lists.ts';
 import { declareOptions, flag } from '../core/options.ts';
 import { normaliseAxes, type Shape, sizeOf } from '../core/shape.ts';
 import type { Op, OpDef } from '../graph/op.ts';

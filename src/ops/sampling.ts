@@ -1,4 +1,4 @@
-import { nth } from '../core/nth.ts';
+import { nth } from '../core/lists.ts';
 import { count, declareOptions, generatorLike, type Kinds, notNegative, share } from '../core/options.ts';
 import { sizeOf } from '../core/shape.ts';
 import { fromHost } from '../graph/leaf.ts';

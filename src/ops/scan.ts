@@ -1,11 +1,12 @@
 import { ShapeError, ValueError } from '../core/errors.ts';
+import { nth } from '../core/lists.ts';
 import { callback, count, declareOptions, expectKind, flag, listOf, shown, tensorLike } from '../core/options.ts';
 import { formatShape, sameShape } from '../core/shape.ts';
 import { takeRejection } from '../core/sync.ts';
 import type { TensorType } from '../core/types.ts';
 import { leaf } from '../graph/leaf.ts';
 import { type Node, reachable } from '../graph/node.ts';
-import type { OpDef, ScanBody } from '../graph/op.ts';
+import type { NoAttributes, Op, ScanBody } from '../graph/op.ts';
 import { apply, currentTrace } from '../graph/record.ts';
 import { replay } from '../graph/replay.ts';
 import type { Tensor } from '../graph/tensor.ts';
@@ -64,7 +65,7 @@ function applyScan(
   T: number,
   reverse: boolean,
 ): readonly Tensor[] {
-  const op: OpDef = {
+  const op: Op<Tensor[], NoAttributes, Tensor[]> = {
     name: 'scan',
     infer: () =>
       traced.outputs.map((tensor, i) => ({
@@ -98,7 +99,7 @@ function traceBody(body: ScanStep, carry: readonly Tensor[], xs: readonly Tensor
     if (result.carry.length !== carry.length)
       throw new ShapeError(`[scan] the body returns ${result.carry.length} carries for ${carry.length}`);
     for (const [i, next] of result.carry.entries()) {
-      const before = carry[i] as Tensor;
+      const before = nth(carry, i);
       if (!sameShape(next.shape, before.shape) || next.dtype !== before.dtype) {
         throw new ShapeError(
           `[scan] carry ${i} starts as ${before.dtype} ${formatShape(before.shape)} and the body makes it ${next.dtype} ${formatShape(next.shape)}; they must be equal`,
@@ -114,9 +115,8 @@ function traceBody(body: ScanStep, carry: readonly Tensor[], xs: readonly Tensor
 /** What a body must return, said to those who have no compiler to say it. */
 function checkStep(result: ReturnType<ScanStep>): ReturnType<ScanStep> {
   const what = takeRejection(result) ? 'a promise: it must not be async' : shown(result);
-  const parts = (typeof result === 'object' && result !== null ? result : {}) as { carry?: unknown; y?: unknown };
-  const wrong = [parts.carry, parts.y].some((part) => !listOf(tensorLike).accepts(part));
-  if (wrong)
+  const isObject = typeof result === 'object' && result !== null;
+  if (!isObject || [result.carry, result.y].some((part) => !listOf(tensorLike).accepts(part)))
     throw new ValueError(
       `[scan] the body must return { carry: [tensors], y: [tensors] }, got ${what}; without results of each step, y is []`,
     );
@@ -164,29 +164,32 @@ function scanGradient(
   const ofSlices = positions(carries, carries + slices, (i) => wanted[i] === true);
   const ofCaptured = positions(carries + slices, inputs.length, (i) => wanted[i] === true);
   // The saved carries have a gradient where a gradient is differentiated again.
-  const stacked = outputs.flatMap((_, i) => (i >= carries && outputGradients[i] ? [i] : []));
+  const stacked = outputGradients.flatMap((gradient, i) => (i >= carries && gradient ? [{ i, gradient }] : []));
 
   const initial = [
-    ...ofCarries.map((i) => outputGradients[i] ?? zeros((inputs[i] as Tensor).shape)),
-    ...ofCaptured.map((i) => zeros((inputs[i] as Tensor).shape)),
+    ...ofCarries.map((i) => outputGradients[i] ?? zeros(nth(inputs, i).shape)),
+    ...ofCaptured.map((i) => zeros(nth(inputs, i).shape)),
   ];
-  const sources = [...saved, ...xs, ...stacked.map((i) => outputGradients[i] as Tensor)];
+  const sources = [...saved, ...xs, ...stacked.map(({ gradient }) => gradient)];
   const result = scan(
     (gradients, values) => {
       const given = [...values.slice(0, carries + slices), ...captured];
       const places = [...traced.carries, ...traced.slices, ...traced.captured];
-      const copies = replay(traced.outputs, new Map(places.map((tensor, i) => [tensor, given[i] as Tensor])));
+      const copies = replay(traced.outputs, new Map(places.map((tensor, i) => [tensor, nth(given, i)])));
       const seeds = [
-        ...ofCarries.map((i, n) => [copies[i], gradients[n]] as [Tensor, Tensor]),
-        ...stacked.map((i, n) => [copies[i], values[carries + slices + n]] as [Tensor, Tensor]),
+        ...ofCarries.map((i, n) => [nth(copies, i), nth(gradients, n)] as const),
+        ...stacked.map(({ i }, n) => [nth(copies, i), nth(values, carries + slices + n)] as const),
       ];
       const targets = new Set(given);
       const found = differentiateAll(seeds, (tensor) => targets.has(tensor));
-      const gradientOf = (i: number) => found.get(given[i] as Tensor) ?? zeros((given[i] as Tensor).shape);
+      const gradientOf = (i: number) => {
+        const tensor = nth(given, i);
+        return found.get(tensor) ?? zeros(tensor.shape);
+      };
       return {
         carry: [
           ...ofCarries.map(gradientOf),
-          ...ofCaptured.map((i, n) => add(gradients[ofCarries.length + n] as Tensor, gradientOf(i))),
+          ...ofCaptured.map((i, n) => add(nth(gradients, ofCarries.length + n), gradientOf(i))),
         ],
         y: ofSlices.map(gradientOf),
       };
@@ -196,7 +199,7 @@ function scanGradient(
     { reverse: !reverse, length: T },
   );
   const inputGradients = inputs.map((): Tensor | null => null);
-  for (const [n, i] of [...ofCarries, ...ofCaptured].entries()) inputGradients[i] = result.carry[n] as Tensor;
-  for (const [n, i] of ofSlices.entries()) inputGradients[i] = result.ys[n] as Tensor;
+  for (const [n, i] of [...ofCarries, ...ofCaptured].entries()) inputGradients[i] = nth(result.carry, n);
+  for (const [n, i] of ofSlices.entries()) inputGradients[i] = nth(result.ys, n);
   return inputGradients;
 }

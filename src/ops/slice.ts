@@ -1,33 +1,29 @@
 import { fitting } from '../core/dtype.ts';
 import { ShapeError } from '../core/errors.ts';
+import { nth } from '../core/lists.ts';
 import { anyNumber, array, expectKind, listOf, nullable, shown, shownList } from '../core/options.ts';
 import { formatShape, normaliseAxis, type Shape } from '../core/shape.ts';
-import type { TensorType } from '../core/types.ts';
-import type { OpDef } from '../graph/op.ts';
+import type { Op, OpDef } from '../graph/op.ts';
 import { applyOne, expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { literal } from '../kernels/numbers.ts';
-import { look, outputShape, reshape, viewOp } from './view.ts';
+import { look, reshape, viewOp } from './view.ts';
 
 /** Parts of a tensor, and tensors as parts of something larger: each is the other's gradient. */
 
-const sliceOp = viewOp(
+const sliceOp = viewOp<{ start: readonly number[]; step: readonly number[]; shape: Shape }>(
   'slice',
-  ([x], { shape }) => [{ shape: shape as Shape, dtype: (x as TensorType).dtype }],
-  (input, node) => {
-    const { start, step } = node.attributes as { start: number[]; step: number[] };
-    return {
-      shape: outputShape(node),
-      strides: input.strides.map((stride, i) => stride * (step[i] as number)),
-      offset: input.strides.reduce((offset, stride, i) => offset + stride * (start[i] as number), input.offset),
-    };
-  },
-  (dy, x, node) => {
-    const { start, step } = node.attributes as { start: number[]; step: number[] };
+  (_, { shape }) => shape,
+  ({ strides, offset }, shape, { start, step }) => ({
+    shape,
+    strides: strides.map((stride, i) => stride * nth(step, i)),
+    offset: strides.reduce((sum, stride, i) => sum + stride * nth(start, i), offset),
+  }),
+  (dy, x, { start, step }) => {
     if (step.some((each) => each !== 1)) return sliceGradientWithSteps(dy, x, start, step);
     return pad(
       dy,
-      start.map((from, i): [number, number] => [from, (x.shape[i] as number) - from - (dy.shape[i] as number)]),
+      start.map((from, i): [number, number] => [from, nth(x.shape, i) - from - nth(dy.shape, i)]),
     );
   },
 );
@@ -70,7 +66,7 @@ export function at(x: Tensor, index: number, axis = 0): Tensor {
   expectTensor('at', 'the input', x);
   const dimension = normaliseAxis('at', axis, x.rank);
   expectKind('at', 'the index', index, anyNumber);
-  const extent = x.shape[dimension] as number;
+  const extent = nth(x.shape, dimension);
   const position = index < 0 ? index + extent : index;
   if (!Number.isInteger(position) || position < 0 || position >= extent)
     throw new ShapeError(`[at] index ${shown(index)} is out of range for dimension ${axis} of ${formatShape(x.shape)}`);
@@ -89,7 +85,8 @@ function sliceGradientWithSteps(dy: Tensor, x: Tensor, start: readonly number[],
   for (const [axis, by] of step.entries()) {
     if (by === 1) continue;
     const before = spread.shape.slice(0, axis);
-    const [extent, ...after] = spread.shape.slice(axis) as [number, ...number[]];
+    const extent = nth(spread.shape, axis);
+    const after = spread.shape.slice(axis + 1);
     const column = reshape(spread, [...before, extent, 1, ...after]);
     const padded = pad(
       column,
@@ -102,41 +99,29 @@ function sliceGradientWithSteps(dy: Tensor, x: Tensor, start: readonly number[],
   }
   return pad(
     spread,
-    start.map((from, i): [number, number] => [from, (x.shape[i] as number) - from - (spread.shape[i] as number)]),
+    start.map((from, i): [number, number] => [from, nth(x.shape, i) - from - nth(spread.shape, i)]),
   );
 }
 
-const padOp: OpDef = {
+const padOp: Op<[x: Tensor], { axis: number; before: number; after: number; value: number }> = {
   name: 'pad',
-  infer: ([x], { before, after, axis }) => {
-    const { shape, dtype } = x as TensorType;
-    return [
-      {
-        shape: shape.map((extent, i) => (i === axis ? extent + (before as number) + (after as number) : extent)),
-        dtype,
-      },
-    ];
-  },
+  infer: ([{ shape, dtype }], { axis, before, after }) => [
+    { shape: shape.map((extent, i) => (i === axis ? extent + before + after : extent)), dtype },
+  ],
   lowering: {
     kind: 'elementwise',
     indexed: true,
     expression: ([x], { value }, { inside, types, dtype }) =>
-      `select(${types[dtype]}(${literal(value as number, dtype)}), ${x}, ${inside[0]})`,
-    window: (layout, _, node) => {
-      const axis = node.attributes.axis as number;
-      const low = node.attributes.before as number;
-      const shape = (node.types[0] as TensorType).shape;
-      return {
-        layout: { shape, strides: layout.strides, offset: layout.offset - low * (layout.strides[axis] as number) },
-        axis,
-        low,
-        high: low + (layout.shape[axis] as number),
-      };
-    },
+      `select(${types[dtype]}(${literal(value, dtype)}), ${x}, ${inside[0]})`,
+    window: (layout, _, { attributes: { axis, before }, types: [{ shape }] }) => ({
+      layout: { shape, strides: layout.strides, offset: layout.offset - before * nth(layout.strides, axis) },
+      axis,
+      low: before,
+      high: before + nth(layout.shape, axis),
+    }),
   },
-  gradient: (node, [dy]) => {
-    const { axis, before } = node.attributes as { axis: number; before: number };
-    const extent = (node.inputs[0] as Tensor).shape[axis] as number;
+  gradient: ({ inputs: [x], attributes: { axis, before } }, [dy]) => {
+    const extent = nth(x.shape, axis);
     return [
       dy
         ? slice(

@@ -1,4 +1,4 @@
-import { nth } from '../core/nth.ts';
+import { nth } from '../core/lists.ts';
 import { normaliseAxis, sizeOf } from '../core/shape.ts';
 import type { Op, OpDef } from '../graph/op.ts';
 import { applyOne, expectDType, expectRank } from '../graph/record.ts';

@@ -1,6 +1,6 @@
-import type { Attributes, TensorType } from '../core/types.ts';
-import type { Node } from '../graph/node.ts';
-import type { OpDef } from '../graph/op.ts';
+import { nth } from '../core/lists.ts';
+import type { TensorType } from '../core/types.ts';
+import type { Op } from '../graph/op.ts';
 import { apply } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { clipNorm as clipNormFamily, clipScale as clipScaleFamily } from '../kernels/clip.ts';
@@ -17,70 +17,71 @@ import {
 import { pack } from './packing.ts';
 
 /** Updates of all parameters at once, over flat packs [N]; what changes is overwritten in place where nobody else reads it. */
-function like(inputs: readonly TensorType[], positions: readonly number[]): TensorType[] {
-  return positions.map((i) => {
-    const { shape, dtype } = inputs[i] as TensorType;
-    return { shape, dtype };
-  });
-}
+const like = ({ shape, dtype }: TensorType): TensorType => ({ shape, dtype });
 
-/** Where the counts are that an update replaces, given the first of the inputs that say which step it is. */
-const countsAt = (by: unknown, first: number) => (by === 'gate' ? [] : [by === 'scale' ? first + 1 : first]);
+/** The counts that an update replaces: the last of the inputs that say which step it is, where these have any. */
+const countsIn = (turn: readonly TensorType[], by: PackedProblem['by']) => (by === 'gate' ? [] : turn.slice(-1));
+
+type UpdateAttributes = Pick<PackedProblem, 'by' | 'members' | 'finding' | 'firstBlock'>;
 
 const problemOf = (
-  [parameters]: readonly Tensor[],
-  hyper: Tensor | undefined,
+  parameters: Tensor,
+  hyper: Tensor,
   words: number,
-  { by, members, finding, firstBlock }: Attributes,
-): PackedProblem => ({
-  N: (parameters as Tensor).size,
-  members: members as number,
-  groups: (hyper as Tensor).size / words,
-  by: by as PackedProblem['by'],
-  finding: finding as number,
-  firstBlock: firstBlock as number,
-});
+  { by, members, finding, firstBlock }: UpdateAttributes,
+): PackedProblem => ({ N: parameters.size, members, groups: hyper.size / words, by, finding, firstBlock });
 
-const adamwOp: OpDef = {
+const adamwOp: Op<
+  [parameters: Tensor, gradients: Tensor, mean: Tensor, square: Tensor, hyper: Tensor, ...turn: Tensor[]],
+  UpdateAttributes,
+  [parameters: Tensor, mean: Tensor, square: Tensor, ...counts: Tensor[]]
+> = {
   name: 'adamw',
-  infer: (inputs, { by }) => like(inputs, [0, 2, 3, ...countsAt(by, 5)]),
-  lowering: {
-    kind: 'kernel',
-    keeps: true,
-    problem: ({ inputs, attributes }) => familyCall(adamwFamily, problemOf(inputs, inputs[4], adamWords, attributes)),
-  },
-};
-const sgdOp: OpDef = {
-  name: 'sgd',
-  infer: (inputs, { by, momentum }) => {
-    const updated = momentum ? [0, 3] : [0];
-    return like(inputs, [...updated, ...countsAt(by, momentum ? 4 : 3)]);
-  },
-  lowering: {
-    kind: 'kernel',
-    keeps: true,
-    problem: ({ inputs, attributes }) =>
-      familyCall(sgdFamily, {
-        ...problemOf(inputs, inputs[2], sgdWords, attributes),
-        momentum: attributes.momentum as boolean,
-      }),
-  },
-};
-const gateOp: OpDef = {
-  name: 'gate',
-  infer: ([counts]) => [
-    ...like([counts as TensorType], [0]),
-    { shape: [...(counts as TensorType).shape, 4], dtype: 'f32' },
+  infer: ([parameters, , mean, square, , ...turn], { by }) => [
+    like(parameters),
+    like(mean),
+    like(square),
+    ...countsIn(turn, by).map(like),
   ],
   lowering: {
     kind: 'kernel',
     keeps: true,
-    problem: ({ inputs, attributes: { scaled, skips } }) =>
-      familyCall(gateFamily, {
-        members: (inputs[0] as Tensor).size,
-        scaled: scaled as boolean,
-        skips: skips as number | null,
+    problem: ({ inputs: [parameters, , , , hyper], attributes }) =>
+      familyCall(adamwFamily, problemOf(parameters, hyper, adamWords, attributes)),
+  },
+};
+const sgdOp: Op<
+  [parameters: Tensor, gradients: Tensor, hyper: Tensor, ...bufferAndTurn: Tensor[]],
+  UpdateAttributes & { momentum: boolean },
+  [parameters: Tensor, ...bufferAndCounts: Tensor[]]
+> = {
+  name: 'sgd',
+  infer: ([parameters, , , ...rest], { by, momentum }) => {
+    const [buffer, turn] = momentum ? [rest.slice(0, 1), rest.slice(1)] : [[], rest];
+    return [like(parameters), ...[...buffer, ...countsIn(turn, by)].map(like)];
+  },
+  lowering: {
+    kind: 'kernel',
+    keeps: true,
+    problem: ({ inputs: [parameters, , hyper], attributes }) =>
+      familyCall(sgdFamily, {
+        ...problemOf(parameters, hyper, sgdWords, attributes),
+        momentum: attributes.momentum,
       }),
+  },
+};
+const gateOp: Op<
+  [counts: Tensor, groups: Tensor, ...scaleAndWorst: Tensor[]],
+  { scaled: boolean; skips: number | null },
+  [counts: Tensor, gate: Tensor]
+> = {
+  name: 'gate',
+  infer: ([counts]) => [like(counts), { shape: [...counts.shape, 4], dtype: 'f32' }],
+  lowering: {
+    kind: 'kernel',
+    keeps: true,
+    problem: ({ inputs: [counts], attributes: { scaled, skips } }) =>
+      familyCall(gateFamily, { members: counts.size, scaled, skips }),
   },
 };
 
@@ -93,7 +94,7 @@ export type Turn =
 
 function inputsOf(turn: Turn): { inputs: Tensor[]; attributes: { by: PackedProblem['by']; members: number } } {
   if ('gate' in turn)
-    return { inputs: [turn.gate, turn.table], attributes: { by: 'gate', members: turn.gate.shape[0] as number } };
+    return { inputs: [turn.gate, turn.table], attributes: { by: 'gate', members: nth(turn.gate.shape, 0) } };
   const { counts, scale } = turn;
   const attributes = { members: counts.size };
   if (!scale) return { inputs: [counts], attributes: { ...attributes, by: 'counts' } };
@@ -118,23 +119,19 @@ export interface AdamwUpdate {
  * One AdamW (or Adam) step (Loshchilov and Hutter 2019) over packs [N]; 28 bytes of traffic per parameter. `counts` are the
  * next ones, where the turn has counts.
  */
-export function adamwUpdate({ parameters, gradients, mean, square, hyper, turn, telling = ownFinding }: AdamwUpdate): {
+export function adamwUpdate({ turn, telling = ownFinding, ...packs }: AdamwUpdate): {
   parameters: Tensor;
   mean: Tensor;
   square: Tensor;
   counts: Tensor | null;
 } {
   const { inputs, attributes } = inputsOf(turn);
-  const outputs = apply(adamwOp, [parameters, gradients, mean, square, hyper, ...inputs], {
-    ...attributes,
-    ...telling,
-  });
-  return {
-    parameters: outputs[0] as Tensor,
-    mean: outputs[1] as Tensor,
-    square: outputs[2] as Tensor,
-    counts: outputs[3] ?? null,
-  };
+  const [parameters, mean, square, counts = null] = apply(
+    adamwOp,
+    [packs.parameters, packs.gradients, packs.mean, packs.square, packs.hyper, ...inputs],
+    { ...attributes, ...telling },
+  );
+  return { parameters, mean, square, counts };
 }
 
 export interface SgdUpdate {
@@ -155,15 +152,15 @@ export function sgdUpdate({ parameters, gradients, hyper, buffer, turn, telling 
 } {
   const { inputs, attributes } = inputsOf(turn);
   const momentum = buffer !== null;
-  const outputs = apply(sgdOp, [parameters, gradients, hyper, ...(buffer ? [buffer] : []), ...inputs], {
+  const [next, ...others] = apply(sgdOp, [parameters, gradients, hyper, ...(buffer ? [buffer] : []), ...inputs], {
     ...attributes,
     ...telling,
     momentum,
   });
   return {
-    parameters: outputs[0] as Tensor,
-    buffer: momentum ? (outputs[1] as Tensor) : null,
-    counts: outputs[momentum ? 2 : 1] ?? null,
+    parameters: next,
+    buffer: momentum ? nth(others, 0) : null,
+    counts: others[momentum ? 1 : 0] ?? null,
   };
 }
 
@@ -185,39 +182,36 @@ export function gateSteps(
   scale: Tensor | null,
   skip: Skip | null = null,
 ): { counts: Tensor; gate: Tensor } {
-  const inputs = [counts, groups, ...(scale ? [scale] : []), ...(skip ? [skip.worst] : [])];
-  const attributes = { scaled: scale !== null, skips: skip?.finding ?? null };
-  const [next, gate] = apply(gateOp, inputs, attributes) as [Tensor, Tensor];
+  const [next, gate] = apply(gateOp, [counts, groups, ...(scale ? [scale] : []), ...(skip ? [skip.worst] : [])], {
+    scaled: scale !== null,
+    skips: skip?.finding ?? null,
+  });
   return { counts: next, gate };
 }
 
-const clipTypes = (): TensorType[] => [
-  { shape: [1], dtype: 'f32' },
-  { shape: [1], dtype: 'f32' },
-];
-const badNorm = ({ attributes }: Node) =>
-  attributes.strict
+type ClipAttributes = Pick<ClipSettings, 'maxNorm' | 'strict'>;
+
+const one: TensorType = { shape: [1], dtype: 'f32' };
+const badNorm = ({ attributes: { strict } }: { readonly attributes: ClipAttributes }) =>
+  strict
     ? '[clipGradNorm] the norm of the gradients is not finite, and errorIfNonfinite is set: no state was changed; lower the learning rate, or look for what overflows'
     : null;
-const settingsOf = ({ maxNorm, strict }: Attributes) => ({ maxNorm: maxNorm as number, strict: strict as boolean });
 
-const clipNormOp: OpDef = {
+const clipNormOp: Op<[gradients: Tensor], ClipAttributes, [norm: Tensor, scale: Tensor]> = {
   name: 'clipNorm',
-  infer: clipTypes,
+  infer: () => [one, one],
   lowering: {
     kind: 'kernel',
-    problem: ({ inputs: [gradients], attributes }) =>
-      familyCall(clipNormFamily, { ...settingsOf(attributes), N: (gradients as Tensor).size }),
+    problem: ({ inputs: [gradients], attributes }) => familyCall(clipNormFamily, { ...attributes, N: gradients.size }),
     badData: badNorm,
   },
 };
-const clipScaleOp: OpDef = {
+const clipScaleOp: Op<[squares: Tensor], ClipAttributes, [norm: Tensor, scale: Tensor]> = {
   name: 'clipScale',
-  infer: clipTypes,
+  infer: () => [one, one],
   lowering: {
     kind: 'kernel',
-    problem: ({ inputs: [squares], attributes }) =>
-      familyCall(clipScaleFamily, { ...settingsOf(attributes), count: (squares as Tensor).size }),
+    problem: ({ inputs: [squares], attributes }) => familyCall(clipScaleFamily, { ...attributes, count: squares.size }),
     badData: badNorm,
   },
 };
@@ -229,12 +223,12 @@ export interface ClipSettings {
 }
 /** The norm [1] of a pack of gradients [N], and the scale [1] that clips it: min(1, maxNorm/(norm + 1e-6)). */
 export function clipNorm(gradients: Tensor, { maxNorm, strict }: ClipSettings): { norm: Tensor; scale: Tensor } {
-  const [norm, scale] = apply(clipNormOp, [gradients], { maxNorm, strict }) as [Tensor, Tensor];
+  const [norm, scale] = apply(clipNormOp, [gradients], { maxNorm, strict });
   return { norm, scale };
 }
 /** The same from sums of squares [count]. */
 export function clipScale(squares: Tensor, { maxNorm, strict }: ClipSettings): { norm: Tensor; scale: Tensor } {
-  const [norm, scale] = apply(clipScaleOp, [squares], { maxNorm, strict }) as [Tensor, Tensor];
+  const [norm, scale] = apply(clipScaleOp, [squares], { maxNorm, strict });
   return { norm, scale };
 }
 

@@ -1,42 +1,45 @@
 import { ShapeError } from '../core/errors.ts';
 import { expandLayout, type Layout, reshapeLayout } from '../core/layout.ts';
+import { nth } from '../core/lists.ts';
 import { expectKind, integer, listOf, shownList } from '../core/options.ts';
 import { checkShape, formatShape, normaliseAxes, normaliseAxis, type Shape, sameShape, sizeOf } from '../core/shape.ts';
 import type { Attributes, TensorType } from '../core/types.ts';
 import { versionOp } from '../graph/leaf.ts';
-import type { Node } from '../graph/node.ts';
-import type { OpDef } from '../graph/op.ts';
+import type { Op, OpDef } from '../graph/op.ts';
 import { keepAtFlush } from '../graph/pending.ts';
-import { applyOne, currentTrace, expectTensor } from '../graph/record.ts';
+import { apply, applyOne, currentTrace, expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { constantOf, full } from './elementwise.ts';
 
 /** Ops that move no data: other ways to look at the same memory. */
-export function viewOp(
+export function viewOp<Own extends Attributes>(
   name: string,
-  infer: OpDef['infer'],
-  layout: (input: Layout, node: Node) => Layout | null,
-  gradient: (dy: Tensor, x: Tensor, node: Node) => Tensor,
-): OpDef {
+  shapeOf: (x: TensorType, attributes: Own) => Shape,
+  layout: (input: Layout, shape: Shape, attributes: Own) => Layout | null,
+  gradient: (dy: Tensor, x: Tensor, attributes: Own) => Tensor,
+): Op<[x: Tensor], Own> {
   return {
     name,
-    infer,
-    lowering: { kind: 'view', layout },
-    gradient: (node, [dy]) => [dy ? gradient(dy, node.inputs[0] as Tensor, node) : null],
+    infer: ([x], attributes) => [{ shape: shapeOf(x, attributes), dtype: x.dtype }],
+    lowering: {
+      kind: 'view',
+      layout: (input, { types: [{ shape }], attributes }) => layout(input, shape, attributes),
+    },
+    gradient: ({ inputs: [x], attributes }, [dy]) => [dy ? gradient(dy, x, attributes) : null],
   };
 }
 /** Records a view; a view of a repeated value is one too. */
-export function look(op: OpDef, x: Tensor, attributes: Attributes): Tensor {
+export function look<Own extends Attributes>(op: Op<[x: Tensor], Own>, x: Tensor, attributes: Own): Tensor {
   const constant = constantOf(x);
-  if (constant === null) return applyOne(op, [x], attributes);
-  return full((op.infer([x], attributes)[0] as TensorType).shape, constant, x.dtype);
+  if (constant === null) return apply(op, [x], attributes)[0];
+  const [{ shape }] = op.infer([x], attributes);
+  return full(shape, constant, x.dtype);
 }
-export const outputShape = (node: Node) => (node.types[0] as TensorType).shape;
 
-const reshapeOp = viewOp(
+const reshapeOp = viewOp<{ shape: Shape }>(
   'reshape',
-  ([x], { shape }) => [{ shape: shape as Shape, dtype: (x as TensorType).dtype }],
-  (input, node) => reshapeLayout(input, outputShape(node)),
+  (_, { shape }) => shape,
+  (input, shape) => reshapeLayout(input, shape),
   (dy, x) => reshape(dy, x.shape),
 );
 /** The same elements in another shape; one extent may be −1 and follows from the rest. */
@@ -54,30 +57,18 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   return sameShape(target, x.shape) ? x.version : look(reshapeOp, x, { shape: target });
 }
 
-const permuteOp = viewOp(
+const permuteOp = viewOp<{ order: readonly number[] }>(
   'permute',
-  ([x], { order }) => [
-    {
-      shape: (order as number[]).map((axis) => (x as TensorType).shape[axis] as number),
-      dtype: (x as TensorType).dtype,
-    },
-  ],
-  (input, node) => {
-    const order = node.attributes.order as number[];
-    return {
-      shape: outputShape(node),
-      strides: order.map((axis) => input.strides[axis] as number),
-      offset: input.offset,
-    };
-  },
-  (dy, _, node) => {
-    const order = node.attributes.order as number[];
-    return permute(
+  (x, { order }) => order.map((axis) => nth(x.shape, axis)),
+  ({ strides, offset }, shape, { order }) => ({ shape, strides: order.map((axis) => nth(strides, axis)), offset }),
+  (dy, _, { order }) =>
+    permute(
       dy,
       order.map((_axis, i) => order.indexOf(i)),
-    );
-  },
+    ),
 );
+/** Whether a tensor is another one with its dimensions in another order. */
+export const isPermuted = (x: Tensor): boolean => x.version.node.op === permuteOp;
 /** Dimension i of the result is dimension `order[i]` of x. */
 export function permute(x: Tensor, order: readonly number[]): Tensor {
   expectTensor('permute', 'the input', x);
@@ -100,10 +91,10 @@ export function transpose(x: Tensor, a = -2, b = -1): Tensor {
   return permute(x, order);
 }
 
-const expandOp = viewOp(
+const expandOp = viewOp<{ shape: Shape }>(
   'expand',
-  ([x], { shape }) => [{ shape: shape as Shape, dtype: (x as TensorType).dtype }],
-  (input, node) => expandLayout(input, outputShape(node)),
+  (_, { shape }) => shape,
+  (input, shape) => expandLayout(input, shape),
   // In the broadcast shape: the driver sums it.
   (dy) => dy,
 );
@@ -112,7 +103,7 @@ export function expand(x: Tensor, shape: Shape): Tensor {
   expectTensor('expand', 'the input', x);
   expectKind('expand', 'the shape', shape, listOf(integer));
   const missing = shape.length - x.rank;
-  const target = shape.map((extent, i) => (extent === -1 && i >= missing ? (x.shape[i - missing] as number) : extent));
+  const target = shape.map((extent, i) => (extent === -1 && i >= missing ? nth(x.shape, i - missing) : extent));
   checkShape('expand', target);
   if (missing < 0 || x.shape.some((extent, i) => extent !== 1 && extent !== target[i + missing])) {
     throw new ShapeError(
@@ -122,21 +113,15 @@ export function expand(x: Tensor, shape: Shape): Tensor {
   return look(expandOp, x, { shape: target });
 }
 
-const flipOp = viewOp(
+const flipOp = viewOp<{ axes: readonly number[] }>(
   'flip',
-  ([x]) => [x as TensorType].map(({ shape, dtype }) => ({ shape, dtype })),
-  (input, node) => {
-    const axes = node.attributes.axes as number[];
-    return {
-      shape: input.shape,
-      strides: input.strides.map((stride, i) => (axes.includes(i) ? -stride : stride)),
-      offset: axes.reduce(
-        (offset, axis) => offset + (input.strides[axis] as number) * ((input.shape[axis] as number) - 1),
-        input.offset,
-      ),
-    };
-  },
-  (dy, _, node) => flip(dy, node.attributes.axes as number[]),
+  ({ shape }) => shape,
+  ({ strides, offset }, shape, { axes }) => ({
+    shape,
+    strides: strides.map((stride, i) => (axes.includes(i) ? -stride : stride)),
+    offset: axes.reduce((start, axis) => start + nth(strides, axis) * (nth(shape, axis) - 1), offset),
+  }),
+  (dy, _, { axes }) => flip(dy, axes),
 );
 /** The order of elements reversed along the axes; along all where none are given. */
 export function flip(x: Tensor, axes?: number | readonly number[]): Tensor {
@@ -183,8 +168,9 @@ function isView(x: Tensor): boolean {
   let tensor = x.version;
   while (!tensor.isComputed) {
     const { inputs, op } = tensor.node;
-    if (inputs.length !== 1 || (op.lowering.kind !== 'view' && op.lowering.kind !== 'segment')) return false;
-    tensor = inputs[0] as Tensor;
+    const [source, ...others] = inputs;
+    if (!source || others.length > 0 || (op.lowering.kind !== 'view' && op.lowering.kind !== 'segment')) return false;
+    tensor = source;
   }
   return true;
 }

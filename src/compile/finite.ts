@@ -15,7 +15,7 @@ export function watchedOf(nodes: readonly Node[]): Tensor[] {
     const computes =
       lowering.kind === 'kernel' ||
       lowering.kind === 'scan' ||
-      (lowering.kind === 'elementwise' && lowering.constant !== true);
+      (lowering.kind === 'elementwise' && lowering.constant === undefined);
     return computes ? outputs.filter(({ dtype }) => dtype === 'f32') : [];
   });
 }

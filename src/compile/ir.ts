@@ -152,7 +152,7 @@ export function lower(
         layout: denseLayout(type.shape),
         label: op.name,
         leaf: true,
-        constant: node.attributes.value as number,
+        constant: lowering.constant(node.attributes),
       };
       accesses.set(node.outputs[0] as Tensor, { value, layout: value.layout });
       continue;

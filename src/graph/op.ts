@@ -59,8 +59,8 @@ export interface ElementwiseLowering<
 > extends Expression {
   readonly kind: 'elementwise';
   expression(inputs: Each<Inputs, string>, attributes: Own, context: ExpressionContext): string;
-  /** True for a repeated value (attribute `value`): it becomes part of the kernels that read it. */
-  readonly constant?: boolean;
+  /** For an op that gives one repeated value: the value, which becomes part of the kernels that read it. */
+  constant?(attributes: Own): number;
   /** Inputs that are read through `element` only. */
   readonly tables?: readonly number[];
   /** For ops whose inputs cover only a part of the output. */

@@ -8,6 +8,7 @@ import {
   type Numbers,
 } from '../core/dtype.ts';
 import { DTypeError, ShapeError, ValueError } from '../core/errors.ts';
+import { nth } from '../core/lists.ts';
 import {
   anyNumber,
   anything,
@@ -23,7 +24,7 @@ import { checkShape, formatShape, type Shape, sizeOf } from '../core/shape.ts';
 import type { Values } from '../core/types.ts';
 import { fromHost } from '../graph/leaf.ts';
 import { Parameter } from '../graph/parameter.ts';
-import { applyOne } from '../graph/record.ts';
+import { apply } from '../graph/record.ts';
 import { Tensor } from '../graph/tensor.ts';
 import { full as constant, copy } from './elementwise.ts';
 
@@ -85,7 +86,7 @@ export function arange(start: number, stop?: number, step = 1, dtype?: DType): T
 export function full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor {
   const { op, attributes } = constant(shape, value, dtype).node;
   // Its gradient may be asked for, so that no rule may take it for a number.
-  return applyOne(op, [], { ...attributes, isVariable: true });
+  return nth(apply(op, [], { ...attributes, isVariable: true }), 0);
 }
 /** A tensor of zeros. */
 export const zeros = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 0, dtype);

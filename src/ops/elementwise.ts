@@ -1,9 +1,10 @@
 import { type DType, expectKnownDType, fitting, integerRange } from '../core/dtype.ts';
 import { DTypeError, ValueError } from '../core/errors.ts';
+import { nth } from '../core/lists.ts';
 import { anyNumber, declareOptions, expectKind, finite, oneOf, shown } from '../core/options.ts';
 import { broadcastShapes, checkShape, type Shape, sameShape } from '../core/shape.ts';
 import type { Attributes, TensorType } from '../core/types.ts';
-import type { OpDef } from '../graph/op.ts';
+import { type Each, each, type NoAttributes, type Op, type OpDef } from '../graph/op.ts';
 import { applyOne, expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import type { ExpressionContext } from '../kernels/expression.ts';
@@ -14,13 +15,13 @@ import { literal } from '../kernels/numbers.ts';
  * the kernel that makes their input. `V` stands for f32 or vec4<f32>; functions that end in `_` are in
  * shaders/lib/elementwise.wgsl.
  */
-interface Row {
-  readonly inputs: readonly (readonly DType[])[];
+interface Row<Inputs extends readonly Tensor[], Own extends Attributes> {
+  readonly inputs: Each<Inputs, readonly DType[]>;
   /** Type of the result; that of the first input where left out. */
-  readonly output?: DType | ((attributes: Attributes) => DType);
-  expression(inputs: readonly string[], attributes: Attributes, context: ExpressionContext): string;
+  readonly output?: DType | ((attributes: Own) => DType);
+  expression(inputs: Each<Inputs, string>, attributes: Own, context: ExpressionContext): string;
   /** Gradients of the inputs from that of the output; `y` is the output, which the rule may use. */
-  gradient?(dy: Tensor, inputs: readonly Tensor[], y: Tensor, attributes: Attributes): readonly (Tensor | null)[];
+  gradient?(dy: Tensor, inputs: Readonly<Inputs>, y: Tensor, attributes: Own): Each<Inputs, Tensor | null>;
 }
 
 const float: readonly DType[] = ['f32'];
@@ -28,57 +29,58 @@ const number: readonly DType[] = ['f32', 'i32', 'u32'];
 const any: readonly DType[] = ['f32', 'i32', 'u32', 'bool'];
 const bool: readonly DType[] = ['bool'];
 
-type Rule = (dy: Tensor, x: Tensor, y: Tensor, attributes: Attributes) => Tensor | null;
-function unary(
+function unary<Own extends Attributes = NoAttributes>(
   name: string,
-  expression: (x: string, attributes: Attributes, context: ExpressionContext) => string,
-  rule?: Rule,
+  expression: (x: string, attributes: Own, context: ExpressionContext) => string,
+  rule?: (dy: Tensor, x: Tensor, y: Tensor, attributes: Own) => Tensor | null,
   types = float,
-): OpDef {
-  return op(name, {
+): Op<[x: Tensor], Own> {
+  return op<[x: Tensor], Own>(name, {
     inputs: [types],
-    expression: ([x], attributes, context) => expression(x as string, attributes, context),
-    ...(rule ? { gradient: (dy, [x], y, attributes) => [rule(dy, x as Tensor, y, attributes)] } : {}),
+    expression: ([x], attributes, context) => expression(x, attributes, context),
+    ...(rule ? { gradient: (dy, [x], y, attributes) => [rule(dy, x, y, attributes)] } : {}),
   });
 }
 
-function op(name: string, row: Row): OpDef {
+function op<Inputs extends readonly Tensor[], Own extends Attributes = NoAttributes>(
+  name: string,
+  row: Row<Inputs, Own>,
+): Op<Inputs, Own> {
+  const { gradient } = row;
   return {
     name,
     infer: (inputs, attributes) => [inferRow(name, row, inputs, attributes)],
     lowering: { kind: 'elementwise', expression: row.expression },
-    ...(row.gradient
+    ...(gradient
       ? {
-          gradient: (node, [dy]) =>
-            dy
-              ? (row.gradient as NonNullable<Row['gradient']>)(
-                  dy,
-                  node.inputs,
-                  node.outputs[0] as Tensor,
-                  node.attributes,
-                )
-              : node.inputs.map(() => null),
+          gradient: ({ inputs, outputs: [y], attributes }, [dy]) =>
+            dy ? gradient(dy, inputs, y, attributes) : each(inputs, () => null),
         }
       : {}),
   };
 }
 
-function inferRow(name: string, row: Row, inputs: readonly TensorType[], attributes: Attributes): TensorType {
+function inferRow<Inputs extends readonly Tensor[], Own extends Attributes>(
+  name: string,
+  row: Row<Inputs, Own>,
+  inputs: Each<Inputs, TensorType>,
+  attributes: Own,
+): TensorType {
   for (const [i, { dtype }] of inputs.entries()) {
-    const wanted = row.inputs[i] as readonly DType[];
+    const wanted = nth(row.inputs, i);
     if (!wanted.includes(dtype))
       throw new DTypeError(
         `[${name}] input ${i} must be ${wanted.join(' or ')}, got ${dtype}; use .cast('${wanted[0]}')`,
       );
   }
   // Inputs that may be of several types must agree; a condition has a type of its own.
-  const free = inputs.filter((_, i) => (row.inputs[i] as readonly DType[]).length > 1);
+  const free = inputs.filter((_, i) => nth(row.inputs, i).length > 1);
   const differing = free.find(({ dtype }) => dtype !== free[0]?.dtype);
   if (differing)
     throw new DTypeError(
       `[${name}] the inputs are ${free[0]?.dtype} and ${differing.dtype}; weft never promotes, so cast one: .cast('${free[0]?.dtype}')`,
     );
-  const own = (free[0] ?? inputs[0])?.dtype as DType;
+  const own = (free[0] ?? nth(inputs, 0)).dtype;
   const output = typeof row.output === 'function' ? row.output(attributes) : (row.output ?? own);
   return {
     shape: broadcastShapes(
@@ -92,17 +94,17 @@ function inferRow(name: string, row: Row, inputs: readonly TensorType[], attribu
 /** A function that WGSL has for all numbers, in the form that keeps NaN for floats. */
 const guarded = (name: 'clamp' | 'max' | 'min', dtype: DType) => (dtype === 'f32' ? `${name}_` : name);
 
-const f = (value: unknown, { types }: ExpressionContext) => `${types.f32}(${literal(value as number, 'f32')})`;
+const f = (value: number, { types }: ExpressionContext) => `${types.f32}(${literal(value, 'f32')})`;
 
 // ── constants ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-const fullOp: OpDef = {
+const fullOp: Op<[], { shape: Shape; value: number; dtype: DType; isVariable?: boolean }> = {
   name: 'full',
-  infer: (_, { shape, dtype }) => [{ shape: shape as Shape, dtype: dtype as DType }],
+  infer: (_, { shape, dtype }) => [{ shape, dtype }],
   lowering: {
     kind: 'elementwise',
-    constant: true,
-    expression: (_, { value }, { types, dtype }) => `${types[dtype]}(${literal(value as number, dtype)})`,
+    constant: ({ value }) => value,
+    expression: (_, { value }, { types, dtype }) => `${types[dtype]}(${literal(value, dtype)})`,
   },
 };
 /**
@@ -118,8 +120,9 @@ export const ones = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 
 
 /** The repeated value of a tensor that may be taken for a number, else null. */
 export function constantOf(x: Tensor): number | null {
-  const { node } = x.version;
-  return node.op === fullOp && !node.attributes.isVariable ? (node.attributes.value as number) : null;
+  const { op, attributes } = x.version.node;
+  if (op.lowering.kind !== 'elementwise' || attributes.isVariable) return null;
+  return op.lowering.constant?.(attributes) ?? null;
 }
 
 /** A number as a scalar tensor of the other operand's type. */
@@ -129,37 +132,7 @@ function operand(name: string, value: Tensor | number, like: Tensor): Tensor {
 
 // ── one input ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-type UnaryName =
-  | 'neg'
-  | 'abs'
-  | 'sign'
-  | 'floor'
-  | 'exp'
-  | 'log'
-  | 'sqrt'
-  | 'rsqrt'
-  | 'reciprocal'
-  | 'square'
-  | 'sin'
-  | 'cos'
-  | 'tanh'
-  | 'sigmoid'
-  | 'erf'
-  | 'relu'
-  | 'leakyRelu'
-  | 'elu'
-  | 'geluErf'
-  | 'geluTanh'
-  | 'silu'
-  | 'softplus'
-  | 'not'
-  | 'clamp'
-  | 'cast'
-  | 'copy'
-  | 'isNaN'
-  | 'isInf'
-  | 'isFinite';
-const unaryOps: Record<UnaryName, OpDef> = {
+const unaryOps = {
   neg: unary(
     'neg',
     (x, _, { dtype }) => (dtype === 'u32' ? `(~${x} + 1u)` : `(-${x})`),
@@ -244,15 +217,15 @@ const unaryOps: Record<UnaryName, OpDef> = {
     (x) => `relu_(${x})`,
     (dy, _, y) => where(lessEqual(y, 0), 0, dy),
   ),
-  leakyRelu: unary(
+  leakyRelu: unary<{ slope: number }>(
     'leakyRelu',
     (x, { slope }, c) => `select(${x}, ${x} * ${f(slope, c)}, negative_(${x}))`,
-    (dy, x, _, { slope }) => where(greater(x, 0), dy, mul(dy, slope as number)),
+    (dy, x, _, { slope }) => where(greater(x, 0), dy, mul(dy, slope)),
   ),
-  elu: unary(
+  elu: unary<{ alpha: number }>(
     'elu',
     (x, { alpha }, c) => `select(${x}, ${f(alpha, c)} * (exp(${x}) - ${f(1, c)}), negative_(${x}))`,
-    (dy, x, y, { alpha }) => where(greater(x, 0), dy, mul(dy, add(y, alpha as number))),
+    (dy, x, y, { alpha }) => where(greater(x, 0), dy, mul(dy, add(y, alpha))),
   ),
   geluErf: unary(
     'geluErf',
@@ -278,27 +251,32 @@ const unaryOps: Record<UnaryName, OpDef> = {
     (dy, x) => mul(dy, sigmoid(x)),
   ),
   not: unary('not', (x) => `(!${x})`, undefined, bool),
-  clamp: unary(
+  clamp: unary<{ min: number; max: number }>(
     'clamp',
     (x, { min, max }, { dtype, types }) =>
-      `${guarded('clamp', dtype)}(${x}, ${types[dtype]}(${literal(min as number, dtype)}), ${types[dtype]}(${literal(max as number, dtype)}))`,
-    (dy, x, _, { min, max }) => where(and(greaterEqual(x, min as number), lessEqual(x, max as number)), dy, 0),
+      `${guarded('clamp', dtype)}(${x}, ${types[dtype]}(${literal(min, dtype)}), ${types[dtype]}(${literal(max, dtype)}))`,
+    (dy, x, _, { min, max }) => where(and(greaterEqual(x, min), lessEqual(x, max)), dy, 0),
     number,
   ),
-  cast: op('cast', {
+  cast: op<[x: Tensor], { dtype: DType }>('cast', {
     inputs: [any],
-    output: ({ dtype }) => dtype as DType,
+    output: ({ dtype }) => dtype,
     expression: ([x], _, { types, dtype, inputDTypes }) => {
-      const from = inputDTypes[0] as DType;
+      const from = nth(inputDTypes, 0);
       if (dtype === 'bool') return from === 'f32' ? `isTrue_(${x})` : `(${x} != ${types[from]}(${literal(0, from)}))`;
       return from === 'f32' ? `${types[dtype]}(whole_(${x}))` : `${types[dtype]}(${x})`;
     },
-    gradient: (dy, [x]) => [(x as Tensor).dtype === 'f32' ? dy : null],
+    gradient: (dy, [x]) => [x.dtype === 'f32' ? dy : null],
   }),
-  copy: op('copy', { inputs: [any], expression: ([x]) => x as string, gradient: (dy) => [dy] }),
-  isNaN: op('isNaN', { inputs: [float], output: 'bool', expression: ([x]) => `isNaN_(${x})` }),
-  isInf: op('isInf', { inputs: [float], output: 'bool', expression: ([x]) => `isInf_(${x})` }),
-  isFinite: op('isFinite', { inputs: [float], output: 'bool', expression: ([x]) => `isFinite_(${x})` }),
+  copy: unary(
+    'copy',
+    (x) => x,
+    (dy) => dy,
+    any,
+  ),
+  isNaN: op<[x: Tensor]>('isNaN', { inputs: [float], output: 'bool', expression: ([x]) => `isNaN_(${x})` }),
+  isInf: op<[x: Tensor]>('isInf', { inputs: [float], output: 'bool', expression: ([x]) => `isInf_(${x})` }),
+  isFinite: op<[x: Tensor]>('isFinite', { inputs: [float], output: 'bool', expression: ([x]) => `isFinite_(${x})` }),
 };
 
 // The derivative of gelu in plain ops, for gradients of gradients: φ(x) = e^(−x²/2)/√(2π), Φ(x) = (1 + erf(x/√2))/2.
@@ -325,45 +303,46 @@ const geluTanhGradient = unary(
   },
 );
 
+type Unary = (x: Tensor) => Tensor;
 const unaryFunction =
-  (name: UnaryName) =>
-  (x: Tensor): Tensor =>
-    applyOne(unaryOps[name], [x]);
-export const neg = unaryFunction('neg');
-export const abs = unaryFunction('abs');
-export const sign = unaryFunction('sign');
-export const floor = unaryFunction('floor');
+  (op: Op<[x: Tensor]>): Unary =>
+  (x) =>
+    applyOne(op, [x]);
+export const neg: Unary = unaryFunction(unaryOps.neg);
+export const abs: Unary = unaryFunction(unaryOps.abs);
+export const sign: Unary = unaryFunction(unaryOps.sign);
+export const floor: Unary = unaryFunction(unaryOps.floor);
 /** eˣ; ∞ beyond f32's range, from 88.72 on. */
-export const exp = unaryFunction('exp');
+export const exp: Unary = unaryFunction(unaryOps.exp);
 /** ln x; −∞ at 0, NaN below. */
-export const log = unaryFunction('log');
-export const sqrt = unaryFunction('sqrt');
+export const log: Unary = unaryFunction(unaryOps.log);
+export const sqrt: Unary = unaryFunction(unaryOps.sqrt);
 /** 1/√x */
-export const rsqrt = unaryFunction('rsqrt');
-export const reciprocal = unaryFunction('reciprocal');
-export const square = unaryFunction('square');
-export const sin = unaryFunction('sin');
-export const cos = unaryFunction('cos');
-export const tanh = unaryFunction('tanh');
-export const sigmoid = unaryFunction('sigmoid');
-export const erf = unaryFunction('erf');
-export const relu = unaryFunction('relu');
+export const rsqrt: Unary = unaryFunction(unaryOps.rsqrt);
+export const reciprocal: Unary = unaryFunction(unaryOps.reciprocal);
+export const square: Unary = unaryFunction(unaryOps.square);
+export const sin: Unary = unaryFunction(unaryOps.sin);
+export const cos: Unary = unaryFunction(unaryOps.cos);
+export const tanh: Unary = unaryFunction(unaryOps.tanh);
+export const sigmoid: Unary = unaryFunction(unaryOps.sigmoid);
+export const erf: Unary = unaryFunction(unaryOps.erf);
+export const relu: Unary = unaryFunction(unaryOps.relu);
 /** x·sigmoid(x) (Elfwing et al. 2017) */
-export const silu = unaryFunction('silu');
+export const silu: Unary = unaryFunction(unaryOps.silu);
 /** log(1 + eˣ) */
-export const softplus = unaryFunction('softplus');
-export const not = unaryFunction('not');
+export const softplus: Unary = unaryFunction(unaryOps.softplus);
+export const not: Unary = unaryFunction(unaryOps.not);
 /** True (bool) where x (f32) is NaN. */
-const whereNaN = unaryFunction('isNaN');
+const whereNaN: Unary = unaryFunction(unaryOps.isNaN);
 /** True (bool) where x (f32) is ∞ or −∞. */
-const whereInf = unaryFunction('isInf');
+const whereInf: Unary = unaryFunction(unaryOps.isInf);
 /** True (bool) where x (f32) is neither infinite nor NaN. */
-const whereFinite = unaryFunction('isFinite');
+const whereFinite: Unary = unaryFunction(unaryOps.isFinite);
 
 // Under their names only for those who import them: here they would hide JavaScript's own.
 export { whereFinite as isFinite, whereInf as isInf, whereNaN as isNaN };
 /** The value in memory of its own. */
-export const copy = unaryFunction('copy');
+export const copy: Unary = unaryFunction(unaryOps.copy);
 
 const leakyReluOptions = declareOptions<{ slope?: number }>({ slope: finite });
 const eluOptions = declareOptions<{ alpha?: number }>({ alpha: finite });
@@ -413,47 +392,31 @@ export function cast(x: Tensor, dtype: DType): Tensor {
 function binary(
   name: string,
   expression: (a: string, b: string, context: ExpressionContext) => string,
-  rule?: (dy: Tensor, a: Tensor, b: Tensor, y: Tensor) => readonly (Tensor | null)[],
+  rule?: (dy: Tensor, a: Tensor, b: Tensor, y: Tensor) => readonly [Tensor, Tensor],
   types = number,
-): OpDef {
-  return op(name, {
+): Op<[a: Tensor, b: Tensor]> {
+  return op<[a: Tensor, b: Tensor]>(name, {
     inputs: [types, types],
-    expression: ([a, b], _, context) => expression(a as string, b as string, context),
-    ...(rule ? { gradient: (dy, [a, b], y) => rule(dy, a as Tensor, b as Tensor, y) } : {}),
+    expression: ([a, b], _, context) => expression(a, b, context),
+    ...(rule ? { gradient: (dy, [a, b], y) => rule(dy, a, b, y) } : {}),
   });
 }
 function comparison(
   name: string,
   expression: (a: string, b: string, context: ExpressionContext) => string,
   types = number,
-): OpDef {
-  return op(name, {
+): Op<[a: Tensor, b: Tensor]> {
+  return op<[a: Tensor, b: Tensor]>(name, {
     inputs: [types, types],
     output: 'bool',
-    expression: ([a, b], _, context) => expression(a as string, b as string, context),
+    expression: ([a, b], _, context) => expression(a, b, context),
   });
 }
 
 /** Whether the text of an operand is the number 0. */
 const isZero = (text: string) => /^\S*\(0\.0\)$/.test(text);
 
-type BinaryName =
-  | 'add'
-  | 'sub'
-  | 'mul'
-  | 'div'
-  | 'pow'
-  | 'maximum'
-  | 'minimum'
-  | 'equal'
-  | 'notEqual'
-  | 'less'
-  | 'lessEqual'
-  | 'greater'
-  | 'greaterEqual'
-  | 'and'
-  | 'or';
-const binaryOps: Record<BinaryName, OpDef> = {
+const binaryOps = {
   add: binary(
     'add',
     (a, b) => `(${a} + ${b})`,
@@ -510,7 +473,7 @@ const binaryOps: Record<BinaryName, OpDef> = {
   or: comparison('or', (a, b) => `(${a} | ${b})`, bool),
 };
 
-function shared(dy: Tensor, first: Tensor, tie: Tensor): readonly Tensor[] {
+function shared(dy: Tensor, first: Tensor, tie: Tensor): [Tensor, Tensor] {
   const half = where(tie, mul(dy, 0.5), 0);
   return [where(first, dy, half), where(or(first, tie), half, dy)];
 }
@@ -520,13 +483,20 @@ type Operand = Tensor | number;
 function expectOperands(name: string, ...operands: readonly Operand[]): void {
   for (const each of operands) if (typeof each !== 'number') expectTensor(name, 'an operand', each);
 }
+/** Two operands as tensors; a number takes the other's type. */
+function operands(name: string, a: Operand, b: Operand): [Tensor, Tensor] {
+  expectOperands(name, a, b);
+  if (typeof a !== 'number') return [a, operand(name, b, a)];
+  if (typeof b !== 'number') return [operand(name, a, b), b];
+  throw new DTypeError(`[${name}] one operand must be a tensor`);
+}
+
+type Binary = (a: Operand, b: Operand) => Tensor;
+type BinaryName = keyof typeof binaryOps;
 const binaryFunction =
-  (name: BinaryName) =>
-  (a: Operand, b: Operand): Tensor => {
-    if (typeof a === 'number' && typeof b === 'number') throw new DTypeError(`[${name}] one operand must be a tensor`);
-    expectOperands(name, a, b);
-    const left = operand(name, a, b as Tensor);
-    const right = operand(name, b, left);
+  (name: BinaryName): Binary =>
+  (a, b) => {
+    const [left, right] = operands(name, a, b);
     return simplified(name, left, right) ?? applyOne(binaryOps[name], [left, right]);
   };
 
@@ -550,31 +520,31 @@ function simplified(name: BinaryName, a: Tensor, b: Tensor): Tensor | null {
   if (x === rule.neutral && rule.commutes && sameShape(b.shape, shape)) return b.version;
   return null;
 }
-export const add = binaryFunction('add');
-export const sub = binaryFunction('sub');
-export const mul = binaryFunction('mul');
+export const add: Binary = binaryFunction('add');
+export const sub: Binary = binaryFunction('sub');
+export const mul: Binary = binaryFunction('mul');
 /** a / b; integers divide towards zero. */
-export const div = binaryFunction('div');
+export const div: Binary = binaryFunction('div');
 /** aᵇ as IEEE 754 has it: NaN for a negative base with a fraction in the exponent, ∞ for 0 with a negative one, 1 for a⁰. */
-export const pow = binaryFunction('pow');
+export const pow: Binary = binaryFunction('pow');
 /** The greater of a and b; NaN where one of them is. */
-export const maximum = binaryFunction('maximum');
+export const maximum: Binary = binaryFunction('maximum');
 /** The lesser of a and b; NaN where one of them is. */
-export const minimum = binaryFunction('minimum');
+export const minimum: Binary = binaryFunction('minimum');
 /** Comparisons give bool. With NaN they are false, except `notEqual`. */
-export const equal = binaryFunction('equal');
-export const notEqual = binaryFunction('notEqual');
-export const less = binaryFunction('less');
-export const lessEqual = binaryFunction('lessEqual');
-export const greater = binaryFunction('greater');
-export const greaterEqual = binaryFunction('greaterEqual');
-export const and = binaryFunction('and');
-export const or = binaryFunction('or');
+export const equal: Binary = binaryFunction('equal');
+export const notEqual: Binary = binaryFunction('notEqual');
+export const less: Binary = binaryFunction('less');
+export const lessEqual: Binary = binaryFunction('lessEqual');
+export const greater: Binary = binaryFunction('greater');
+export const greaterEqual: Binary = binaryFunction('greaterEqual');
+export const and: Binary = binaryFunction('and');
+export const or: Binary = binaryFunction('or');
 
-const whereOp = op('where', {
+const whereOp = op<[condition: Tensor, a: Tensor, b: Tensor]>('where', {
   inputs: [bool, any, any],
   expression: ([condition, a, b]) => `select(${b}, ${a}, ${condition})`,
-  gradient: (dy, [condition]) => [null, where(condition as Tensor, dy, 0), where(condition as Tensor, 0, dy)],
+  gradient: (dy, [condition]) => [null, where(condition, dy, 0), where(condition, 0, dy)],
 });
 /** `a` where the condition (bool) holds, `b` elsewhere; all broadcast. Two numbers give f32. */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {

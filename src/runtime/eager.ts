@@ -327,7 +327,7 @@ function usedAgain(nodes: readonly Node[]): Tensor[] {
   const inputs = nodes.flatMap(({ ran, inputs }) => (ran ? [] : inputs));
   return inputs.map(sourceOf).filter((tensor) => {
     const { ran, differentiable, op } = tensor.node;
-    const repeats = op.lowering.kind === 'elementwise' && op.lowering.constant === true;
+    const repeats = op.lowering.kind === 'elementwise' && op.lowering.constant !== undefined;
     return ran && !differentiable && !repeats && !tensor.isComputed && !stateOf(tensor);
   });
 }

@@ -1,5 +1,6 @@
 import type { DType } from '../../src/core/dtype.ts';
 import { denseLayout } from '../../src/core/layout.ts';
+import type { OpDef } from '../../src/graph/op.ts';
 import { attentionBackward, attentionForward } from '../../src/kernels/attention.ts';
 import { categorical } from '../../src/kernels/categorical.ts';
 import { clipNorm, clipScale } from '../../src/kernels/clip.ts';
@@ -200,7 +201,7 @@ const packs = () =>
 function elementwiseCalls(profile: DeviceProfile): KernelCall[] {
   const calls: KernelCall[] = [];
   const types: readonly DType[] = ['f32', 'i32', 'u32', 'bool'];
-  for (const [name, { infer, lowering }] of Object.entries(elementwiseOps)) {
+  for (const [name, { infer, lowering }] of Object.entries<OpDef>(elementwiseOps)) {
     if (lowering.kind !== 'elementwise') continue;
     for (const { a, b, c, to, size } of product({ a: types, b: types, c: types, to: types, size: [7, 8] })) {
       const shape = [size];

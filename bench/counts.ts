@@ -1,10 +1,10 @@
 /** `npm run counts`: WebGPU calls of small workloads, per call after warm-up. */
 
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { complain, say } from '../demo/console.ts';
 import { type Counts, countCalls } from '../demo/counts.ts';
 import { init } from '../src/index.ts';
+import { runProgram } from '../tools/commandLine.mjs';
 import { adapterName } from './rows.ts';
 import { workloads } from './workloads.ts';
 
@@ -22,14 +22,10 @@ adapter. A dispatch starts a kernel, a submit hands a list of them to the device
 type Row = Pick<Counts, (typeof columns)[number]>;
 type Table = Record<string, Row>;
 
-try {
-  const { values } = parseArgs({ options: { json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } });
-  if (values.help) say(usage);
-  else await main(values.json ?? false);
-} catch (error) {
-  complain(`weft: ${error instanceof Error ? error.message : error}`);
-  process.exitCode = 1;
-}
+await runProgram(
+  { command: 'npm run counts', usage, options: { json: { type: 'boolean' } }, say, complain },
+  ({ json = false }) => main(json),
+);
 process.exit();
 
 async function main(json: boolean): Promise<void> {

@@ -2,10 +2,9 @@
 
 import { closeSync, existsSync, openSync, unlinkSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { complain, say } from '../demo/console.ts';
 import { wrap } from '../demo/wrap.ts';
-import { installHelp } from '../tools/install.mjs';
+import { installHelp, runProgram } from '../tools/commandLine.mjs';
 import { type Options, runBench, select } from './bench.ts';
 import { runInChrome } from './chrome.ts';
 import { peerNames } from './peers/library.ts';
@@ -41,29 +40,19 @@ Examples
   npm run bench -- --deno --only 'matmul 512x512x512 NN'
   npm run bench -- --only '^softmax.* (weft:|weft$)'`;
 
-try {
-  const { values } = parseArgs({
+await runProgram(
+  {
+    ...{ command: 'npm run bench', usage, say, complain },
     options: {
       deno: { type: 'boolean' },
       only: { type: 'string', multiple: true },
       variants: { type: 'boolean' },
       quick: { type: 'boolean' },
       json: { type: 'string' },
-      help: { type: 'boolean', short: 'h' },
     },
-  });
-  if (values.help) say(usage);
-  else {
-    const { only = [], quick = false, variants = false } = values;
-    await main({ only, quick, variants }, values.deno ?? false, values.json);
-  }
-} catch (error) {
-  const { message, code = '' } = error as Error & { code?: string };
-  complain(
-    `weft: ${message}${code.startsWith('ERR_PARSE_ARGS') ? '; `npm run bench -- --help` lists the options' : ''}`,
-  );
-  process.exitCode = 1;
-}
+  },
+  ({ deno = false, only = [], quick = false, variants = false, json }) => main({ only, quick, variants }, deno, json),
+);
 // Chrome's pipes or a pending GPU callback must not keep the process.
 process.exit();
 

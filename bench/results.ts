@@ -3,7 +3,8 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
-import { say } from '../demo/console.ts';
+import { complain, say } from '../demo/console.ts';
+import { runProgram } from '../tools/commandLine.mjs';
 import { type Standing, standings } from './page/summary.ts';
 import { adapterName, bytes, milliseconds, type Row } from './rows.ts';
 
@@ -11,14 +12,20 @@ const [begin, end] = ['<!-- results: made by `npm run results` -->', '<!-- end o
 const folder = join(import.meta.dirname, 'results');
 const readme = join(import.meta.dirname, '../README.md');
 
-const files = (await readdir(folder)).filter((file) => file.endsWith('.json') && !file.startsWith('scaling')).sort();
-const parts: string[] = [];
-for (const file of files) parts.push(partOf(file, JSON.parse(await readFile(join(folder, file), 'utf8'))));
-const text = await readFile(readme, 'utf8');
-const [before, after] = [text.indexOf(begin), text.indexOf(end)];
-if (before < 0 || after < before) throw new Error(`README.md lacks the marks ${begin} and ${end}`);
-await writeFile(readme, `${text.slice(0, before)}${begin}\n\n${parts.join('\n\n')}\n\n${text.slice(after)}`);
-say(`README.md shows ${files.length} ${files.length === 1 ? 'file' : 'files'} of bench/results.`);
+const usage = `npm run results
+
+Puts tables of the files in bench/results/, which \`npm run bench -- --json FILE\` writes, into README.md.`;
+
+await runProgram({ command: 'npm run results', usage, options: {}, say, complain }, async () => {
+  const files = (await readdir(folder)).filter((file) => file.endsWith('.json') && !file.startsWith('scaling')).sort();
+  const parts: string[] = [];
+  for (const file of files) parts.push(partOf(file, JSON.parse(await readFile(join(folder, file), 'utf8'))));
+  const text = await readFile(readme, 'utf8');
+  const [before, after] = [text.indexOf(begin), text.indexOf(end)];
+  if (before < 0 || after < before) throw new Error(`README.md lacks the marks ${begin} and ${end}`);
+  await writeFile(readme, `${text.slice(0, before)}${begin}\n\n${parts.join('\n\n')}\n\n${text.slice(after)}`);
+  say(`README.md shows ${files.length} ${files.length === 1 ? 'file' : 'files'} of bench/results.`);
+});
 process.exit();
 
 /** One device: its limits, weft against the best of the others, and what attention keeps in memory. */

@@ -1,42 +1,26 @@
 /** `npm start`: the main job on the command line. Reads the options, runs the job in Deno or in Chrome, prints results. */
 
 import process from 'node:process';
-import { parseArgs } from 'node:util';
-import { brief } from '../src/core/options.ts';
+import { runProgram } from '../tools/commandLine.mjs';
 import { runInChrome } from './chrome.ts';
 import { complain, say, visible } from './console.ts';
 import { DenoHost } from './deno.ts';
 import { runJob } from './job.ts';
-import { help, type Options, optionsFrom, syntax, UsageError, type Values } from './options.ts';
+import { help, type Options, optionsFrom, syntax } from './options.ts';
 import { terminal } from './terminal.ts';
 import { columnsOf, wrap } from './wrap.ts';
 
-try {
-  const values = commandLine();
-  if (values.help) say(help);
-  else await run(optionsFrom(values));
-} catch (error) {
-  const message = error instanceof Error ? error.message : String(error);
-  // Whole where it goes to a file, for others to search.
-  const columns = columnsOf(process.stderr, process.env) ?? Infinity;
-  const stack = process.env.WEFT_DEBUG && error instanceof Error ? error.stack : undefined;
-  complain(stack ?? wrap(visible(`weft: ${message}`), columns));
-  if (error instanceof UsageError) complain('npm start -- --help lists all options.');
-  process.exitCode = error instanceof UsageError ? 2 : 1;
-}
+// Whole where it goes to a file, for others to search.
+const columns = columnsOf(process.stderr, process.env) ?? Infinity;
+await runProgram(
+  {
+    ...{ command: 'npm start', usage: help, options: syntax, say },
+    complain: (text) => complain(process.env.WEFT_DEBUG ? text : wrap(visible(text), columns)),
+  },
+  (values) => run(optionsFrom(values)),
+);
 // Chrome's pipes or a pending GPU callback must not keep the process.
 process.exit();
-
-function commandLine(): Values {
-  try {
-    return parseArgs({ options: syntax }).values;
-  } catch (error) {
-    // The first sentence says it; the rest is about a syntax that plays no part here.
-    throw new UsageError(
-      brief((error instanceof Error ? error.message : String(error)).split(/\. |\n/)[0] as string, 200),
-    );
-  }
-}
 
 async function run(options: Options): Promise<void> {
   const host = new DenoHost(terminal(options.json));

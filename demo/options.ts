@@ -1,5 +1,5 @@
 import { briefly } from '../src/core/options.ts';
-import { installHelp } from '../tools/install.mjs';
+import { installHelp, UsageError } from '../tools/commandLine.mjs';
 import { configNames, type ModelName, modelNames } from './configs.ts';
 
 /** What the command line asks for. */
@@ -29,11 +29,6 @@ export interface SampleSettings {
   readonly tokens: number;
   readonly temperature: number;
   readonly topK: number | null;
-}
-
-/** The command line is wrong: exit code 2. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError';
 }
 
 export const help = `weft trains a Transformer and an LSTM on text, character by character, on
@@ -106,7 +101,6 @@ export const syntax = {
   tune: { type: 'boolean' },
   json: { type: 'boolean' },
   browser: { type: 'boolean' },
-  help: { type: 'boolean', short: 'h' },
 } as const;
 
 type Value<Option> = Option extends { multiple: true }

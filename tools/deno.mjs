@@ -1,32 +1,43 @@
-/** Runs a script of this project in Deno, as a child that gets this process's arguments, terminal and signals. */
+/**
+ * `npm start` and its like: runs a script of this project in Deno, as a child that gets the terminal, signals and all other
+ * arguments. What the script needs from the machine is looked for first.
+ */
 
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { takeInstallOptions } from './install.mjs';
-import { denoEnvironment, denoFlags, ensureVulkan, findDeno, root } from './machine.mjs';
+import { takeInstallOptions } from './commandLine.mjs';
+import { denoEnvironment, denoFlags, ensurePeers, ensureVulkan, findDeno, root } from './machine.mjs';
 
 /**
- * @param {string} script path below the project's root
- * @param {object} needs
- * @param {boolean} needs.vulkan the script uses the GPU in Deno, so a driver is looked for, and fetched if possible
- * @param {() => unknown} [needs.prepare] what is done before
- * @returns {Promise<void>} sets the exit code
+ * What a script needs, unless it only prints its help: a Vulkan driver, since Chrome brings a software adapter of its own,
+ * and the libraries that weft is compared with; what draws the plots of scaling is installed beside those.
+ * @type {Record<string, { vulkan: (has: (option: string) => boolean) => boolean, peers?: boolean }>}
  */
-export async function runInDeno(script, { vulkan, prepare }) {
-  try {
-    const args = takeInstallOptions(process.argv.slice(2));
-    await prepare?.();
-    if (vulkan) await ensureVulkan();
-    const parameters = ['run', ...denoFlags, join(root, script), ...args];
-    // npm changes to the project's root; paths on the command line are meant from where the user is.
-    const cwd = process.env.INIT_CWD ?? process.cwd();
-    process.exitCode = await follow(
-      spawn(await findDeno(), parameters, { cwd, env: denoEnvironment, stdio: 'inherit' }),
-    );
-  } catch (error) {
-    console.error(`weft: ${error instanceof Error ? error.message : error}`);
-    process.exitCode = 1;
+const needs = {
+  'demo/main.ts': { vulkan: (has) => !has('--browser') },
+  'bench/main.ts': { vulkan: (has) => has('--deno'), peers: true },
+  'bench/counts.ts': { vulkan: () => true },
+  'bench/host/main.ts': { vulkan: (has) => has('--deno') },
+  'bench/results.ts': { vulkan: () => false },
+  'bench/scaling/main.ts': { vulkan: (has) => !has('--browser'), peers: true },
+};
+
+try {
+  const [script = '', ...args] = takeInstallOptions(process.argv.slice(2));
+  const need = needs[script];
+  if (!need) throw new Error(`tools/deno.mjs runs ${Object.keys(needs).join(', ')}, not ${script || 'nothing'}`);
+  const has = (/** @type {string} */ option) => args.includes(option);
+  if (!has('--help') && !has('-h')) {
+    if (need.peers) await ensurePeers();
+    if (need.vulkan(has)) await ensureVulkan();
   }
+  const parameters = ['run', ...denoFlags, join(root, script), ...args];
+  // npm changes to the project's root; paths on the command line are meant from where the user is.
+  const cwd = process.env.INIT_CWD ?? process.cwd();
+  process.exitCode = await follow(spawn(await findDeno(), parameters, { cwd, env: denoEnvironment, stdio: 'inherit' }));
+} catch (error) {
+  console.error(`weft: ${error instanceof Error ? error.message : error}`);
+  process.exitCode = 1;
 }
 
 /**

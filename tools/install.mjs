@@ -6,32 +6,8 @@
  * @typedef {(question: string) => Promise<string>} Ask
  */
 
-/**
- * What `--help` says of the options below, in columns of which the first is as wide.
- * @param {number} width
- */
-export const installHelp = (width) =>
-  [
-    ['  --yes', 'installs what is missing without a question'],
-    ['  --no-install', 'installs nothing: says what to install'],
-  ]
-    .map(([option = '', text]) => option.padEnd(width) + text)
-    .join('\n');
-
-/** Hands the answer on to the processes that are started. */
+/** What the command line says of it, see commandLine.mjs. */
 const variable = 'WEFT_INSTALL';
-
-/**
- * Takes `--yes` and `--no-install` out of the arguments of a command, for this process and those that it starts.
- * @param {readonly string[]} args
- * @param {Record<string, string | undefined>} [env]
- * @returns {string[]} the others
- */
-export function takeInstallOptions(args, env = process.env) {
-  if (args.includes('--yes')) env[variable] = 'yes';
-  if (args.includes('--no-install')) env[variable] = 'no';
-  return args.filter((argument) => argument !== '--yes' && argument !== '--no-install');
-}
 
 /**
  * @param {object} circumstances

@@ -1,5 +1,5 @@
 /**
- * What tests, demo and benchmark need from the machine: Deno, a Chrome or Chromium, and (on Linux) a Vulkan driver.
+ * What tests, demo and benchmark need from the machine: Deno, a Chrome or Chromium, (on Linux) a Vulkan driver, and packages.
  * Everything is looked for first; what is missing is installed where that is possible and allowed (install.mjs), else the
  * error says what to do.
  */
@@ -67,11 +67,7 @@ export async function findDeno() {
   const instead = 'run `npm ci`, or install Deno 2.9 or newer (https://deno.com) and put it on the PATH.';
   await permit({ what: 'Deno', how: `${name}@${version} with npm`, instead }, decideHere(false));
   try {
-    execFileSync('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--ignore-scripts', `${name}@${version}`], {
-      cwd: root,
-      stdio: 'inherit',
-      shell: process.platform === 'win32',
-    });
+    runNpm(['install', '--no-save', ...quietly, `${name}@${version}`], root);
   } catch {}
   const fetched = find();
   if (fetched) return fetched;
@@ -119,6 +115,39 @@ export async function ensureVulkan() {
   }
   throw new Error(`weft needs a Vulkan driver, and there is none: ${instead}`);
 }
+
+/** Runs `npm ci` in bench/, for the libraries that weft is compared with, where what is installed isn't what the lock file says. */
+export async function ensurePeers() {
+  const folder = join(root, 'bench');
+  if (versions(join(folder, 'package-lock.json')) === versions(join(folder, 'node_modules/.package-lock.json'))) return;
+  const what = 'the libraries that it is compared with';
+  const wish = { what, how: 'what bench/package.json lists, with npm', instead: 'run `npm ci` in the folder bench.' };
+  await permit(wish, decideHere(false));
+  runNpm(['ci', ...quietly], folder);
+}
+
+/**
+ * Packages and versions in a lock file, as text; undefined where there is no such file.
+ * @param {string} file
+ * @returns {string | undefined}
+ */
+function versions(file) {
+  if (!existsSync(file)) return undefined;
+  /** @type {Record<string, { version: string }>} */
+  const packages = readJson(file).packages;
+  return Object.entries(packages)
+    .filter(([path]) => path !== '')
+    .map(([path, { version }]) => `${path} ${version}`)
+    .sort()
+    .join('\n');
+}
+
+/** @type {(args: string[], cwd: string) => void} */
+const runNpm = (args, cwd) =>
+  void execFileSync('npm', args, { cwd, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' });
+
+/** Nothing that a package brings is run, and nothing else is said. */
+const quietly = ['--ignore-scripts', '--no-audit', '--no-fund'];
 
 /** @returns {string | undefined} */
 function findBrowser() {

@@ -4,9 +4,8 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { parseArgs } from 'node:util';
 import { runnerImport } from 'vite';
-import { installHelp, takeInstallOptions } from './install.mjs';
+import { installHelp, runProgram, UsageError } from './commandLine.mjs';
 import { denoEnvironment, denoFlags, ensureBrowser, ensureVulkan, findDeno, root } from './machine.mjs';
 import { newsFrom, showProgress } from './progress.mjs';
 import { isSkipped, unlistedSkips, unmatchedEntries } from './skips.mjs';
@@ -46,42 +45,37 @@ const halves = [
   { half: 'kernels', which: ['test/kernels/'] },
 ];
 
-const { values: options, positionals: filters } = readArguments();
+await runProgram(
+  {
+    command: 'npm test',
+    usage,
+    options: {
+      runtime: { type: 'string' },
+      profile: { type: 'string' },
+      testNamePattern: { type: 'string', short: 't' },
+      fuzz: { type: 'string' },
+      soak: { type: 'boolean' },
+    },
+    allowPositionals: true,
+  },
+  ({ runtime, profile, testNamePattern, fuzz, soak }, paths) => {
+    const runtimes = choose('--runtime', runtime, ['chromium', 'deno']);
+    const profiles = choose('--profile', profile, ['gpu', 'software']);
+    if (soak) process.env.WEFT_SOAK = '1';
+    if (fuzz !== undefined) process.env.WEFT_FUZZ = graphs(fuzz);
+    // Random graphs come in place of the suite, where nothing else is asked for.
+    const filters = fuzz !== undefined && paths.length === 0 ? ['test/ops/graphs.test.ts'] : paths;
+    return test(runtimes, profiles, filters, testNamePattern);
+  },
+);
 
-if (options.help) console.log(usage);
-else {
-  try {
-    await main();
-  } catch (error) {
-    console.error(`weft: ${error instanceof Error ? error.message : error}`);
-    process.exitCode = 1;
-  }
-}
-
-function readArguments() {
-  try {
-    return parseArgs({
-      args: takeInstallOptions(process.argv.slice(2)),
-      allowPositionals: true,
-      options: {
-        runtime: { type: 'string' },
-        profile: { type: 'string' },
-        testNamePattern: { type: 'string', short: 't' },
-        fuzz: { type: 'string' },
-        soak: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    });
-  } catch (error) {
-    return refuse(error instanceof Error ? error.message : String(error));
-  }
-}
-
-async function main() {
-  const runtimes = choose('--runtime', options.runtime, ['chromium', 'deno']);
-  const profiles = choose('--profile', options.profile, ['gpu', 'software']);
-  if (options.fuzz !== undefined) fuzz(options.fuzz);
-  if (options.soak) process.env.WEFT_SOAK = '1';
+/**
+ * @param {string[]} runtimes
+ * @param {string[]} profiles
+ * @param {string[]} filters parts of the paths of files; all files where empty
+ * @param {string} [pattern] of the names of tests
+ */
+async function test(runtimes, profiles, filters, pattern) {
   if (runtimes.includes('chromium')) process.env.CHROME_PATH = await ensureBrowser();
   if (runtimes.includes('deno')) await ensureVulkan();
 
@@ -89,8 +83,10 @@ async function main() {
   process.env.WEFT_SEED ??= String(Math.floor(Math.random() * 2 ** 32));
   console.log(`Inputs are drawn from WEFT_SEED=${process.env.WEFT_SEED}`);
 
-  const isWhole = filters.length === 0 && options.testNamePattern === undefined;
-  const parts = isWhole ? halves : [{ half: '', which: filters }];
+  const isWhole = filters.length === 0 && pattern === undefined;
+  const parts = isWhole
+    ? halves
+    : [{ half: '', which: [...filters, ...(pattern === undefined ? [] : ['-t', pattern])] }];
   const waiting = runtimes.flatMap((runtime) =>
     profiles.flatMap((profile) => parts.map((part) => ({ runtime, profile, ...part }))),
   );
@@ -104,19 +100,18 @@ async function main() {
   await Promise.all([work(() => waiting.shift()), work(() => waiting.pop())]);
   progress?.end();
   const runs = whole(done);
-  await checkSkips(runs);
+  // Skips that -t causes look like any other.
+  if (pattern === undefined) await checkSkips(runs, isWhole);
   report(runs);
 }
 
 /**
- * Runs random graphs in place of the suite, where nothing else is asked for.
- * @param {string} graphs
+ * What --fuzz asks for, checked.
+ * @param {string} value
  */
-function fuzz(graphs) {
-  if (!/^\d+(-\d+)?$/.test(graphs))
-    refuse(`--fuzz takes a number of graphs or their numbers, as 2000 or 40-54, not ${graphs}`);
-  process.env.WEFT_FUZZ = graphs;
-  if (filters.length === 0) filters.push('test/ops/graphs.test.ts');
+function graphs(value) {
+  if (/^\d+(-\d+)?$/.test(value)) return value;
+  throw new UsageError(`--fuzz takes a number of graphs or their numbers, as 2000 or 40-54, not ${value}`);
 }
 
 /**
@@ -160,12 +155,11 @@ async function runSuite({ runtime, profile, half, which }, progress) {
     '--silent=passed-only',
     ...(progress ? ['--reporter=./tools/progress.mjs'] : []),
   ];
-  const pattern = options.testNamePattern === undefined ? [] : ['-t', options.testNamePattern];
 
   if (!progress) console.log(`\n── ${title}`);
   const start = performance.now();
   const standing = progress?.begin(title);
-  const { code, output } = await execute(command, [...flags, ...vitest, ...reporters, ...pattern], {
+  const { code, output } = await execute(command, [...flags, ...vitest, ...reporters], {
     hear: standing?.hear,
     env: {
       ...(runtime === 'deno' ? denoEnvironment : {}),
@@ -184,8 +178,6 @@ async function runSuite({ runtime, profile, half, which }, progress) {
   rmSync(folder, { recursive: true });
   const failed = problems.length > 0 || tests.some((test) => test.status === 'failed');
   if (code !== 0 && !failed) problems.push(`vitest ended with ${code}: see the output of this run`);
-  if (options.testNamePattern === undefined && tests.length > 0 && tests.every(isSkipped))
-    problems.push('not a single test was run');
   progress?.print(
     `\n── ${title}\n${code === 0 ? '' : output}${summary({ runtime, profile, seconds, tests, problems })}`,
   );
@@ -246,15 +238,15 @@ function readReport(file) {
 /**
  * Adds to each run's problems what test/skips.ts does not allow.
  * @param {Run[]} runs
+ * @param {boolean} areWhole all of their tests were run
  */
-async function checkSkips(runs) {
-  // Skips that -t causes look like any other.
-  if (options.testNamePattern !== undefined) return;
+async function checkSkips(runs, areWhole) {
   const { module } = await runnerImport(join(root, 'test/skips.ts'));
   const { skips } = /** @type {typeof import('../test/skips.ts')} */ (module);
   for (const run of runs) {
     run.problems.push(...unlistedSkips(run, skips));
-    if (filters.length === 0) run.problems.push(...unmatchedEntries(run, skips));
+    if (areWhole) run.problems.push(...unmatchedEntries(run, skips));
+    if (run.tests.length > 0 && run.tests.every(isSkipped)) run.problems.push('not a single test was run');
   }
 }
 
@@ -286,7 +278,8 @@ function countsOf({ tests, problems }) {
 function report(runs) {
   console.log();
   const sum = { passed: 0, failed: 0, skipped: 0 };
-  for (const run of runs) {
+  // A run that none of the tests is part of has nothing to say.
+  for (const run of runs.filter(({ tests, problems }) => tests.length + problems.length > 0)) {
     console.log(summary(run));
     const { passed, failed, skipped } = countsOf(run);
     sum.passed += passed;
@@ -308,14 +301,5 @@ function report(runs) {
 function choose(name, value, allowed) {
   if (value === undefined) return allowed;
   if (allowed.includes(value)) return [value];
-  return refuse(`${name} takes ${allowed.join(' or ')}, not ${value}`);
-}
-
-/**
- * @param {string} message
- * @returns {never}
- */
-function refuse(message) {
-  console.error(`${message}\n\n${usage}`);
-  process.exit(2);
+  throw new UsageError(`${name} takes ${allowed.join(' or ')}, not ${value}`);
 }

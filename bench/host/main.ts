@@ -1,8 +1,8 @@
 /** `npm run host`: what weft costs the processor that it runs on, in Deno or in headless Chrome. */
 
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { complain, say } from '../../demo/console.ts';
+import { runProgram } from '../../tools/commandLine.mjs';
 import { callExport, withPage } from '../../tools/page.mjs';
 import { type HostCost, hostCosts } from './costs.ts';
 
@@ -12,20 +12,17 @@ Milliseconds of JavaScript, the browser's or runtime's own share of WebGPU inclu
 its model to its loss, replaying a compiled step of 12 layers (beside the same WebGPU calls made by hand), recording 500
 nodes and finding their plan. In headless Chrome; --deno: in Deno. --json: the last line is a JSON array of the rows.`;
 
-try {
-  const { values } = parseArgs({
-    options: { deno: { type: 'boolean' }, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
-  });
-  if (values.help) say(usage);
-  else {
-    const rows = await (values.deno ? hostCosts() : inChrome());
+await runProgram(
+  {
+    ...{ command: 'npm run host', usage, say, complain },
+    options: { deno: { type: 'boolean' }, json: { type: 'boolean' } },
+  },
+  async ({ deno, json }) => {
+    const rows = await (deno ? hostCosts() : inChrome());
     print(rows);
-    if (values.json) say(JSON.stringify(rows));
-  }
-} catch (error) {
-  complain(`weft: ${error instanceof Error ? error.message : error}`);
-  process.exitCode = 1;
-}
+    if (json) say(JSON.stringify(rows));
+  },
+);
 process.exit();
 
 async function inChrome(): Promise<HostCost[]> {

@@ -3,9 +3,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import cliProgress from 'cli-progress';
 import { complain, say } from '../../demo/console.ts';
+import { runProgram } from '../../tools/commandLine.mjs';
 import { callExport, withPage } from '../../tools/page.mjs';
 import { fit, pointsOf } from './fit.ts';
 import { plots } from './plot.ts';
@@ -22,26 +22,17 @@ operations give. Some minutes on two cores without a GPU.
   --only PATTERN  only sweeps whose name ('gpt T', 'lstm width', …) the regular expression matches
   --out DIR       where the two files go`;
 
-try {
-  const { values } = parseArgs({
-    options: {
-      browser: { type: 'boolean' },
-      only: { type: 'string' },
-      out: { type: 'string' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  });
-  const { only = '', out = join(import.meta.dirname, '../results') } = values;
-  if (values.help) say(usage);
-  else {
+await runProgram(
+  {
+    ...{ command: 'npm run scaling', usage, say, complain },
+    options: { browser: { type: 'boolean' }, only: { type: 'string' }, out: { type: 'string' } },
+  },
+  async ({ browser, only = '', out = join(import.meta.dirname, '../results') }) => {
     const [pattern, folder] = [new RegExp(only, 'i'), resolve(out)];
-    if (values.browser) await inChrome((place) => main(place, pattern, folder));
+    if (browser) await inChrome((place) => main(place, pattern, folder));
     else await main(here, pattern, folder);
-  }
-} catch (error) {
-  complain(`weft: ${error instanceof Error ? error.message : error}`);
-  process.exitCode = 1;
-}
+  },
+);
 process.exit();
 
 /** Where steps are timed: in this process, or in a page. */

@@ -92,7 +92,11 @@ describe('npm start', () => {
         2,
         'weft: --steps takes a whole number from 1 on, not "many"\nnpm start -- --help lists all options.\n',
       ],
-      [['--stpes', '3'], 2, "weft: Unknown option '--stpes'\nnpm start -- --help lists all options.\n"],
+      [
+        ['--stpes', '3'],
+        2,
+        'weft: there is no option --stpes; is --steps meant?\nnpm start -- --help lists all options.\n',
+      ],
       [['--text', `${folder}/none.txt`], 1, `weft: ${folder}/none.txt can't be read: there is no such file\n`],
       [
         ['--text', `${folder}/\u001b[2J.txt`],

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { help, optionsFrom, syntax, UsageError } from '../../demo/options.ts';
+import { help, optionsFrom, syntax } from '../../demo/options.ts';
+import { UsageError } from '../../tools/commandLine.mjs';
 
 describe('options of npm start', () => {
   it('train a GPT and an LSTM on the embedded text where nothing is said', () => {

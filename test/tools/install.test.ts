@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import own from '../../.npmrc?raw';
 import bench from '../../bench/.npmrc?raw';
 import packageJson from '../../package.json' with { type: 'json' };
-import { decide, installHelp, permit, takeInstallOptions } from '../../tools/install.mjs';
+import { installHelp, takeInstallOptions } from '../../tools/commandLine.mjs';
+import { decide, permit } from '../../tools/install.mjs';
 
 describe('what is missing on a machine', () => {
   const person = { env: {}, isTerminal: true, changesSystem: true };

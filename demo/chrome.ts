@@ -1,4 +1,4 @@
-import type { Page } from 'puppeteer-core';
+import type { Page } from 'puppeteer';
 import { interruptible, withPage } from '../tools/page.mjs';
 import type { PageResult } from './browser.ts';
 import type { LossCurve } from './chart.ts';

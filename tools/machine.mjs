@@ -7,7 +7,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { decideHere, permit } from './install.mjs';
@@ -67,7 +67,7 @@ export async function findDeno() {
   const instead = 'run `npm ci`, or install Deno 2.9 or newer (https://deno.com) and put it on the PATH.';
   await permit({ what: 'Deno', how: `${name}@${version} with npm`, instead }, decideHere(false));
   try {
-    runNpm(['install', '--no-save', ...quietly, `${name}@${version}`], root);
+    runNpm('npm', ['install', '--no-save', ...quietly, `${name}@${version}`], root);
   } catch {}
   const fetched = find();
   if (fetched) return fetched;
@@ -75,27 +75,45 @@ export async function findDeno() {
 }
 
 /**
- * Path of a Chrome or Chromium: `CHROME_PATH`, an installed one, one fetched into Puppeteer's cache,
- * or, as root on Debian and Ubuntu, one installed with apt.
+ * Path of a Chrome or Chromium: `CHROME_PATH`, an installed one, puppeteer's own, which is fetched where it is missing, or,
+ * as root on Debian and Ubuntu, one installed with apt.
  * @returns {Promise<string>}
  */
 export async function ensureBrowser() {
-  const installed = findBrowser();
+  const { default: puppeteer } = await import('puppeteer');
+  const named = process.env.CHROME_PATH;
+  if (named && !existsSync(named)) throw new Error(`CHROME_PATH names a file that does not exist: ${named}`);
+  const names = ['google-chrome-stable', 'google-chrome', 'chromium', 'chromium-browser', 'microsoft-edge'];
+  /** @param {() => string} path what throws where there is nothing */
+  const existing = (path) => {
+    try {
+      return [path()].find(existsSync);
+    } catch {
+      return undefined;
+    }
+  };
+  const find = () =>
+    named ||
+    (findOnPath(names) ??
+      existing(() => puppeteer.executablePath('chrome')) ??
+      existing(() => puppeteer.executablePath()));
+  const installed = find();
   if (installed) return installed;
 
   const [what, how] = ['a browser', 'Chrome for Testing into ~/.cache/puppeteer'];
   const instead =
     'install Chrome or Chromium (Debian: `apt-get install chromium`; anywhere: ' +
-    '`npx @puppeteer/browsers install chrome@stable`), or set CHROME_PATH to its binary.';
+    '`npx puppeteer browsers install chrome`), or set CHROME_PATH to its binary.';
   await permit({ what, how, instead }, decideHere(false));
-  const fetched = await fetchBrowser();
-  if (fetched) return fetched;
-
-  if (canUseApt()) {
-    await aptInstall({ what, packages: ['chromium'], instead });
-    const chromium = findBrowser();
-    if (chromium) return chromium;
+  try {
+    runNpm('npx', ['puppeteer', 'browsers', 'install', 'chrome'], root, 'pipe');
+  } catch (error) {
+    const [reason] = /Error: .*(\n *- .*)*/.exec(String(error).replace(/^.*\n/, '')) ?? [error];
+    console.error(`Fetching Chrome failed: ${reason}`);
+    if (canUseApt()) await aptInstall({ what, packages: ['chromium'], instead });
   }
+  const fetched = find();
+  if (fetched) return fetched;
   throw new Error(`weft needs a browser, and none could be fetched: ${instead}`);
 }
 
@@ -123,7 +141,7 @@ export async function ensurePeers() {
   const what = 'the libraries that it is compared with';
   const wish = { what, how: 'what bench/package.json lists, with npm', instead: 'run `npm ci` in the folder bench.' };
   await permit(wish, decideHere(false));
-  runNpm(['ci', ...quietly], folder);
+  runNpm('npm', ['ci', ...quietly], folder);
 }
 
 /**
@@ -142,58 +160,18 @@ function versions(file) {
     .join('\n');
 }
 
-/** @type {(args: string[], cwd: string) => void} */
-const runNpm = (args, cwd) =>
-  void execFileSync('npm', args, { cwd, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' });
+/**
+ * @param {'npm' | 'npx'} program
+ * @param {string[]} args
+ * @param {string} cwd
+ * @param {import('node:child_process').StdioOptions} [stdio]
+ */
+function runNpm(program, args, cwd, stdio = ['ignore', 2, 2]) {
+  execFileSync(program, args, { cwd, stdio, shell: process.platform === 'win32' });
+}
 
 /** Nothing that a package brings is run, and nothing else is said. */
 const quietly = ['--ignore-scripts', '--no-audit', '--no-fund'];
-
-/** @returns {string | undefined} */
-function findBrowser() {
-  const fromEnvironment = process.env.CHROME_PATH;
-  if (fromEnvironment) {
-    if (existsSync(fromEnvironment)) return fromEnvironment;
-    throw new Error(`CHROME_PATH names a file that does not exist: ${fromEnvironment}`);
-  }
-  const names = ['google-chrome-stable', 'google-chrome', 'chromium', 'chromium-browser', 'microsoft-edge'];
-  if (process.platform === 'darwin') {
-    const applications = ['Google Chrome', 'Chromium', 'Microsoft Edge'];
-    return applications
-      .map((name) => `/Applications/${name}.app/Contents/MacOS/${name}`)
-      .find((path) => existsSync(path));
-  }
-  if (process.platform === 'win32') {
-    const folders = [process.env.PROGRAMFILES, process.env['PROGRAMFILES(X86)'], process.env.LOCALAPPDATA];
-    const programs = ['Google\\Chrome\\Application\\chrome.exe', 'Microsoft\\Edge\\Application\\msedge.exe'];
-    return programs
-      .flatMap((program) => folders.map((folder) => join(folder ?? '', program)))
-      .find((path) => existsSync(path));
-  }
-  return findOnPath(names);
-}
-
-/**
- * Chrome for Testing, through Puppeteer's own installer; undefined where the network does not let it.
- * @returns {Promise<string | undefined>}
- */
-async function fetchBrowser() {
-  try {
-    const { Browser, computeExecutablePath, detectBrowserPlatform, install, resolveBuildId } = await import(
-      '@puppeteer/browsers'
-    );
-    const cacheDir = join(homedir(), '.cache', 'puppeteer');
-    const platform = detectBrowserPlatform();
-    if (!platform) return undefined;
-    const buildId = await resolveBuildId(Browser.CHROME, platform, 'stable');
-    const path = computeExecutablePath({ browser: Browser.CHROME, buildId, cacheDir });
-    if (!existsSync(path)) await install({ browser: Browser.CHROME, buildId, cacheDir });
-    return path;
-  } catch (error) {
-    console.log(`Fetching Chrome failed: ${error instanceof Error ? error.message : error}`);
-    return undefined;
-  }
-}
 
 /** @returns {boolean} */
 function hasVulkanDriver() {

@@ -1,7 +1,7 @@
 /** A page of this project in headless Chrome, for what runs there and reports here. */
 
 import { join } from 'node:path';
-import { launch } from 'puppeteer-core';
+import { launch } from 'puppeteer';
 import { createServer, mergeConfig } from 'vite';
 import { chromeFlags, ensureBrowser, root } from './machine.mjs';
 
@@ -13,7 +13,7 @@ import { chromeFlags, ensureBrowser, root } from './machine.mjs';
  * @param {import('vite').InlineConfig} [options.config] what Vite is told beyond the defaults
  * @param {boolean} [options.ownSignals] `use` ends by itself when it is interrupted; else Chrome ends at once
  * @param {() => Error} [options.crash]
- * @param {(page: import('puppeteer-core').Page, url: string) => Promise<Result>} use
+ * @param {(page: import('puppeteer').Page, url: string) => Promise<Result>} use
  * @returns {Promise<Result>}
  */
 export async function withPage(
@@ -79,7 +79,7 @@ export async function interruptible(running, asked, interrupt) {
 
 /**
  * Calls what a module of the project exports, in a page.
- * @param {import('puppeteer-core').Page} page
+ * @param {import('puppeteer').Page} page
  * @param {string} module path from the root that is served
  * @param {string} name
  * @param {unknown[]} args

@@ -1,8 +1,8 @@
 import { defineBrowserProvider } from '@vitest/browser';
-import { type Browser, launch, type Page } from 'puppeteer-core';
+import { type Browser, launch, type Page } from 'puppeteer';
 import { chromeFlags, ensureBrowser } from '../../tools/machine.mjs';
 
-/** vitest's browser mode on an installed Chrome or Chromium, driven by puppeteer-core. */
+/** vitest's browser mode on an installed Chrome or Chromium, driven by Puppeteer. */
 export function puppeteer() {
   return defineBrowserProvider({
     name: 'puppeteer',

@@ -49,7 +49,7 @@ export function takeInstallOptions(args, env = process.env) {
  * @param {(text: string) => void} [program.say]
  * @param {(text: string) => void} [program.complain]
  * @param {(values: ReturnType<typeof read<Options>>['values'], positionals: string[]) => unknown} main
- * @param {string[]} [given]
+ * @param {string[]} [given] what stands on the command line
  */
 export async function runProgram(
   { command, usage, options, allowPositionals = false, say = console.log, complain = console.error },

@@ -97,8 +97,11 @@ async function test(runtimes, profiles, filters, pattern) {
   const work = async (/** @type {() => (typeof waiting)[number] | undefined} */ take) => {
     for (let next = take(); next; next = take()) done.push(await runSuite(next, progress));
   };
-  await Promise.all([work(() => waiting.shift()), work(() => waiting.pop())]);
-  progress?.end();
+  try {
+    await Promise.all([work(() => waiting.shift()), work(() => waiting.pop())]);
+  } finally {
+    progress?.end();
+  }
   const runs = whole(done);
   // Skips that -t causes look like any other.
   if (pattern === undefined) await checkSkips(runs, isWhole);

@@ -34,18 +34,22 @@ export {
 export * as models from './models/index.ts';
 export * as nn from './nn/index.ts';
 export { type AttentionOptions, scaledDotProductAttention } from './ops/attention.ts';
+export { categorical } from './ops/categorical.ts';
 export { checkpoint } from './ops/checkpoint.ts';
 export { arange, full, ones, parameter, tensor, zeros } from './ops/create.ts';
+export { type CrossEntropyOptions, crossEntropy } from './ops/crossEntropy.ts';
+export { cumsum } from './ops/cumsum.ts';
 export { defineOp, type OpDefinition } from './ops/define.ts';
 export { dynamic } from './ops/dynamic.ts';
 export { einsum } from './ops/einsum.ts';
 export * from './ops/elementwise.ts';
 export { embedding } from './ops/embedding.ts';
+export { gather, scatterAdd } from './ops/gather.ts';
 export { grad, valueAndGrad } from './ops/gradient.ts';
-export { cumsum, gather, iota, oneHot, scatterAdd, topK, tril, triu } from './ops/indexing.ts';
+export { iota, oneHot, tril, triu } from './ops/indexing.ts';
 export { concat, split, stack } from './ops/join.ts';
 export { type LinearCrossEntropyOptions, linearCrossEntropy } from './ops/linearCrossEntropy.ts';
-export { type CrossEntropyOptions, crossEntropy, huberLoss, l1Loss, mseLoss } from './ops/loss.ts';
+export { huberLoss, l1Loss, mseLoss } from './ops/losses.ts';
 export { lstm, lstmCell } from './ops/lstm.ts';
 export { matmul } from './ops/matmul.ts';
 export { layerNorm, rmsNorm } from './ops/norm.ts';
@@ -62,10 +66,11 @@ export {
   uniform,
 } from './ops/random.ts';
 export { argMax, argMin, logSumExp, max, mean, min, type ReduceOptions, sum, sumSquares } from './ops/reduce.ts';
-export { categorical, type SampleOptions, sample } from './ops/sampling.ts';
+export { type SampleOptions, sample } from './ops/sample.ts';
 export { type ScanStep, scan } from './ops/scan.ts';
 export { at, pad, slice } from './ops/slice.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
+export { topK } from './ops/topK.ts';
 export { expand, flip, permute, reshape, squeeze, transpose, unsqueeze } from './ops/view.ts';
 export * as optim from './optim/index.ts';
 export { type ChoiceStore, storedChoices } from './runtime/choiceStore.ts';

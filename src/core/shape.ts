@@ -1,4 +1,5 @@
 import { ShapeError } from './errors.ts';
+import { nth } from './lists.ts';
 import { axesLike, expectKind, shown, shownList } from './options.ts';
 
 /** Extents of a tensor, outermost first. `[]` is a scalar. */
@@ -71,4 +72,9 @@ export function broadcastShapes(op: string, shapes: readonly Shape[]): number[] 
     }
     return extent;
   });
+}
+
+/** A shape and one of its axes as [outer, n, inner]. */
+export function around(shape: Shape, axis: number): { outer: number; n: number; inner: number } {
+  return { outer: sizeOf(shape.slice(0, axis)), n: nth(shape, axis), inner: sizeOf(shape.slice(axis + 1)) };
 }

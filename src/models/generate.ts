@@ -6,7 +6,7 @@ import type { Tensor } from '../graph/tensor.ts';
 import { evaluating } from '../nn/module.ts';
 import { tensor } from '../ops/create.ts';
 import { embedding } from '../ops/embedding.ts';
-import { type SamplingSettings, sampleWith, samplingKinds, settingsTensor } from '../ops/sampling.ts';
+import { type SamplingSettings, sampleWith, samplingKinds, settingsTensor } from '../ops/sample.ts';
 import { at } from '../ops/slice.ts';
 import { reshape } from '../ops/view.ts';
 import { type Compiled, compile } from '../runtime/step.ts';

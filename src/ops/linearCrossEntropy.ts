@@ -6,7 +6,6 @@ import type { Node } from '../graph/node.ts';
 import { type Each, each, type Op, type OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { add, cast, constantOf, div, maximum, mul, notEqual, ones } from './elementwise.ts';
 import {
   type CrossEntropyOptions,
   checkCrossEntropy,
@@ -14,7 +13,8 @@ import {
   crossEntropyBackwardOp,
   crossEntropyKinds,
   crossEntropyOp,
-} from './loss.ts';
+} from './crossEntropy.ts';
+import { add, cast, constantOf, div, maximum, mul, notEqual, ones } from './elementwise.ts';
 import { matmul } from './matmul.ts';
 import { pack } from './packing.ts';
 import { sum } from './reduce.ts';

@@ -1,22 +1,26 @@
 import { aliasOp, versionOp } from '../graph/leaf.ts';
 import type { OpDef } from '../graph/op.ts';
 import { attentionOps } from './attention.ts';
+import { categoricalOps } from './categorical.ts';
 import { checkpointOps } from './checkpoint.ts';
+import { crossEntropyOps } from './crossEntropy.ts';
+import { cumsumOps } from './cumsum.ts';
 import { elementwiseOps } from './elementwise.ts';
 import { embeddingOps } from './embedding.ts';
+import { gatherOps } from './gather.ts';
 import { indexingOps } from './indexing.ts';
 import { joinOps } from './join.ts';
 import { linearCrossEntropyOps } from './linearCrossEntropy.ts';
-import { lossOps } from './loss.ts';
 import { lstmOps } from './lstm.ts';
 import { matmulOps } from './matmul.ts';
 import { normOps } from './norm.ts';
 import { packOps } from './packing.ts';
 import { randomOps } from './random.ts';
 import { reduceOps } from './reduce.ts';
-import { samplingOps } from './sampling.ts';
+import { sampleOps } from './sample.ts';
 import { sliceOps } from './slice.ts';
 import { softmaxOps } from './softmax.ts';
+import { topKOps } from './topK.ts';
 import { optimizerOps } from './updates.ts';
 import { viewOps } from './view.ts';
 
@@ -29,10 +33,13 @@ export const ops = {
   ...checkpointOps,
   ...elementwiseOps,
   ...embeddingOps,
+  ...gatherOps,
+  ...cumsumOps,
+  ...topKOps,
   ...indexingOps,
   ...joinOps,
   ...linearCrossEntropyOps,
-  ...lossOps,
+  ...crossEntropyOps,
   ...lstmOps,
   ...matmulOps,
   ...normOps,
@@ -40,7 +47,8 @@ export const ops = {
   ...optimizerOps,
   ...randomOps,
   ...reduceOps,
-  ...samplingOps,
+  ...categoricalOps,
+  ...sampleOps,
   ...sliceOps,
   ...softmaxOps,
   ...viewOps,

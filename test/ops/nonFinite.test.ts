@@ -16,7 +16,7 @@ import {
   UnsupportedError,
 } from '../../src/index.ts';
 import type { OpName } from '../../src/ops/registry.ts';
-import { samplingOps } from '../../src/ops/sampling.ts';
+import { ops } from '../../src/ops/registry.ts';
 import { type Approximation, interpret } from '../reference/interpret.ts';
 import { expectClose } from '../support/compare.ts';
 import { draw } from '../support/draw.ts';
@@ -113,7 +113,9 @@ async function differences(cases: ReadonlyMap<OpName, readonly Case[]>): Promise
 }
 
 /** Sampling refuses logits that are not finite; what clipScale is given are sums of squares, never −∞. */
-const names = namesOfRun.filter((name) => name !== 'clipScale' && !Object.hasOwn(samplingOps, name));
+const names = namesOfRun.filter(
+  (name) => name !== 'clipScale' && !Object.hasOwn({ categorical: ops.categorical, sample: ops.sample }, name),
+);
 function sweep(bits: readonly number[], each: number, gradients: boolean): void {
   let all: Promise<Map<OpName, string[]>> | undefined;
   it.for(names)('%s', async (name) => {

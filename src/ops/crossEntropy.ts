@@ -1,11 +1,11 @@
 import { dtypeAmong } from '../core/dtype.ts';
 import { ShapeError } from '../core/errors.ts';
 import { exactly, nth } from '../core/lists.ts';
-import { declareOptions, integer, type Kinds, oneOf, positive, probability } from '../core/options.ts';
+import { declareOptions, integer, type Kinds, oneOf, probability } from '../core/options.ts';
 import { formatShape, sameShape, sizeOf } from '../core/shape.ts';
 import type { TensorType } from '../core/types.ts';
 import type { Op, OpDef } from '../graph/op.ts';
-import { apply, applyOne, expectDType, expectRank, expectTensor } from '../graph/record.ts';
+import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import {
   crossEntropyBackward as backwardFamily,
@@ -14,9 +14,9 @@ import {
 } from '../kernels/crossEntropy.ts';
 import { familyCall } from '../kernels/family.ts';
 import { differentiateComposed } from './autograd.ts';
-import { abs, add, cast, div, less, maximum, mul, notEqual, square, sub, where, zeros } from './elementwise.ts';
+import { add, cast, div, maximum, mul, notEqual, where, zeros } from './elementwise.ts';
 import { oneHot } from './indexing.ts';
-import { mean, sum } from './reduce.ts';
+import { sum } from './reduce.ts';
 import { logSoftmax } from './softmax.ts';
 import { reshape } from './view.ts';
 
@@ -75,7 +75,7 @@ function problemOf(logits: Tensor, targets: Tensor, attributes: CrossEntropyAttr
 }
 
 export type Reduction = 'mean' | 'sum' | 'none';
-const reductionKind = oneOf('mean', 'sum', 'none');
+export const reductionKind = oneOf('mean', 'sum', 'none');
 export interface CrossEntropyOptions {
   /** Positions with this target count for nothing. */
   ignoreIndex?: number;
@@ -129,54 +129,8 @@ export function checkCrossEntropy(
   return { ignoreIndex, labelSmoothing, reduction };
 }
 
-export interface LossOptions {
-  /** `mean` and `sum` go over all elements; default `mean`. */
-  reduction?: Reduction;
-}
-export interface HuberOptions extends LossOptions {
-  /** The distance from which on the loss is linear; default 1. */
-  delta?: number;
-}
-const lossOptions = declareOptions<LossOptions>({ reduction: reductionKind });
-const huberOptions = declareOptions<HuberOptions>({ reduction: reductionKind, delta: positive });
-
-function reduced(loss: Tensor, reduction: Reduction): Tensor {
-  return reduction === 'none' ? loss : reduction === 'sum' ? sum(loss) : mean(loss);
-}
-
-/** x − y for tensors of one shape: a target [4] beside a prediction [4, 1] would silently become [4, 4]. */
-function difference(op: string, x: Tensor, y: Tensor): Tensor {
-  expectTensor(op, 'the prediction', x);
-  expectTensor(op, 'the target', y);
-  if (!sameShape(x.shape, y.shape))
-    throw new ShapeError(
-      `[${op}] prediction and target must have one shape, got ${formatShape(x.shape)} and ${formatShape(y.shape)}; reshape or expand one of them`,
-    );
-  return sub(x, y);
-}
-
-/** (x − y)², averaged over all elements; x and y of one shape [...]. */
-export function mseLoss(x: Tensor, y: Tensor, options?: LossOptions): Tensor {
-  const { reduction = 'mean' } = lossOptions('mseLoss', options);
-  return reduced(square(difference('mseLoss', x, y)), reduction);
-}
-/** |x − y|, averaged over all elements; x and y of one shape [...]. */
-export function l1Loss(x: Tensor, y: Tensor, options?: LossOptions): Tensor {
-  const { reduction = 'mean' } = lossOptions('l1Loss', options);
-  return reduced(abs(difference('l1Loss', x, y)), reduction);
-}
-/** Quadratic within `delta` of 0, linear beyond (Huber 1964); x and y of one shape [...]. */
-export function huberLoss(x: Tensor, y: Tensor, options?: HuberOptions): Tensor {
-  const { delta = 1, reduction = 'mean' } = huberOptions('huberLoss', options);
-  const distance = abs(difference('huberLoss', x, y));
-  return reduced(
-    where(less(distance, delta), mul(square(distance), 0.5), mul(sub(distance, delta / 2), delta)),
-    reduction,
-  );
-}
-
 /** For the registry. */
-export const lossOps = {
+export const crossEntropyOps = {
   crossEntropy: crossEntropyOp,
   crossEntropyBackward: crossEntropyBackwardOp,
 } satisfies Readonly<Record<string, OpDef>>;

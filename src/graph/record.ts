@@ -134,11 +134,12 @@ export function apply<Inputs extends readonly Tensor[], Own extends Attributes, 
 
 /** Records a call of an op with one output, or whose first output alone is wanted. */
 export function applyOne<Inputs extends readonly Tensor[], Own extends Attributes>(
-  op: Op<Inputs, Own, readonly Tensor[]>,
+  op: Op<Inputs, Own, readonly [Tensor, ...Tensor[]]>,
   inputs: Readonly<NoInfer<Inputs>>,
   ...attributes: AttributesOf<NoInfer<Own>>
 ): Tensor {
-  return apply(op, inputs, ...attributes)[0] as Tensor;
+  const [first] = apply(op, inputs, ...attributes);
+  return first;
 }
 
 function record(op: OpDef, inputs: readonly Tensor[], attributes: Attributes): readonly Tensor[] {

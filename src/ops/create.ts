@@ -4,6 +4,7 @@ import {
   expectKnownDType,
   type HostArray,
   HostValues,
+  hostArray,
   isNumbers,
   type Numbers,
 } from '../core/dtype.ts';
@@ -135,7 +136,7 @@ export function filled(op: string, shape: Shape, fill: (values: Float32Array<Arr
 
 /** What values that lie on the host hold, in order, and the shape and type that follow from it. */
 interface Elements {
-  readonly elements: Numbers | readonly (number | boolean)[];
+  readonly elements: Numbers | readonly number[];
   readonly shape: Shape;
   readonly dtype: DType;
 }
@@ -152,9 +153,9 @@ function elementsOf(values: Values): Elements {
     return { elements: values, shape: [values.length], dtype };
   }
   const shape = extentsOf(values);
-  const elements: (number | boolean)[] = [];
-  flatten(values, shape, [], elements);
-  return { elements, shape, dtype: elements.every((element) => typeof element === 'boolean') ? 'bool' : 'f32' };
+  const elements: number[] = [];
+  const booleans = flatten(values, shape, [], elements);
+  return { elements, shape, dtype: booleans === elements.length ? 'bool' : 'f32' };
 }
 
 const hint = 'give numbers, nested arrays of them, or a typed array';
@@ -175,17 +176,23 @@ function extentsOf(values: unknown): number[] {
 }
 const deepest = 64;
 
-function flatten(item: unknown, shape: Shape, at: number[], into: (number | boolean)[]): void {
+/** Collects the elements, and tells how many are booleans. */
+function flatten(item: unknown, shape: Shape, at: number[], into: number[]): number {
   if (at.length < shape.length) {
     if (!Array.isArray(item) || item.length !== shape[at.length]) throw ragged(item, shape, at);
+    let booleans = 0;
     for (let i = 0; i < item.length; i++) {
       at.push(i);
-      flatten(item[i], shape, at, into);
+      booleans += flatten(item[i], shape, at, into);
       at.pop();
     }
-  } else if (typeof item === 'number' || typeof item === 'boolean') into.push(item);
-  else if (Array.isArray(item)) throw ragged(item, shape, at);
-  else throw new DTypeError(`[tensor] the value${place(at)} is ${described(item)}; ${hint}`);
+    return booleans;
+  }
+  if (Array.isArray(item)) throw ragged(item, shape, at);
+  if (typeof item !== 'number' && typeof item !== 'boolean')
+    throw new DTypeError(`[tensor] the value${place(at)} is ${described(item)}; ${hint}`);
+  into.push(Number(item));
+  return Number(typeof item === 'boolean');
 }
 
 const place = (at: readonly number[]) => (at.length > 0 ? ` at [${at.join(', ')}]` : '');
@@ -203,12 +210,11 @@ function ragged(item: unknown, shape: Shape, at: readonly number[]): ShapeError 
 }
 
 /** The elements as `dtype` holds them, in memory of their own. Throws a ValueError where an integer type can't hold one. */
-function converted(op: string, elements: Numbers | readonly (number | boolean)[], dtype: DType): HostArray {
+function converted(op: string, elements: Numbers | readonly number[], dtype: DType): HostArray {
   expectKnownDType(op, dtype);
-  const { array } = dtypes[dtype];
   const range = ranges[dtype];
-  if (dtype === 'bool') return Uint32Array.from(elements as ArrayLike<number>, (value) => Number(Number(value) !== 0));
-  if (range && !(elements instanceof array)) {
+  if (dtype === 'bool') return Uint32Array.from<number>(elements, (value) => Number(value !== 0));
+  if (range && !(elements instanceof dtypes[dtype].array)) {
     for (let i = 0; i < elements.length; i++) {
       const value = Math.trunc(Number(elements[i]));
       if (!(value >= range[0] && value <= range[1]))
@@ -217,7 +223,9 @@ function converted(op: string, elements: Numbers | readonly (number | boolean)[]
         );
     }
   }
-  return new array(elements as ArrayLike<number>) as HostArray;
+  const array = hostArray(dtype, elements.length);
+  array.set(elements);
+  return array;
 }
 
 /** The integers that a type holds. */

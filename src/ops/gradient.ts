@@ -23,13 +23,18 @@ function scalar(op: string, loss: Tensor, seed?: Tensor): void {
 }
 
 /** Whom a gradient belongs to: a state for all of its versions, else the tensor itself. */
-type Owner = State | Tensor;
-const ownerOf = (tensor: Tensor): Owner => stateOf(tensor) ?? tensor;
-function byOwner(gradients: ReadonlyMap<Tensor, Tensor>): Map<Owner, Tensor> {
+const ownerOf = (tensor: Tensor): State | Tensor => stateOf(tensor) ?? tensor;
+/** Gradients added up by whom they belong to, but for those that belong to nobody. */
+function byOwner<Owner>(
+  gradients: ReadonlyMap<Tensor, Tensor>,
+  ownerOf: (tensor: Tensor) => Owner | undefined,
+): Map<Owner, Tensor> {
   const owned = new Map<Owner, Tensor>();
   for (const [tensor, gradient] of gradients) {
-    const before = owned.get(ownerOf(tensor));
-    owned.set(ownerOf(tensor), before ? add(before, gradient) : gradient);
+    const owner = ownerOf(tensor);
+    if (owner === undefined) continue;
+    const before = owned.get(owner);
+    owned.set(owner, before ? add(before, gradient) : gradient);
   }
   return owned;
 }
@@ -69,15 +74,14 @@ export function backward(loss: Tensor, seed?: Tensor): void {
     );
   }
   const assigned: State[] = [];
-  for (const [owner, gradient] of byOwner(gradients)) {
-    const state = owner as State;
+  for (const [state, gradient] of byOwner(gradients, stateOf)) {
     const before = gradientOf(state);
     setGradient(state, before ? add(before, gradient) : gradient);
     assigned.push(state);
   }
   if (currentTrace()) return;
   keepAtFlush(loss);
-  inOnePass([loss, ...assigned.map(({ gradient }) => (gradient as State).committed)]);
+  inOnePass([loss, ...assigned.flatMap(({ gradient }) => (gradient ? [gradient.committed] : []))]);
 }
 
 const gradOptions = declareOptions<{ seed?: Tensor }>({ seed: tensorLike });
@@ -96,7 +100,10 @@ export function grad(loss: Tensor, targets: readonly Tensor[], options?: { seed?
   const owners = targets.map((tensor) => ownerOf(tensor.version));
   const wanted = new Set(owners);
   const isTarget = (tensor: Tensor) => wanted.has(ownerOf(tensor));
-  const gradients = byOwner(differentiate(loss, isTarget, seed, () => false));
+  const gradients = byOwner(
+    differentiate(loss, isTarget, seed, () => false),
+    ownerOf,
+  );
   return targets.map(({ shape }, i) => gradients.get(nth(owners, i)) ?? zeros(shape));
 }
 

@@ -7,7 +7,7 @@ import type { Attributes, TensorType } from '../core/types.ts';
 import { versionOp } from '../graph/leaf.ts';
 import type { Op, OpDef } from '../graph/op.ts';
 import { keepAtFlush } from '../graph/pending.ts';
-import { apply, applyOne, currentTrace, expectTensor } from '../graph/record.ts';
+import { applyOne, currentTrace, expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { constantOf, full } from './elementwise.ts';
 
@@ -31,7 +31,7 @@ export function viewOp<Own extends Attributes>(
 /** Records a view; a view of a repeated value is one too. */
 export function look<Own extends Attributes>(op: Op<[x: Tensor], Own>, x: Tensor, attributes: Own): Tensor {
   const constant = constantOf(x);
-  if (constant === null) return apply(op, [x], attributes)[0];
+  if (constant === null) return applyOne(op, [x], attributes);
   const [{ shape }] = op.infer([x], attributes);
   return full(shape, constant, x.dtype);
 }

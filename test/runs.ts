@@ -26,7 +26,7 @@ export const allRuns: readonly Run[] = [chromiumGpu, chromiumSoftware, denoGpu, 
 
 export const parts: readonly Part[] = [
   {
-    tests: ['kernels', 'ops', 'compile', 'device', 'runtime', 'insight', 'support'],
+    tests: ['kernels', 'ops', 'graph', 'compile', 'device', 'runtime', 'insight', 'support'],
     runs: allRuns,
     reason: 'each stack compiles and runs kernels in its own way, and each profile picks kernels of its own',
   },

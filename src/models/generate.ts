@@ -10,7 +10,7 @@ import { type SamplingSettings, sampleWith, samplingKinds, settingsTensor } from
 import { at } from '../ops/slice.ts';
 import { reshape } from '../ops/view.ts';
 import { type Compiled, compile } from '../runtime/step.ts';
-import { GPT } from './gpt.ts';
+import type { GPT } from './gpt.ts';
 import type { RecurrentLanguageModel } from './recurrent.ts';
 
 export interface GenerateOptions extends SamplingSettings {
@@ -45,7 +45,7 @@ export async function generate(
   const given = Array.from(prompt);
   checkPrompt(given, model.config.vocabularySize);
   const choice = new Choice(settings, seed === undefined ? defaultGenerator : new Generator(seed));
-  const next = model instanceof GPT ? continueGPT(model, choice) : continueRecurrent(model, choice);
+  const next = model.carries === 'window' ? continueGPT(model, choice) : continueRecurrent(model, choice);
   for (const id of given.slice(0, -1)) await next.add(id);
   const made: number[] = [];
   let last = given.at(-1) as number;

@@ -112,6 +112,8 @@ class Block extends Module {
  * weights tied to the token embedding. Names are the checkpoint's; linear weights are [out, in], as everywhere in weft.
  */
 export class GPT extends Module {
+  /** What goes on from token to token where a text is continued: its last tokens, as many as the context holds. */
+  readonly carries = 'window';
   readonly wte: Embedding;
   readonly wpe: Embedding;
   readonly h: readonly Block[];

@@ -48,6 +48,8 @@ const recurrentConfig = declareOptions<RecurrentLanguageModelConfig>(
 
 /** A language model of characters or tokens: embedding, recurrent layers, a linear head (Mikolov et al. 2010; Graves 2013). */
 export class RecurrentLanguageModel extends Module {
+  /** What goes on from token to token where a text is continued: the state of the recurrence. */
+  readonly carries = 'state';
   readonly embedding: Embedding;
   readonly lstm?: LSTM;
   readonly gru?: GRU;

@@ -152,6 +152,15 @@ export interface ScanBody {
   readonly outputs: readonly Tensor[];
 }
 
+/**
+ * Gradients of the outputs of an op. That of a single one is there, or nobody would ask; of several, those are null that
+ * nothing depends on.
+ */
+type OutputGradients<Outputs extends readonly Tensor[]> = Each<
+  Outputs,
+  Outputs extends readonly [Tensor] ? Tensor : Tensor | null
+>;
+
 /** What an op has that needs nothing besides its inputs. */
 export type NoAttributes = Readonly<Record<string, never>>;
 
@@ -170,13 +179,12 @@ export interface Op<
   infer(inputs: Each<Inputs, TensorType>, attributes: Own): Each<Outputs, TensorType>;
   readonly lowering: Lowering<Inputs, Own, Outputs>;
   /**
-   * Gradients of the inputs, given those of the outputs (null where nothing depends on an output). Null stops a path.
-   * A gradient may come in the broadcast shape: the driver sums it down to the input's. `wanted` tells for each input
+   * Gradients of the inputs, given those of the outputs. Null stops a path. A gradient may come in the broadcast shape: the driver sums it down to the input's. `wanted` tells for each input
    * whether anybody asks for its gradient; what is not wanted may be given all the same.
    */
   gradient?(
     node: Node<Inputs, Own, Outputs>,
-    outputGradients: Each<Outputs, Tensor | null>,
+    outputGradients: OutputGradients<Outputs>,
     wanted: Each<Inputs, boolean>,
   ): Each<Inputs, Tensor | null>;
   /** The op in plain ops: for gradients of gradients, and for tests. The first outputs, where nobody asks for the others. */

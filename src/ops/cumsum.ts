@@ -15,7 +15,7 @@ const cumsumOp: Op<[x: Tensor], { axis: number; reverse: boolean }> = {
     problem: ({ inputs: [{ shape, dtype }], attributes: { axis, reverse } }) =>
       familyCall(cumsumFamily, { ...around(shape, axis), reverse, dtype: dtypeAmong(dtype, ['f32', 'i32', 'u32']) }),
   },
-  gradient: ({ attributes: { axis, reverse } }, [dy]) => [dy ? cumsum(dy, axis, { reverse: !reverse }) : null],
+  gradient: ({ attributes: { axis, reverse } }, [dy]) => [cumsum(dy, axis, { reverse: !reverse })],
 };
 const cumsumOptions = declareOptions<{ reverse?: boolean }>({ reverse: flag });
 /** Running sum along an axis, from the start or from the end. */

@@ -4,7 +4,7 @@ import { nth } from '../core/lists.ts';
 import { anyNumber, declareOptions, expectKind, finite, oneOf, shown } from '../core/options.ts';
 import { broadcastShapes, checkShape, type Shape, sameShape } from '../core/shape.ts';
 import type { Attributes, TensorType } from '../core/types.ts';
-import { type Each, each, type NoAttributes, type Op, type OpDef } from '../graph/op.ts';
+import type { Each, NoAttributes, Op, OpDef } from '../graph/op.ts';
 import { applyOne, expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import type { ExpressionContext } from '../kernels/expression.ts';
@@ -53,8 +53,7 @@ function op<Inputs extends readonly Tensor[], Own extends Attributes = NoAttribu
     lowering: { kind: 'elementwise', expression: row.expression },
     ...(gradient
       ? {
-          gradient: ({ inputs, outputs: [y], attributes }, [dy]) =>
-            dy ? gradient(dy, inputs, y, attributes) : each(inputs, () => null),
+          gradient: ({ inputs, outputs: [y], attributes }, [dy]) => gradient(dy, inputs, y, attributes),
         }
       : {}),
   };

@@ -22,7 +22,7 @@ const embeddingOp: Op<[weight: Tensor, ids: Tensor]> = {
       `[embedding] a token id lies outside [0, ${weight.shape[0]}), the rows of the table`,
   },
   gradient: ({ inputs: [weight, ids] }, [dy]) => [
-    dy ? applyOne(embeddingBackwardOp, [dy, ids], { V: nth(weight.shape, 0) }) : null,
+    applyOne(embeddingBackwardOp, [dy, ids], { V: nth(weight.shape, 0) }),
     null,
   ],
 };
@@ -36,7 +36,7 @@ const embeddingBackwardOp: Op<[dy: Tensor, ids: Tensor], { V: number }> = {
     problem: ({ inputs: [, ids], types: [weight] }, _, { store }) =>
       familyCall(backwardFamily, { ...problemOf(weight, ids), ...(store ? { store } : {}) }),
   },
-  gradient: ({ inputs: [, ids] }, [dWeight]) => [dWeight ? applyOne(embeddingOp, [dWeight, ids]) : null, null],
+  gradient: ({ inputs: [, ids] }, [dWeight]) => [applyOne(embeddingOp, [dWeight, ids]), null],
 };
 
 function problemOf(table: TensorType, ids: TensorType) {

@@ -27,10 +27,7 @@ const gatherOp: Op<[x: Tensor, index: Tensor], Along> = {
     badData: outside('gather'),
     problem: ({ inputs: [x, index], attributes: { axis } }) => familyCall(gatherFamily, indexProblem(x, index, axis)),
   },
-  gradient: ({ inputs: [x, index], attributes: { axis } }, [dy]) => [
-    dy ? scatterAdd(zeros(x.shape), index, dy, axis) : null,
-    null,
-  ],
+  gradient: ({ inputs: [x, index], attributes: { axis } }, [dy]) => [scatterAdd(zeros(x.shape), index, dy, axis), null],
 };
 const scatterAddOp: Op<[base: Tensor, index: Tensor, source: Tensor], Along> = {
   name: 'scatterAdd',
@@ -41,7 +38,7 @@ const scatterAddOp: Op<[base: Tensor, index: Tensor, source: Tensor], Along> = {
     problem: ({ inputs: [base, index], attributes: { axis } }) =>
       familyCall(scatterFamily, indexProblem(base, index, axis)),
   },
-  gradient: ({ inputs: [, index], attributes: { axis } }, [dy]) => [dy, null, dy ? gather(dy, index, axis) : null],
+  gradient: ({ inputs: [, index], attributes: { axis } }, [dy]) => [dy, null, gather(dy, index, axis)],
 };
 function indexProblem(x: TensorType, index: TensorType, axis: number) {
   return {

@@ -30,10 +30,12 @@ const concatOp: Op<Tensor[], { axis: number }> = {
       return { layout: { shape, strides, offset: offset - low * nth(strides, axis) }, axis, low, high };
     },
   },
-  gradient: ({ inputs, attributes: { axis } }, [dy]) => {
-    const extents = inputs.map(({ shape }) => nth(shape, axis));
-    return dy ? split(dy, extents, axis) : inputs.map(() => null);
-  },
+  gradient: ({ inputs, attributes: { axis } }, [dy]) =>
+    split(
+      dy,
+      inputs.map(({ shape }) => nth(shape, axis)),
+      axis,
+    ),
 };
 function expectTensors(op: string, tensors: readonly Tensor[]): void {
   expectKind(op, 'tensors', tensors, listOf(tensorLike));

@@ -3,7 +3,7 @@ import { exactly } from '../core/lists.ts';
 import { declareOptions, integer, nullable, tensorLike } from '../core/options.ts';
 import { formatShape, sameShape, sizeOf } from '../core/shape.ts';
 import type { Node } from '../graph/node.ts';
-import { type Each, each, type Op, type OpDef } from '../graph/op.ts';
+import type { Each, Op, OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import {
@@ -42,7 +42,6 @@ const linearCrossEntropyOp: Op<Inputs, Settings> = {
   infer: ([{ shape }]) => [{ shape, dtype: 'f32' }],
   lowering: { kind: 'view', layout: (layout) => layout },
   gradient: (node, [dy]) => {
-    if (!dy) return each(node.inputs, () => null);
     const problem = problemOf(node);
     if (problem.reduction === 'none')
       return arranged(chunkwise(problem, (from, to) => slice(dy, [[from, to]])).gradients);

@@ -44,8 +44,7 @@ const matmulOp: Op<[a: Tensor, b: Tensor]> = {
     },
   },
   // C = A·B: dA = dC·Bᵀ, dB = Aᵀ·dC; the driver sums over broadcast batches.
-  gradient: ({ inputs: [a, b] }, [dy]) =>
-    dy ? [applyOne(matmulOp, [dy, transpose(b)]), weightGradient(a, b, dy)] : [null, null],
+  gradient: ({ inputs: [a, b] }, [dy]) => [applyOne(matmulOp, [dy, transpose(b)]), weightGradient(a, b, dy)],
 };
 
 /**

@@ -19,7 +19,7 @@ const packOp: Op<Tensor[], { length: number; offsets: readonly number[] }> = {
   gradient: ({ inputs, attributes: { offsets } }, [dy]) =>
     inputs.map((input, i) => {
       const from = nth(offsets, i);
-      return dy ? reshape(slice(dy, [[from, from + input.size]]), input.shape) : null;
+      return reshape(slice(dy, [[from, from + input.size]]), input.shape);
     }),
 };
 /**

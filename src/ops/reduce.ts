@@ -33,7 +33,7 @@ const reduceOp: Op<[x: Tensor], { kind: ReduceKind; outer: number; n: number; in
       }),
   },
   gradient: ({ attributes: { kind, outer, n, inner }, inputs: [x], outputs: [y] }, [dy]) => {
-    if (!dy || isIndex(kind)) return [null];
+    if (isIndex(kind)) return [null];
     const spread = (tensor: Tensor) => expand(reshape(tensor, [outer, 1, inner]), [outer, n, inner]);
     switch (kind) {
       case 'sum':

@@ -123,12 +123,10 @@ const padOp: Op<[x: Tensor], { axis: number; before: number; after: number; valu
   gradient: ({ inputs: [x], attributes: { axis, before } }, [dy]) => {
     const extent = nth(x.shape, axis);
     return [
-      dy
-        ? slice(
-            dy,
-            dy.shape.map((_, i) => (i === axis ? [before, before + extent] : null)),
-          )
-        : null,
+      slice(
+        dy,
+        dy.shape.map((_, i) => (i === axis ? [before, before + extent] : null)),
+      ),
     ];
   },
 };

@@ -15,7 +15,7 @@ const softmaxOp: Op<[x: Tensor], SoftmaxAttributes> = {
   name: 'softmax',
   infer: ([{ shape }]) => [{ shape, dtype: 'f32' }],
   lowering: { kind: 'kernel', problem: ({ attributes }) => familyCall(family, attributes) },
-  gradient: ({ outputs: [y], attributes }, [dy]) => [dy ? applyOne(softmaxBackwardOp, [y, dy], attributes) : null],
+  gradient: ({ outputs: [y], attributes }, [dy]) => [applyOne(softmaxBackwardOp, [y, dy], attributes)],
   decompose: ([x], { log: isLog, axis }) => {
     const shifted = sub(x, max(x, axis, { keepDims: true }));
     const total = sum(exp(shifted), axis, { keepDims: true });

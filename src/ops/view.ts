@@ -25,7 +25,7 @@ export function viewOp<Own extends Attributes>(
       kind: 'view',
       layout: (input, { types: [{ shape }], attributes }) => layout(input, shape, attributes),
     },
-    gradient: ({ inputs: [x], attributes }, [dy]) => [dy ? gradient(dy, x, attributes) : null],
+    gradient: ({ inputs: [x], attributes }, [dy]) => [gradient(dy, x, attributes)],
   };
 }
 /** Records a view; a view of a repeated value is one too. */

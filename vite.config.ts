@@ -1,8 +1,9 @@
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { BuildOptions, Plugin } from 'vite';
+import { type BuildOptions, minifySync, type Plugin } from 'vite';
 import { configDefaults, defineConfig } from 'vitest/config';
 import { isPartOf, type Run } from './test/runs.ts';
+import { pureCalls } from './tools/pure.mjs';
 import { minifyWgsl } from './tools/wgsl.mjs';
 
 // `vitest` on Node drives headless Chromium; `deno run -A node_modules/vitest/vitest.mjs` runs the same files in Deno.
@@ -29,9 +30,11 @@ const library: BuildOptions = {
   sourcemap: true,
   modulePreload: false,
   rolldownOptions: {
+    // For `pure`.
+    experimental: { nativeMagicString: true },
     input: Object.fromEntries(Object.entries(entries).map(([name, path]) => [name, file(path)])),
     preserveEntrySignatures: 'strict',
-    output: { format: 'es', entryFileNames: '[name].js', chunkFileNames: 'chunks/[name].js', minify: true },
+    output: { format: 'es', entryFileNames: '[name].js', chunkFileNames: 'chunks/[name].js', minify: false },
   },
 };
 
@@ -50,7 +53,7 @@ const run: Run = {
 export default defineConfig(async ({ mode }) => ({
   // Relative, so that the site can lie in any folder of a server.
   base: './',
-  plugins: [wgsl()],
+  plugins: [wgsl(), ...(mode === 'site' ? [] : [short(), pure()])],
   // Several parts of the suite run at the same time.
   cacheDir: `node_modules/.vite/${process.env.WEFT_CACHE ?? (inDeno ? 'deno' : 'node')}`,
   build: mode === 'site' ? site : library,
@@ -106,6 +109,33 @@ function wgsl(): Plugin {
       if (!id.endsWith('.wgsl')) return null;
       const text = JSON.stringify(building ? minifyWgsl(source) : source);
       return { code: `export default ${text}`, map: { mappings: '' } };
+    },
+  };
+}
+
+/** Minifies chunks. The bundler would do it after all plugins, and take the marks of `pure` away. */
+function short(): Plugin {
+  return {
+    name: 'short',
+    apply: 'build',
+    renderChunk(code, { fileName }) {
+      const options = { module: true, compress: { target: 'es2022' }, sourcemap: true };
+      const { code: minified, map, errors } = minifySync(fileName, code, options);
+      if (errors[0]) throw new Error(`${fileName}: ${errors[0].message}`);
+      return map ? { code: minified, map } : minified;
+    },
+  };
+}
+
+/** Marks calls that bundlers may drop with the constants that nobody uses: see tools/pure.mjs. */
+function pure(): Plugin {
+  return {
+    name: 'pure',
+    apply: 'build',
+    renderChunk(code, _, __, { magicString }) {
+      if (!magicString) throw new Error('the build has no magic strings');
+      for (const at of pureCalls(this.parse(code))) magicString.appendLeft(at, '/*#__PURE__*/');
+      return { code: magicString.toString(), map: magicString.generateMap({ hires: 'boundary' }).toString() };
     },
   };
 }

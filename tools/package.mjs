@@ -9,7 +9,7 @@ import * as esbuild from 'esbuild';
 import { rollup } from 'rollup';
 import { build } from 'vite';
 import webpack from 'webpack';
-import { root } from './machine.mjs';
+import { denoEnvironment, denoFlags, ensureVulkan, findDeno, root } from './machine.mjs';
 
 /** The set that a page of the smallest size needs. */
 const least = ['init', 'tensor', 'matmul', 'parameter', 'grad', 'compile'];
@@ -58,6 +58,7 @@ async function main() {
   let good = check('files', missingFiles(installed));
   good = check('publint', run('publint', ['run', tarball, '--strict'])) && good;
   good = check('types', run('attw', [tarball, '--profile', 'esm-only', '--no-emoji'])) && good;
+  good = check('numbers', await differentNumbers(join(installed, 'dist', 'index.js'))) && good;
   for (const [entry, limit] of Object.entries(most)) {
     const sizes = await bundled(entry);
     const largest = Math.max(...Object.values(sizes));
@@ -98,6 +99,25 @@ function missingFiles(installed) {
     (file) => !files.has(file),
   );
   return missing.length > 0 ? `the package has no ${missing.join(', ')}` : '';
+}
+
+/**
+ * What the package computes in another way than the sources: the build changes the text of shaders.
+ * @param {string} entry
+ */
+async function differentNumbers(entry) {
+  await ensureVulkan();
+  const deno = await findDeno();
+  const parameters = ['run', ...denoFlags, join(root, 'tools/trial.mjs')];
+  const options = /** @type {const} */ ({ encoding: 'utf8', env: denoEnvironment, stdio: 'pipe' });
+  try {
+    const [packed, sources] = [entry, join(root, 'src/index.ts')].map((path) =>
+      execFileSync(deno, [...parameters, path], options),
+    );
+    return packed === sources ? '' : `the package prints\n${packed}\nand the sources\n${sources}`;
+  } catch (error) {
+    return String(/** @type {{ stderr?: string }} */ (error).stderr ?? error);
+  }
 }
 
 /**

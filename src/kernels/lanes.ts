@@ -4,7 +4,7 @@ import { loop } from './loopLimit.ts';
 
 addLibrary({ 'lanes.wgsl': lanesLibrary });
 
-/** How rows lie on the lanes of a kernel that uses shaders/lib/rows.wgsl, which says what the words mean. */
+/** How rows lie on the lanes of a kernel that uses shaders/lib/lanes.wgsl, which says what the words mean. */
 export interface Rows {
   readonly constants: Readonly<Record<string, number | boolean | string>>;
   /** Replacements of `maxOf` and `sumOf`. */
@@ -22,7 +22,7 @@ export interface Rows {
   readonly workgroups: number;
 }
 
-/** FAN in shaders/lib/rows.wgsl: lanes that gather what the lanes of a row have. */
+/** FAN in shaders/lib/lanes.wgsl: lanes that gather what the lanes of a row have. */
 const fan = 8;
 
 /** Elements of a row as a lane takes them: four neighbours at once, where rows are contiguous and allow it. */

@@ -118,9 +118,9 @@ const lstms = (variant: string) => [
 
 /** Calls for each file that has barriers. */
 const trials: Readonly<Record<string, () => readonly Trial[]>> = {
-  'attention/forward': () => [attentionTrials(68)[0], attentionTrials(16)[0]],
-  'attention/dkdv': () => [attentionTrials(68)[1], attentionTrials(16)[1]],
-  'attention/dq': () => [attentionTrials(68)[1], attentionTrials(16)[1]],
+  'attention/forward.flash': () => [attentionTrials(68)[0], attentionTrials(16)[0]],
+  'attention/dkdv.flash': () => [attentionTrials(68)[1], attentionTrials(16)[1]],
+  'attention/dq.flash': () => [attentionTrials(68)[1], attentionTrials(16)[1]],
   'crossEntropy/forward': () =>
     [257, 1024].map((V) =>
       trial(
@@ -132,34 +132,34 @@ const trials: Readonly<Record<string, () => readonly Trial[]>> = {
         [5, 5, 5],
       ),
     ),
-  'cumulative/scan': () => [
+  'cumsum/scan': () => [
     trial(cumsum, 'scan', 'gpu', { outer: 2, n: 5000, inner: 1, reverse: false, dtype: 'f32' }, [10000], [10000]),
   ],
   'lib/lstmSequence': () => lstms('sequence').flat(),
-  'lstm/forwardSequence': () => lstms('sequence').map(([forward]) => forward),
-  'lstm/backwardSequence': () => lstms('sequence').map(([, backward]) => backward),
-  'lstm/forwardStep': () => lstms('steps').map(([forward]) => forward),
-  'lstm/backwardStep': () => lstms('steps').map(([, backward]) => backward),
+  'lstm/forward.sequence': () => lstms('sequence').map(([forward]) => forward),
+  'lstm/backward.sequence': () => lstms('sequence').map(([, backward]) => backward),
+  'lstm/forward.steps': () => lstms('steps').map(([forward]) => forward),
+  'lstm/backward.steps': () => lstms('steps').map(([, backward]) => backward),
   'matmul/gemv': () => [matmulTrial('gemv', 1, 67, 300)],
   'matmul/tiled': () => [matmulTrial('tiled32', 40, 36, 72)],
-  'norm/forward': () => [trial(norm, 'rows', 'gpu', normProblem(3, 1024), [3072, 1024, 1024], [3072, 6])],
-  'norm/backward': () =>
+  'norm/forward.rows': () => [trial(norm, 'rows', 'gpu', normProblem(3, 1024), [3072, 1024, 1024], [3072, 6])],
+  'norm/backward.rows': () =>
     [
       [9, 1024],
       [600, 257],
       [300, 515],
     ].map(([rows, E]) => normBackwardTrial('rows', rows as number, E as number)),
-  'norm/backwardLines': () => [normBackwardTrial('line', 70, 128)],
-  'norm/backwardRows': () => [normBackwardTrial('thread', 70, 128)],
-  'optimizer/clip': () => [
+  'norm/backward.line': () => [normBackwardTrial('line', 70, 128)],
+  'norm/backward.thread': () => [normBackwardTrial('thread', 70, 128)],
+  'clip/norm': () => [
     trial(clipNorm, 'twoPasses', 'gpu', { N: 40000, maxNorm: 1, strict: false }, [40000], [1, 1]),
   ],
-  'optimizer/squares': () => [
+  'clip/squares': () => [
     trial(clipNorm, 'twoPasses', 'gpu', { N: 40000, maxNorm: 1, strict: false }, [40000], [1, 1]),
   ],
   'reduce/columns': () => [trial(reduce, 'columns', 'gpu', reduceProblem(65, 33), [3 * 65 * 33], [3 * 33])],
   'reduce/rows': () => [trial(reduce, 'rows', 'gpu', reduceProblem(2048, 1), [3 * 2048], [3])],
-  'select/categorical': () => [
+  'categorical/gumbel': () => [
     trial(
       categorical,
       'gumbel',
@@ -169,7 +169,7 @@ const trials: Readonly<Record<string, () => readonly Trial[]>> = {
       [{ dtype: 'i32', length: 33 }],
     ),
   ],
-  'select/sample': () =>
+  'sample/phases': () =>
     // Values that differ, and the best alone of them; equal values, of which the index decides up to its last digit.
     [
       { logits: draw.f32(9900, 4), temperature: 1, k: 200, p: 0.7 },
@@ -186,7 +186,7 @@ const trials: Readonly<Record<string, () => readonly Trial[]>> = {
         [{ dtype: 'i32', length: 33 }],
       ),
     ),
-  'select/sort': () => [
+  'topK/sort': () => [
     trial(topK, 'sort', 'gpu', { rows: 2, n: 100, k: 40, largest: true }, [200], [80, { dtype: 'i32', length: 80 }]),
   ],
   'softmax/backward': () => [trial(softmaxBackward, 'rows', 'gpu', softmaxProblem(1024), [3072, 3072], [3072])],
@@ -195,21 +195,21 @@ const trials: Readonly<Record<string, () => readonly Trial[]>> = {
 
 /** Shaders that one stack takes long to compile: tried on the other one. */
 const triedOn: Readonly<Record<string, 'chromium' | 'deno'>> = {
-  'attention/dkdv': 'deno',
-  'attention/dq': 'deno',
-  'attention/forward': 'deno',
+  'attention/dkdv.flash': 'deno',
+  'attention/dq.flash': 'deno',
+  'attention/forward.flash': 'deno',
   'lib/lstmSequence': 'chromium',
-  'lstm/backwardSequence': 'chromium',
-  'lstm/backwardStep': 'chromium',
-  'lstm/forwardSequence': 'chromium',
-  'lstm/forwardStep': 'chromium',
-  'select/sort': 'deno',
+  'lstm/backward.sequence': 'chromium',
+  'lstm/backward.steps': 'chromium',
+  'lstm/forward.sequence': 'chromium',
+  'lstm/forward.steps': 'chromium',
+  'topK/sort': 'deno',
 };
 
 /** Barriers, counted from 0 in the text, that do not show in Deno, and so must in Chromium. */
 const hiddenInDeno: readonly { readonly shader: string; readonly barrier: number; readonly reason: string }[] = [
   {
-    shader: 'attention/forward',
+    shader: 'attention/forward.flash',
     barrier: 5,
     reason: 'lavapipe runs eight lanes at once, and these are the eight of a team',
   },
@@ -219,22 +219,22 @@ const hiddenInDeno: readonly { readonly shader: string; readonly barrier: number
     reason: 'lavapipe runs eight lanes at once, and eight lanes gather for a row',
   },
   {
-    shader: 'norm/backward',
+    shader: 'norm/backward.rows',
     barrier: 1,
     reason: 'lavapipe runs eight lanes at once, and eight lanes gather for a row',
   },
   {
-    shader: 'norm/backwardLines',
+    shader: 'norm/backward.line',
     barrier: 0,
     reason: 'lavapipe runs eight lanes at once, and a workgroup has eight',
   },
   {
-    shader: 'norm/backwardRows',
+    shader: 'norm/backward.thread',
     barrier: 0,
     reason: 'lavapipe runs eight lanes at once, and a workgroup has eight',
   },
   {
-    shader: 'optimizer/squares',
+    shader: 'clip/squares',
     barrier: 1,
     reason: 'lavapipe runs eight lanes at once, and eight lanes gather what all have',
   },

@@ -17,7 +17,7 @@ import { device, read, useGpu } from '../support/gpu.ts';
 useGpu();
 
 /**
- * Work that is longer than the turns of its loops that Mesa's software driver allows an invocation (see kernels/loops.ts,
+ * Work that is longer than the turns of its loops that Mesa's software driver allows an invocation (see kernels/loopLimit.ts,
  * and test/kernels/turns.test.ts for every kernel at a limit of its own).
  */
 describe('long loops', () => {

@@ -162,6 +162,7 @@ function composed(
   return matmul(mul(where(kept, weights, 0), 1 / (1 - probability)), v);
 }
 
+/** Options of `scaledDotProductAttention`: what each query may see, and how scores become weights. */
 export interface AttentionOptions {
   /** Query i sees keys j ≤ i. */
   causal?: boolean;

@@ -76,6 +76,7 @@ function problemOf(logits: Tensor, targets: Tensor, attributes: CrossEntropyAttr
 
 export type Reduction = 'mean' | 'sum' | 'none';
 export const reductionKind = oneOf('mean', 'sum', 'none');
+/** Options of `crossEntropy`, with the meaning and the defaults that PyTorch's have. */
 export interface CrossEntropyOptions {
   /** Positions with this target count for nothing. */
   ignoreIndex?: number;

@@ -17,9 +17,13 @@ const cumsumOp: Op<[x: Tensor], { axis: number; reverse: boolean }> = {
   },
   gradient: ({ attributes: { axis, reverse } }, [dy]) => [cumsum(dy, axis, { reverse: !reverse })],
 };
-const cumsumOptions = declareOptions<{ reverse?: boolean }>({ reverse: flag });
+interface CumsumOptions {
+  /** From the end to the start; default false. */
+  reverse?: boolean;
+}
+const cumsumOptions = declareOptions<CumsumOptions>({ reverse: flag });
 /** Running sum along an axis, from the start or from the end. */
-export function cumsum(x: Tensor, axis: number, options?: { reverse?: boolean }): Tensor {
+export function cumsum(x: Tensor, axis: number, options?: CumsumOptions): Tensor {
   const { reverse = false } = cumsumOptions('cumsum', options);
   expectDType('cumsum', 'the input', x, ['f32', 'i32', 'u32']);
   return applyOne(cumsumOp, [x], { axis: normaliseAxis('cumsum', axis, x.rank), reverse });

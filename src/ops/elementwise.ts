@@ -307,29 +307,43 @@ const unaryFunction =
   (op: Op<[x: Tensor]>): Unary =>
   (x) =>
     applyOne(op, [x]);
+/** −x of f32, i32 or u32 numbers; in u32 modulo 2³². */
 export const neg: Unary = unaryFunction(unaryOps.neg);
+/** |x| of f32, i32 or u32 numbers; its derivative at 0 is 0. */
 export const abs: Unary = unaryFunction(unaryOps.abs);
+/** −1, 0 or 1, the sign of f32, i32 or u32 numbers, in their type; NaN of NaN. Its gradient is 0 everywhere. */
 export const sign: Unary = unaryFunction(unaryOps.sign);
+/** ⌊x⌋ of f32 numbers: the greatest whole number that is not above x, as f32. Its gradient is 0 everywhere. */
 export const floor: Unary = unaryFunction(unaryOps.floor);
-/** eˣ; ∞ beyond f32's range, from 88.72 on. */
+/** eˣ of f32 numbers; ∞ beyond f32's range, from 88.72 on. */
 export const exp: Unary = unaryFunction(unaryOps.exp);
-/** ln x; −∞ at 0, NaN below. */
+/** ln x of f32 numbers; −∞ at 0, NaN below. */
 export const log: Unary = unaryFunction(unaryOps.log);
+/** √x of f32 numbers. */
 export const sqrt: Unary = unaryFunction(unaryOps.sqrt);
-/** 1/√x */
+/** 1/√x of f32 numbers. */
 export const rsqrt: Unary = unaryFunction(unaryOps.rsqrt);
+/** 1/x of f32 numbers. */
 export const reciprocal: Unary = unaryFunction(unaryOps.reciprocal);
+/** x² of f32 numbers. */
 export const square: Unary = unaryFunction(unaryOps.square);
+/** sin x of f32 numbers in radians, with the same polynomial on every device: WGSL's own may be off by 2⁻¹¹. */
 export const sin: Unary = unaryFunction(unaryOps.sin);
+/** cos x of f32 numbers in radians, with the same polynomial on every device: WGSL's own may be off by 2⁻¹¹. */
 export const cos: Unary = unaryFunction(unaryOps.cos);
+/** tanh x = (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ) of f32 numbers; no x overflows. */
 export const tanh: Unary = unaryFunction(unaryOps.tanh);
+/** 1/(1 + e⁻ˣ) of f32 numbers; no x overflows. */
 export const sigmoid: Unary = unaryFunction(unaryOps.sigmoid);
+/** erf x = 2/√π · ∫₀ˣ e^(−t²) dt of f32 numbers, the Gauss error function. */
 export const erf: Unary = unaryFunction(unaryOps.erf);
+/** max(x, 0) of f32 numbers (Nair and Hinton 2010); its derivative at 0 is 0, as in PyTorch. */
 export const relu: Unary = unaryFunction(unaryOps.relu);
-/** x·sigmoid(x) (Elfwing et al. 2017) */
+/** x·sigmoid(x) of f32 numbers (Elfwing et al. 2017). */
 export const silu: Unary = unaryFunction(unaryOps.silu);
-/** log(1 + eˣ) */
+/** ln(1 + eˣ) of f32 numbers; no x overflows. */
 export const softplus: Unary = unaryFunction(unaryOps.softplus);
+/** True where x (bool) is false. */
 export const not: Unary = unaryFunction(unaryOps.not);
 /** True (bool) where x (f32) is NaN. */
 const whereNaN: Unary = unaryFunction(unaryOps.isNaN);
@@ -340,25 +354,37 @@ const whereFinite: Unary = unaryFunction(unaryOps.isFinite);
 
 // Under their names only for those who import them: here they would hide JavaScript's own.
 export { whereFinite as isFinite, whereInf as isInf, whereNaN as isNaN };
-/** The value in memory of its own. */
+/** The same values, of any type, in memory of their own. */
 export const copy: Unary = unaryFunction(unaryOps.copy);
 
-const leakyReluOptions = declareOptions<{ slope?: number }>({ slope: finite });
-const eluOptions = declareOptions<{ alpha?: number }>({ alpha: finite });
-const geluOptions = declareOptions<{ approximate?: 'none' | 'tanh' }>({ approximate: oneOf('none', 'tanh') });
+interface LeakyReluOptions {
+  /** Factor where x is not positive; 0.01 by default. */
+  slope?: number;
+}
+interface EluOptions {
+  /** α, the distance of the lower bound from 0; 1 by default. */
+  alpha?: number;
+}
+interface GeluOptions {
+  /** `none`, the default, takes Φ itself; `tanh` takes ½(1 + tanh(√(2/π)·(x + 0.044715x³))) in its place. */
+  approximate?: 'none' | 'tanh';
+}
+const leakyReluOptions = declareOptions<LeakyReluOptions>({ slope: finite });
+const eluOptions = declareOptions<EluOptions>({ alpha: finite });
+const geluOptions = declareOptions<GeluOptions>({ approximate: oneOf('none', 'tanh') });
 
-/** x where positive, slope·x elsewhere. */
-export function leakyRelu(x: Tensor, options?: { slope?: number }): Tensor {
+/** x where positive, slope·x elsewhere, of f32 numbers (Maas et al. 2013). */
+export function leakyRelu(x: Tensor, options?: LeakyReluOptions): Tensor {
   const { slope = 0.01 } = leakyReluOptions('leakyRelu', options);
   return applyOne(unaryOps.leakyRelu, [x], { slope });
 }
-/** x where positive, α(eˣ − 1) elsewhere (Clevert et al. 2015). */
-export function elu(x: Tensor, options?: { alpha?: number }): Tensor {
+/** x where positive, α(eˣ − 1) elsewhere, of f32 numbers (Clevert et al. 2015). */
+export function elu(x: Tensor, options?: EluOptions): Tensor {
   const { alpha = 1 } = eluOptions('elu', options);
   return applyOne(unaryOps.elu, [x], { alpha });
 }
-/** x·Φ(x) (Hendrycks and Gimpel 2016), exactly by default, or in the tanh form that GPT-2 was trained with. */
-export function gelu(x: Tensor, options?: { approximate?: 'none' | 'tanh' }): Tensor {
+/** x·Φ(x) of f32 numbers (Hendrycks and Gimpel 2016), exactly by default, or in the tanh form that GPT-2 was trained with. */
+export function gelu(x: Tensor, options?: GeluOptions): Tensor {
   const { approximate = 'none' } = geluOptions('gelu', options);
   return applyOne(approximate === 'tanh' ? unaryOps.geluTanh : unaryOps.geluErf, [x]);
 }
@@ -519,25 +545,39 @@ function simplified(name: BinaryName, a: Tensor, b: Tensor): Tensor | null {
   if (x === rule.neutral && rule.commutes && sameShape(b.shape, shape)) return b.version;
   return null;
 }
+/**
+ * a + b, elementwise. One operand may be a number and takes the type of the other; two tensors must both be f32, i32 or
+ * u32, and broadcast as in NumPy. Throws a DTypeError on two types, or none of these, and a ShapeError where the shapes
+ * don't broadcast. The other functions of two tensors do the same.
+ */
 export const add: Binary = binaryFunction('add');
+/** a − b; operands as for `add`. */
 export const sub: Binary = binaryFunction('sub');
+/** a · b, elementwise; operands as for `add`. */
 export const mul: Binary = binaryFunction('mul');
-/** a / b; integers divide towards zero. */
+/** a / b; integers divide towards zero. Operands as for `add`. */
 export const div: Binary = binaryFunction('div');
-/** aᵇ as IEEE 754 has it: NaN for a negative base with a fraction in the exponent, ∞ for 0 with a negative one, 1 for a⁰. */
+/** aᵇ of f32 numbers, as IEEE 754 has it: NaN for a negative base with a fraction in the exponent, ∞ for 0 with a negative one, 1 for a⁰. */
 export const pow: Binary = binaryFunction('pow');
-/** The greater of a and b; NaN where one of them is. */
+/** The greater of a and b; NaN where one of them is. Operands as for `add`; where they are equal, they share the gradient. */
 export const maximum: Binary = binaryFunction('maximum');
-/** The lesser of a and b; NaN where one of them is. */
+/** The lesser of a and b; NaN where one of them is. Operands as for `add`; where they are equal, they share the gradient. */
 export const minimum: Binary = binaryFunction('minimum');
-/** Comparisons give bool. With NaN they are false, except `notEqual`. */
+/** True (bool) where a = b; false where one of them is NaN. Operands as for `add`, and bool. */
 export const equal: Binary = binaryFunction('equal');
+/** True (bool) where a ≠ b, and where one of them is NaN; operands as for `equal`. */
 export const notEqual: Binary = binaryFunction('notEqual');
+/** True (bool) where a < b; false where one of them is NaN. Operands as for `add`. */
 export const less: Binary = binaryFunction('less');
+/** True (bool) where a ≤ b; false where one of them is NaN. Operands as for `add`. */
 export const lessEqual: Binary = binaryFunction('lessEqual');
+/** True (bool) where a > b; false where one of them is NaN. Operands as for `add`. */
 export const greater: Binary = binaryFunction('greater');
+/** True (bool) where a ≥ b; false where one of them is NaN. Operands as for `add`. */
 export const greaterEqual: Binary = binaryFunction('greaterEqual');
+/** True where a and b (bool, broadcast as in NumPy) are both true. */
 export const and: Binary = binaryFunction('and');
+/** True where a or b (bool, broadcast as in NumPy) is true, or both. */
 export const or: Binary = binaryFunction('or');
 
 const whereOp = op<[condition: Tensor, a: Tensor, b: Tensor]>('where', {

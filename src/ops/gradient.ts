@@ -84,13 +84,17 @@ export function backward(loss: Tensor, seed?: Tensor): void {
   inOnePass([loss, ...assigned.flatMap(({ gradient }) => (gradient ? [gradient.committed] : []))]);
 }
 
-const gradOptions = declareOptions<{ seed?: Tensor }>({ seed: tensorLike });
+interface GradOptions {
+  /** Gradient of the loss itself, of its shape; 1 by default. A loss of more than one element needs it. */
+  seed?: Tensor;
+}
+const gradOptions = declareOptions<GradOptions>({ seed: tensorLike });
 /**
  * Gradients of a scalar with respect to tensors or parameters, in their order; zeros where it does not depend on one. They
  * are tensors like any other, and can be differentiated again. Each counts every way to its target, through other targets
  * too. Throws a DTypeError for a target that is not f32.
  */
-export function grad(loss: Tensor, targets: readonly Tensor[], options?: { seed?: Tensor }): Tensor[] {
+export function grad(loss: Tensor, targets: readonly Tensor[], options?: GradOptions): Tensor[] {
   const { seed } = gradOptions('grad', options);
   scalar('grad', loss, seed);
   expectKind('grad', 'targets', targets, listOf(tensorLike));

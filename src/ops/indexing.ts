@@ -18,6 +18,10 @@ const iotaOp: Op<[], { shape: Shape; axis: number }> = {
     expression: (_, { axis, shape }, { index }) => `i32(${coordinateText(index, shape, axis)})`,
   },
 };
+/**
+ * i32 numbers of the given shape, each the coordinate of its place along `axis`; fuses into whatever uses it. Throws a
+ * ShapeError where there is no such axis.
+ */
 export function iota(shape: readonly number[], axis: number): Tensor {
   return applyOne(iotaOp, [], { shape: [...shape], axis: normaliseAxis('iota', axis, shape.length) });
 }

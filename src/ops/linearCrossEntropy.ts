@@ -146,6 +146,10 @@ function unit(count: Tensor | null): (from: number, to: number) => Tensor {
   return (from, to) => expand(slope, [to - from]);
 }
 
+/**
+ * Options of `linearCrossEntropy`: those of `crossEntropy`, the bias of the head, and how much of the logits exists at
+ * once.
+ */
 export interface LinearCrossEntropyOptions extends CrossEntropyOptions {
   /** Added to the logits, [V]. */
   bias?: Tensor | null;

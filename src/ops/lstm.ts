@@ -167,7 +167,11 @@ const cellSizes = ({ shape }: TensorType) => {
   return { B, H };
 };
 
-const lstmOptions = declareOptions<{ reverse?: boolean }>({ reverse: flag });
+interface LSTMOptions {
+  /** From the last step to the first; default false. */
+  reverse?: boolean;
+}
+const lstmOptions = declareOptions<LSTMOptions>({ reverse: flag });
 
 /**
  * An LSTM over a whole sequence (Hochreiter and Schmidhuber 1997; gates i, f, g, o), in a handful of dispatches. `gatesX`
@@ -179,7 +183,7 @@ export function lstm(
   h0: Tensor,
   c0: Tensor,
   weight: Tensor,
-  options?: { reverse?: boolean },
+  options?: LSTMOptions,
 ): { output: Tensor; h: Tensor; c: Tensor } {
   const { reverse = false } = lstmOptions('lstm', options);
   for (const [name, x] of [

@@ -108,6 +108,7 @@ function random(
   return applyOne(op, [key, ...tables], { shape: [...shape], stream });
 }
 
+/** Options of `uniform` and `rand`: the range, and the generator to draw from. */
 export interface UniformOptions extends RandomOptions {
   /** The least number that may come; 0 by default. */
   low?: number;
@@ -143,6 +144,7 @@ export function uniformOf(key: Tensor, stream: number, shape: Shape): Tensor {
   return applyOne(uniformOp, [key], { shape: [...shape], stream });
 }
 
+/** Options of `normal`: the distribution, and the generator to draw from. */
 export interface NormalOptions extends RandomOptions {
   /** 0 by default. */
   mean?: number;

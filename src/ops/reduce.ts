@@ -60,6 +60,7 @@ function applyReduce(kind: ReduceKind, x: Tensor, outer: number, n: number, inne
   return applyOne(reduceOp, [reshape(x, [outer, n, inner])], { kind, outer, n, inner });
 }
 
+/** Options of reductions over axes, such as `sum` and `max`. */
 export interface ReduceOptions {
   /** Keep reduced dimensions with extent 1. */
   keepDims?: boolean;

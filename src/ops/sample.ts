@@ -18,6 +18,7 @@ export interface SamplingSettings {
   /** Keeps the least set of best tokens whose probabilities, among the k best, reach p (Holtzman et al. 2020). */
   topP?: number;
 }
+/** Options of `sample`: how the distribution is cut, and the generator to draw from. */
 export interface SampleOptions extends SamplingSettings, RandomOptions {}
 
 export const samplingKinds: Kinds<SamplingSettings> = { temperature: notNegative, topK: count, topP: share };

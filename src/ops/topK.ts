@@ -26,9 +26,13 @@ const topKOp: Op<[x: Tensor], { k: number; largest: boolean }, [values: Tensor, 
   },
   gradient: ({ inputs: [x], outputs: [, indices] }, [dy]) => [dy ? scatterAdd(zeros(x.shape), indices, dy, -1) : null],
 };
-const topKOptions = declareOptions<{ largest?: boolean }>({ largest: flag });
+interface TopKOptions {
+  /** The largest elements, or else the smallest; default true. */
+  largest?: boolean;
+}
+const topKOptions = declareOptions<TopKOptions>({ largest: flag });
 /** The k largest (or smallest) elements of the last dimension, best first, and their positions (i32); of equals the first. */
-export function topK(x: Tensor, k: number, options?: { largest?: boolean }): { values: Tensor; indices: Tensor } {
+export function topK(x: Tensor, k: number, options?: TopKOptions): { values: Tensor; indices: Tensor } {
   const { largest = true } = topKOptions('topK', options);
   expectDType('topK', 'the input', x, ['f32']);
   expectRank('topK', 'the input', x, 1, Infinity);

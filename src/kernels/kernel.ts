@@ -10,26 +10,48 @@ import type { SideSum } from './sideSum.ts';
 
 /** How an operand lies in its buffer. Strides and offset count elements; a dense operand has row-major strides, offset 0. */
 export interface Operand {
+  /** Extents, outermost first. */
   readonly shape: readonly number[];
+  /** Elements from one position to the next, for each dimension. */
   readonly strides: readonly number[];
+  /** Elements before the first one. */
   readonly offset: number;
+  /** Type of the elements. */
   readonly dtype: DType;
 }
 
 /** What one storage binding of a dispatch refers to: the op's inputs and outputs by position, scratch memory, or the status of its submit. */
 export type BindingSource =
-  | { readonly kind: 'input'; readonly index: number }
-  | { readonly kind: 'output'; readonly index: number }
-  /** An input that the kernel overwrites with an output, through one read_write binding. */
-  | { readonly kind: 'inout'; readonly input: number; readonly output: number }
-  | { readonly kind: 'scratch'; readonly index: number }
-  | { readonly kind: 'status' }
-  /** The status together with what optimizers' kernels tell of their steps in it; they never make the submit fail. */
-  | { readonly kind: 'findings' };
+  | {
+      /** An input or an output of the op, or scratch memory. */
+      readonly kind: 'input' | 'output' | 'scratch';
+      /** Position among those of its kind. */
+      readonly index: number;
+    }
+  | {
+      /** An input that the kernel overwrites with an output, through one read_write binding. */
+      readonly kind: 'inout';
+      /** Position of the input. */
+      readonly input: number;
+      /** Position of the output. */
+      readonly output: number;
+    }
+  | {
+      /** The status of the submit. */
+      readonly kind: 'status';
+    }
+  | {
+      /** The status together with what optimizers' kernels tell of their steps in it; they never make the submit fail. */
+      readonly kind: 'findings';
+    };
 
+/** Binds input `index` of the op, read only. */
 export const input = (index: number): BindingSource => ({ kind: 'input', index });
+/** Binds output `index` of the op, which the kernel writes. */
 export const output = (index: number): BindingSource => ({ kind: 'output', index });
+/** Binds input `input`, which the kernel overwrites with output `output`. */
 export const inout = (input: number, output: number): BindingSource => ({ kind: 'inout', input, output });
+/** Binds scratch buffer `index` of the `KernelCall`. */
 export const scratch = (index: number): BindingSource => ({ kind: 'scratch', index });
 export const status: BindingSource = { kind: 'status' };
 export const findings: BindingSource = { kind: 'findings' };
@@ -68,7 +90,9 @@ export interface Dispatch {
 
 /** What a variant answers: dispatches in order, and scratch buffers by size in bytes. */
 export interface KernelCall {
+  /** The dispatches, in the order in which they run. */
   readonly dispatches: readonly Dispatch[];
+  /** Bytes of each scratch buffer; none where left out. */
   readonly scratch?: readonly number[];
 }
 
@@ -77,11 +101,17 @@ export type SelectionProfile = 'gpu' | 'software';
 
 /** What selection may know about a device. */
 export interface DeviceProfile {
+  /** What the rules of families prefer on such a device. */
   readonly selection: SelectionProfile;
+  /** Storage buffers that one shader stage may bind. */
   readonly storageBuffers: number;
+  /** Bytes of memory that the invocations of a workgroup may share. */
   readonly workgroupMemory: number;
+  /** Invocations that a workgroup may have. */
   readonly invocations: number;
+  /** Bytes that one storage binding may span. */
   readonly bindingBytes: number;
+  /** Bytes that one buffer may have. */
   readonly bufferBytes: number;
   /** Whether lanes can read each other's values; never needed, and no result depends on how many can. */
   readonly subgroups: boolean;

@@ -13,6 +13,7 @@ export type { Attributes, NestedArray, TensorType } from './core/types.ts';
 export { version } from './core/version.ts';
 export { currentDevice } from './device/current.ts';
 export type { Device, MemoryReport } from './device/device.ts';
+/** Reading and writing safetensors files: saving and loading models and optimizers. */
 export * as io from './files/index.ts';
 export type { Node } from './graph/node.ts';
 export { Parameter } from './graph/parameter.ts';
@@ -31,7 +32,9 @@ export {
   output,
   scratch,
 } from './kernels/kernel.ts';
+/** Language models, and text from them. */
 export * as models from './models/index.ts';
+/** Layers, and the modules that models are made of. */
 export * as nn from './nn/index.ts';
 export { type AttentionOptions, scaledDotProductAttention } from './ops/attention.ts';
 export { categorical } from './ops/categorical.ts';
@@ -72,6 +75,7 @@ export { at, pad, slice } from './ops/slice.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
 export { topK } from './ops/topK.ts';
 export { expand, flip, permute, reshape, squeeze, transpose, unsqueeze } from './ops/view.ts';
+/** Optimizers, learning-rate schedules, clipping of gradients. */
 export * as optim from './optim/index.ts';
 export { type ChoiceStore, storedChoices } from './runtime/choiceStore.ts';
 export { readAll } from './runtime/eager.ts';
@@ -79,5 +83,6 @@ export { type InitOptions, init } from './runtime/init.ts';
 export type { Plan } from './runtime/plan.ts';
 export { type Scoped, scope } from './runtime/scope.ts';
 export { type Compiled, type CompileOptions, compile } from './runtime/step.ts';
+/** Vocabularies and batches of texts. */
 export * as text from './text/index.ts';
 export * from './train/index.ts';

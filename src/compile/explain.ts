@@ -23,6 +23,7 @@ export interface PlanSummary {
   readonly lowerBoundBytes: number;
   /** States that are overwritten in place, and states that are copied. */
   readonly statesInPlace: number;
+  /** States that are computed elsewhere and copied at the end of a replay. */
   readonly statesCopied: number;
 }
 

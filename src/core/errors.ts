@@ -1,5 +1,6 @@
 /** Base of every error that weft throws on purpose; `op` names the operation that was called. */
 export class WeftError extends Error {
+  /** Names the class, as consoles print it. */
   override readonly name: string = 'WeftError';
 }
 
@@ -54,7 +55,7 @@ export class DivergenceError extends WeftError {
       step,
       loss,
       parameter = null,
-    }: { readonly step: number; readonly loss: number; readonly parameter?: string | null },
+    }: Pick<DivergenceError, 'step' | 'loss'> & Partial<Pick<DivergenceError, 'parameter'>>,
   ) {
     super(message);
     this.step = step;

@@ -14,7 +14,9 @@ export type RandomKey = Uint32Array<ArrayBuffer>;
 
 /** What a generator needs to go on where it was; survives JSON. */
 export interface GeneratorState {
+  /** The two words of the seed, each from 0 to 2^32 − 1. */
   readonly seed: readonly [low: number, high: number];
+  /** Positions taken since the seed was set. */
   readonly position: number;
 }
 
@@ -84,6 +86,7 @@ export class Generator {
     this.manualSeed(seed);
   }
 
+  /** The seed, from 0 to 2^64 − 1. */
   get seed(): bigint {
     return (BigInt(this.#seed[1]) << 32n) | BigInt(this.#seed[0]);
   }
@@ -113,6 +116,7 @@ export class Generator {
     return key;
   }
 
+  /** Where the generator is, for `restore`; survives JSON. */
   state(): GeneratorState {
     return { seed: [...this.#seed], position: this.#position };
   }

@@ -3,10 +3,14 @@ import { type Shape, sizeOf } from './shape.ts';
 
 /** What an op needs besides its inputs: plain values, part of the identity of a node. */
 export type Attribute = number | boolean | string | null | readonly Attribute[];
+/** Attributes of a node, by name. */
 export type Attributes = { readonly [name: string]: Attribute };
 
+/** What a shape rule knows of a tensor: everything but its values. */
 export interface TensorType {
+  /** Extents, outermost first. */
   readonly shape: Shape;
+  /** Type of the elements. */
   readonly dtype: DType;
 }
 

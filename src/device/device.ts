@@ -16,6 +16,7 @@ export interface MemoryReport {
   buffers: number;
   /** Tensors whose values lie on the device. */
   tensors: number;
+  /** Compiled pipelines. */
   pipelines: number;
 }
 
@@ -30,9 +31,13 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** What is known of a device when it is opened. */
 export interface Opening {
+  /** Vendor, architecture and description of the adapter, as far as the browser tells. */
   readonly adapter: string;
+  /** What the rules of kernel families prefer there. */
   readonly selection: SelectionProfile;
+  /** Kernel variants that are pinned from the start. */
   readonly choices: Choices;
+  /** Turns of its loops that an invocation can take; see `DeviceProfile`. */
   readonly loopLimit: number;
   /** Gives the choices back, or throws where there is no such family of kernels or variant. */
   checked(choices: Choices): Choices;
@@ -48,6 +53,7 @@ export interface Recoverable {
 
 /** A GPU device and what weft keeps with it: pipelines, buffers, the first error. */
 export class Device {
+  /** The WebGPU device underneath. */
   readonly gpu: GPUDevice;
   /** Where the device is from; null for a device of the caller's. Kept, not used: see `InitOptions.gpu`. */
   source: GPU | null = null;
@@ -56,8 +62,11 @@ export class Device {
   readonly adapter: string;
   /** Times every dispatch while a function is profiled. */
   recorder: Recorder | null = null;
+  /** Every buffer of weft on the device, live or kept for reuse. */
   readonly buffers: BufferPool;
+  /** Compiled pipelines, by their shader text. */
   readonly pipelines: PipelineCache;
+  /** What reads results back to the host. */
   readonly readback: Readback;
   /** Set by kernels that meet bad data. */
   readonly status: Status;
@@ -154,10 +163,12 @@ export class Device {
     }
   }
 
+  /** True once the device is lost: nothing runs on it any more. */
   get isLost(): boolean {
     return this.#lost !== null;
   }
 
+  /** Bytes and objects that the device holds now. */
   memory(): MemoryReport {
     return { ...this.buffers.report(), pipelines: this.pipelines.size };
   }

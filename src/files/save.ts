@@ -16,10 +16,14 @@ import { readAll } from '../runtime/eager.ts';
 
 /** What can be saved: a model or an optimizer, or tensors by name, on the device or not, in a Map or an object. */
 export type Saveable =
-  | { stateDict(): ReadonlyMap<string, Tensor> }
+  | {
+      /** The tensors to save, by name. */
+      stateDict(): ReadonlyMap<string, Tensor>;
+    }
   | ReadonlyMap<string, Tensor | HostTensor>
   | Readonly<Record<string, Tensor | HostTensor>>;
 
+/** What `save` writes besides tensors. */
 export interface SaveOptions {
   /** Texts that go into the file with the tensors. */
   metadata?: Readonly<Record<string, string>>;
@@ -29,6 +33,7 @@ const saveOptions = declareOptions<SaveOptions>({ metadata: object });
 
 /** The tensors of a file by name, as `loadStateDict` takes them, and what else there is to know of the file. */
 export class LoadedFile extends Map<string, Tensor> {
+  /** See `SafetensorsFile`. */
   readonly metadata: SafetensorsFile['metadata'];
   /** See `SafetensorsFile`. */
   readonly notes: SafetensorsFile['notes'];

@@ -8,11 +8,17 @@ export interface Node<
   Own extends Attributes = Attributes,
   Outputs extends readonly Tensor[] = readonly Tensor[],
 > {
+  /** Grows in program order; no two nodes share one. */
   readonly id: number;
+  /** What was called. */
   readonly op: OpDef;
+  /** The versions of the tensors that it was called with. */
   readonly inputs: Readonly<Inputs>;
+  /** What it was called with besides tensors. */
   readonly attributes: Own;
+  /** Shapes and types of the outputs, as the op's shape rule gives them. */
   readonly types: Each<Outputs, TensorType>;
+  /** The results, in the order of `types`. */
   readonly outputs: Readonly<Outputs>;
   /** False for what `noGrad` recorded: gradients do not pass. */
   readonly differentiable: boolean;

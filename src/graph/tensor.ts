@@ -20,9 +20,13 @@ export interface OnDevice {
  */
 export class Tensor implements TensorType {
   // Shape and type come first: consoles of browsers show the first fields.
+  /** Extents, outermost first; `[]` for a scalar. */
   readonly shape: Shape;
+  /** Type of the elements. */
   readonly dtype: DType;
+  /** The call whose output the value is; a leaf once the value is computed, where no gradient goes through. */
   node: Node;
+  /** Position among the outputs of its node. */
   readonly index: number;
   /** The state whose current version it stands for: a parameter's, a buffer's. Null for a plain value. */
   readonly state: State | null = null;
@@ -42,6 +46,7 @@ export class Tensor implements TensorType {
     this.dtype = dtype;
   }
 
+  /** Number of dimensions. */
   get rank(): number {
     return this.shape.length;
   }
@@ -75,6 +80,7 @@ export class Tensor implements TensorType {
     return this.source instanceof HostValues ? this.source.array : null;
   }
 
+  /** Kind, shape and type, without values: `Tensor([2, 3], f32)`. */
   toString(): string {
     return headline(this[Symbol.toStringTag], this.shape, this.dtype);
   }

@@ -8,6 +8,7 @@ import { DispatchRecorder } from './recorder.ts';
 import { timesByRepetition } from './repetition.ts';
 import { isCoarse } from './stopwatch.ts';
 
+/** How `profile` takes its times. */
 export interface ProfileOptions {
   /**
    * `timestamps` asks the device's clock around every dispatch; `repetition` runs each dispatch many times afterwards, on

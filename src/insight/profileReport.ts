@@ -2,21 +2,27 @@
 export interface DispatchTime {
   /** Kernel and shape of the result. */
   readonly label: string;
+  /** Names the kernel: family/variant, and its stage where it has several. */
   readonly kernel: string;
   /** Ops that were fused into it. */
   readonly fused: readonly string[];
+  /** Workgroups along x, y and z. */
   readonly workgroups: readonly [number, number, number];
   /** Bytes that are bound: no more than these are read or written, but for what is read again. */
   readonly bytes: number;
   /** Milliseconds since the first dispatch began; with `repetition`, as if there were no gaps. */
   readonly startMs: number;
+  /** Milliseconds that it took. */
   readonly ms: number;
 }
 
 /** All dispatches of one kernel. */
 export interface KernelTime {
+  /** Names the kernel: family/variant, and its stage where it has several. */
   readonly kernel: string;
+  /** Dispatches of it. */
   readonly calls: number;
+  /** Milliseconds of all its dispatches together. */
   readonly ms: number;
   /** Of the time in all kernels. */
   readonly share: number;
@@ -26,13 +32,17 @@ export interface KernelTime {
 
 /** The Trace Event format that chrome://tracing and ui.perfetto.dev open. */
 export interface TraceFile {
+  /** The unit in which a viewer shows times; those of the events are in microseconds. */
   readonly displayTimeUnit: 'ms';
+  /** Names of the process and the thread, then an event for each dispatch. */
   readonly traceEvents: readonly Readonly<Record<string, unknown>>[];
 }
 
 /** Where the time of a function on the GPU went. */
 export class ProfileReport {
+  /** Vendor, architecture and description of the adapter, as far as the browser tells. */
   readonly adapter: string;
+  /** How the times were taken: see `ProfileOptions.method`. */
   readonly method: 'timestamps' | 'repetition';
   /** Milliseconds from the call until the GPU was done, with what the host took. */
   readonly wallMs: number;
@@ -110,6 +120,7 @@ export class ProfileReport {
     };
   }
 
+  /** The adapter, the times as a whole, and `table()`. */
   toString(): string {
     return `${this.adapter}: ${this.wallMs.toFixed(1)} ms, of which ${this.gpuMs.toFixed(1)} ms in kernels (by ${this.method})\n${this.table()}`;
   }

@@ -20,16 +20,19 @@ import { StoreError, type Tuned, TuneReport } from './tuneReport.ts';
 export interface TuneProgress {
   /** Choices made so far, and in all. */
   readonly done: number;
+  /** All choices that there are to make. */
   readonly all: number;
   /** The choice under way: a family of kernels and a class of shapes, as in `Choices`. */
   readonly choice: string;
 }
 
+/** How `tune` measures, and where its choices go. */
 export interface TuneOptions {
   /** Where the choices are kept; by default localStorage in a page and a file in Deno. Null: nowhere. */
   store?: ChoiceStore | null;
   /** Samples of each variant, the median of which counts; default 7. One takes 25 ms or a little more, less with timestamps. */
   rounds?: number;
+  /** Called before each choice, with where tuning is. */
   onProgress?: (progress: TuneProgress) => void;
   /** Ends tuning: it rejects with the signal's reason, and no choice has changed. */
   signal?: AbortSignal;

@@ -9,6 +9,7 @@ export interface Tuned {
   readonly count: number;
   /** The variant that the rule of the family takes. */
   readonly favourite: string;
+  /** The variant that is used from now on. */
   readonly winner: string;
   /** Median milliseconds of a run, by variant; none where only one can do it. */
   readonly times: Readonly<Record<string, number>>;
@@ -18,7 +19,9 @@ export interface Tuned {
 
 /** What `tune` found. */
 export class TuneReport {
+  /** Vendor, architecture and description of the adapter, as far as the browser tells. */
   readonly adapter: string;
+  /** What was found, choice by choice. */
   readonly results: readonly Tuned[];
 
   constructor(adapter: string, results: readonly Tuned[]) {
@@ -43,6 +46,7 @@ export class TuneReport {
     return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ')).join('\n');
   }
 
+  /** The adapter, how many choices differ from the rules, and `table()`. */
   toString(): string {
     const changed = this.results.filter(({ winner, favourite }) => winner !== favourite).length;
     return `${this.adapter}: ${this.results.length} choices, ${changed} other than by rule\n${this.table()}`;
@@ -52,6 +56,7 @@ export class TuneReport {
 /** The store can't keep what was found. The choices are in use, and lost with the device; they are in the report. */
 export class StoreError extends WeftError {
   override readonly name = 'StoreError';
+  /** What was found, and could not be stored. */
   readonly report: TuneReport;
 
   constructor(message: string, report: TuneReport, options: ErrorOptions) {

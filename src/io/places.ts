@@ -8,19 +8,29 @@ type PageFile = Pick<FileSystemFileHandle, 'createWritable' | 'getFile'>;
 
 /** A file that Deno has opened: the part of Deno.FsFile that is used. */
 interface DenoFile {
+  /** Tells the size of the file in bytes. */
   stat(): Promise<{ readonly size: number }>;
+  /** Cuts the file, or fills it with zeros, to this many bytes. */
   truncate(length: number): Promise<void>;
+  /** Moves to `offset` bytes from the start (`whence` 0), from here or from the end. */
   seek(offset: number, whence: number): Promise<number>;
+  /** Reads what `into` has room for, or less; null at the end. */
   read(into: Uint8Array): Promise<number | null>;
+  /** Writes some of the bytes, and tells how many. */
   write(bytes: Uint8Array): Promise<number>;
 }
 
 /** A file that Node has opened: the part of FileHandle that is used. */
 interface NodeFile {
+  /** The number under which the system knows the file. */
   readonly fd: number;
+  /** Tells the size of the file in bytes. */
   stat(): Promise<{ readonly size: number }>;
+  /** Cuts the file, or fills it with zeros, to this many bytes. */
   truncate(length: number): Promise<void>;
+  /** Reads up to `length` bytes from `position` of the file to `offset` of `into`, and tells how many. */
   read(into: Uint8Array, offset: number, length: number, position: number): Promise<{ readonly bytesRead: number }>;
+  /** Writes up to `length` bytes from `offset` of `bytes` to `position` of the file, and tells how many. */
   write(
     bytes: Uint8Array,
     offset: number,
@@ -33,7 +43,13 @@ interface NodeFile {
 export type Target = string | URL | PageFile | DenoFile | NodeFile;
 
 /** Where bytes can come from: any target, bytes, or what has an `arrayBuffer()` (a Blob or File, the Response of `fetch`). */
-export type Source = Target | ByteSource | { arrayBuffer(): Promise<ArrayBuffer> };
+export type Source =
+  | Target
+  | ByteSource
+  | {
+      /** All the bytes. */
+      arrayBuffer(): Promise<ArrayBuffer>;
+    };
 
 /**
  * Puts `bytes` in place of what the target held. A path, or a page's handle, has the old bytes until it has all of the new

@@ -13,14 +13,19 @@ import { namedTensors } from './named.ts';
 
 /** A tensor in host memory; `bool` is stored as u32, 0 or 1. */
 export interface HostTensor {
+  /** Type of the elements. */
   readonly dtype: DType;
+  /** Extents, outermost first. */
   readonly shape: readonly number[];
+  /** The elements in row-major order. */
   readonly data: HostArray;
 }
 
 /** What a file holds. The objects have no prototype, so that any name is just a name. */
 export interface SafetensorsFile {
+  /** The tensors by name. */
   readonly tensors: Readonly<Record<string, HostTensor>>;
+  /** The texts under `__metadata__`, by name; none where the file has none. */
   readonly metadata: Readonly<Record<string, string>>;
   /** What changed on the way, by the tensor's name: F64 that was rounded to f32. */
   readonly notes: Readonly<Record<string, string>>;
@@ -28,6 +33,7 @@ export interface SafetensorsFile {
   readonly refused: Readonly<Record<string, string>>;
 }
 
+/** Whether a tensor that weft cannot hold makes `readSafetensors` or `load` fail. */
 export interface ReadOptions {
   /** Throw where a tensor would be refused; default false: load the others. */
   strict?: boolean;

@@ -13,6 +13,7 @@ import { type Compiled, compile } from '../runtime/step.ts';
 import type { GPT } from './gpt.ts';
 import type { RecurrentLanguageModel } from './recurrent.ts';
 
+/** Options of `generate`: how many tokens, and how each is drawn. */
 export interface GenerateOptions extends SamplingSettings {
   /** How many tokens to make. */
   tokens: number;

@@ -15,14 +15,21 @@ import { checkpoint } from '../ops/checkpoint.ts';
 import { linearCrossEntropy } from '../ops/linearCrossEntropy.ts';
 import { slice } from '../ops/slice.ts';
 
+/** Sizes and settings of a GPT. */
 export interface GPTConfig {
+  /** Tokens in the vocabulary, V. */
   vocabularySize: number;
   /** Positions that the model has; no sequence may be longer. */
   contextLength: number;
+  /** Blocks one on top of another. */
   layers: number;
+  /** Heads of attention, H; they must divide `width`. */
   heads: number;
   /** Model size E. */
   width: number;
+  /**
+   * Probability of dropping an element of embeddings, attention weights and what blocks add, in training; 0 by default.
+   */
   dropout?: number;
   /** Biases in linear layers and norms. */
   bias?: boolean;
@@ -114,11 +121,17 @@ class Block extends Module {
 export class GPT extends Module {
   /** What goes on from token to token where a text is continued: its last tokens, as many as the context holds. */
   readonly carries = 'window';
+  /** Embedding of the tokens, [V, E]; also the output weights. */
   readonly wte: Embedding;
+  /** Embedding of the positions, [contextLength, E]. */
   readonly wpe: Embedding;
+  /** The blocks, from the bottom. */
   readonly h: readonly Block[];
+  /** The norm after the last block. */
   readonly ln_f: LayerNorm;
+  /** The configuration, with its defaults filled in. */
   readonly config: Readonly<Settings>;
+  /** Dropout of the embedded tokens. */
   readonly dropout: Dropout;
 
   constructor(config: GPTConfig) {

@@ -13,12 +13,17 @@ import { linearCrossEntropy } from '../ops/linearCrossEntropy.ts';
 import { overwritten } from '../ops/packing.ts';
 import { permute } from '../ops/view.ts';
 
+/** Sizes and settings of a recurrent language model. */
 export interface RecurrentLanguageModelConfig {
+  /** The recurrence. */
   cell: 'lstm' | 'gru' | 'rnn';
+  /** Tokens in the vocabulary, V. */
   vocabularySize: number;
   /** Width of the token embedding. */
   embedding: number;
+  /** Width of the recurrent layers, H. */
   hidden: number;
+  /** Recurrent layers one on top of another; 1 by default. */
   layers?: number;
   /** Before, between and after the recurrent layers. */
   dropout?: number;
@@ -50,12 +55,19 @@ const recurrentConfig = declareOptions<RecurrentLanguageModelConfig>(
 export class RecurrentLanguageModel extends Module {
   /** What goes on from token to token where a text is continued: the state of the recurrence. */
   readonly carries = 'state';
+  /** Embedding of the tokens, [V, embedding]. */
   readonly embedding: Embedding;
+  /** The recurrence, where `cell` is `lstm`. */
   readonly lstm?: LSTM;
+  /** The recurrence, where `cell` is `gru`. */
   readonly gru?: GRU;
+  /** The recurrence, where `cell` is `rnn`. */
   readonly rnn?: RNN;
+  /** Scores of the next token, [..., H] → [..., V]. */
   readonly head: Linear;
+  /** Dropout before and after the recurrent layers. */
   readonly dropout: Dropout;
+  /** The configuration, with its defaults filled in. */
   readonly config: Readonly<Required<RecurrentLanguageModelConfig>>;
 
   constructor(config: RecurrentLanguageModelConfig) {

@@ -15,6 +15,7 @@ import { Linear, linear } from './linear.ts';
 import { Module } from './module.ts';
 import { checkHeads } from './sizes.ts';
 
+/** What each query may see. */
 export interface AttendOptions {
   /** Query i sees keys j ≤ i. */
   causal?: boolean;
@@ -52,9 +53,11 @@ export function selfAttention(qkv: Tensor, heads: number, options: AttendOptions
   return mergeHeads(scaledDotProductAttention(q, k, v, options), batchFirst);
 }
 
+/** Options of `MultiHeadAttention`, with PyTorch's defaults. */
 export interface MultiHeadAttentionOptions {
   /** Probability of dropping a weight, in training. */
   dropout?: number;
+  /** Whether the projections have biases; default true. */
   bias?: boolean;
   /** Tensors are [B, T, E] rather than [T, B, E]. */
   batchFirst?: boolean;
@@ -80,10 +83,15 @@ export const attentionCall = declareOptions<AttentionCall>({
 export class MultiHeadAttention extends Module {
   /** [3E, E]: of queries, keys and values, one below the other. */
   readonly in_proj_weight: Parameter;
+  /** [3E], as the weight; null without biases. */
   readonly in_proj_bias: Parameter | null;
+  /** Projection of the heads, side by side, to the output: E → E. */
   readonly out_proj: Linear;
+  /** Heads, H, each of size D = E/H. */
   readonly heads: number;
+  /** Probability of dropping a weight, in training. */
   readonly dropout: number;
+  /** Whether tensors are [B, T, E] rather than [T, B, E]. */
   readonly batchFirst: boolean;
 
   constructor(width: number, heads: number, options?: MultiHeadAttentionOptions) {

@@ -53,10 +53,14 @@ export function gruStep(ofInput: Tensor, ofState: Tensor, h: Tensor): Tensor {
   return fresh.add(update.mul(h.sub(fresh)));
 }
 
+/** Options of `LSTMCell` and `GRUCell`. */
 export interface CellOptions {
+  /** Whether there are biases; default true. */
   bias?: boolean;
 }
+/** Options of `RNNCell`. */
 export interface RNNCellOptions extends CellOptions {
+  /** Default `tanh`. */
   nonlinearity?: Nonlinearity;
 }
 export const nonlinearityKind = oneOf('tanh', 'relu');
@@ -65,9 +69,13 @@ const rnnCellOptions = declareOptions<RNNCellOptions>({ bias: flag, nonlinearity
 
 /** One step of a recurrence, with PyTorch's parameters. */
 abstract class RecurrentCell extends Module {
+  /** Weights of the input, [gates·H, I]. */
   readonly weight_ih: Parameter;
+  /** Weights of the state, [gates·H, H]. */
   readonly weight_hh: Parameter;
+  /** Bias of the input's share, [gates·H]; null without biases. */
   readonly bias_ih: Parameter | null;
+  /** Bias of the state's share, [gates·H]; null without biases. */
   readonly bias_hh: Parameter | null;
 
   constructor(gates: number, inputSize: number, hiddenSize: number, { bias = true }: CellOptions) {
@@ -105,6 +113,7 @@ abstract class RecurrentCell extends Module {
 
 /** h' = tanh(W_ih·x + b_ih + W_hh·h + b_hh), or relu: x [B, I], h [B, H] → h' [B, H]. */
 export class RNNCell extends RecurrentCell {
+  /** What the sum of the shares goes through. */
   readonly nonlinearity: Nonlinearity;
 
   constructor(inputSize: number, hiddenSize: number, given?: RNNCellOptions) {
@@ -113,6 +122,7 @@ export class RNNCell extends RecurrentCell {
     this.nonlinearity = nonlinearity;
   }
 
+  /** x [B, I], h [B, H] or zeros → h' [B, H]. Throws a ShapeError on other shapes. */
   forward(x: Tensor, state?: Tensor): Tensor {
     const h = this.start(x, state);
     return this.ofInput(x).add(this.ofState(h))[this.nonlinearity]();
@@ -125,6 +135,7 @@ export class GRUCell extends RecurrentCell {
     super(3, inputSize, hiddenSize, cellOptions('GRUCell', options));
   }
 
+  /** x [B, I], h [B, H] or zeros → h' [B, H]. Throws a ShapeError on other shapes. */
   forward(x: Tensor, state?: Tensor): Tensor {
     const h = this.start(x, state);
     return gruStep(this.ofInput(x), this.ofState(h), h);
@@ -143,6 +154,10 @@ export class LSTMCell extends RecurrentCell {
     super(4, inputSize, hiddenSize, cellOptions('LSTMCell', options));
   }
 
+  /**
+   * x [B, I], h and c [B, H] or zeros → h' and c' [B, H]. Throws a ShapeError on other shapes, a ValueError on a state
+   * that is no pair.
+   */
   forward(x: Tensor, state?: readonly [h: Tensor, c: Tensor]): [h: Tensor, c: Tensor] {
     checkPair('LSTMCell', state);
     const [h0, c0] = [this.start(x, state?.[0]), this.start(x, state?.[1])];

@@ -8,6 +8,7 @@ import { checkSizes } from './sizes.ts';
 
 /** A row of `weight` [V, E] for each id: ids [...] → [..., E]. Rows start as N(0, 1), as in PyTorch. */
 export class Embedding extends Module {
+  /** A row for each id, [V, E]. */
   readonly weight: Parameter;
 
   constructor(count: number, width: number) {
@@ -16,6 +17,7 @@ export class Embedding extends Module {
     this.weight = parameter(normal([count, width]), 'weight');
   }
 
+  /** ids [...] (i32 or u32) → [..., E]. An id outside [0, V) throws a ValueError at the next read. */
   forward(ids: Tensor): Tensor {
     return embedding(ids, this.weight);
   }

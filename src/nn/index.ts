@@ -3,6 +3,7 @@ export { Buffer } from './buffer.ts';
 export { GRUCell, LSTMCell, RNNCell } from './cells.ts';
 export { Dropout } from './dropout.ts';
 export { Embedding } from './embedding.ts';
+/** Initial values of weights. */
 export * as init from './init.ts';
 export { Linear } from './linear.ts';
 export { type Layer, Module } from './module.ts';

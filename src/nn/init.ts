@@ -25,7 +25,9 @@ export function constant(shape: Shape, value: number): Tensor {
     throw new ValueError(`[constant] the value must be a finite number, got ${shown(value)}`);
   return filled('constant', shape, (values) => values.fill(value));
 }
+/** Every element 0. */
 export const zeros = (shape: Shape): Tensor => constant(shape, 0);
+/** Every element 1. */
 export const ones = (shape: Shape): Tensor => constant(shape, 1);
 
 /** Uniform in [low, high). */
@@ -41,6 +43,7 @@ export function normal(shape: Shape, options?: NormalOptions): Tensor {
   return drawn('normal', checkShape('normal', shape), normalSettings(mean, std), generator);
 }
 
+/** Options of the initial values that have a gain: the gain, and the generator to draw from. */
 export interface GainOptions extends RandomOptions {
   /** Factor of the standard deviation. */
   gain?: number;

@@ -17,14 +17,21 @@ export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): T
   return bias ? product.add(bias) : product;
 }
 
-const linearOptions = declareOptions<{ bias?: boolean }>({ bias: flag });
+/** Whether a `Linear` adds a bias. */
+export interface LinearOptions {
+  /** Whether there is a bias; default true. */
+  bias?: boolean;
+}
+const linearOptions = declareOptions<LinearOptions>({ bias: flag });
 
 /** y = x·Wᵀ + b, [..., in] → [..., out]. Both start uniform within ±1/√in, as in PyTorch. */
 export class Linear extends Module {
+  /** W, [out, in]. */
   readonly weight: Parameter;
+  /** b, [out]; null without a bias. */
   readonly bias: Parameter | null;
 
-  constructor(inFeatures: number, outFeatures: number, options?: { bias?: boolean }) {
+  constructor(inFeatures: number, outFeatures: number, options?: LinearOptions) {
     super();
     const { bias = true } = linearOptions('Linear', options);
     checkSizes('Linear', { inFeatures, outFeatures });
@@ -33,6 +40,7 @@ export class Linear extends Module {
     this.bias = bias ? parameter(uniform([outFeatures], { low: -bound, high: bound }), 'bias') : null;
   }
 
+  /** x [..., in] → [..., out]. Throws a ShapeError where the last dimension is another. */
   forward(x: Tensor): Tensor {
     expectTensor('Linear', 'the input', x);
     const width = this.weight.shape[1];

@@ -12,7 +12,10 @@ import { Buffer } from './buffer.ts';
 import { type LoadOptions, type LoadReport, matchState, type StateDict } from './stateDict.ts';
 
 /** A module that takes one tensor and gives one: what `Sequential` is made of. */
-export type Layer = Module & { forward(x: Tensor): Tensor };
+export type Layer = Module & {
+  /** What the layer makes of x; the shapes that it takes are its own. */
+  forward(x: Tensor): Tensor;
+};
 
 /** Set while a body runs that evaluates, whatever the modes of modules are. */
 let isEvaluating = false;

@@ -22,9 +22,11 @@ import { linear } from './linear.ts';
 import { Module } from './module.ts';
 import { checkSizes } from './sizes.ts';
 
+/** Options of `LSTM` and `GRU`, with PyTorch's defaults. */
 export interface RecurrentOptions {
   /** Layers one on top of another. */
   layers?: number;
+  /** Whether there are biases; default true. */
   bias?: boolean;
   /** Sequences are [B, T, I] rather than [T, B, I]; states are [layers·directions, B, H] either way. */
   batchFirst?: boolean;
@@ -33,7 +35,9 @@ export interface RecurrentOptions {
   /** A second direction from the end to the start; the outputs of both stand side by side. */
   bidirectional?: boolean;
 }
+/** Options of `RNN`. */
 export interface RNNOptions extends RecurrentOptions {
+  /** Default `tanh`. */
   nonlinearity?: Nonlinearity;
 }
 const recurrentKinds: Kinds<RecurrentOptions> = {
@@ -57,11 +61,17 @@ interface Pass {
  * `bias_hh_l0`, then those of `_l0_reverse`, `_l1`, and so on.
  */
 abstract class Recurrent extends Module {
+  /** Features of the input, I. */
   readonly inputSize: number;
+  /** Features of the state, H. */
   readonly hiddenSize: number;
+  /** Layers one on top of another. */
   readonly layers: number;
+  /** Whether sequences are [B, T, I] rather than [T, B, I]. */
   readonly batchFirst: boolean;
+  /** Whether a second direction runs from the end to the start. */
   readonly bidirectional: boolean;
+  /** Probability of dropping an element between layers, in training. */
   readonly dropout: number;
   /** For each layer the weights of its directions. */
   readonly #weights: readonly (readonly RecurrentWeights[])[];
@@ -200,6 +210,7 @@ export class GRU extends Recurrent {
 
 /** h' = tanh(W_ih·x + b_ih + W_hh·h + b_hh), or relu (Elman 1990). */
 export class RNN extends Recurrent {
+  /** What the sum of the shares goes through. */
   readonly nonlinearity: Nonlinearity;
 
   constructor(inputSize: number, hiddenSize: number, given?: RNNOptions) {

@@ -11,6 +11,7 @@ export class Sequential extends Module {
     Object.assign(this, layers);
   }
 
+  /** Runs the layers in order, each on what the one before gave. */
   forward(x: Tensor): Tensor {
     return this.#layers.reduce((value, layer) => layer.forward(value), x);
   }

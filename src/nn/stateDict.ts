@@ -12,7 +12,10 @@ import type { HostTensor } from '../io/safetensors.ts';
  * file is missing), and the `tensors` of `io.readSafetensors`.
  */
 export type StateDict =
-  | (ReadonlyMap<string, Tensor | HostTensor> & { readonly refused?: Readonly<Record<string, string>> })
+  | (ReadonlyMap<string, Tensor | HostTensor> & {
+      /** Why a tensor of the file is missing, by its name. */
+      readonly refused?: Readonly<Record<string, string>>;
+    })
   | Readonly<Record<string, Tensor | HostTensor>>;
 
 /** What did not fit when a state was loaded. */
@@ -25,6 +28,7 @@ export interface LoadReport {
   readonly mismatched: readonly string[];
 }
 
+/** Whether `loadStateDict` wants every entry to fit. */
 export interface LoadOptions {
   /** Throw, and load nothing, unless every entry fits; default true. Otherwise what fits is loaded and the rest is reported. */
   strict?: boolean;

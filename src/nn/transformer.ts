@@ -6,10 +6,13 @@ import { Linear } from './linear.ts';
 import { Module } from './module.ts';
 import { LayerNorm } from './norm.ts';
 
+/** Options of `TransformerBlock`, with PyTorch's defaults. */
 export interface TransformerBlockOptions {
   /** Width between the two linear layers. */
   feedForward?: number;
+  /** Probability of dropping an element, in training; 0.1 by default. */
   dropout?: number;
+  /** Between the two linear layers; `relu` by default. */
   activation?: 'relu' | 'gelu';
   /** Norm before attention and feed-forward (as GPT-2) rather than after (as the first Transformer). */
   normFirst?: boolean;
@@ -17,7 +20,9 @@ export interface TransformerBlockOptions {
   batchFirst?: boolean;
   /** Each position sees itself and those before it. */
   causal?: boolean;
+  /** Whether linear layers and norms have biases; default true. */
   bias?: boolean;
+  /** Added to the variance in the norms; 1e-5 by default. */
   eps?: number;
 }
 const blockOptions = declareOptions<TransformerBlockOptions>({
@@ -33,14 +38,23 @@ const blockOptions = declareOptions<TransformerBlockOptions>({
 
 /** Self-attention and a feed-forward layer with residuals (Vaswani et al. 2017); PyTorch's TransformerEncoderLayer. */
 export class TransformerBlock extends Module {
+  /** Attention of the sequence to itself. */
   readonly self_attn: MultiHeadAttention;
+  /** First layer of the feed-forward, E → feedForward. */
   readonly linear1: Linear;
+  /** Second layer of the feed-forward, feedForward → E. */
   readonly linear2: Linear;
+  /** The norm of the attention. */
   readonly norm1: LayerNorm;
+  /** The norm of the feed-forward. */
   readonly norm2: LayerNorm;
+  /** Dropout of what attention and feed-forward add, and between the linear layers. */
   readonly dropout: Dropout;
+  /** What stands between the two linear layers. */
   readonly activation: 'relu' | 'gelu';
+  /** Whether the norms come before attention and feed-forward rather than after. */
   readonly normFirst: boolean;
+  /** Whether each position sees itself and those before it alone. */
   readonly causal: boolean;
 
   constructor(width: number, heads: number, options?: TransformerBlockOptions) {

@@ -13,9 +13,11 @@ import {
   type Update,
 } from './optimizer.ts';
 
+/** Settings of Adam and AdamW. */
 export interface AdamSettings extends CommonSettings {
   /** Decay of the running mean of gradients, and of their squares. */
   betas: readonly [number, number];
+  /** Added to the root of the mean square; 1e-8 by default. */
   eps: number;
 }
 

@@ -12,6 +12,7 @@ import { type ClipSettings, clipNorm, clipScale } from '../ops/updates.ts';
 import { reshape } from '../ops/view.ts';
 import { type Clipping, clippings, gradientFor, type ParameterPack, packOf } from './pack.ts';
 
+/** What `clipGradNorm` does about a norm that is not finite. */
 export interface ClipOptions {
   /**
    * Whether a norm that is not finite makes the step fail: the next read throws a ValueError, and optimizers change

@@ -39,6 +39,7 @@ export interface CommonSettings {
   lr: number | ((step: number) => number);
   /** A factor of the learning rate for each step. */
   schedule?: Schedule;
+  /** Share of each weight that is added to its gradient, or, by AdamW, taken off the weight in each step, times lr. */
   weightDecay: number;
 }
 
@@ -61,7 +62,13 @@ export interface Divergence {
 }
 
 /** Parameters with settings of their own; those left out are the optimizer's. */
-export type ParameterGroup<Settings> = Partial<Settings> & { readonly params: Iterable<Parameter> };
+export type ParameterGroup<Settings> = Partial<Settings> & Trainees<Iterable<Parameter>>;
+
+/** What a group trains. */
+interface Trainees<Parameters> {
+  /** The parameters that are trained with the group's settings. */
+  readonly params: Parameters;
+}
 
 /** What all optimizers are told, checked alike; `lr` may be a function. */
 export const commonKinds: Kinds<CommonSettings> = {
@@ -70,7 +77,7 @@ export const commonKinds: Kinds<CommonSettings> = {
   weightDecay: notNegative,
 };
 export const stepKinds: Kinds<StepOptions> = { nonFinite: oneOf('update', 'skip') };
-type GroupCheck = (op: string, group: { readonly params: Iterable<Parameter> }) => unknown;
+type GroupCheck = (op: string, group: Trainees<Iterable<Parameter>>) => unknown;
 
 /** The check of an optimizer's groups, which have settings of these kinds and parameters. */
 export function declareGroups<Settings extends object>(kinds: Kinds<Settings>): GroupCheck {
@@ -114,7 +121,7 @@ export interface Update {
  */
 export abstract class Optimizer<Settings extends CommonSettings> {
   /** The groups; their settings may be changed at any time. */
-  readonly groups: readonly (Settings & { readonly params: readonly Parameter[] })[];
+  readonly groups: readonly (Settings & Trainees<readonly Parameter[]>)[];
   readonly #packs: readonly ParameterPack[];
   /** For each pack its states by PyTorch's names. */
   readonly #states: readonly ReadonlyMap<string, State>[];

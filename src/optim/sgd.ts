@@ -12,6 +12,7 @@ import {
   type Update,
 } from './optimizer.ts';
 
+/** Settings of SGD. */
 export interface SGDSettings extends CommonSettings {
   /** Share of the last direction that is kept. */
   momentum: number;

@@ -12,7 +12,9 @@ import type { Choices } from '../kernels/kernel.ts';
 export interface ChoiceStore {
   /** Where it is, for messages. */
   readonly name: string;
+  /** Gives the text under a key; null where there is none. */
   read(key: string): Promise<string | null>;
+  /** Puts a text under a key, over the one that is there. */
   write(key: string, text: string): Promise<void>;
   /**
    * Writes what `change` makes of the text that is there, null where there is none; nobody else writes meanwhile, in another
@@ -126,7 +128,10 @@ function keyOf({ adapter, profile }: TunedDevice): string {
   return `weft ${version}, ${adapter}, ${profile.selection}`;
 }
 
-type TunedDevice = Pick<Device, 'adapter'> & { readonly profile: Pick<Device['profile'], 'selection'> };
+type TunedDevice = Pick<Device, 'adapter'> & {
+  /** The part of the profile that choices depend on. */
+  readonly profile: Pick<Device['profile'], 'selection'>;
+};
 
 /**
  * What `tune` has stored for this adapter and this version of weft; null where it has not. Throws FormatError where the

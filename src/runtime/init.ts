@@ -8,6 +8,7 @@ import type { Choices, SelectionProfile } from '../kernels/kernel.ts';
 import { leastLoopLimit, loopLimitOf } from '../kernels/loopLimit.ts';
 import { type ChoiceStore, storedChoices } from './choiceStore.ts';
 
+/** Which device `init` opens, and how its kernels are chosen. */
 export interface InitOptions {
   /**
    * Where adapters come from; by default `navigator.gpu`. For runtimes that have none: `create([])` of Node's package

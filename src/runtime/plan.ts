@@ -40,6 +40,7 @@ interface StepMemory {
 
 /** One traced signature of a function, on a device. */
 export class Plan {
+  /** The device that it runs on. */
   readonly device: Device;
   /** What the kernels were selected for. */
   readonly #profile: DeviceProfile;
@@ -283,6 +284,7 @@ export class Plan {
     }
   }
 
+  /** Gives back its memory on the device, once nobody is using it. */
   destroy(): void {
     this.#gone = true;
     if (this.#users > 0) return;

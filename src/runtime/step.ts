@@ -20,6 +20,7 @@ const manySignatures = 8;
 /** Calls have their turns in the order in which they were made, whether they were waited for or not. */
 const calls = oneByOne();
 
+/** What `compile` checks at each call; for the search of an error, since both are slow. */
 export interface CompileOptions {
   /** Traces again at every call, and throws where the recording has changed: a captured number, a branch. Slow. */
   debug?: boolean;

@@ -28,12 +28,14 @@ export function trainValidationSplit<Data extends string | Int32Array>(
   return { train: data.slice(0, cut) as Data, validation: data.slice(cut) as Data };
 }
 
+/** Sizes of a batch of windows. */
 export interface WindowOptions {
   /** Windows in a batch, B. */
   readonly batch: number;
   /** Ids in a window, T. */
   readonly length: number;
 }
+/** Options of `batches`: sizes, and a seed. */
 export interface BatchOptions extends WindowOptions {
   /** Repeats the batches; 0 by default. */
   readonly seed?: number | bigint;
@@ -57,6 +59,7 @@ export class BatchIterator implements IterableIterator<Batch> {
     this.shape = [batch, length];
   }
 
+  /** The next batch; there is always one. */
   next(): { done: false; value: Batch } {
     const [batch, length] = this.shape;
     const starts = randomIntegers(batch, this.#data.length - length, this.#generator);

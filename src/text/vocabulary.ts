@@ -55,6 +55,7 @@ export class CharVocabulary {
     return text;
   }
 
+  /** All characters in the order of their ids, for `fromJSON`. */
   toJSON(): { readonly characters: string } {
     return { characters: this.characters.join('') };
   }

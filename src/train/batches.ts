@@ -7,7 +7,9 @@ import { defaultGenerator } from '../core/random.ts';
  * has `state` and `restore` can tell where it is, and go on there: its state is part of a checkpoint.
  */
 export type Batches<Batch> = (Iterable<Batch> | AsyncIterable<Batch>) & {
+  /** Where the source is, as something that survives JSON. */
   state?(): unknown;
+  /** Goes back to where `state()` was called. */
   restore?(state: never): unknown;
 };
 

@@ -24,6 +24,7 @@ import {
   type Taken,
 } from './source.ts';
 
+/** How a `DataLoader` makes batches of samples. */
 export interface LoaderOptions<Sample, Batch> {
   /** Samples in a batch, B; 1 by default. The last batch of an epoch may have fewer. */
   batchSize?: number;

@@ -12,6 +12,7 @@ import { areSettled, type Shadow, shadowOf, shadowOfRecorded, shadowStaging } fr
 
 /** Something that has a position, such as a loader of batches or a `Generator`; the position survives JSON. */
 export interface Positioned {
+  /** Where it is, as something that survives JSON. */
   state(): unknown;
   /** Goes back to where `state()` was called. */
   restore(position: never): unknown;
@@ -23,8 +24,11 @@ type AnyOptimizer = Pick<
   'groups' | 'states' | 'position' | 'steps' | 'watch' | 'diverged' | 'skipsNonFinite'
 >;
 
+/** What `recover` keeps on the host, and how often. */
 export interface RecoverOptions {
+  /** The model whose parameters and buffers are kept. */
   model: Module;
+  /** The optimizer whose moments and steps are kept. */
   optimizer: AnyOptimizer;
   /** Where the batches come from: it goes back as well, and gives the same batches again. */
   loader?: Positioned;

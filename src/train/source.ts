@@ -6,7 +6,12 @@ import { type Kind, shown } from '../core/options.ts';
 /** Samples that have numbers: an array, a typed array, or anything with a length whose `at`, if it has one, may be async. */
 export type IndexedSamples<Sample> =
   | ArrayLike<Sample>
-  | { readonly length: number; at(index: number): Sample | Promise<Sample> | undefined };
+  | {
+      /** Number of samples. */
+      readonly length: number;
+      /** Gives sample `index`, counted from 0, at once or later. */
+      at(index: number): Sample | Promise<Sample> | undefined;
+    };
 
 /**
  * Where samples come from: something with a length, something to go through, or a function that gives such a thing anew for

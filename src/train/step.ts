@@ -38,6 +38,7 @@ export type StepFunction<Batch> = (...batch: Arguments<Batch>) => StepResult | P
 export interface LossStep<Batch> {
   /** The loss of a batch, alone or by name among other scalars; is compiled. */
   readonly loss: (...batch: TracedArguments<Batch>) => Tensor | Readonly<{ loss: Tensor; [name: string]: Tensor }>;
+  /** Changes the parameters after each backward pass. */
   readonly optimizer: Optimizer<CommonSettings>;
   /** The longest gradient, as a norm over all parameters of the optimizer, that is not shortened; see `clipGradNorm`. */
   readonly clip?: number;

@@ -23,6 +23,7 @@ import {
   type Stepper,
 } from './step.ts';
 
+/** What `train` takes: a step, batches, and what is done besides. */
 export interface TrainOptions<Batch, Evaluation = unknown> {
   /**
    * A function that makes a whole step with a batch, compiled or not, and gives its loss; or what such a step is made of,
@@ -52,6 +53,7 @@ export interface TrainOptions<Batch, Evaluation = unknown> {
   signal?: AbortSignal;
 }
 
+/** When and how a run saves what it needs to go on. */
 export interface CheckpointOptions {
   /**
    * Saves what the run needs to go on. It is called after the metrics with all losses up to then, which are finite, so that
@@ -64,6 +66,7 @@ export interface CheckpointOptions {
   everySteps?: number;
 }
 
+/** Where a run is when it saves; model and optimizer are saved by their own `stateDict()`. */
 export interface CheckpointState {
   /** Steps done: the `start` of the run that goes on. */
   readonly step: number;

@@ -151,12 +151,8 @@ const trials: Readonly<Record<string, () => readonly Trial[]>> = {
     ].map(([rows, E]) => normBackwardTrial('rows', rows as number, E as number)),
   'norm/backward.line': () => [normBackwardTrial('line', 70, 128)],
   'norm/backward.thread': () => [normBackwardTrial('thread', 70, 128)],
-  'clip/norm': () => [
-    trial(clipNorm, 'twoPasses', 'gpu', { N: 40000, maxNorm: 1, strict: false }, [40000], [1, 1]),
-  ],
-  'clip/squares': () => [
-    trial(clipNorm, 'twoPasses', 'gpu', { N: 40000, maxNorm: 1, strict: false }, [40000], [1, 1]),
-  ],
+  'clip/norm': () => [trial(clipNorm, 'twoPasses', 'gpu', { N: 40000, maxNorm: 1, strict: false }, [40000], [1, 1])],
+  'clip/squares': () => [trial(clipNorm, 'twoPasses', 'gpu', { N: 40000, maxNorm: 1, strict: false }, [40000], [1, 1])],
   'reduce/columns': () => [trial(reduce, 'columns', 'gpu', reduceProblem(65, 33), [3 * 65 * 33], [3 * 33])],
   'reduce/rows': () => [trial(reduce, 'rows', 'gpu', reduceProblem(2048, 1), [3 * 2048], [3])],
   'categorical/gumbel': () => [

@@ -1,0 +1,3 @@
+/** A name in a namespace. */
+export const inner = 1;
+export const bareInner = 1;

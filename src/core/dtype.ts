@@ -31,7 +31,7 @@ export const dtypes: Readonly<Record<DType, DTypeInfo>> = {
   bool: { bytes: 4, wgsl: 'u32', array: Uint32Array },
 };
 
-/** Throws a DTypeError unless there is such a type: who calls from JavaScript may name any. */
+/** Throws a DTypeError unless `dtype` names a type: callers from JavaScript may pass anything. */
 export function expectKnownDType(op: string, dtype: DType): void {
   if (typeof dtype !== 'string' || !Object.hasOwn(dtypes, dtype))
     throw new DTypeError(`[${op}] there is no dtype ${shown(dtype)}; there are ${Object.keys(dtypes).join(', ')}`);
@@ -49,7 +49,10 @@ export function hostArray(dtype: DType, length: number): HostArray {
   return new dtypes[dtype].array(length) as HostArray;
 }
 
-/** Values on the host: in hand, or to be drawn when they are first asked for. Initial weights are, while shaders compile. */
+/**
+ * Values on the host. They are there, or a function makes them when they are first asked for: so initial weights are drawn
+ * while shaders compile.
+ */
 export class HostValues {
   #values: HostArray | (() => HostArray);
 
@@ -57,7 +60,7 @@ export class HostValues {
     this.#values = values;
   }
 
-  /** The values where they are in hand; null where they would have to be drawn. */
+  /** The values, if they are there; null where the function would have to make them. */
   get inHand(): HostArray | null {
     return typeof this.#values === 'function' ? null : this.#values;
   }
@@ -74,7 +77,10 @@ export const integerRange: Readonly<Record<'i32' | 'u32', readonly [least: numbe
   u32: [0, 2 ** 32 - 1],
 };
 
-/** A number that meets a tensor of type `dtype`, or is to fill one; throws where the type can't hold it. */
+/**
+ * Gives back `value` if a tensor of type `dtype` can hold it; throws a DTypeError on a fraction, a ValueError on a number
+ * out of range.
+ */
 export function fitting(op: string, value: number, dtype: DType): number {
   if (dtype === 'f32') return value;
   if (!Number.isInteger(value))

@@ -1,4 +1,4 @@
-/** Base of every error that weft throws on purpose; `op` names the operation that was called. */
+/** Base of every error that weft throws on purpose. Messages begin with the operation that was called: `[matmul] …`. */
 export class WeftError extends Error {
   /** Names the class, as consoles print it. */
   override readonly name: string = 'WeftError';

@@ -1,4 +1,7 @@
-/** Items by key, in the order in which they come: Map.groupBy is younger than the oldest engines that weft runs on. */
+/**
+ * Groups items by key, in the order in which they come. Map.groupBy does the same, but is younger than the oldest engines
+ * that weft runs on.
+ */
 export function groupBy<Key, Item>(items: Iterable<Item>, keyOf: (item: Item) => Key): Map<Key, Item[]> {
   const groups = new Map<Key, Item[]>();
   for (const item of items) {

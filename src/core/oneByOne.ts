@@ -1,4 +1,7 @@
-/** What comes back starts each work when those before it are over, however they have ended. Holds no result of theirs. */
+/**
+ * Returns a queue that runs async jobs one after another; a failed job does not stop the next. It keeps no result of a
+ * job.
+ */
 export function oneByOne(): <T>(work: () => Promise<T>) => Promise<T> {
   let last: Promise<void> = Promise.resolve();
   return (work) => {

@@ -1,8 +1,8 @@
 import { ValueError } from './errors.ts';
 
 /**
- * Options of public functions, declared and checked in one way: which there are, and what each takes. Who calls from
- * JavaScript has no compiler to tell a misspelt name.
+ * Declares and checks the options of public functions in one way: which there are, and what each takes. Callers from
+ * JavaScript have no compiler that tells them of a misspelt name.
  */
 
 /** What an option takes. */
@@ -41,29 +41,29 @@ export const integerFrom = (least: number, greatest = Number.MAX_SAFE_INTEGER) =
       : `an integer from ${least} to ${greatest}`,
     (value) => Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= greatest,
   );
-/** A number of things. */
+/** How many of something: 1 or more. */
 export const count = kind<number>('a positive integer', (value) => Number.isInteger(value) && (value as number) > 0);
-/** A number of things of which there may be none. */
+/** How many of something: 0 or more. */
 export const countOrNone = kind<number>(
   'an integer of at least 0',
   (value) => Number.isSafeInteger(value) && (value as number) >= 0,
 );
-/** A number of things of which a few are plenty: nobody means a million layers. */
+/** How many of something, with an upper limit: nobody means a million layers. */
 export const countUpTo = (most: number) =>
   kind<number>(`a positive integer of at most ${most}`, (value) => count.accepts(value) && value <= most);
 export const probability = kind<number>('in [0, 1]', (value) => isFiniteNumber(value) && value >= 0 && value <= 1);
-/** A part of a whole, and more than none of it. */
+/** A share of a whole: above 0, at most 1. */
 export const share = kind<number>('in (0, 1]', (value) => probability.accepts(value) && value > 0);
 export const text = kind<string>('a string', (value) => typeof value === 'string');
 // Parameters of any kind: what the function takes is its own declaration's business.
 // biome-ignore lint/complexity/noBannedTypes: the kind of every function type
 export const callback = kind<Function>('a function', (value) => typeof value === 'function');
-/** A tensor, told by what every tensor has: this file knows no class. */
+/** A tensor. It is recognised by the fields that every tensor has, since this file must not import the class. */
 export const tensorLike = kind<object>('a tensor', (value) => {
   const given = value as { node?: unknown; dtype?: unknown } | null;
   return typeof given === 'object' && given !== null && 'node' in given && 'dtype' in given;
 });
-/** A random generator, told by what it does: this file knows no class. */
+/** A random generator. It is recognised by its method `take`, since this file must not import the class. */
 export const generatorLike = kind<object>(
   'a Generator',
   (value) => typeof (value as { take?: unknown } | null)?.take === 'function',
@@ -83,7 +83,7 @@ export const iterable = kind<Iterable<unknown>>(
 );
 /** An object or a class's instance, whose own parts the function checks. */
 export const object = kind<object>('an object', (value) => typeof value === 'object' && value !== null);
-/** Checked by the function itself, with a message of its own. */
+/** Anything: the function itself checks the value, with a message of its own. */
 export const anything = kind<unknown>('anything', () => true);
 
 export const oneOf = <const Names extends readonly (string | number)[]>(...names: Names): Kind<Names[number]> =>
@@ -98,13 +98,13 @@ export const listOf = <T>(of: Kind<T>): Kind<readonly T[]> =>
 export const pairOf = <T>(of: Kind<T>): Kind<readonly [T, T]> =>
   kind(`a pair, each of it ${of.wanted}`, (value) => listOf(of).accepts(value) && (value as unknown[]).length === 2);
 
-/** For each option of a function what it takes; the compiler asks for those that are missing. */
+/** The kind of each option of a function; the compiler asks for those that are missing. */
 export type Kinds<Options> = { readonly [Name in keyof Required<Options>]: Kind<unknown> };
 
 /**
- * Declares the options of a function. What comes back checks those of a call and hands them on: a ValueError names an
- * option that there is not and the nearest that there is, one that is `required` and left out, or what a value must be. An
- * option that is undefined is left out.
+ * Declares the options of a function, and returns the check of a call, which hands the options on. The check throws a
+ * ValueError that names an option that does not exist and the nearest that does, one that is `required` and left out, or
+ * what a value must be. An option that is undefined counts as left out.
  */
 export function declareOptions<Options extends object>(
   kinds: Kinds<Options>,

@@ -1,7 +1,7 @@
 /**
- * What the host has counted for a step that is being encoded, such as an optimizer's: who counts hears of what became of it
- * where the step fails, on the host or, as a later readback tells, on the device. So the host's copy follows what happened,
- * and nothing waits for it. Eager steps hang theirs on a state: `State.onOutcome`.
+ * Hears what became of a step that the host has counted when it was encoded, as an optimizer does: the step may fail on
+ * the host, or on the device, as a later readback tells. So the host corrects its count without waiting for the device.
+ * Eager steps attach their listener to a state: `State.onOutcome`.
  */
 export interface OutcomeListener {
   /** The step has changed nothing; may be called more than once. */

@@ -6,10 +6,10 @@ import type { NestedArray } from './types.ts';
 export const nodeInspect: unique symbol = Symbol.for('nodejs.util.inspect.custom');
 export const denoInspect: unique symbol = Symbol.for('Deno.customInspect');
 
-/** Rows and columns at each end that are shown of a long dimension. */
+/** How many rows and columns of a long dimension are shown at each end. */
 const shown = 3;
 
-/** What a tensor is, in one line. */
+/** A line with the kind, shape and type of a tensor. */
 export function headline(kind: string, shape: Shape, dtype: DType): string {
   return `${kind}(${formatShape(shape)}, ${dtype})`;
 }

@@ -6,7 +6,10 @@ import { expectKind, integerFrom, type Kinds, object, pairOf, shown } from './op
  * drawn from. Only operations that IEEE 754 rounds correctly are used, so every engine gives the same numbers.
  */
 
-/** Grows with each change of what a seed gives. 2: weights are drawn on the device, normal numbers by the inverse of their distribution. */
+/**
+ * Counts the changes of the numbers that a seed gives. 2: weights are drawn on the device, normal numbers by the inverse
+ * of their distribution.
+ */
 export const randomVersion = 2;
 
 /** Where a random op draws from: seed low, seed high, position low, position high, as kernels take it. */
@@ -76,7 +79,7 @@ export function randomBlock(
 
 const stateKinds: Kinds<GeneratorState> = { seed: pairOf(integerFrom(0, 2 ** 32 - 1)), position: integerFrom(0) };
 
-/** A source of random numbers: each use takes the next position, so a seed and a position say all about what follows. */
+/** A source of random numbers. Each use takes the next position, so that seed and position determine all that follows. */
 export class Generator {
   #seed: [low: number, high: number] = [0, 0];
   #position = 0;
@@ -132,7 +135,10 @@ export class Generator {
   }
 }
 
-/** What is used where no generator is given. Its seed is 0 until `manualSeed` sets another, so every run is repeatable. */
+/**
+ * The generator that is used where none is given. Its seed is 0 until `manualSeed` sets another, so every run is
+ * repeatable.
+ */
 export const defaultGenerator = new Generator();
 
 /** Seeds the default generator with an integer from 0 to 2^64 - 1. */
@@ -149,7 +155,10 @@ function eachBlock(length: number, key: RandomKey, use: (index: number, words: U
 /** Four numbers that a kind of draw takes, as shaders/lib/random.wgsl wants them. */
 export type Settings = Float32Array<ArrayBuffer>;
 
-/** Of uniform numbers in [low, high): the range in halves whose products with 12 bits are exact, and the last number below `high`. */
+/**
+ * Settings for uniform numbers in [low, high): the range in halves whose products with 12 bits are exact, and the last
+ * number below `high`.
+ */
 export function uniformSettings(low: number, high: number): Settings {
   const [first, end] = [Math.fround(low), Math.fround(high)];
   const range = Math.fround(end - first);
@@ -164,7 +173,7 @@ export function uniformSettings(low: number, high: number): Settings {
 const single = new Float32Array(1);
 const singleBits = new Uint32Array(single.buffer);
 
-/** Of normal numbers. */
+/** Settings for normal numbers. */
 export const normalSettings = (mean: number, std: number): Settings => Float32Array.of(mean, std, 0, 0);
 
 /** The numbers that a key stands for, by kind of draw: uniform ones bit for bit as a device draws them, normal ones to 1e-6. */

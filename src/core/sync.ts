@@ -1,6 +1,6 @@
 import { WeftError } from './errors.ts';
 
-/** Functions of the user's that must run at once, since what they record counts only until they return. */
+/** Guards for functions of the user that must not be async: what they record counts only until they return. */
 
 /** Throws where such a function has returned a promise. */
 export function expectSync(op: string, what: string, returned: unknown): void {
@@ -10,7 +10,10 @@ export function expectSync(op: string, what: string, returned: unknown): void {
   );
 }
 
-/** Takes notice of a promise that is refused, so that its rejection does not count as unhandled. True for promises. */
+/**
+ * Handles the rejection of a promise that is refused, so that the runtime does not report it as unhandled. Returns true
+ * for promises.
+ */
 export function takeRejection(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
   const { then } = value as { then?: unknown };

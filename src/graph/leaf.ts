@@ -50,9 +50,9 @@ export function fromHost({ shape, dtype }: TensorType, values: HostArray | Sourc
   return tensor;
 }
 
-/** A tensor that the runtime gives its value: no graph computes it. */
+/** A tensor whose value the runtime provides: no graph computes it. */
 export const computedLeaf = (type: TensorType): Tensor => withTrace(null, () => leaf('constant', type));
 
-/** Zeros of a type, which nobody draws before they are wanted. */
+/** Zeros of a type, which are made when they are first needed. */
 export const zeroLeaf = ({ shape, dtype }: TensorType): Tensor =>
   fromHost({ shape, dtype }, new HostValues(() => hostArray(dtype, sizeOf(shape))));

@@ -6,12 +6,12 @@ import { isTensor } from './tensor.ts';
 
 /** How values that hold tensors are taken apart and put together again: arguments, results, what a scope or a module holds. */
 
-/** Arrays in arrays, at most: what holds itself has no end. */
+/** The deepest nesting that is followed: an object that holds itself has no end. */
 const deepest = 64;
 
 /**
- * The same arrays, plain objects and Maps with other leaves. `leaf` gives what stands in the place of anything else, and of
- * the arrays that `isWhole` accepts; `path` says where it lies, as in `result.states[0]`.
+ * Rebuilds arrays, plain objects and Maps with other leaves. `leaf` gives what replaces anything else, and the arrays that
+ * `isWhole` accepts; `path` says where it lies, as in `result.states[0]`.
  */
 export function mapLeaves(
   op: string,
@@ -47,8 +47,9 @@ export function mapLeaves(
 }
 
 /**
- * The same with the tensors replaced. Numbers, strings, booleans, bigints, null and undefined stay as they are, and so do
- * parameters and buffers, which stand for their state. Throws a ValueError on anything else, and says where it lies.
+ * Rebuilds a value with its tensors replaced. Numbers, strings, booleans, bigints, null and undefined stay as they are,
+ * and so do parameters and buffers, which stand for their state. Throws a ValueError on anything else, and says where it
+ * lies.
  */
 export function mapTensors(op: string, path: string, value: unknown, map: (tensor: Tensor) => unknown): unknown {
   return mapLeaves(op, path, value, (leaf, at) => {

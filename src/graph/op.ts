@@ -75,7 +75,7 @@ export interface Placement {
   readonly outputs: readonly { readonly value: number; readonly layout: Layout }[];
 }
 
-/** What a node may know of its neighbours when it chooses where its outputs lie. */
+/** What a node can ask about its neighbours when it chooses where its outputs lie. */
 export interface Surroundings {
   /** Whether two inputs are views of one value. */
   together(a: number, b: number): boolean;
@@ -126,7 +126,7 @@ export interface KernelLowering<
   sums?(operand: Operand, index: number): Matrix | null;
 }
 
-/** Values laid one after another in one flat buffer: each producer writes its place directly where it can. */
+/** Lays values one after another in one flat buffer: each producer writes its part directly where it can. */
 export interface PackLowering {
   readonly kind: 'pack';
 }

@@ -1,15 +1,18 @@
 import type { OutcomeListener } from '../core/outcome.ts';
 
-/** Who listens for what becomes of the compiled step that is being encoded. */
+/** Listeners of the compiled step that is being encoded: what becomes of it, and when it is submitted. */
 
 let pending: OutcomeListener[] = [];
 
-/** Tells `listener` of the compiled step that is being encoded now. The order of the calls is that of the step's findings. */
+/**
+ * Registers `listener` for the outcome of the compiled step that is being encoded now. The order of the calls is that of
+ * the step's findings.
+ */
 export function onOutcome(listener: OutcomeListener): void {
   pending.push(listener);
 }
 
-/** For the step: who is to be told. */
+/** Takes the listeners; the step calls this when it is encoded. */
 export function takeListeners(): OutcomeListener[] {
   const taken = pending;
   pending = [];
@@ -23,7 +26,7 @@ export function onSubmitted(listener: () => void): void {
   submitListeners.push(listener);
 }
 
-/** For the step: the calls to make once it is submitted. */
+/** Takes the calls to make once the step is submitted. */
 export function takeSubmitListeners(): (() => void)[] {
   const taken = submitListeners;
   submitListeners = [];

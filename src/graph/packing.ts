@@ -8,7 +8,7 @@ import type { Op } from './op.ts';
 import { applyOne } from './record.ts';
 import type { Tensor } from './tensor.ts';
 
-/** What states need of packs, where many lie in one flat buffer: to read a part, and to put another value there. */
+/** Packs: flat buffers in which many states lie. A state reads its part of one, and puts another value there. */
 
 /** Elements that a tensor takes in a pack: its size rounded up to the alignment of bindings. */
 export function packedSize(shape: Shape): number {

@@ -1,6 +1,6 @@
 import type { Tensor } from './tensor.ts';
 
-/** What eager use has to know of values that nobody has asked for yet, besides the assignments of states. */
+/** Values that eager use has to compute although nobody has asked for them, besides the assignments of states. */
 
 /** Values that the next flush computes and keeps: what later steps stand on, and what was differentiated. */
 const kept = new Set<WeakRef<Tensor>>();
@@ -8,16 +8,16 @@ export function keepAtFlush(tensor: Tensor): void {
   kept.add(new WeakRef(tensor));
 }
 
-/** For the flush: those of them that somebody still holds. */
+/** Takes those values that somebody still holds; the flush computes them. */
 export function takeKept(): Tensor[] {
   const taken = [...kept].flatMap((reference) => reference.deref() ?? []);
   kept.clear();
   return taken;
 }
 
-/** Which backward pass a loss went through, and a version of a gradient is from. */
+/** The backward pass that a loss, or a version of a gradient, belongs to. */
 const passes = new WeakMap<Tensor, object>();
-/** Tells that these are of one backward pass: without the one there is not the other. */
+/** Notes that these tensors belong to one backward pass: where one can't be computed, neither can the others. */
 export function inOnePass(tensors: readonly Tensor[]): void {
   const pass = {};
   for (const tensor of tensors) passes.set(tensor, pass);

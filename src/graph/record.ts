@@ -22,11 +22,14 @@ export interface Trace {
   /** The accumulated gradient of a parameter at this point of the trace. */
   gradient(state: State): Tensor | null;
   setGradient(state: State, value: Tensor | null): void;
-  /** Remembers that the trace depends on a host value: another value needs another trace. Its changes are to be noted. */
+  /**
+   * Remembers a host value that the trace depends on: where it has changed, the trace is made again. Whoever changes it
+   * calls `noteChange`.
+   */
   guard<T>(read: () => T): T;
   /** Remembers where the state lies: once it moves into a pack, another trace is needed. */
   locate(state: State): void;
-  /** What a scan's body may not do is said here. */
+  /** Names the trace in messages. */
   readonly label: string;
 }
 
@@ -51,18 +54,18 @@ const recording: Recording = { trace: null, differentiable: true };
 let nextId = 1;
 let eagerNodes = 0;
 
-/** Hears of each eager call, once it is recorded: the runtime, which computes what grows too long. */
+/** Called after each eager call is recorded: the runtime computes chains that grow too long. */
 let eagerListener: (node: Node) => void = () => {};
 export function onEagerCall(listener: (node: Node) => void): void {
   eagerListener = listener;
 }
 
 let changes = 0;
-/** Tells that something has changed that a trace may have taken for granted: a mode, a gradient, the place of a state. */
+/** Notes a change of something that a trace may depend on: a mode, a gradient, the place of a state. */
 export function noteChange(): void {
   changes++;
 }
-/** Grows with each change; while it stands still, whatever held does hold. */
+/** The number of such changes so far: while it stays the same, a trace that held still holds. */
 export function changeCount(): number {
   return changes;
 }
@@ -72,7 +75,7 @@ export function currentTrace(): Trace | null {
   return recording.trace;
 }
 
-/** What is recorded from now on has this id or a higher one. */
+/** The id of the node that is recorded next; later nodes have higher ones. */
 export function nextNodeId(): number {
   return nextId;
 }

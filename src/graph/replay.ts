@@ -8,7 +8,7 @@ export function replay(outputs: readonly Tensor[], substitutes: ReadonlyMap<Tens
   for (const node of reachable(outputs, (tensor) => made.has(tensor))) {
     if (node.op.lowering.kind === 'leaf') continue;
     const inputs = node.inputs.map((input) => made.get(input) ?? input);
-    // As it was the first time, whatever holds where it is replayed: `backward` may run under `noGrad`.
+    // Records as the first time, whatever holds where it is replayed: `backward` may run under `noGrad`.
     const copies = withGradient(node.differentiable, () => apply(node.op, inputs, node.attributes));
     for (const [i, output] of node.outputs.entries()) made.set(output, copies[i] as Tensor);
   }

@@ -7,7 +7,7 @@ import { place, segment } from './packing.ts';
 import { applyOne, currentTrace, noteChange, type Trace, withTrace } from './record.ts';
 import type { Tensor } from './tensor.ts';
 
-/** Which state a leaf tensor is a version of. */
+/** The state of which a leaf tensor is a version. */
 const owners = new WeakMap<Tensor, State>();
 export function stateOf(tensor: Tensor): State | undefined {
   return owners.get(tensor);
@@ -35,7 +35,7 @@ export interface Assignment {
   readonly before: Tensor | null;
 }
 
-/** What versions that could not be computed stand for. */
+/** The tensors that take the place of versions which could not be computed. */
 const standIns = new WeakMap<Tensor, Tensor>();
 
 /** Takes all assignments that are pending. */
@@ -54,14 +54,14 @@ export class State {
   readonly label: string;
   /** True for parameters: `backward` gives them a gradient. */
   readonly trainable: boolean;
-  /** The pack this state lies in, since an optimizer or a module gathered it there. */
+  /** The pack that this state lies in, once an optimizer has gathered it there. */
   home: { readonly pack: State; readonly offset: number } | null = null;
   /** The slot of the accumulated gradient, once there has been one. */
   gradient: State | null = null;
   /** The parameter whose gradient this is the slot of. */
   readonly owner: State | null;
   #hasGradient = false;
-  /** What has last said whether there is a gradient. */
+  /** Who has last set `hasGradient`. */
   #saidBy: object | null = null;
   #frozen = false;
   /** Null once the state lies in a pack. */
@@ -99,7 +99,7 @@ export class State {
     this.settleGradient(present, null);
   }
 
-  /** Says, by the word of `by`, whether there is a gradient; does nothing where another than `after` has said so since. */
+  /** Sets, in the name of `by`, whether there is a gradient; does nothing where another than `after` has set it since. */
   settleGradient(present: boolean, by: object | null, after: object | null = this.#saidBy): void {
     if (after !== this.#saidBy) return;
     if (present !== this.#hasGradient) noteChange();
@@ -178,7 +178,7 @@ export class State {
     if (this.#current === version) this.#current = markVersion(kept, this);
   }
 
-  /** Whether there is a gradient is again as it was before an assignment to its slot that came to nothing. */
+  /** Restores `hasGradient` to what it was before an assignment to the gradient that came to nothing. */
   restorePresence({ version, before }: Assignment): void {
     this.listenerOf(version)?.failed();
     if (!this.owner || this.#current !== version) return;
@@ -191,7 +191,7 @@ export class State {
     this.#listeners.set(this.committed, listener);
   }
 
-  /** Who is to be told what becomes of the version. */
+  /** The listeners for the outcome of the version. */
   listenerOf(version: Tensor): OutcomeListener | undefined {
     return this.#listeners.get(version);
   }

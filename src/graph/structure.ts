@@ -3,7 +3,10 @@ import { type Node, reachable } from './node.ts';
 import type { OpDef, ScanLowering } from './op.ts';
 import type { Tensor } from './tensor.ts';
 
-/** Lines that are equal for graphs that differ only in the contents of their leaves; and the leaves in their order. */
+/**
+ * Describes a graph in lines that are equal for graphs which differ only in the contents of their leaves; also gives the
+ * leaves in their order.
+ */
 export function structure(nodes: readonly Node[], roots: readonly Tensor[]): { lines: string[]; leaves: Tensor[] } {
   const position = new Map<Node, number>();
   const leafPosition = new Map<Tensor, number>();
@@ -29,7 +32,7 @@ export function structure(nodes: readonly Node[], roots: readonly Tensor[]): { l
   return { lines: [...parts, `> ${roots.map(reference).join()}`], leaves };
 }
 
-/** Attributes as text; JSON writes numbers that are not finite as null, and would take them for each other. */
+/** Attributes as text. Plain JSON would write every number that is not finite as null, and so mix them up. */
 function attributesKey(attributes: Attributes): string {
   const text = JSON.stringify(attributes);
   return text.includes('null') ? JSON.stringify(attributes, nameNumbers) : text;
@@ -37,7 +40,10 @@ function attributesKey(attributes: Attributes): string {
 const nameNumbers = (_: string, value: unknown) =>
   typeof value === 'number' && !Number.isFinite(value) ? `number ${value}` : value;
 
-/** Users may define ops of one name twice; scans make an op for each call and tell them apart by their bodies. */
+/**
+ * Names each op apart: users may define two ops of one name, and each scan makes an op of its own, which its body tells
+ * apart.
+ */
 const identities = new WeakMap<OpDef, string>();
 let identityCount = 0;
 function identityOf(op: OpDef): string {

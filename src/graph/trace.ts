@@ -38,7 +38,7 @@ export class StepTrace implements Trace {
   readonly writes = new Map<State, Tensor>();
   readonly dynamics: { readonly leaf: Tensor; readonly values: () => readonly number[] }[] = [];
   readonly #guards: { readonly read: () => unknown; readonly expected: unknown }[] = [];
-  /** Where the states lay when they were first read: a state that moves into a pack meanwhile makes the trace void. */
+  /** The place of each state at its first read: a state that moves into a pack meanwhile makes the trace void. */
   readonly #homes = new Map<State, State['home']>();
   #heldAt = -1;
   /** Accumulated gradients at this point, of the parameters that were asked about. */
@@ -108,7 +108,7 @@ export class StepTrace implements Trace {
     return true;
   }
 
-  /** Gradients that are there at the end are kept in their slots; tells which parameters then have one. */
+  /** Keeps the gradients that exist at the end in their slots; returns which parameters then have one. */
   settleGradients(slotOf: (state: State) => State): Map<State, boolean> {
     const present = new Map<State, boolean>();
     for (const [state, gradient] of this.#gradients) {

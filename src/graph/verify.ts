@@ -3,7 +3,7 @@ import { formatShape, sameShape } from '../core/shape.ts';
 import { type Node, reachable } from './node.ts';
 import type { Tensor } from './tensor.ts';
 
-/** The rules of a legal graph, each with the sentence that says how a node breaks it. Run by tests and in debug mode. */
+/** The rules of a legal graph, each with the sentence that says how a node breaks it. Tests check them. */
 const rules: readonly { readonly rule: string; broken(node: Node): string | null }[] = [
   {
     rule: 'inputs are recorded before the node',

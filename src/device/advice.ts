@@ -1,11 +1,11 @@
-/** Where weft runs, as far as it matters to one who finds no WebGPU there. */
+/** Where weft runs: what advice has to know where there is no WebGPU. */
 export interface Surroundings {
   readonly runtime: 'deno' | 'bun' | 'node' | 'page' | 'worker';
   /** Whether the origin is secure (https, localhost); browsers keep WebGPU from others. True outside of browsers. */
   readonly secure: boolean;
 }
 
-/** The part of a global scope that tells them. */
+/** The part of a global scope that shows where weft runs. */
 export interface GlobalScope {
   readonly document?: unknown;
   readonly WorkerGlobalScope?: unknown;
@@ -25,7 +25,7 @@ export function surroundings(scope: GlobalScope): Surroundings {
   return { runtime: scope.WorkerGlobalScope === undefined ? 'page' : 'worker', secure };
 }
 
-/** Why there is no WebGPU, or no adapter, and what to do about it; a whole message. */
+/** A whole message: why there is no WebGPU, or no adapter, and what to do about it. */
 export function adviceFor(missing: 'WebGPU' | 'adapter', { runtime, secure }: Surroundings): string {
   if (missing === 'adapter') return `WebGPU is there, but no adapter: ${adapterAdvice[runtime]}`;
   if (!secure)

@@ -21,24 +21,24 @@ export class Arena {
     this.#memory = memory;
   }
 
-  /** Those that are there now. */
+  /** The buffers that are allocated now. */
   get buffers(): GPUBuffer[] {
     return this.#buffers.filter((buffer) => buffer !== undefined);
   }
 
-  /** Counts on these slabs from now on. */
+  /** Registers a user of these slabs. */
   join(slabs: Slabs): void {
     this.#users.add(slabs);
   }
 
-  /** No longer counts on them; buffers that are more than twice as large as any other user wants them go. */
+  /** Unregisters a user; frees buffers that are more than twice as large as any other user needs. */
   leave(slabs: Slabs): void {
     this.#users.delete(slabs);
     for (const [i, buffer] of this.#buffers.entries())
       if (buffer && buffer.size > 2 * this.#wanted(i)) this.#dropOne(i);
   }
 
-  /** Sees to it that there are buffers for these slabs. */
+  /** Allocates what buffers these slabs still lack. */
   reserve(slabs: Slabs): void {
     for (const i of slabs.keys()) this.at(i, slabs);
   }
@@ -48,14 +48,14 @@ export class Arena {
     const wanted = slabs[i] as number;
     const existing = this.#buffers[i];
     if (existing && existing.size >= wanted) return existing;
-    // Before the other is made: both need not have room.
+    // Frees the old buffer before the new one is made: there need not be room for both.
     this.#dropOne(i);
     const buffer = this.#memory.create(wanted, `weft slab ${i}`);
     this.#buffers[i] = buffer;
     return buffer;
   }
 
-  /** Gives all memory back, or one buffer if it is of a slab; the next run has it made anew. */
+  /** Frees all buffers, or the given one if it is a slab's; the next run allocates anew. */
   drop(buffer?: GPUBuffer): void {
     for (const [i, each] of this.#buffers.entries()) if (!buffer || each === buffer) this.#dropOne(i);
   }

@@ -1,13 +1,14 @@
 /**
- * A garbage collector sees the few bytes of a tensor's object, not the megabytes that it holds on a device, and lets a loop
- * that drops large results fill the device before it looks. So, of tensors that are not given back, one in so many bytes
- * holds an array of as many, which nobody touches: the system gives it addresses and no memory, and the collector counts it.
+ * Host memory that makes the garbage collector see GPU memory. A collector sees the few bytes of a tensor's object, not
+ * the megabytes that it holds on a device, so that a loop which drops large results fills the device before the collector
+ * runs. Therefore one tensor in every so many bytes holds an array of that size. Nobody touches the array: the system
+ * gives it addresses and no memory, and the collector counts it.
  */
 export type Ballast = ArrayBuffer;
 
 /** Tensors of fewer bytes don't count. */
 const least = 2 ** 16;
-/** Bytes to an array: larger ones than systems take from memory that was used before, which would have to be cleared. */
+/** Bytes of such an array. Systems take smaller ones from memory that was used before, which would have to be cleared. */
 const quantum = 33 * 2 ** 20;
 /** Bytes of tensors that no array stands for. */
 let uncounted = 0;
@@ -22,7 +23,7 @@ export function takeBallast(bytes: number): Ballast | null {
   return ballast;
 }
 
-/** The tensor has given its bytes back by itself: no collector has to. */
+/** Takes back the count of a tensor that was freed without the collector. */
 export function giveBallast(bytes: number): void {
   if (bytes >= least) uncounted = Math.max(0, uncounted - bytes);
 }

@@ -17,22 +17,22 @@ export interface Storage extends BufferRange {
 }
 
 const storageUsage = bufferUsage.STORAGE | bufferUsage.COPY_SRC | bufferUsage.COPY_DST;
-/** Bytes that may lie unused, where no more are in use. */
+/** Bytes that the pool may keep unused even if fewer are in use. */
 const leastPool = 2 ** 27;
 
-/** Bytes of tensors that there may be before their growth waits for the garbage collector. */
+/** Bytes of tensors below which growth never waits for the garbage collector. */
 const leastGrowth = 2 ** 26;
-/** Milliseconds that it has to find something. */
+/** Milliseconds that the collector has to find something. */
 const patience = 500;
 
-/** How often it is pressed meanwhile. */
+/** How often the collector is asked meanwhile. */
 const mostPressure = 40;
 
-/** What is being allocated as a whole. */
+/** A group of allocations that succeed or fail together. */
 interface Securing {
-  /** What the device says of each buffer. */
+  /** The answer of the device to each allocation: an error, or null. */
   readonly answers: Promise<OutOfMemoryError | null>[];
-  /** Calls that give it all back. */
+  /** Calls that free every allocation of the group. */
   readonly undos: (() => void)[];
 }
 
@@ -45,12 +45,12 @@ interface Securing {
  */
 export class BufferPool {
   readonly #gpu: GPUDevice;
-  /** Told of memory that could not be had, where nobody waits for it. */
+  /** Hears of memory that could not be had, where nobody waits for it. */
   readonly #report: (error: OutOfMemoryError) => void;
   /** Slabs that all plans of the device share. */
   readonly arena: Arena;
   readonly #free = new Map<number, GPUBuffer[]>();
-  /** The same buffers, those first that have lain unused the longest. */
+  /** The pooled buffers, those first that have lain unused the longest. */
   readonly #unused = new Set<GPUBuffer>();
   readonly #failed = new WeakSet<GPUBuffer>();
   #liveBytes = 0;
@@ -58,7 +58,7 @@ export class BufferPool {
   #buffers = 0;
   #tensors = 0;
   #tensorBytes = 0;
-  /** How large this may grow. */
+  /** Bytes of tensors above which allocation next waits for the garbage collector. */
   #grownAt = leastGrowth;
   #securing: Securing | null = null;
   /** Buffers to destroy later: see `keepingAll`. */
@@ -132,8 +132,8 @@ export class BufferPool {
   }
 
   /**
-   * Has tensors freed that nobody holds, where there are such: a loop may make them faster than a collector looks. What is
-   * held may grow to twice as much before it is looked for again.
+   * Gives the garbage collector time to free tensors that nobody holds: a loop may make them faster than it runs. What is
+   * held may grow to twice as much before the next time.
    */
   async #lookForGarbage(): Promise<void> {
     const end = performance.now() + patience;
@@ -162,7 +162,7 @@ export class BufferPool {
     }
   }
 
-  /** Nothing is destroyed before `work` is over: for what runs again later, though its plan may have gone meanwhile. */
+  /** Postpones the destruction of buffers until `work` is over: it may run a plan again that has gone meanwhile. */
   async keepingAll<T>(work: () => Promise<T>): Promise<T> {
     const postponed: GPUBuffer[] = [];
     this.#postponed = postponed;
@@ -208,7 +208,7 @@ export class BufferPool {
     this.#liveBytes += size;
     const answer = this.#gpu.popErrorScope().then(
       (error) => (error ? this.#refused(buffer, error) : null),
-      // The device is lost, and says so elsewhere.
+      // A lost device says so elsewhere.
       () => null,
     );
     if (this.#securing) this.#securing.answers.push(answer);
@@ -257,7 +257,7 @@ export class BufferPool {
   #refused(buffer: GPUBuffer, { message }: GPUError): OutOfMemoryError {
     this.#failed.add(buffer);
     this.arena.drop(buffer);
-    // It may have come back meanwhile.
+    // The buffer may be in use again meanwhile.
     if (this.#unused.has(buffer)) {
       this.#forget(buffer);
       this.destroy(buffer);

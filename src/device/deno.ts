@@ -1,5 +1,5 @@
 /**
- * Deno's `onSubmittedWorkDone` waits, before it returns, until the queue is empty, and then sleeps for 10 ms before it
+ * Whether this is Deno. Its `onSubmittedWorkDone` blocks until the queue is empty, and then sleeps for 10 ms before it
  * resolves.
  */
 export const deno = 'Deno' in globalThis;

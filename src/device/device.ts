@@ -21,8 +21,8 @@ export interface MemoryReport {
 }
 
 /**
- * Milliseconds in which the news of a loss follows the first error that it causes: on a busy machine, hundreds after a read
- * that was broken off, which has hardly another reason.
+ * Milliseconds that the news of a loss may take after the first error that the loss causes. On a busy machine it takes
+ * hundreds after a read that was broken off, and such a read has hardly another reason.
  */
 const newsOfLoss = (error: unknown) =>
   /^(Abort|Operation)Error$/.test((error as Error | null)?.name ?? '') ? 1000 : 50;
@@ -39,15 +39,15 @@ export interface Opening {
   readonly choices: Choices;
   /** Turns of its loops that an invocation can take; see `DeviceProfile`. */
   readonly loopLimit: number;
-  /** Gives the choices back, or throws where there is no such family of kernels or variant. */
+  /** Returns the choices; throws where a family of kernels or a variant does not exist. */
   checked(choices: Choices): Choices;
-  /** Another device like a lost one, as the default; rejects where none can be had. */
+  /** Opens another device like a lost one and makes it the default; rejects where none can be had. */
   another(lost: Device): Promise<Device>;
 }
 
-/** What can be put back where it was, on another device. */
+/** Something that can be restored on another device. */
 export interface Recoverable {
-  /** Puts it back; gives the step that it was at. */
+  /** Restores it, and returns the step that it was at. */
   restore(): number;
 }
 
@@ -55,7 +55,10 @@ export interface Recoverable {
 export class Device {
   /** The WebGPU device underneath. */
   readonly gpu: GPUDevice;
-  /** Where the device is from; null for a device of the caller's. Kept, not used: see `InitOptions.gpu`. */
+  /**
+   * Keeps the object that the device is from, which is not used otherwise: see `InitOptions.gpu`. Null for a device of the
+   * caller's.
+   */
   source: GPU | null = null;
   #profile: DeviceProfile;
   /** Vendor, architecture and description of the adapter, as far as the browser tells. */
@@ -71,7 +74,7 @@ export class Device {
   /** Set by kernels that meet bad data. */
   readonly status: Status;
   readonly #opening: Opening;
-  /** What is put back where it was when the device is lost, as long as somebody else holds it. */
+  /** What is restored after a loss, as long as somebody else holds it. */
   #recoverable: WeakRef<Recoverable>[] = [];
   #recovered: Promise<number> | null = null;
   #error: Error | null = null;
@@ -147,17 +150,18 @@ export class Device {
   }
 
   /**
-   * The same promise, but that it rejects with the loss of the device where that is behind its error: what a runtime says of
-   * work on a lost device is one of many things, and the news of the loss may come a moment after it.
+   * Waits for `work`, and rejects with the loss of the device where that is behind its error: what a runtime says of work
+   * on a lost device varies, and the news of the loss may come a moment later.
    */
   async orLost<T>(work: Promise<T>): Promise<T> {
     try {
       return await work;
     } catch (error) {
-      // What weft itself throws has another reason. Nothing may wait for `lost` here: it would keep what the error holds.
+      // Errors of weft itself have another reason than the loss. Nothing may wait for `lost` here: it would keep what
+      // the error holds.
       const patience = error instanceof WeftError ? 0 : newsOfLoss(error);
       const end = performance.now() + patience;
-      // By the clock: in a page that is hidden, each pause takes a second.
+      // Counts by the clock: in a hidden page each pause takes a second.
       while (!this.#lost && performance.now() < end) await pause(5);
       throw this.#lost ?? error;
     }
@@ -186,7 +190,7 @@ export class Device {
     return this.#recovered;
   }
 
-  /** Has `recovered` put back what this is of. @internal */
+  /** Registers something for `recovered` to restore. @internal */
   keep(recoverable: Recoverable): void {
     this.forgo(recoverable);
     this.#recoverable.push(new WeakRef(recoverable));
@@ -211,10 +215,10 @@ export class Device {
 
   /** Gives the device back. What was not read is lost. */
   destroy(): void {
-    // The news takes a while.
+    // Does not wait for the news, which takes a while.
     this.#lost ??= lossOf('destroyed', 'destroy() was called');
     this.gpu.destroy();
-    // A process of Node's ends when nothing holds it.
+    // Lets a process of Node end, which it does when nothing holds the source.
     this.source = null;
   }
 }
@@ -225,7 +229,7 @@ const lossOf = (reason: string, message: string) =>
   );
 
 function uncaptured(error: GPUError): Error {
-  // By name: not every runtime has the class as a global.
+  // Compares the name, since not every runtime has the class as a global.
   if (error.constructor.name === 'GPUOutOfMemoryError')
     return new OutOfMemoryError(`[device] out of GPU memory: ${error.message}`);
   return new WeftError(`[device] ${error.message}`);

@@ -62,7 +62,7 @@ export class PipelineCache {
       this.#pipelines.set(shader.code, known);
       return known;
     }
-    // What is wrong with a shader shows in its pipeline: the device needn't report it as well.
+    // Drops the error of the shader module: the pipeline reports it.
     this.#gpu.pushErrorScope('validation');
     const module = this.#gpu.createShaderModule({ code: shader.code, label });
     this.#gpu.popErrorScope().catch(() => {});
@@ -96,7 +96,7 @@ export class PipelineCache {
     return created;
   }
 
-  /** The same, for work that can't wait: it is compiled until the queue gets there. */
+  /** Returns the pipeline at once, for work that can't wait: the queue waits until it is compiled. */
   getNow(shader: SpecialisedShader, label: string): GPUComputePipeline {
     const known = this.#immediate.get(shader.code);
     if (known) return known;

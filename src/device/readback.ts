@@ -67,21 +67,23 @@ const roomFor = ({ bytes }: Pick<ReadRequest, 'bytes'>) => Math.ceil(bytes / 16)
 /** Brings values to the host through pooled staging buffers. */
 export class Readback {
   readonly #device: Device;
-  /** Those last that were used last. */
+  /** The free buffers, the last used at the end. */
   readonly #free: Staging[] = [];
 
   constructor(device: Device) {
     this.#device = device;
   }
 
-  /** One submit that copies, one `mapAsync` that waits. `now` tells where the ranges lie once there is a buffer for them. */
+  /**
+   * Copies in one submit, and waits for one `mapAsync`. `now` tells where the ranges lie once there is a buffer for them.
+   */
   async read(requests: readonly ReadRequest[], now = () => requests): Promise<ArrayBuffer[]> {
     this.#device.check();
     const staging = await this.stagingFor(requests);
     return this.copy(now(), staging);
   }
 
-  /** A buffer that what is asked for fits in; `copy` takes it back. */
+  /** Takes a buffer with room for the requests; `copy` gives it back. */
   async stagingFor(requests: readonly Pick<ReadRequest, 'bytes'>[]): Promise<Staging> {
     const bytes = requests.reduce((sum, each) => sum + roomFor(each), 0);
     const at = this.#free.findIndex(({ buffer: { size } }) => size >= bytes && size <= 4 * bytes + 1024);
@@ -90,7 +92,7 @@ export class Readback {
     return buffers.secured(() => new Staging(buffers, Math.max(1024, bytes)));
   }
 
-  /** Copies at once, after all that was submitted; brings what was copied to the host later. */
+  /** Copies at once, behind all that was submitted, and brings the copy to the host later. */
   async copy(requests: readonly ReadRequest[], staging: Staging): Promise<ArrayBuffer[]> {
     const offsets: number[] = [];
     let bytes = 0;
@@ -119,7 +121,10 @@ export class Readback {
     while (this.#free.length > keptStagings || bytes() > keptBytes) this.#free.shift()?.destroy();
   }
 
-  /** Learns what became of earlier submits, where `verdicts` say that one whose results nobody has read has something to tell. */
+  /**
+   * Reads what became of earlier submits, where `verdicts` say that one whose results nobody has read has something to
+   * tell.
+   */
   async learnEarlier(verdicts: readonly Verdict[]): Promise<void> {
     if (!verdicts.some(({ tellsOfEarlier }) => tellsOfEarlier)) return;
     const { range, bytes, learn } = this.#device.status.snapshot();

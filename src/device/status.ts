@@ -4,18 +4,20 @@ import { firstFinding, foundEarlierWord, foundWord, mostFindings, statusWords } 
 import type { BufferPool, BufferRange } from './buffers.ts';
 
 /**
- * Of a status: the first code of one submit; the first since a code of its line of submits was last thrown; whether steps of
- * the submit, or of those before it in the line that nobody has read of, have findings; and the findings of its own.
+ * Bytes of a status. Its words are: the first code of the submit; the first code since one of its line of submits was last
+ * thrown; whether steps of this submit, or of unread ones before it in the line, have findings; and its own findings.
  */
 export const statusBytes = 4 * statusWords;
 /** Submits whose status is kept on the device. */
 const kept = 1024;
 
-/** Submits that follow one another share one, until an error of theirs has been thrown, or all of them are known. */
+/**
+ * A group of successive submits that share one report, until an error of theirs has been thrown or all of them are known.
+ */
 interface Report {
   done: boolean;
   submits: number;
-  /** How many of the first of them are known, without a gap. */
+  /** How many submits from the first on are known, without a gap. */
   known: number;
 }
 const newReport = (): Report => ({ done: false, submits: 0, known: 0 });
@@ -29,12 +31,15 @@ export class Verdict {
   /** Where the words lie, as long as they are kept there. */
   readonly #place: () => BufferRange | null;
   readonly #labels: readonly string[];
-  /** Of submits that made what this one reads, and that its own words don't tell of: what is made of bad values is bad. */
+  /**
+   * Verdicts on the submits that made what this one reads, and that its own words don't cover: what is made of bad values
+   * is bad.
+   */
   readonly #given: readonly Verdict[];
   readonly report: Report;
   /** The submit's place among those of the report. */
   readonly #position: number;
-  /** Who is told what became of the submit's steps, in the order of their findings. */
+  /** Listeners for the steps of the submit, in the order of their findings. */
   #listeners: readonly OutcomeListener[];
   #known: { readonly own: number; readonly since: number; readonly foundEarlier: number } | null = null;
   #undo: (() => void) | null = null;
@@ -61,7 +66,7 @@ export class Verdict {
     return [...found];
   }
 
-  /** The verdict on what is made of values with these, where no kernel of its own can have anything to add. */
+  /** The verdict on values that are made of others with these verdicts, where no kernel can add anything. */
   static over(given: readonly Verdict[]): Verdict | null {
     if (given.length < 2) return given[0] ?? null;
     return new Verdict(() => null, [], given);
@@ -71,7 +76,7 @@ export class Verdict {
     return this.#known ? this.#known.own !== 0 : this.place !== null;
   }
 
-  /** True unless it is known that no earlier submit has something to tell. */
+  /** False once it is known that no earlier submit has anything to tell. */
   get mayPassOn(): boolean {
     return !this.report.done && (this.#known === null || this.#known.own + this.#known.since !== 0);
   }
@@ -85,7 +90,7 @@ export class Verdict {
     return [this, ...this.#given].filter((each) => each.#known === null && each.place !== null);
   }
 
-  /** Takes what was read at `place`. */
+  /** Takes the words that were read at `place`. */
   learn(words: Uint32Array): void {
     const [own = 0, since = 0] = words;
     this.#known = { own, since, foundEarlier: words[foundEarlierWord] ?? 0 };
@@ -96,7 +101,10 @@ export class Verdict {
     if (this.report.known === this.#position) this.report.known++;
   }
 
-  /** Calls `undo` once it is known that something was wrong: the host follows what the device has left as it was. */
+  /**
+   * Calls `undo` once it is known that something was wrong, so that the host follows the device, which has left things as
+   * they were.
+   */
   whenBad(undo: () => void): void {
     this.#undo = undo;
   }
@@ -113,7 +121,7 @@ export class Verdict {
     return this.#known !== null && this.#known.foundEarlier !== 0 && this.report.known <= this.#position;
   }
 
-  /** Notes that all is known of the submits before this one. */
+  /** Notes that the submits before this one are known. */
   knowsEarlier(): void {
     this.report.known = Math.max(this.report.known, this.#position + 1);
   }
@@ -152,9 +160,9 @@ export class Status {
   #count = 0;
   /** The last verdict of each line of submits. */
   readonly #last = new WeakMap<object, Verdict>();
-  /** Who is told what became of the steps of the submits in `#ended`, also where nobody has read of these. */
+  /** Listeners for the steps of the submits in `#ended`, which hear of them even if nobody reads their results. */
   readonly #listeners: (readonly OutcomeListener[])[] = [];
-  /** Of each line the last verdict, if somebody listens for what became of its steps. */
+  /** The last verdict of each line whose steps have listeners. */
   readonly #awaited = new Set<Verdict>();
 
   constructor(buffers: BufferPool) {
@@ -203,7 +211,7 @@ export class Status {
     return verdict;
   }
 
-  /** Verdicts that somebody waits for, whatever is read: eager steps may have no result but their states. */
+  /** Takes the verdicts that have listeners, whatever is read: eager steps may have no result but their states. */
   takeAwaited(): Verdict[] {
     const awaited = [...this.#awaited].filter(({ isKnown, place }) => !isKnown && place !== null);
     this.#awaited.clear();

@@ -8,7 +8,7 @@ import type { Tensor } from '../graph/tensor.ts';
 import { commit } from '../kernels/commit.ts';
 import { familyCall } from '../kernels/family.ts';
 
-/** Inputs: the present version of a state, if there is one, and the next. */
+/** Takes the present version of a state, if there is one, and the next. */
 const commitOp: Op<[...present: Tensor[], next: Tensor]> = {
   name: 'commit',
   infer: (inputs) => {
@@ -23,7 +23,10 @@ const commitOp: Op<[...present: Tensor[], next: Tensor]> = {
   },
 };
 
-/** What a state is to hold after a submit that may find bad data: `next`, or as before (zeros where that was nothing). */
+/**
+ * The value of a state after a submit that may find bad data: `next`, or, where it has failed, the value before (zeros
+ * where there was none).
+ */
 export function committed(before: Tensor | null, next: Tensor): Tensor {
   return keepsItself(next) ? next : applyOne(commitOp, before ? [before, next] : [next]);
 }
@@ -37,7 +40,7 @@ export function mayFail(nodes: readonly Node[]): boolean {
   });
 }
 
-/** Whether the kernel that makes the value sees to it: those of optimizers do. */
+/** Whether the kernel that makes the value keeps the old one itself where the submit has failed: those of optimizers do. */
 function keepsItself(value: Tensor): boolean {
   let { node } = value;
   while (node.op === versionOp && node.inputs[0] && !node.inputs[0].isComputed) node = node.inputs[0].node;

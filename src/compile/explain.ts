@@ -3,7 +3,7 @@ import { byteSize } from '../core/types.ts';
 import { rootOf } from './ir.ts';
 import type { Program } from './program.ts';
 
-/** What a plan does and takes, in numbers. */
+/** What a plan runs and how much memory it takes, in numbers. */
 export interface PlanSummary {
   /** Dispatches in all. */
   readonly dispatches: number;
@@ -21,7 +21,7 @@ export interface PlanSummary {
   readonly peakBytes: number;
   /** The largest sum of live bytes: no plan of these commands can do with less. */
   readonly lowerBoundBytes: number;
-  /** States that are overwritten in place, and states that are copied. */
+  /** States that are overwritten in place. */
   readonly statesInPlace: number;
   /** States that are computed elsewhere and copied at the end of a replay. */
   readonly statesCopied: number;
@@ -54,7 +54,9 @@ export function summarise(program: Program): PlanSummary {
   };
 }
 
-/** The road of a program as text: the recorded nodes, then each kernel with what was fused into it, its grid and its memory. */
+/**
+ * Describes a program as text: the recorded nodes, then each kernel with what was fused into it, its grid and its memory.
+ */
 export function explainProgram(program: Program): string {
   const lines = [`${program.nodes.length} nodes`];
   const names = new Map(program.nodes.map((node, i) => [node, `%${i}`]));

@@ -6,10 +6,13 @@ import { finiteCheck } from '../kernels/finite.ts';
 import { rootOf, type Value } from './ir.ts';
 import { type Command, emit } from './schedule.ts';
 
-/** Ops of a chain that a message names. */
+/** How many ops of a chain a message names. */
 const namedOps = 4;
 
-/** The results to look at where each is to be finite: all of f32 that are computed, as roots of the graph, so that none is fused away. */
+/**
+ * The results that are checked where each must be finite: every computed f32 value. They become roots of the graph, so
+ * that none is fused away.
+ */
 export function watchedOf(nodes: readonly Node[]): Tensor[] {
   return nodes.flatMap(({ op: { lowering }, outputs }) => {
     const computes =
@@ -26,7 +29,7 @@ export interface Watched {
   readonly value: Value;
 }
 
-/** The commands with a check of each watched value behind the last one that writes it. */
+/** Inserts a check of each watched value behind the last command that writes it. */
 export function withFiniteChecks(commands: readonly Command[], watched: readonly Watched[]): Command[] {
   const checks = new Map<number, Command[]>();
   for (const { tensor, value } of watched) {
@@ -53,7 +56,7 @@ function sentence({ node, shape }: Tensor): string {
   let at: Node | undefined = node;
   while (at && chain.length < namedOps) {
     chain.unshift(`${at.op.name} ${formatShape((at.types[0] as TensorType).shape)}`);
-    // The way back goes along the first input that was computed.
+    // Goes back along the first input that was computed.
     const before: Node = at;
     at = (before.inputs.find((input) => input.node.op.lowering.kind !== 'leaf') ?? before.inputs[0])?.node;
   }

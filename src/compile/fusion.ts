@@ -16,9 +16,9 @@ import {
 } from './ir.ts';
 
 /**
- * Which operations share a kernel. A group is a head (a hand-written kernel, or nothing) and a chain of elementwise
- * operations over the same number of elements. An operation joins the group of its latest input: everything else that
- * it reads then exists before that group runs, so that fusing can't make a cycle.
+ * Operations that share a kernel. A group is a head (a hand-written kernel, or nothing) and a chain of elementwise
+ * operations over the same number of elements. An operation joins the group of its latest input: everything else that it
+ * reads then exists before that group runs, so that fusing can't make a cycle.
  */
 export interface Group {
   /** The hand-written kernel, pack or scan that the chain follows; null where the chain stands alone. */
@@ -29,14 +29,14 @@ export interface Group {
   /** A sum over the rows of one of the head's inputs, which the head makes too. */
   sum: { readonly input: number; readonly operation: Operation } | null;
   readonly size: number;
-  /** Groups run in this order: an operation comes after whatever it reads. */
+  /** The order in which groups run: an operation comes after whatever it reads. */
   readonly order: number;
 }
 
-/** Steps of a chain: a longer kernel costs more to compile than the pass over memory that it saves. */
+/** The most steps of a chain: a longer kernel costs more to compile than the pass over memory that it saves. */
 const longestChain = 128;
 
-/** Joins operations to groups; gives these in the order in which they run, and which group makes a value. */
+/** Joins operations into groups; returns the groups in the order in which they run, and the group that makes each value. */
 export function fuse(
   lowered: Lowered,
   consumers: ReadonlyMap<Value, number>,
@@ -72,7 +72,7 @@ export function fuse(
 /** How often each value is read, roots included. */
 export function countConsumers(lowered: Lowered): Map<Value, number> {
   const counts = new Map<Value, number>();
-  // Who reads a part reads the whole.
+  // Counts a reader of a part as a reader of the whole.
   const count = ({ value }: Access) => {
     for (let read: Value | undefined = value; read; read = read.parent?.value)
       counts.set(read, (counts.get(read) ?? 0) + 1);
@@ -99,13 +99,13 @@ function canJoin(
   profile: DeviceProfile,
 ): boolean {
   if (group.members.length >= longestChain) return false;
-  // A kernel hands its tail numbers of its own type, and the hooks know f32 alone.
+  // A kernel hands its tail numbers of its own type, but the hooks know only f32.
   if (group.head && (!takesTail(group.head) || group.head.outputs[0]?.type.dtype !== 'f32')) return false;
   if (sizeOf((operation.outputs[0] as Value).type.shape) !== group.size) return false;
   for (const [index, access] of operation.inputs.entries()) {
     if (groupOf.get(rootOf(access.value)) !== group) continue;
     if (access.value.parent) return false;
-    // A value of the group itself must be wanted at the very element that is being computed.
+    // A value of the group itself can be used only at the element that is being computed.
     if (group.head?.outputs.includes(access.value) && access.value !== group.head.outputs[0]) return false;
     if (!readsSameElement(operation, index)) return false;
   }
@@ -114,7 +114,10 @@ function canJoin(
   return bindingCount(joined, consumers) <= profile.storageBuffers;
 }
 
-/** Elementwise groups that only this operation reads are computed where it is, in place of writing what it reads. */
+/**
+ * Merges elementwise groups that only this operation reads: they are computed where it is, so that what it reads is never
+ * written.
+ */
 function mergeBranches(
   group: Group,
   operation: Operation,

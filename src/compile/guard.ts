@@ -5,10 +5,10 @@ import { readsAndWrites } from './memory.ts';
 import { type Command, type CopyCommand, type DispatchCommand, isStatus, setsStatus, statusValue } from './schedule.ts';
 
 /**
- * A kernel that makes the next version of a state need not be followed by one that commits it: it runs where the submit has
- * not failed, and writes over the present version. So it must come after all kernels that may find bad data, and nobody may
- * read the present version any more. What else it makes is left undone where the submit has failed: nobody sees that, since
- * reads of such a submit reject. `live` are the values that outlast the commands.
+ * Lets kernels write the next version of a state over the present one, so that no commit has to follow: such a kernel runs
+ * only where the submit has not failed. So it must come after all kernels that may find bad data, and nobody may read the
+ * present version any more. Its other results are undefined where the submit has failed: nobody sees them, since reads of
+ * such a submit reject. `live` are the values that outlast the commands.
  */
 export function guardWriters(commands: readonly Command[], live: readonly Value[], storageBuffers: number): Command[] {
   let list = [...commands];
@@ -18,7 +18,10 @@ export function guardWriters(commands: readonly Command[], live: readonly Value[
   return list;
 }
 
-/** Of a state that has a version: its bindings are the state, which is copied there first, the next version and the status. */
+/**
+ * Whether a command commits a state that has a version: its bindings are the state, which is copied there first, the next
+ * version and the status.
+ */
 function isCommit(command: Command): command is DispatchCommand {
   return command.kind === 'dispatch' && command.dispatch.kernel === 'commit/elements' && command.bindings.length === 3;
 }
@@ -60,7 +63,7 @@ function touches(command: Command, value: Value): boolean {
   return reads.includes(value) || writes.includes(value);
 }
 
-/** The same kernel, but that it writes to the state, and only where the submit has not failed. */
+/** The same kernel, but writing to the state, and only where the submit has not failed. */
 function guarded(command: DispatchCommand, next: Value, state: Value): DispatchCommand {
   const bindings = command.bindings.map((value) => (value === next ? state : value));
   const dispatch = { ...command.dispatch, guarded: true };

@@ -19,7 +19,7 @@ export interface Value {
   readonly layout: Layout;
   readonly label: string;
   readonly leaf: boolean;
-  /** The repeated value, where the whole is one: expressions name it, and it takes memory only where a kernel binds it. */
+  /** The repeated value of a constant: expressions name it, and it takes memory only where a kernel binds it. */
   readonly constant?: number;
   /** The value in whose memory this one lies, `offset` elements from its start. Packs and segments of them are so. */
   parent?: { readonly value: Value; readonly offset: number };
@@ -37,12 +37,12 @@ export function partOf(value: Value, offset: number, type: TensorType, label = v
   return { type: typeOf(type), layout: denseLayout(type.shape), label, leaf: value.leaf, parent: { value, offset } };
 }
 
-/** The same memory as a value of its own: what reads a part of a value never joins the kernel that makes it. */
+/** A value of its own in the same memory: what reads a part of a value never joins the kernel that makes it. */
 function behindBarrier(value: Value): Value {
   return value.leaf ? value : { ...value, parent: { value, offset: 0 } };
 }
 
-/** One reader's way to look at a value. */
+/** How one reader looks at a value. */
 export interface Access {
   readonly value: Value;
   readonly layout: Layout;
@@ -53,7 +53,7 @@ export interface Operation {
   readonly inputs: readonly Access[];
   /** The values that it writes. */
   readonly outputs: readonly Value[];
-  /** How the outputs of the node lie in these. */
+  /** How the outputs of the node lie in `outputs`. */
   readonly results: readonly Access[];
   /** `copy` makes a dense value of an access that its reader can't take as it lies. */
   readonly kind: 'elementwise' | 'kernel' | 'pack' | 'scan' | 'copy';
@@ -67,7 +67,7 @@ export interface Lowered {
   readonly roots: readonly Access[];
 }
 
-/** Resolves views and inserts copies where a reader needs dense memory. `isLeaf` tells which values come from outside. */
+/** Resolves views, and inserts copies where a reader needs dense memory. `isLeaf` tells which values come from outside. */
 export function lower(
   nodes: readonly Node[],
   roots: readonly Tensor[],
@@ -183,7 +183,7 @@ export function lower(
   return { operations, leaves, roots: roots.map(dense) };
 }
 
-/** The type without the tensor that has it: plans are kept, and must not keep tensors. */
+/** Copies the type out of a tensor: plans are kept, and must not keep tensors. */
 function typeOf({ shape, dtype }: TensorType): TensorType {
   return { shape, dtype };
 }

@@ -4,8 +4,9 @@ import { rootOf, type Value } from './ir.ts';
 import type { Command } from './schedule.ts';
 
 /**
- * Where values lie: a few slabs, ranges in them by lifetime. A slab becomes one GPUBuffer, and WebGPU rejects a dispatch
- * that binds one buffer both for reading and for writing; so what a dispatch reads and what it writes get different slabs.
+ * The place of each value: a range of one of a few slabs, given by lifetime. A slab becomes one GPUBuffer, and WebGPU
+ * rejects a dispatch that binds one buffer both for reading and for writing; so what a dispatch reads and what it writes
+ * get different slabs.
  */
 export interface MemoryPlan {
   readonly places: ReadonlyMap<Value, Place>;
@@ -23,7 +24,7 @@ export interface Place {
   readonly slab: number;
   readonly offset: number;
   readonly bytes: number;
-  /** Commands between which the value lives, both included. */
+  /** First and last command in which the value is alive. */
   readonly first: number;
   readonly last: number;
 }
@@ -52,8 +53,8 @@ interface Item {
 }
 
 /**
- * Lays the values out in several orders, and goes on from the best of them: what made a slab grow comes earlier the next
- * time (squeaky wheel optimisation, Joslin and Clements 1999). Ends where a plan is close to the bound.
+ * Lays the values out in several orders, and goes on from the best: values that made a slab grow come earlier the next
+ * time (squeaky wheel optimisation, Joslin and Clements 1999). It stops once a plan is close to the bound.
  */
 export function planMemory(problem: MemoryProblem): MemoryPlan {
   const items: Item[] = [];
@@ -79,15 +80,18 @@ export function planMemory(problem: MemoryProblem): MemoryPlan {
   return { places, slabs, dedicated, peak: own + bytes, lowerBound: own + bound };
 }
 
-/** Times the bound: not worth another try. */
+/** The multiple of the bound at which another try is not worth it. */
 const close = 1.02;
 const mostTries = 100;
-/** A try costs about the square of the number of values. */
+/** The work that tries may cost; one costs about the square of the number of values. */
 const effort = 3e6;
 
 const duration = ({ first, last }: Item) => last - first;
 const byStart = (a: Item, b: Item) => a.first - b.first || b.bytes - a.bytes;
-/** None is always best. Large values first leaves holes that small ones fill; long lives first keep the rest together. */
+/**
+ * Orders to begin with, none of which is always best. Large values first leaves holes that small ones fill; long lives
+ * first keep the rest together.
+ */
 const orders: readonly ((a: Item, b: Item) => number)[] = [
   (a, b) => b.bytes - a.bytes || byStart(a, b),
   (a, b) => b.bytes * duration(b) - a.bytes * duration(a) || byStart(a, b),
@@ -101,7 +105,7 @@ interface Layout {
   readonly places: ReadonlyMap<Value, Place>;
   readonly slabs: readonly number[];
   readonly bytes: number;
-  /** The order in which places were given, and who made a slab grow. */
+  /** The items in the order in which they got their places, and those that made a slab grow. */
   readonly order: readonly Item[];
   readonly complainers: ReadonlySet<Item>;
 }
@@ -115,7 +119,7 @@ function complainersFirst({ order, complainers }: Layout): Item[] {
 interface Slab {
   bytes: number;
   readonly values: Set<Value>;
-  /** By offset. */
+  /** The places, by offset. */
   readonly places: (Omit<Place, 'slab'> & { readonly value: Value })[];
 }
 
@@ -152,7 +156,7 @@ function layOut(order: readonly Item[], enemies: ReadonlyMap<Value, ReadonlySet<
   return { places, slabs: sizes, bytes: sum(sizes), order, complainers };
 }
 
-/** More of them help little, and each is a buffer. */
+/** The most slabs: more help little, and each is a buffer. */
 const enoughSlabs = 8;
 
 function meets(values: ReadonlySet<Value>, others: ReadonlySet<Value> = new Set()): boolean {
@@ -160,7 +164,7 @@ function meets(values: ReadonlySet<Value>, others: ReadonlySet<Value> = new Set(
   return false;
 }
 
-/** First and last command that touch each root value. */
+/** Finds the first and last command that touch each root value. */
 export function lifetimes(
   commands: readonly Command[],
   results: readonly Value[],
@@ -234,7 +238,10 @@ function largestSum(items: readonly Item[], length: number): number {
   return peak;
 }
 
-/** Proves that no value that is still wanted is overwritten. Throws a sentence that names both; runs in tests and in debug mode. */
+/**
+ * Proves that no value is overwritten while it is still needed; throws a sentence that names both values. Tests run it
+ * over plans.
+ */
 export function verifyPlan(problem: MemoryProblem, plan: MemoryPlan): void {
   const lives = lifetimes(problem.commands, problem.results);
   const list = [...plan.places];

@@ -3,8 +3,8 @@ import { readsAndWrites } from './memory.ts';
 import { type Command, isStatus, readsStatus, setsStatus } from './schedule.ts';
 
 /**
- * Kernels that read the status of the submit, and so may leave a state as it was, come after all kernels that may set it:
- * what is recorded after a step, and finds bad data, stops that step. Only a kernel that sets the status and itself needs
+ * Moves kernels that read the status of the submit, and so may leave a state as it was, behind all kernels that may set
+ * it: bad data found after a step was recorded still stops that step. Only a kernel that sets the status and itself needs
  * what such a step makes must stay behind it. The rest keeps its order.
  */
 export function checksFirst(commands: readonly Command[]): Command[] {
@@ -26,7 +26,7 @@ export function checksFirst(commands: readonly Command[]): Command[] {
   return [...ordered, ...later.commands, ...commands.slice(lastCheck + 1)];
 }
 
-/** Commands that are put off, and the values that they touch. */
+/** Commands that are moved back, and the values that they touch. */
 class Later {
   readonly commands: Command[] = [];
   readonly #reads = new Set<Value>();
@@ -39,7 +39,7 @@ class Later {
     for (const value of writes) this.#writes.add(value);
   }
 
-  /** Whether the command would find or leave other values before these than after them. */
+  /** Whether the command would find or leave other values if it ran before these. */
   concerns(command: Command): boolean {
     const { reads, writes } = touched(command);
     return (
@@ -49,7 +49,7 @@ class Later {
   }
 }
 
-/** The status apart: its order is what this is about. */
+/** Leaves the status out, whose order is the point of all this. */
 function touched(command: Command): { reads: Value[]; writes: Value[] } {
   const { reads, writes } = readsAndWrites(command);
   const others = (value: Value) => !isStatus(value);

@@ -11,7 +11,7 @@ import { type MemoryPlan, type MemoryProblem, planMemory, readsAndWrites } from 
 import { checksFirst } from './order.ts';
 import { type Command, type CopyCommand, schedule } from './schedule.ts';
 
-/** What a plan is asked for: values to hand out, and states to bring to their next version. */
+/** What a plan has to make: values to hand out, and states to bring to their next version. */
 export interface Request {
   readonly results: readonly Tensor[];
   /** Pairs of a state's leaf, as the graph reads it, and the value to commit. */
@@ -32,7 +32,7 @@ export interface Program {
   readonly results: readonly Value[];
   readonly updates: readonly { readonly leaf: Value; readonly value: Value; readonly inPlace: boolean }[];
   readonly memory: MemoryPlan;
-  /** For `verifyPlan`. */
+  /** The input of the memory planner, which `verifyPlan` checks the plan against. */
   readonly problem: MemoryProblem;
 }
 
@@ -110,7 +110,10 @@ function isInPlaceCopy(command: Command, from: Value, to: Value): boolean {
   return command.kind === 'copy' && command.label === 'in place' && command.from === from && command.to === to;
 }
 
-/** A kernel that overwrites its input takes over the input's memory where the input dies there; the copy before it goes. */
+/**
+ * Lets a kernel that overwrites its input take over the input's memory where nobody needs the input afterwards, and drops
+ * the copy before it.
+ */
 function mergeInPlaceCopies(commands: Command[], live: readonly Value[]): void {
   for (let i = commands.length - 1; i >= 0; i--) {
     const command = commands[i] as Command;

@@ -3,7 +3,10 @@ import type { DeviceProfile } from '../kernels/kernel.ts';
 import { bindingCount, chainInputs, type Group, storedValues } from './fusion.ts';
 import { type Access, coversDensely, type Value } from './ir.ts';
 
-/** Elementwise groups with one result, read by one kernel that takes a prologue and by nothing else, move into that kernel. */
+/**
+ * Moves an elementwise group with one result into the kernel that reads it, where that takes a prologue and nobody else
+ * reads the result.
+ */
 export function absorbPrologues(
   groups: Group[],
   groupOf: ReadonlyMap<Value, Group>,
@@ -20,7 +23,7 @@ export function absorbPrologues(
       continue;
     const stored = storedValues(producer, consumers);
     if (stored.length !== 1 || access.value.type.dtype !== 'f32' || !coversDensely(access)) continue;
-    // It takes the place of one binding.
+    // The group takes the place of one binding.
     const added = chainInputs(producer).length - 1;
     if (added > 0 && bindingCount(group, consumers) + added > profile.storageBuffers) continue;
     group.prologue = producer;

@@ -4,9 +4,8 @@ import { bindingCount, type Group } from './fusion.ts';
 import { type Access, coversDensely, type Operation, operandOf, rootOf, type Value } from './ir.ts';
 
 /**
- * Sums over rows ride along with kernels that read the same rows anyway: the gradient of a bias with the product that makes
- * the gradient of the weight. A sum that has a tail of its own, or that such a kernel or an earlier one wants, stays by
- * itself.
+ * Lets kernels that read a matrix anyway sum its rows as well: the product that makes the gradient of a weight also makes
+ * that of the bias. A sum that has a tail of its own, or that such a kernel or an earlier one needs, keeps its own kernel.
  */
 export function absorbSums(groups: Group[], consumers: ReadonlyMap<Value, number>, profile: DeviceProfile): Group[] {
   const absorbed = new Set<Group>();

@@ -9,8 +9,8 @@ import { type Lowered, lower, type Operation, partOf, rootOf, type Value } from 
 import type { Command, DispatchCommand, Schedule } from './schedule.ts';
 
 /**
- * A scan's body is compiled once; its commands are repeated for every step with other bindings. The carry alternates
- * between two buffers (a kernel may not read and write one), the slices of `xs` and `ys` are sub-ranges of theirs.
+ * Repeats the commands of a scan's body, which is compiled once, for every step with other bindings. The carry alternates
+ * between two buffers, since a kernel can't read and write one; the slices of `xs` and `ys` are sub-ranges of theirs.
  */
 export function expandScan(
   operation: Operation,
@@ -107,7 +107,7 @@ function freshValue(shape: readonly number[], type: { dtype: Value['type']['dtyp
   return { type: { shape, dtype: type.dtype }, layout: denseLayout(shape), label, leaf: false };
 }
 
-/** `source` [T, n…] with rows that start at aligned addresses. */
+/** Copies `source` [T, n…] to rows that start at aligned addresses. */
 function padded(source: Value, length: number, size: number, profile: DeviceProfile, commands: Command[]): Slices {
   const stride = length === 1 ? size : Math.ceil(size / alignment) * alignment;
   if (stride === size) return { value: source, stride };
@@ -116,7 +116,7 @@ function padded(source: Value, length: number, size: number, profile: DeviceProf
   return { value, stride };
 }
 
-/** Memory with aligned rows that is copied together into `target` [T, n…] afterwards. */
+/** Gives memory with aligned rows, which is copied into `target` [T, n…] afterwards. */
 function unpadded(target: Value, length: number, size: number, profile: DeviceProfile, commands: Command[]): Slices {
   const stride = length === 1 ? size : Math.ceil(size / alignment) * alignment;
   if (stride === size) return { value: target, stride };

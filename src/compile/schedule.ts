@@ -15,7 +15,7 @@ import { absorbSums } from './rowSums.ts';
 import { expandScan } from './scan.ts';
 import { hostSideSums } from './sideSums.ts';
 
-/** What the device is told, in order: run a kernel, or copy bytes. */
+/** What a device does, in order: it runs a kernel, or copies bytes. */
 export type Command = DispatchCommand | CopyCommand;
 
 export interface DispatchCommand {
@@ -26,11 +26,11 @@ export interface DispatchCommand {
   readonly bindings: readonly Value[];
   /** The values of `dispatch.sideSum`, if it is a sum that another dispatch could make. */
   readonly side?: { readonly source: Value; readonly outputs: readonly Value[] } | undefined;
-  /** What was fused into the kernel, for `explain`. */
+  /** The ops that were fused into the kernel, for `explain`. */
   readonly fused: readonly string[];
   /** The sentence to throw when the kernel sets the status word. */
   readonly badData?: string | undefined;
-  /** What the kernel was selected for; none for generated kernels. */
+  /** The problem that the kernel was selected for; undefined for generated kernels. */
   readonly use?: KernelUse | undefined;
 }
 
@@ -50,22 +50,22 @@ export interface CopyCommand {
 
 /** The status of a submit, whose first word kernels set when they meet bad data. */
 export const statusValue = statusOf([2], 'status');
-/** The same with what optimizers' kernels tell of, which makes nothing fail. */
+/** The status together with the findings of optimizers' kernels, which make nothing fail. */
 export const findingsValue = statusOf([statusWords], 'findings');
 
 function statusOf(shape: Shape, label: string): Value {
   return { type: { shape, dtype: 'u32' }, layout: denseLayout(shape), label, leaf: true };
 }
 
-/** Whether a value is the status, or it with the findings: both lie in one place. */
+/** Whether a value is the status, alone or with the findings: both lie in one place. */
 export const isStatus = (value: Value) => value === statusValue || value === findingsValue;
 
-/** Whether the command is of a kernel that sets the status word, and so reports bad data. */
+/** Whether the command's kernel sets the status word, and so reports bad data. */
 export function setsStatus(command: Command): boolean {
   return bindsStatus(command, 'w');
 }
 
-/** Whether the command is of a kernel that does something else where the status word is set. */
+/** Whether the command's kernel does something else where the status word is set. */
 export function readsStatus(command: Command): boolean {
   return bindsStatus(command, 'r') || (command.kind === 'dispatch' && command.bindings.includes(findingsValue));
 }
@@ -75,7 +75,7 @@ function bindsStatus(command: Command, access: 'r' | 'w'): boolean {
   return command.bindings.some((value, i) => value === statusValue && command.shader.access[i] === access);
 }
 
-/** The commands with those forms of their shaders that `choose` takes. Fields differ between forms, bindings don't. */
+/** Gives commands those forms of their shaders that `choose` takes. Forms differ in fields, not in bindings. */
 export function withForms(
   commands: readonly Command[],
   choose: (shaders: readonly SpecialisedShader[]) => readonly SpecialisedShader[],
@@ -239,7 +239,8 @@ function gather(operation: Operation, before: readonly Command[], packs: Set<Val
   if (filled < sizeOf(pack.type.shape)) packs.add(pack);
   for (const [i, value] of values.entries()) {
     const offset = offsets[i] as number;
-    // A gradient that two parameters share stays outside and is copied to both places: copies within a buffer are errors.
+    // Keeps a gradient that two parameters share outside, and copies it to both places: copies within a buffer are
+    // errors.
     const once = values.filter((other) => rootOf(other) === rootOf(value)).length === 1;
     if (once && canPlace(value, placed, before)) {
       (value as { parent?: Value['parent'] }).parent = { value: pack, offset };
@@ -255,7 +256,8 @@ function partOfPack(pack: Value, value: Value, offset: number): Value {
 
 function canPlace(value: Value, placed: ReadonlySet<Value>, commands: readonly Command[]): boolean {
   if (value.leaf || value.parent) return false;
-  // One buffer can't be bound for reading and writing in one dispatch, so no producer may read a neighbour in the pack.
+  // Checks that no producer reads a neighbour in the pack: a dispatch can't bind one buffer for reading and for
+  // writing.
   return commands.every((command) => {
     if (command.kind === 'copy') return rootOf(command.to) !== value;
     const writes = command.bindings.some((bound, i) => command.shader.access[i] === 'w' && rootOf(bound) === value);

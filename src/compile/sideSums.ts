@@ -5,7 +5,7 @@ import { rootOf } from './ir.ts';
 import { readsAndWrites } from './memory.ts';
 import type { Command, DispatchCommand } from './schedule.ts';
 
-/** Small sums move into the first workgroups of a later dispatch, if there is one before somebody wants what they give. */
+/** Moves small sums into the first workgroups of a later dispatch, if there is one before their result is needed. */
 export function hostSideSums(commands: Command[], profile: DeviceProfile): void {
   for (let i = 0; i < commands.length; i++) {
     const sum = commands[i] as Command;
@@ -16,7 +16,7 @@ export function hostSideSums(commands: Command[], profile: DeviceProfile): void 
     const added = 1 + outputs.size;
     const host = commands.findIndex((later, k) => k > i && k < until && hasRoom(later, added, profile));
     if (host >= 0) commands[host] = hosting(commands[host] as DispatchCommand, sum);
-    // Alone from here on: whoever takes these commands further (a scan) may give them other values.
+    // Keeps the sum alone from here on: a scan that repeats these commands may give them other values.
     commands.splice(i, 1, ...(host < 0 ? [{ ...sum, side: undefined }] : []));
     if (host >= 0) i--;
   }

@@ -5,12 +5,15 @@ import { lifetimes } from './memory.ts';
 import type { Program } from './program.ts';
 import { emit, type KernelUse } from './schedule.ts';
 
-/** What an executable is made of: a program without the graph that it came from. */
+/** The part of a program that an executable is made of, without the graph that it came from. */
 export type Runnable = Pick<Program, 'commands' | 'results' | 'updates' | 'memory'> & {
   readonly leaves: readonly { readonly value: Value }[];
 };
 
-/** The kernels of a program that there are several variants of, one for each choice, the first of its kind; and how many. */
+/**
+ * Finds the kernels of a program that have several variants: one for each choice, the first of its kind, and how many
+ * there are.
+ */
 export function usesOf({ commands }: Pick<Program, 'commands'>): { use: KernelUse; count: number }[] {
   const uses = new Set(commands.flatMap((command) => (command.kind === 'dispatch' ? (command.use ?? []) : [])));
   const byChoice = new Map<string, { use: KernelUse; count: number }>();
@@ -24,7 +27,7 @@ export function usesOf({ commands }: Pick<Program, 'commands'>): { use: KernelUs
 }
 
 /**
- * A kernel by itself: its inputs and then its outputs are leaves, so that trials of several variants share them; scratch
+ * Makes a program of one kernel. Its inputs and outputs are leaves, so that trials of several variants share them; scratch
  * memory is its own. Throws UnsupportedError where the variant can't do it.
  */
 export function trial({ problem, inputs, outputs }: KernelUse, variant: string, profile: DeviceProfile): Runnable {

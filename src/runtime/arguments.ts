@@ -7,8 +7,8 @@ import { isTensor } from '../graph/tensor.ts';
 import { tensor } from '../ops/create.ts';
 
 /**
- * The arguments of a call, with a tensor for each typed array and for each array that holds only numbers and booleans, by
- * the rule of `tensor`. They are copies: the caller may fill an array anew before the step has its turn.
+ * Replaces typed arrays, and arrays that hold only numbers and booleans, by tensors among the arguments of a call, by the
+ * rule of `tensor`. They are copies: the caller may fill an array anew before the step has its turn.
  */
 export function asTensors(args: readonly unknown[]): unknown[] {
   const leaf = (value: unknown) =>
@@ -44,7 +44,7 @@ export function signatureOf(value: unknown): string {
 const entries = (of: readonly (readonly [unknown, unknown])[]) =>
   of.map(([key, item]) => `${signatureOf(key)}:${signatureOf(item)}`).join();
 
-/** Parameters and buffers are told apart: a trace belongs to the states that it reads. */
+/** Numbers that tell parameters and buffers apart: a trace belongs to the states that it reads. */
 const numbers = new WeakMap<State, number>();
 let states = 0;
 function nameOf(state: State): string {

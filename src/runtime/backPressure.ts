@@ -1,11 +1,14 @@
 import { deno } from '../device/deno.ts';
 
-/** Steps that may be under way at once: long ones, so that a loop that is stopped ends soon, and short ones. */
+/**
+ * Steps that may be under way at once: `fewest` long ones, so that a loop that is stopped ends soon, and `mostInFlight`
+ * short ones.
+ */
 const fewest = 2;
 export const mostInFlight = 8;
 /**
- * Milliseconds below which a step is short. The answer that a step is done takes Chromium up to 2 ms, in which a device
- * that had no more to do would wait for the next one.
+ * Milliseconds below which a step is short. Chromium takes up to 2 ms to answer that a step is done; a device without more
+ * to do would idle meanwhile.
  */
 const short = 10;
 
@@ -20,7 +23,7 @@ export class BackPressure {
   readonly #queue: Pick<GPUQueue, 'onSubmittedWorkDone'>;
   readonly #asksLate: boolean;
   readonly #inFlight: Promise<unknown>[] = [];
-  /** Steps that may be under way for now. */
+  /** The present limit of steps under way. */
   #allowed = fewest;
   /** Steps submitted since the queue was last known to be empty. */
   #submitted = 0;
@@ -46,7 +49,7 @@ export class BackPressure {
     } else if (this.#submitted >= fewest) {
       this.#queue.onSubmittedWorkDone().catch(() => {});
       this.#submitted = 0;
-      // Timers, signals and finalizers get their turn.
+      // Lets timers, signals and finalizers run.
       await nextTurn();
     }
   }
@@ -54,7 +57,7 @@ export class BackPressure {
   /** Called after each submit. */
   submitted(): void {
     if (this.#asksLate) this.#submitted++;
-    // A lost device shows in the next submit.
+    // Drops the error of a lost device, which shows in the next submit.
     else this.#inFlight.push(this.#queue.onSubmittedWorkDone().catch(() => {}));
   }
 }

@@ -22,18 +22,18 @@ import { type Berth, leaveBerth } from './fill.ts';
 import { isAbroad, knownResidence, residenceOf } from './residence.ts';
 
 /**
- * Uncompiled use: the graph behind a value is compiled when the value is wanted, and the plan is kept by the graph's
+ * Runs uncompiled code: the graph behind a value is compiled when the value is needed, and the plan is kept by the graph's
  * structure, so that a loop compiles once.
  */
 
 /** Eager plans that a device keeps. */
 const keptPlans = 256;
-/** Pending nodes, or ops under `noGrad` one after another, that are computed even though nobody has asked. */
+/** Pending nodes, or ops under `noGrad` in one chain, from which on they are computed even though nobody has asked. */
 const longestChain = 1000;
-/** Eager ops after which such a chain is computed: those beside it, which it may cross, get as long meanwhile. */
+/** Eager ops to wait before such a chain is computed: chains beside it, which it may cross, get as long meanwhile. */
 const grace = 250;
 
-/** Work on the queue goes in program order, though compiling makes it asynchronous. */
+/** Queues GPU work in program order, though compiling makes it asynchronous. */
 export const inOrder = oneByOne();
 
 /** The ends of chains that the next flush computes. */
@@ -41,7 +41,7 @@ let ends: Tensor[] = [];
 /** Eager ops since the first of them. */
 let opsSince = 0;
 
-/** Computes what is pending, in the background. Whoever reads a value that could not be computed is told, nobody else. */
+/** Computes what is pending, in the background. An error goes only to whoever reads a value that could not be computed. */
 export function flush(): void {
   if (currentTrace()) return;
   const pending = takePending();
@@ -75,7 +75,7 @@ function takePending(): Pending {
   return { assignments: takeAssignments(), others };
 }
 
-/** Throws inside a trace, at once: the promise of a value would be lost there. */
+/** Throws at once inside a trace: the rejection of a promise would be lost there. */
 export function expectOutside(): void {
   const trace = currentTrace();
   if (!trace) return;
@@ -119,7 +119,8 @@ async function bring(tensors: readonly Tensor[]): Promise<HostArray[]> {
     }),
     ...unknown.map((verdict) => ({ ...(verdict.place as BufferRange), bytes: statusBytes })),
   ];
-  // A small result moves when the plan that made it goes, which the garbage collector may decide meanwhile.
+  // Asks for the place only now: a small result moves when the plan that made it goes, which the garbage collector may
+  // decide at any time.
   const bytes = await device.readback.read(requests, () =>
     requests.map((request, i) => {
       const tensor = onDevice[i]?.tensor;
@@ -138,7 +139,9 @@ async function bring(tensors: readonly Tensor[]): Promise<HostArray[]> {
   return results;
 }
 
-/** Forgets what is pending, of which a lost device has the beginnings; who asks for a value has it computed, if it can be. */
+/**
+ * Forgets what is pending, since its inputs lie on a lost device; whoever asks for a value has it computed, if it can be.
+ */
 export function forgetPending(): void {
   for (const { state } of takePending().assignments) if (state.owner) state.owner.hasGradient = false;
 }
@@ -167,7 +170,7 @@ interface CachedPlan {
   readonly leafOrder: readonly number[];
 }
 interface PlanCache {
-  /** What the kernels were selected for: each choice makes another. */
+  /** The profile that the kernels were selected for: other choices make another plan. */
   readonly profile: DeviceProfile;
   readonly plans: Map<string, Promise<CachedPlan>>;
 }
@@ -231,12 +234,12 @@ async function computeAll({ assignments, others }: Pending, wanted: readonly Ten
 
 const isComputed = (tensor: Tensor) => tensor.isComputed;
 
-/** The backward passes that what is not computed yet of a group is from. */
+/** The backward passes of a group's values that are not computed yet. */
 function passesOf(group: readonly Tensor[]): object[] {
   return reachable(group, isComputed).flatMap(({ outputs }) => outputs.flatMap((output) => passOf(output) ?? []));
 }
 
-/** Roots that share what is not computed yet, or are from one backward pass. */
+/** Groups roots that share what is not computed yet, or that belong to one backward pass. */
 function groupsOf(roots: readonly Tensor[], nodes = reachable(roots, isComputed)): Tensor[][] {
   const parents = new Map<object, object>();
   const find = (each: object): object => {
@@ -266,7 +269,7 @@ function gradientsBehind(assignments: readonly Assignment[]): Tensor[] {
   const nodes = reachable(updated, (tensor) => tensor.isComputed || isGradient(tensor));
   return nodes.flatMap(({ inputs }) => inputs.filter(isGradient));
 }
-/** What is known of the submits that gradients are from. */
+/** Verdicts on the submits that made gradients. */
 const gradientVerdicts = new WeakMap<Tensor, Verdict>();
 
 async function compute(asked: readonly Tensor[], assignments: readonly Assignment[]): Promise<void> {
@@ -294,7 +297,7 @@ async function compute(asked: readonly Tensor[], assignments: readonly Assignmen
     for (const storage of storages) storage.release();
     throw error;
   }
-  // From here on nothing fails.
+  // Nothing fails from here on.
   const encoder = device.gpu.createCommandEncoder({ label: 'weft eager' });
   const line = assignments[0]?.state ?? null;
   const listeners = assignments.flatMap(({ state, version }) => state.listenerOf(version) ?? []);
@@ -320,8 +323,8 @@ async function compute(asked: readonly Tensor[], assignments: readonly Assignmen
 }
 
 /**
- * Values of `noGrad` that were computed before, but not kept, and that new nodes stand on: a state that goes from read to
- * read would else be computed from its beginning each time.
+ * Finds values of `noGrad` that were computed before, but not kept, and that new nodes use: otherwise a state that goes
+ * from read to read would be computed from its beginning each time.
  */
 function usedAgain(nodes: readonly Node[]): Tensor[] {
   const inputs = nodes.flatMap(({ ran, inputs }) => (ran ? [] : inputs));
@@ -360,7 +363,7 @@ export async function upload(device: Device, tensors: readonly Tensor[]): Promis
   const berths = await device.buffers.secured(() => abroad.map((tensor) => residenceOf(tensor).berthOn(device)));
   for (const [i, tensor] of abroad.entries()) {
     const berth = berths[i] as Berth;
-    // Somebody else may have brought it meanwhile.
+    // Skips what somebody else has brought meanwhile.
     if (isAbroad(tensor)) residenceOf(tensor).upload(device, berth);
     else leaveBerth(device, berth);
   }

@@ -45,20 +45,23 @@ interface EncodedCopy {
 
 /** A program on a device: pipelines, slabs, uniforms and bind groups, ready to be encoded again and again. */
 export class Executable {
-  /** Without the graph that it was built from: an executable is kept for the next time, the graph's tensors are not. */
+  /**
+   * The program without the graph that it was built from: executables are kept for the next time, tensors of the graph are
+   * not.
+   */
   readonly program: Pick<Program, 'commands' | 'results' | 'updates' | 'memory'>;
   readonly #device: Device;
   /** The word that kernels set when they meet bad data. */
   readonly #status: GPUBuffer;
   /** The slabs that the bind groups were made for. */
   #slabs: readonly GPUBuffer[] = [];
-  /** Memory of its own, of values that are in no slab. */
+  /** Memory of values that are in no slab. */
   readonly #own = new Map<Value, GPUBuffer>();
   readonly #uniforms: GPUBuffer;
   readonly #pipelines: readonly (GPUComputePipeline | null)[];
   /** Bind groups by command. */
   readonly #groups: GPUBindGroup[] = [];
-  /** Where the leaves lie, and the commands with these places in them: made anew when a leaf has moved. */
+  /** The places of the leaves, and the commands with these places in them, which are made anew when a leaf has moved. */
   #bound: readonly BufferRange[] = [];
   #encoded: readonly Encoded[] | null = null;
   readonly #leafIndex: ReadonlyMap<Value, number>;
@@ -116,7 +119,7 @@ export class Executable {
     return { commands, pipelines };
   }
 
-  /** Sees to it that the slabs are there, which others share: allocates, and does nothing else. */
+  /** Allocates the slabs, which others share, and does nothing else. */
   reserve(): void {
     this.#device.buffers.arena.reserve(this.program.memory.slabs);
   }
@@ -130,7 +133,7 @@ export class Executable {
     const moved = new Set<number>();
     for (const [i, range] of leaves.entries()) if (!sameRange(range, this.#bound[i])) moved.add(i);
     if (this.#encoded && stay && moved.size === 0) return;
-    // Where this fails half-way, nothing is to be encoded, and no group to be trusted.
+    // Marks the groups as invalid first: where this fails half-way, nothing may be encoded with them.
     const anew = this.#encoded === null || !stay;
     this.#encoded = null;
     this.#bound = leaves.map(({ buffer, offset }) => ({ buffer, offset }));
@@ -254,7 +257,7 @@ export class Executable {
     });
   }
 
-  /** What the bindings of a command refer to, in their order. */
+  /** The buffers that the bindings of a command refer to, in their order. */
   #entries(command: DispatchCommand, index: number): Required<GPUBufferBinding>[] {
     const entries = [{ buffer: this.#uniforms, offset: index * 256, size: 256 }];
     for (const value of command.bindings) {
@@ -273,7 +276,7 @@ export class Executable {
   }
 }
 
-/** The hot path of a training loop: nothing is looked up, nothing is set twice. */
+/** Records dispatches. This is the hot path of a training loop: nothing is looked up, nothing is set twice. */
 function recordDispatches(pass: GPUComputePassEncoder, dispatches: readonly EncodedDispatch[]): void {
   let current: GPUComputePipeline | null = null;
   for (let i = 0; i < dispatches.length; i++) {
@@ -285,7 +288,7 @@ function recordDispatches(pass: GPUComputePassEncoder, dispatches: readonly Enco
   }
 }
 
-/** Throws where a kernel would have to bind more than the device can: before there is memory for it. */
+/** Throws where a kernel would have to bind more than the device can, before any memory is allocated for it. */
 function checkBindings({ commands }: Pick<Runnable, 'commands'>, { bindingBytes }: DeviceProfile): void {
   for (const command of commands) {
     if (command.kind === 'copy') continue;

@@ -3,7 +3,7 @@ import { zeroLeaf } from '../graph/leaf.ts';
 import { type Assignment, type State, stateOf } from '../graph/state.ts';
 import type { Tensor } from '../graph/tensor.ts';
 
-/** Why eager work could not run: a kernel that can't be had, memory that a device can't bind. */
+/** The reason why eager work could not run: a kernel that can't be had, memory that a device can't bind. */
 export class Failure {
   readonly error: unknown;
   /** Whether anybody has been told, or is being told. */
@@ -15,28 +15,28 @@ export class Failure {
   }
 }
 
-/** What could not be computed, and why: said at every read. Backward passes are here, too. */
+/** The failures of values and backward passes that could not be computed: every read throws them. */
 const failed = new WeakMap<object, Failure>();
 /** The last failed update of a state. */
 const updates = new WeakMap<State, Failure>();
-/** What was made from such a state afterwards. */
+/** Failures behind values that were made afterwards from a state with a failed update. */
 const afterwards = new WeakMap<Tensor, Failure>();
 /** Whether an update has ever failed: as long as none has, there is nothing to look for. */
 let anyMissed = false;
 
-/** True for what is known not to be computable. */
+/** True if the tensor is known not to be computable. */
 export function hasFailed(tensor: Tensor): boolean {
   return failed.has(tensor) && !stateOf(tensor);
 }
 
-/** Why an assignment of a state was taken back, or all that a backward pass has made. */
+/** The reason why an assignment of a state, or all that a backward pass made, was taken back. */
 export function failureOf(versionOrPass: object): Failure | undefined {
   return anyMissed ? failed.get(versionOrPass) : undefined;
 }
 
 /**
- * Takes back a group of values that can't be computed, at once or in the background. States have their last good versions
- * again, as if the step had never been recorded; the rest tells whoever reads it.
+ * Takes back a group of values that can't be computed. States return to their last good versions, as if the step had never
+ * been recorded; reading any other value of the group throws.
  */
 export function takeBack(
   group: readonly Tensor[],

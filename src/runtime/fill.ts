@@ -9,7 +9,7 @@ import { writeFields } from './executable.ts';
 /** Memory for a tensor whose values come from a source. */
 export interface Berth {
   readonly storage: Storage;
-  /** What the kernels read that draw values into place; null where none do. */
+  /** The settings of the kernels that draw values in place; null where nothing is drawn. */
   readonly uniforms: GPUBuffer | null;
 }
 
@@ -35,7 +35,7 @@ export function fillBerth(device: Device, { storage, uniforms }: Berth, source: 
     return;
   }
   const { parts, length } = source;
-  // The memory may have held another tensor.
+  // Clears the gaps: the memory may have held another tensor.
   for (const [from, to] of gaps(parts, length))
     device.gpu.queue.writeBuffer(buffer, offset + 4 * from, new Float32Array(to - from));
   if (uniforms) drawParts(device, storage, uniforms, parts);
@@ -57,7 +57,7 @@ function gaps(parts: readonly Part[], length: number): [from: number, to: number
   return found;
 }
 
-/** Elements of one dispatch: whole bindings. */
+/** Elements of one dispatch; a multiple of the alignment of bindings. */
 const most = 2 ** 24;
 
 /** Draws all parts that are drawn in one submit: a dispatch for each, or several for what is large. */
@@ -93,7 +93,7 @@ function drawParts(
   buffers.destroy(uniforms);
 }
 
-/** What dispatches draw, at which byte. */
+/** The parts that dispatches draw, and the byte at which each begins. */
 const piecesIn = (parts: readonly Part[]) =>
   parts.flatMap(({ offset, values }) => (values instanceof HostValues ? [] : piecesOf(values, 4 * offset)));
 

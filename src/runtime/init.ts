@@ -26,7 +26,7 @@ export interface InitOptions {
    * for this adapter and this version of weft, if it has.
    */
   choices?: Choices | 'tuned';
-  /** Where tuned choices are kept; by default localStorage in a page and a file in Deno. */
+  /** Where tuned choices are kept; by default localStorage in a page and a file in Deno and Node. */
   store?: ChoiceStore;
   /** `default` keeps to the limits that every WebGPU device has; by default weft asks for what the adapter offers. */
   limits?: 'default' | 'adapter';
@@ -53,7 +53,7 @@ const initOptions = declareOptions<InitOptions>({
   device: having('a GPUDevice', 'createComputePipeline'),
   powerPreference: oneOf('high-performance', 'low-power'),
   profile: oneOf('gpu', 'software'),
-  // Checked with the names of the variants.
+  // The device checks these, which knows the names of the variants.
   choices: anything,
   store: object,
   limits: oneOf('default', 'adapter'),
@@ -69,7 +69,9 @@ const wantedLimits = [
   'maxStorageBuffersPerShaderStage',
 ] as const;
 
-/** Calls of `init`, and the one that the default device is from: of two at once, the later call counts. */
+/**
+ * How many calls of `init` there were, and which of them made the default device: of two at once, the later call counts.
+ */
 let calls = 0;
 let latest = 0;
 
@@ -110,7 +112,7 @@ async function open(options: InitOptions): Promise<Device> {
   );
   const description = describe(adapter.info);
   const software = adapter.info.isFallbackAdapter || isSoftware(description);
-  // Before the device is opened: a store may fail.
+  // Reads the store before the device is opened, since it may fail.
   const chosen = await selectionOf(description, software, options);
   const gpu = await adapter.requestDevice({
     label: 'weft',
@@ -132,20 +134,20 @@ async function selectionOf(
   return { selection, choices: (await storedChoices({ adapter, profile: { selection } }, store)) ?? {} };
 }
 
-/** What a device does with what only this file knows of. */
+/** The functions that a device needs and only this file can provide. */
 const ways = (options: InitOptions): Pick<Opening, 'checked' | 'another'> => ({
   checked: checkChoices,
   another: (lost) => another(lost, options),
 });
 
-/** Milliseconds in which another device should be had. */
+/** Milliseconds to wait for another device. */
 const longestWait = 30_000;
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Another device like the lost one, which may take a while to be had: a browser may be starting its GPU process again. */
+/** Opens another device like the lost one. That may take a while: a browser may be starting its GPU process again. */
 async function another(lost: Device, options: InitOptions): Promise<Device> {
-  // The caller may have opened one meanwhile.
+  // Takes the device that the caller may have opened meanwhile.
   if (hasDevice() && !currentDevice().isLost) return currentDevice();
   if (options.device)
     throw new UnsupportedError(

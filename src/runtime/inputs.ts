@@ -6,13 +6,16 @@ import type { Device } from '../device/device.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { residenceOf } from './residence.ts';
 
-/** What fills an input at each step. */
+/** The source that fills an input at each step. */
 interface Slot {
   readonly range: BufferRange;
   readonly view: HostArray;
 }
 
-/** What a plan takes in at each step: arguments, dynamic numbers, the key of the generator. One buffer, filled with one call. */
+/**
+ * The inputs of a plan at each step: arguments, dynamic numbers, the key of the generator. They share one buffer, which
+ * one call fills.
+ */
 export class Inputs {
   readonly #device: Device;
   readonly #buffer: GPUBuffer;

@@ -7,14 +7,14 @@ export interface Scope {
   readonly start: number;
   readonly settled: Set<Tensor>;
 }
-/** Those that have not ended, in the order of their beginning. */
+/** The scopes that have not ended, in the order of their beginning. */
 export const openScopes: Scope[] = [];
 
-/** Told of each tensor that gets memory on a device. */
+/** Notes each tensor that gets memory on a device. */
 export function noteSettled(tensor: Tensor): void {
   const scope = openScopes.at(-1);
   if (!scope || tensor.node.id < scope.start) return;
-  // Where scopes overlap, nothing tells whose it is.
+  // Leaves the tensor alone where scopes overlap: nothing tells whose it is.
   const nested = openScopes.every(({ around }, i) => i === 0 || around === openScopes[i - 1]);
   if (nested) scope.settled.add(tensor);
 }

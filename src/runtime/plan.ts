@@ -23,7 +23,7 @@ import { Inputs } from './inputs.ts';
 import { isAbroad, knownResidence, residenceOf } from './residence.ts';
 import { type ResultRing, ringOf, slotCount, smallResult } from './results.ts';
 
-/** What a prepared plan has on its device. */
+/** What a prepared plan holds on its device. */
 interface Prepared {
   readonly executable: Executable;
   readonly inputs: Inputs;
@@ -34,7 +34,7 @@ interface Prepared {
 interface StepMemory {
   readonly results: ReadonlyMap<number, Storage>;
   readonly old: ReadonlyMap<State, Storage>;
-  /** For small results of earlier steps whose places are wanted: see `ResultRing`. */
+  /** New memory for small results of earlier steps whose places are needed: see `ResultRing`. */
   readonly moves: ReadonlyMap<number, Storage>;
 }
 
@@ -42,7 +42,7 @@ interface StepMemory {
 export class Plan {
   /** The device that it runs on. */
   readonly device: Device;
-  /** What the kernels were selected for. */
+  /** The profile that the kernels were selected for. */
   readonly #profile: DeviceProfile;
   readonly #trace: StepTrace;
   readonly #placeholders: readonly Tensor[];
@@ -59,7 +59,7 @@ export class Plan {
   #compiling: Promise<Executable> | null = null;
   #preparing: Promise<Prepared> | null = null;
   readonly #pressure: BackPressure;
-  /** What names the line of submits that this plan's belong to: a state that they write. */
+  /** Identifies the line of submits that this plan's belong to: a state that they write. */
   readonly #line: object;
   #users = 0;
   #gone = false;
@@ -117,12 +117,12 @@ export class Plan {
     return new Plan(device, trace, placeholders, outputs, gradients, options);
   }
 
-  /** With those forms of the shaders that the device has chosen, once they are compiled. */
+  /** The program, with the forms of the shaders that the device has chosen once they are compiled. */
   get program(): Program {
     return this.#program;
   }
 
-  /** Parameters that backward reaches, and that nothing will change: the step does not, and no optimizer has them. */
+  /** Parameters that backward reaches and nothing changes: neither the step, nor an optimizer. */
   get unheld(): State[] {
     return this.#trace.unheld;
   }
@@ -151,7 +151,7 @@ export class Plan {
   async #prepare(): Promise<Prepared> {
     if (this.device.isLost) this.device.check();
     this.#preparing ??= this.#make().catch((error: unknown) => {
-      // What was refused keeps nothing: the next call begins anew.
+      // Frees everything: after a refusal the next call begins anew.
       this.#giveBack();
       throw error;
     });
@@ -176,7 +176,7 @@ export class Plan {
   async #make(): Promise<Prepared> {
     const { device } = this;
     const compiling = this.compile();
-    // Whatever comes first, nobody else waits for this one.
+    // Handles the rejection here: where something below rejects first, nobody waits for this one.
     compiling.catch(() => {});
     await materialise([...this.#captured, ...[...this.#trace.reads.keys()].map((state) => state.committed)]);
     await upload(
@@ -210,8 +210,8 @@ export class Plan {
   }
 
   /**
-   * What a step costs the host: one write, one pass, a few copies, one submit. What may fail comes first, so that a step
-   * that can't run changes nothing.
+   * Submits one step. It costs the host one write, one pass, a few copies and one submit. What may fail comes first, so
+   * that a step that can't run changes nothing.
    */
   #submit(args: readonly Tensor[], { executable, inputs, ring }: Prepared, own: StepMemory): unknown {
     const device = this.device;
@@ -241,7 +241,7 @@ export class Plan {
     return mapTensors('compile', 'result', this.#outputs, () => results[next++]);
   }
 
-  /** Gradients that are there now; those of before, where it turns out that the step has changed nothing. */
+  /** Notes which parameters have gradients now; restores that where it turns out that the step has changed nothing. */
   #settleGradients(verdict: Verdict | null): void {
     const before: [State, boolean][] = [];
     for (const [state, present] of this.#gradients) {
@@ -254,7 +254,7 @@ export class Plan {
     });
   }
 
-  /** Small results have a place in the ring. */
+  /** Allocates memory for results, except for small ones, which lie in the ring. */
   #allocate(ring: ResultRing): StepMemory {
     const results = new Map<number, Storage>();
     let small = 0;
@@ -266,14 +266,14 @@ export class Plan {
     return { results, old, moves: ring.allocateMoves(this.#results.length - results.size) };
   }
 
-  /** The status of this step, where kernels set or read one; else that of its arguments. */
+  /** The verdict on this step, where kernels set or read a status; else that on its arguments. */
   #begin(args: readonly Tensor[], { usesStatus }: Executable, encoder: GPUCommandEncoder): Verdict | null {
     const given = Verdict.open(args.map(({ version }) => knownResidence(version)?.verdict ?? null));
     const listeners = takeListeners();
     return usesStatus ? this.device.status.begin(encoder, this.#line, given, listeners) : Verdict.over(given);
   }
 
-  /** Calls that run at once may make more plans than are kept: who is at work with one keeps its memory until the end. */
+  /** Keeps the plan's memory while `work` runs: calls that run at once may make more plans than are kept. */
   async use<T>(work: (plan: Plan) => Promise<T>): Promise<T> {
     this.#users++;
     try {
@@ -303,7 +303,7 @@ export class Plan {
     this.#preparing = null;
   }
 
-  /** An eager value that still depends on the version which this step overwrites gets a copy of it. */
+  /** Copies a version that an eager value still depends on and that this step overwrites. */
   #protectObserved(copies: ReadonlyMap<State, Storage>, encoder: GPUCommandEncoder): void {
     for (const state of this.#trace.writes.keys()) {
       const version = state.committed;
@@ -328,7 +328,7 @@ export class Plan {
     );
   }
 
-  /** What holds the value of a leaf: a state's present version, or the leaf itself. */
+  /** The tensor that holds the value of a leaf: a state's present version, or the leaf itself. */
   #ownerOf(leaf: Tensor): Tensor {
     return this.#states.get(leaf)?.committed ?? leaf;
   }
@@ -356,7 +356,7 @@ export class Plan {
     });
   }
 
-  /** New versions that were not written over the old ones are copied there, after everything that still read the old. */
+  /** Copies new versions that were not written over the old ones, after everything that still read the old. */
   #commit(executable: Executable, encoder: GPUCommandEncoder): void {
     for (const { leaf: target, value, inPlace } of this.program.updates) {
       if (inPlace || rootOf(value) === target) continue;

@@ -8,7 +8,7 @@ import { Tensor } from '../graph/tensor.ts';
 import { expectOutside, readAll } from './eager.ts';
 import { dispose, knownResidence } from './residence.ts';
 
-/** What reads a tensor, and gives it back, as its methods. */
+/** Methods that read a tensor, and that free it. */
 
 declare module '../graph/tensor.ts' {
   interface Tensor {

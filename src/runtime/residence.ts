@@ -20,13 +20,13 @@ export class Residence implements OnDevice {
   readonly #tensor: Tensor;
   /** Brings the bytes from the staging buffer of the step that made them; null once that has moved on. */
   staged: (() => Promise<ArrayBuffer | null>) | null = null;
-  /** What the kernels of the submit that made the value had to say, where they may have met bad data. */
+  /** The verdict of the submit that made the value, where its kernels may have met bad data. */
   verdict: Verdict | null = null;
-  /** True for what a compiled function has captured, or a scope has returned: no scope frees it. */
+  /** True for a tensor that a compiled function has captured, or a scope has returned: no scope frees it. */
   kept = false;
   #device: Device | null = null;
   #storage: Storage | null = null;
-  /** What the garbage collector sees of the memory on the device. */
+  /** Stands for the memory on the device in the eyes of the garbage collector. */
   #ballast: Ballast | null = null;
 
   constructor(tensor: Tensor) {
@@ -43,7 +43,7 @@ export class Residence implements OnDevice {
     return this.#device;
   }
 
-  /** True for what nothing can bring back: no source has it, no graph computes it. */
+  /** True for a value that nothing can bring back: no source has it, no graph computes it. */
   get #isFinal(): boolean {
     return this.#tensor.source === null && this.#tensor.node.op.lowering.kind === 'leaf';
   }
@@ -99,7 +99,8 @@ export class Residence implements OnDevice {
     this.#storage = storage;
     if (!stateOf(tensor)) this.#ballast ??= takeBallast(storage.bytes);
     noteSettled(tensor);
-    // What no gradient goes through is a leaf from now on: else the values of a loop would keep the graph of all of it.
+    // Makes a value that no gradient goes through a leaf: otherwise the values of a loop would keep the graph of all of
+    // it.
     const { op, differentiable } = tensor.node;
     const final = stateOf(tensor) !== undefined || op === versionOp || !differentiable;
     if (final && op.lowering.kind !== 'leaf') tensor.node = computedLeaf(tensor).node;
@@ -134,7 +135,7 @@ export class Residence implements OnDevice {
   }
 }
 
-/** What is known of a tensor so far; null where the runtime has had nothing to do with it. */
+/** The residence of a tensor; null where the runtime has had nothing to do with it. */
 export const knownResidence = (tensor: Tensor): Residence | null => tensor.onDevice as Residence | null;
 
 export function residenceOf(tensor: Tensor): Residence {

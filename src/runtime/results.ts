@@ -9,13 +9,16 @@ import { statusWords } from '../kernels/findings.ts';
 import { mostInFlight } from './backPressure.ts';
 import { residenceOf } from './residence.ts';
 
-/** Results up to this size get a slot of the ring; the loss is one. */
+/** The largest result, in bytes, that gets a slot of the ring; the loss is one. */
 const slotBytes = 256;
-/** Results of one step beyond these have memory of their own. */
+/** Slots of the ring: results of one step beyond these have memory of their own. */
 export const slotCount = 1024;
 /** Room for the status in front of the results in a staging buffer. */
 const head = statusBytes;
-/** A loop that reads the result of each step without waiting for it has those of all steps under way, and of some that are done. */
+/**
+ * Staging buffers, as many as a loop needs that reads the result of each step without waiting: those of all steps under
+ * way, and of some that are done.
+ */
 const stagingCount = mostInFlight + 2;
 
 export function smallResult(tensor: TensorType): boolean {

@@ -40,7 +40,7 @@ async function run<T>(body: (scope: Scoped) => T | Promise<T>, around: Scope | n
     await materialise([...returned]);
     return result;
   } catch (error) {
-    // What has been assigned until then may depend on what is freed now.
+    // Computes what is assigned so far, which may depend on what is freed now.
     await materialise([]).catch(() => {});
     throw error;
   } finally {

@@ -8,7 +8,7 @@ import { pendingStates, type State } from '../graph/state.ts';
 import { readAll } from './eager.ts';
 import { residenceOf } from './residence.ts';
 
-/** The values that states had at one moment, on the host: they survive the device. */
+/** A copy on the host of the values that states had at one moment; it survives the device. */
 export class Shadow {
   readonly #values: readonly (readonly [State, Source])[];
 
@@ -41,8 +41,8 @@ export function shadowStaging(device: Device, states: readonly State[]): Promise
 }
 
 /**
- * The values of settled states after all that was submitted so far. They are copied to `staging` at once, in a submit of
- * their own, and come to the host later: the queue does not wait for that.
+ * Takes a shadow of settled states, as they are after all that was submitted so far. They are copied to `staging` at once,
+ * in a submit of their own, and come to the host later: the queue does not wait for that.
  */
 export async function shadowOf(device: Device, states: readonly State[], staging: Staging): Promise<Shadow> {
   const here = onDevice(states);
@@ -56,13 +56,13 @@ export async function shadowOf(device: Device, states: readonly State[], staging
   return new Shadow(sources.map(([state, source]) => [state, arrays.get(state) ?? (source as Source)]));
 }
 
-/** The values of states that are recorded, whatever is recorded after them. */
+/** Takes a shadow of states with recorded updates, whatever is recorded after them. */
 export async function shadowOfRecorded(states: readonly State[]): Promise<Shadow> {
   const arrays = await readAll(states.map((state) => state.value));
   return new Shadow(states.map((state, i) => [state, new HostValues(arrays[i] as HostArray)]));
 }
 
-/** Those whose values are on a device, and not with their source. */
+/** The states whose values are on a device, and not in a source. */
 const onDevice = (states: readonly State[]) => states.filter(({ committed }) => committed.source === null);
 
 const hostValues = ({ type }: State, bytes: ArrayBuffer) =>

@@ -17,10 +17,10 @@ const keptModes = 4;
 /** Signatures after which a warning says what varies. */
 const manySignatures = 8;
 
-/** Calls have their turns in the order in which they were made, whether they were waited for or not. */
+/** Runs calls one after another in the order in which they were made, whether they were waited for or not. */
 const calls = oneByOne();
 
-/** What `compile` checks at each call; for the search of an error, since both are slow. */
+/** Checks for the search of an error; each makes the compiled function slow. */
 export interface CompileOptions {
   /** Traces again at every call, and throws where the recording has changed: a captured number, a branch. Slow. */
   debug?: boolean;
@@ -33,7 +33,10 @@ export interface CompileOptions {
 
 const compileOptions = declareOptions<CompileOptions>({ debug: flag, checkFinite: flag });
 
-/** What changed since the trace, in debug mode: JavaScript that depends on more than the arguments is frozen by the trace. */
+/**
+ * Throws where a new trace differs from the plan, in debug mode: JavaScript that depends on more than the arguments is
+ * frozen by the trace.
+ */
 function compareWithNewTrace(plan: Plan, fn: (...args: never[]) => unknown, args: readonly unknown[]): void {
   const again = Plan.trace(fn, args, currentDevice());
   const [before, after] = [plan.record, again.record];
@@ -45,10 +48,12 @@ function compareWithNewTrace(plan: Plan, fn: (...args: never[]) => unknown, args
   );
 }
 
-/** Those that it was said of. */
+/** The states that were warned of. */
 const told = new WeakSet<State>();
 
-/** Says once of each parameter that it gets gradients for nothing: most often a part of a model that was forgotten. */
+/**
+ * Warns once for each parameter whose gradients nobody uses: most often a part of a model was left out of the optimizer.
+ */
 function tellUnheld(fn: object, unheld: readonly State[]): void {
   const news = unheld.filter((state) => !told.has(state));
   if (news.length === 0) return;
@@ -109,7 +114,7 @@ export function compile<Args extends readonly unknown[], Result>(
     const plan = Plan.trace(fn as (...args: never[]) => unknown, args, currentDevice(), { checkFinite });
     traces++;
     tellUnheld(fn, plan.unheld);
-    // Plans for other modes are kept: training and evaluation take turns.
+    // Keeps plans for other modes: training and evaluation take turns.
     const list = [...(plans.get(signature) ?? []).filter(({ device }) => !device.isLost), plan];
     if (list.length > keptModes) list.shift()?.destroy();
     plans.delete(signature);
@@ -136,7 +141,7 @@ export function compile<Args extends readonly unknown[], Result>(
     const tensors = tensorsAmong(given);
     const chosen = choose(given);
     const pending = tensors.filter((tensor) => !tensor.source);
-    // Plans are compiled side by side; what goes wrong shows when the call has its turn.
+    // Compiles plans side by side; an error shows when the call has its turn.
     chosen.compile().catch(() => {});
     return chosen.use(() =>
       calls(async () => {

@@ -15,9 +15,9 @@ export interface ContestResult {
 
 /** Whose fastest run is this many times as slow as the slowest of the fastest need not go on. */
 const hopeless = 1.5;
-/** Rounds before anyone has to leave. */
+/** Rounds that every contender takes part in. */
 const fewestRounds = 2;
-/** The favourite gives way only to who takes less than this part of its time: choices should not change by chance. */
+/** The favourite loses only to a time below this share of its own: choices should not change by chance. */
 const clearly = 0.95;
 
 /**

@@ -8,8 +8,8 @@ import type { Tensor } from '../graph/tensor.ts';
 import type { Compiled } from '../runtime/step.ts';
 
 /**
- * The road of a value, as text: recorded nodes, what fused with what, kernel variants, workgroups, memory. Takes a tensor
- * that has not been computed yet, or a compiled function that has been called or prepared.
+ * Describes as text how a value is computed: recorded nodes, what fused with what, kernel variants, workgroups, memory.
+ * Takes a tensor that has not been computed yet, or a compiled function that has been called or prepared.
  */
 export function explain(subject: Tensor | Compiled<never, unknown>): string {
   if (typeof subject === 'function') {

@@ -24,7 +24,7 @@ export interface KernelTime {
   readonly calls: number;
   /** Milliseconds of all its dispatches together. */
   readonly ms: number;
-  /** Of the time in all kernels. */
+  /** Share of the time in all kernels, from 0 to 1. */
   readonly share: number;
   /** Bound bytes over time, in GB/s. */
   readonly gbps: number;
@@ -46,7 +46,7 @@ export class ProfileReport {
   readonly method: 'timestamps' | 'repetition';
   /** Milliseconds from the call until the GPU was done, with what the host took. */
   readonly wallMs: number;
-  /** In the order in which they ran. */
+  /** The dispatches, in the order in which they ran. */
   readonly dispatches: readonly DispatchTime[];
 
   constructor(report: Pick<ProfileReport, 'adapter' | 'method' | 'wallMs' | 'dispatches'>) {

@@ -5,7 +5,10 @@ import { readTimestamps } from './timestamps.ts';
 /** Dispatches between two timestamps: a query set holds at most 4096. */
 const perQuerySet = 2048;
 
-/** Takes the place of a plan's encoding while a function is profiled: each dispatch gets a pass, and a timestamp on each side. */
+/**
+ * Encodes a plan's commands while a function is profiled: each dispatch gets a pass of its own, and a timestamp on each
+ * side.
+ */
 export class DispatchRecorder implements Recorder {
   readonly dispatches: RecordedDispatch[] = [];
   readonly #device: { readonly gpu: GPUDevice; readonly buffers: BufferPool };

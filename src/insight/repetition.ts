@@ -6,8 +6,8 @@ import { sampler, stopwatchOf } from './stopwatch.ts';
 const rounds = 3;
 
 /**
- * Milliseconds of each dispatch, found by running it many times. What a dispatch writes is replaced by a copy, so that no
- * state of the program changes. Dispatches of one pipeline and grid are measured once.
+ * Measures the milliseconds of each dispatch by running it many times. What a dispatch writes is replaced by a copy, so
+ * that no state of the program changes. Dispatches of one pipeline and grid are measured once.
  */
 export async function timesByRepetition(device: Device, dispatches: readonly RecordedDispatch[]): Promise<number[]> {
   const known = new Map<string, Promise<number>>();

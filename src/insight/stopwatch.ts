@@ -3,7 +3,7 @@ import { deno } from '../device/deno.ts';
 import type { Device } from '../device/device.ts';
 import { readTimestamps } from './timestamps.ts';
 
-/** What is timed: dispatches of one pass. */
+/** The work that is timed: dispatches of one pass. */
 export type Work = (pass: GPUComputePassEncoder) => void;
 
 /** Times a pass on a device. */
@@ -17,7 +17,7 @@ export interface Stopwatch {
 
 /** True for a timestamp in nanoseconds of a clock that tells little about a kernel: some browsers round to 65,536 or 100,000. */
 export const isCoarse = (timestamp: bigint): boolean => timestamp % 65_536n === 0n || timestamp % 100_000n === 0n;
-/** Runs of one work in a pass. */
+/** The most runs of one work in a pass. */
 const mostRepeats = 2 ** 14;
 
 const onDevice = new WeakMap<Device, Promise<Stopwatch>>();
@@ -66,7 +66,7 @@ function timestamps(device: Device): (work: Work) => Promise<readonly [begin: bi
   };
 }
 
-/** From the submit until the queue is empty, without what an empty pass takes. */
+/** Times by the host's clock: from the submit until the queue is empty, less the time of an empty pass. */
 async function byWallClock(gpu: GPUDevice): Promise<Stopwatch> {
   const run = async (work: Work) => {
     const encoder = gpu.createCommandEncoder({ label: 'weft stopwatch' });
@@ -90,14 +90,17 @@ async function byWallClock(gpu: GPUDevice): Promise<Stopwatch> {
   };
 }
 
-/** What comes back gives the milliseconds of one run of `work`, which it repeats as often as it takes to be timed well. */
+/**
+ * Returns a function that gives the milliseconds of one run of `work`, which it repeats as often as it takes to be timed
+ * well.
+ */
 export async function sampler({ time, shortest }: Stopwatch, work: Work): Promise<() => Promise<number>> {
   let count = 1;
   const run = () =>
     time((pass) => {
       for (let i = 0; i < count; i++) work(pass);
     });
-  // The first run compiles on some stacks.
+  // Runs once before, since some stacks compile at the first run.
   await run();
   return async () => {
     for (;;) {

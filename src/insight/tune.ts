@@ -18,9 +18,9 @@ import { StoreError, type Tuned, TuneReport } from './tuneReport.ts';
 
 /** Where tuning is. */
 export interface TuneProgress {
-  /** Choices made so far, and in all. */
+  /** Choices made so far. */
   readonly done: number;
-  /** All choices that there are to make. */
+  /** Choices that there are to make in all. */
   readonly all: number;
   /** The choice under way: a family of kernels and a class of shapes, as in `Choices`. */
   readonly choice: string;
@@ -28,7 +28,7 @@ export interface TuneProgress {
 
 /** How `tune` measures, and where its choices go. */
 export interface TuneOptions {
-  /** Where the choices are kept; by default localStorage in a page and a file in Deno. Null: nowhere. */
+  /** Where the choices are kept; by default localStorage in a page and a file in Deno and Node. Null: nowhere. */
   store?: ChoiceStore | null;
   /** Samples of each variant, the median of which counts; default 7. One takes 25 ms or a little more, less with timestamps. */
   rounds?: number;
@@ -68,7 +68,7 @@ export async function tune<Args extends readonly unknown[]>(
   if (typeof step !== 'function' || typeof step.prepare !== 'function')
     throw new WeftError('[tune] needs a compiled function and its arguments: tune(compile(fn), [x, y])');
   signal?.throwIfAborted();
-  // Better found now than after minutes of measuring.
+  // Finds a store that can't be read now, rather than after minutes of measuring.
   await store?.read('');
   const { device, program } = await step.prepare(...args);
   const uses = usesOf(program);
@@ -96,7 +96,7 @@ export async function tune<Args extends readonly unknown[]>(
   return report;
 }
 
-/** Has all variants of a kernel do its problem. */
+/** Measures all variants of a kernel on its problem. */
 async function measure(
   device: Device,
   use: KernelUse,
@@ -120,7 +120,7 @@ async function measure(
       return [];
     }
   };
-  // Made-up data may be bad: it has a status of its own.
+  // Gives the made-up data a status of its own, since it may be bad.
   const sizes = [...use.inputs, ...use.outputs].map(bytesOf);
   const buffers = await device.buffers.secured(() =>
     [...sizes, statusBytes].map((bytes) => device.buffers.create(bytes, 'weft tune')),
@@ -137,7 +137,7 @@ async function measure(
     if (contenders.length === 0)
       throw new UnsupportedError(`[tune] no variant can do ${choice}: ${Object.values(failed)[0]}`);
     const { winner, times } = await contest(contenders, favourite, options);
-    // Where the device is lost, its variants fail first.
+    // Waits for the news of a loss, whose first sign is that variants fail.
     await device.settled();
     return { choice, favourite, winner, times, failed };
   } finally {

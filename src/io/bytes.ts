@@ -25,7 +25,7 @@ function viewOf(source: unknown): Uint8Array | null {
   return isBuffer(source) ? new Uint8Array(source) : null;
 }
 
-/** By tag: a buffer from another realm (a frame, a test runner) is no instance of this one's class. */
+/** Compares tags: a buffer from another realm (a frame, a test runner) is no instance of this one's class. */
 const tagOf = (value: unknown) => Object.prototype.toString.call(value).slice(8, -1);
 const isBuffer = (value: unknown): value is ArrayBufferLike => /^(Shared)?ArrayBuffer$/.test(tagOf(value));
 const isPlain = (bytes: Uint8Array): bytes is Uint8Array<ArrayBuffer> =>

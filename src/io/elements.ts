@@ -1,6 +1,6 @@
 import type { DType, HostArray } from '../core/dtype.ts';
 
-/** How elements lie in a safetensors file, and what they become: all in this table. Numbers are little-endian. */
+/** A table of how elements lie in a safetensors file, and what they become. Numbers are little-endian. */
 interface Decoder {
   /** Bytes of one element in the file. */
   readonly bytes: number;
@@ -8,13 +8,13 @@ interface Decoder {
   decode(buffer: ArrayBuffer, report: Report): HostArray;
 }
 
-/** Where a decoder says what it meets. */
+/** Where a decoder reports problems and changes. */
 export interface Report {
-  /** The file breaks a rule of the format. */
+  /** Throws: the file breaks a rule of the format. */
   fail(problem: string): never;
-  /** The file is right, but weft cannot hold what it says. */
+  /** Leaves the tensor out: the file is right, but weft cannot hold what it says. */
   refuse(reason: string): never;
-  /** Values changed on the way. */
+  /** Notes that values changed on the way. */
   note(change: string): void;
 }
 
@@ -70,7 +70,7 @@ function roundDoubles(buffer: ArrayBuffer, { refuse, note }: Report): HostArray 
   const narrowed = Float32Array.from(wide);
   let [largest, at] = [0, 0];
   for (let i = 0; i < wide.length; i++) {
-    // NaN for NaN and the infinities, which stay what they are.
+    // Gives NaN for NaN and the infinities, which stay what they are.
     const change = Math.abs((wide[i] as number) - (narrowed[i] as number));
     if (change === Infinity)
       refuse(`holds ${wide[i]} at element ${i}, which F32 cannot hold: convert the tensor to F32 first`);

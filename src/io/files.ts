@@ -38,7 +38,7 @@ export async function writePath(op: string, path: string, bytes: Uint8Array<Arra
     op,
     'offer the bytes as a download, URL.createObjectURL(new Blob([bytes])), or give io.save a file handle of showSaveFilePicker()',
   );
-  // What a link names is saved, and the link stays.
+  // Saves to the file that a link names; the link stays.
   const target = await files.realpath(path).catch(() => path);
   const mode = await files.stat(target).then(
     (old) => old.mode & 0o777,
@@ -56,12 +56,12 @@ export async function writePath(op: string, path: string, bytes: Uint8Array<Arra
   }
 }
 
-/** Milliseconds after which a file that another machine has under way is left over: nothing tells what runs there. */
+/** Milliseconds after which a file that another machine is writing counts as left over: nothing tells what runs there. */
 const leftAfter = 600_000;
-/** The end of the name of a file under way: which process of which machine is at work on it. */
+/** The end of the name of a file that is being written: it tells which process of which machine writes it. */
 const underWay = /\.([\da-f]{8})-(\d+)\.[\da-f]{8}-[\da-f-]{27}\.tmp$/;
 
-/** Removes what saves to this folder have left behind whose processes were killed. What can't be removed stays. */
+/** Removes unfinished files of saves to this folder whose processes were killed. What can't be removed stays. */
 async function removeLeft(files: FileSystem, target: string): Promise<void> {
   const folder = target.slice(0, Math.max(target.lastIndexOf('/'), target.lastIndexOf('\\')) + 1);
   try {
@@ -75,7 +75,8 @@ async function removeLeft(files: FileSystem, target: string): Promise<void> {
       if (isLeft) await files.rm(folder + name, { force: true });
     }
   } catch {
-    // The folder can't be read, or another process was faster: the save itself will say what is wrong.
+    // Ignores a folder that can't be read, and a file that another process has removed: the save itself will say what
+    // is wrong.
   }
 }
 
@@ -92,12 +93,12 @@ function isRunning(pid: number): boolean {
     processNow()?.kill(pid, 0);
     return true;
   } catch (error) {
-    // Any other error comes of a process that is there.
+    // Takes any other error as the sign of a process that exists.
     return (error as { code?: string }).code !== 'ESRCH';
   }
 }
 
-/** Eight digits for the name of this machine, or of a container on it: a process's number says nothing elsewhere. */
+/** Eight digits that stand for this machine, or a container on it: the number of a process says nothing elsewhere. */
 function machine(): string {
   const os = processNow()?.getBuiltinModule?.('node:os') as { hostname(): string } | undefined;
   let bits = 0x811c9dc5;

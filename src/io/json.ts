@@ -1,6 +1,6 @@
 /**
- * JSON of files that anybody may have written: of any length, nested to any depth. Nothing here calls itself, and no regular
- * expression goes over a text as a whole: both have a stack that ends.
+ * Checks JSON of files that anybody may have written: of any length, nested to any depth. No function here calls itself,
+ * and no regular expression runs over a text as a whole: both would use up the stack.
  */
 
 /** How deep the arrays and objects of a JSON text are nested. Of a text that is no valid JSON, a number without meaning. */
@@ -27,7 +27,7 @@ export function duplicateKey(json: string): string | null {
       const end = endOfString(json, start);
       at = end - 1;
       if (!isKey(json, end)) continue;
-      // Parsed, because "\u0061" is "a".
+      // Parses the key, because "\u0061" is "a".
       const key: string = JSON.parse(json.slice(start, end));
       const keys = objects.at(-1) as Set<string>;
       if (keys.has(key)) return key;

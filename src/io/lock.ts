@@ -2,7 +2,7 @@ import { WeftError } from '../core/errors.ts';
 import { brief } from '../core/options.ts';
 import { fileSystem } from './files.ts';
 
-/** Milliseconds after which a lock is left over: what is done under one takes a few of them. */
+/** Milliseconds after which a lock counts as left over: work under one takes a few of them. */
 const leftAfter = 10_000;
 /** Milliseconds that a call waits for others: each of them is soon done, or its lock left over. */
 const patience = 60_000;
@@ -30,7 +30,10 @@ export async function exclusively<T>(op: string, path: string, work: () => Promi
     const found = await files.stat(file).catch(() => null);
     return found !== null && Date.now() - found.mtimeMs > leftAfter;
   };
-  /** Only who has made this file takes a lock away: of two who find one left over, the later might take the earlier's own. */
+  /**
+   * Lets only the one who has made this file take a lock away: of two who find one left over, the later might take the
+   * earlier's own.
+   */
   const removal = `${lock}.left`;
   const removeLeft = async () => {
     if (!(await isLeft(lock))) return;
@@ -44,13 +47,13 @@ export async function exclusively<T>(op: string, path: string, work: () => Promi
     if (Date.now() - start > waits)
       throw new WeftError(`[${op}] ${brief(lock, 200)} keeps others away for long: if none is at work, delete it`);
     await removeLeft();
-    // Not all at once: they would meet again.
+    // Waits a random time: those who wait together would meet again.
     await new Promise((resolve) => setTimeout(resolve, 2 + 20 * Math.random()));
   }
   try {
     return await work();
   } finally {
-    // After ten seconds, another may have it.
+    // Removes the lock only if it is still ours: after ten seconds another may have it.
     const found = await files.readFile(lock).catch(() => null);
     if (found && new TextDecoder().decode(found) === own) await files.rm(lock, { force: true });
   }

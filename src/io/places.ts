@@ -91,7 +91,7 @@ function pathOf(op: string, place: string | URL): string {
   if (url.protocol !== 'file:')
     throw new UnsupportedError(`[${op}] ${brief(url.href, 200)} is no file: \`io.load(await fetch(url))\` reads it`);
   const path = decodeURIComponent(url.pathname);
-  // file:///C:/models, as Windows has it
+  // Removes the slash of file:///C:/models, as Windows has it.
   return path.replace(/^\/(?=[A-Za-z]:\/)/, '');
 }
 
@@ -135,7 +135,7 @@ async function readOpenFile(file: DenoFile | NodeFile): Promise<Uint8Array<Array
     const read = isNodeFile(file)
       ? (await file.read(bytes, done, bytes.length - done, done)).bytesRead
       : await file.read(bytes.subarray(done));
-    // Shorter than it was a moment ago.
+    // Stops at the end of a file that has become shorter meanwhile.
     if (!read) return bytes.slice(0, done);
     done += read;
   }

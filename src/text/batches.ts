@@ -18,7 +18,7 @@ export function trainValidationSplit<Data extends string | Int32Array>(
   }
   if (typeof data !== 'string') expectIds('trainValidationSplit', data);
   let cut = Math.floor(data.length * (1 - fraction));
-  // Never between the two halves of a character.
+  // Does not cut between the two halves of a character.
   if (typeof data === 'string' && (data.codePointAt(cut - 1) ?? 0) > 0xffff) cut--;
   if (cut <= 0 || cut >= data.length) {
     throw new ShapeError(
@@ -35,18 +35,18 @@ export interface WindowOptions {
   /** Ids in a window, T. */
   readonly length: number;
 }
-/** Options of `batches`: sizes, and a seed. */
+/** How batches of windows are drawn: their sizes, and a seed. */
 export interface BatchOptions extends WindowOptions {
   /** Repeats the batches; 0 by default. */
   readonly seed?: number | bigint;
 }
 const windowOptions = declareOptions<WindowOptions>({ batch: count, length: count }, ['batch', 'length']);
-// The generator says what a seed must be.
+// The generator checks the seed.
 const batchOptions = declareOptions<BatchOptions>({ batch: count, length: count, seed: anything }, ['batch', 'length']);
 
 /** Batches of windows that begin at random places of the data, without end. */
 export class BatchIterator implements IterableIterator<Batch> {
-  /** [B, T] of inputs and targets. */
+  /** The shape [B, T] of inputs and of targets. */
   readonly shape: readonly [number, number];
   readonly #data: Int32Array;
   readonly #generator: Generator;

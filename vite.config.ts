@@ -97,17 +97,27 @@ async function chromium() {
   };
 }
 
-/** Serves `.wgsl` files as their text; the build leaves out what no compiler needs. */
+/**
+ * Serves `.wgsl` files as their text; the build leaves out what no compiler needs. A module that a test imports with
+ * `?packed` leads to modules of its own, whose shaders are as the build makes them.
+ */
 function wgsl(): Plugin {
+  const packed = '?packed';
   let building = false;
   return {
     name: 'wgsl',
+    enforce: 'pre',
     configResolved({ command }) {
       building = command === 'build';
     },
+    async resolveId(specifier, importer, options) {
+      if (!importer?.endsWith(packed) || !specifier.startsWith('.')) return null;
+      const resolved = await this.resolve(specifier, importer.slice(0, -packed.length), options);
+      return resolved && { ...resolved, id: `${resolved.id}${packed}` };
+    },
     transform(source, id) {
-      if (!id.endsWith('.wgsl')) return null;
-      const text = JSON.stringify(building ? minifyWgsl(source) : source);
+      if (!/\.wgsl(\?packed)?$/.test(id)) return null;
+      const text = JSON.stringify(building || id.endsWith(packed) ? minifyWgsl(source) : source);
       return { code: `export default ${text}`, map: { mappings: '' } };
     },
   };

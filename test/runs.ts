@@ -41,6 +41,11 @@ export const parts: readonly Part[] = [
     reason: 'it names its kernels itself, whatever the profile',
   },
   {
+    tests: ['kernels/packed'],
+    runs: [denoGpu, chromiumSoftware],
+    reason: 'it compares texts: with the kernels of either profile, and compiled in either stack',
+  },
+  {
     tests: ['runtime/loss', 'device/memory', 'train/recover'],
     runs: [chromiumSoftware, denoSoftware],
     reason: 'a lost device and the memory of one are matters of the stack, whatever the kernels are',

@@ -3,7 +3,8 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import * as esbuild from 'esbuild';
 import { rollup } from 'rollup';
@@ -14,22 +15,26 @@ import { denoEnvironment, denoFlags, ensureVulkan, findDeno, root } from './mach
 /** The set that a page of the smallest size needs. */
 const least = ['init', 'tensor', 'matmul', 'parameter', 'grad', 'compile'];
 
+/** What `core` leaves out of the main entry, with all that only these lead to. */
+const apart = ['models', 'text', 'io'];
+
 /**
- * Bytes that each entry may take, gzipped, with all that it leads to, as the largest of the four bundlers makes it; `least`
- * is that set of `minimal`. A figure that is raised has its reason in the message of the commit.
+ * Bytes that a page loads at its start which imports all of an entry, gzipped, as the largest of the four bundlers makes it;
+ * `least` is that set of `minimal`, and `core` is the main entry without `apart`. A figure that is raised has its reason in the message of the commit.
  * @type {Readonly<Record<string, number>>}
  */
 const most = {
-  index: 152_000,
-  least: 66_500,
-  minimal: 69_000,
-  nn: 99_000,
-  optim: 52_000,
-  models: 110_000,
-  train: 87_000,
-  io: 35_000,
-  text: 4_500,
-  insight: 37_000,
+  index: 153_500,
+  core: 145_500,
+  least: 62_000,
+  minimal: 66_500,
+  nn: 96_000,
+  optim: 49_000,
+  models: 107_000,
+  train: 82_500,
+  io: 32_500,
+  text: 4_000,
+  insight: 34_800,
 };
 
 const folder = mkdtempSync(join(tmpdir(), 'weft-package-'));
@@ -89,7 +94,7 @@ function missingFiles(installed) {
     'LICENSE',
     'CHANGELOG.md',
     'README.md',
-    ...Object.keys(most).flatMap((name) => (name === 'least' ? [] : `dist/${name}.js`)),
+    ...Object.keys(most).flatMap((name) => (['core', 'least'].includes(name) ? [] : `dist/${name}.js`)),
   ];
   const code = [...files].filter((file) => file.startsWith('dist/chunks/') && file.endsWith('.js'));
   const maps = code.map((file) => `${file}.map`);
@@ -146,14 +151,14 @@ function check(what, problem) {
 }
 
 /**
- * Bytes of a page that imports all of an entry, gzipped, by bundler.
+ * Bytes that a page loads at its start which imports all of an entry, gzipped file by file, by bundler. What is loaded only
+ * when it is needed is not among them.
  * @param {string} entry
  * @returns {Promise<Record<string, number>>}
  */
 async function bundled(entry) {
   const input = join(folder, `${entry}.mjs`);
-  const names = entry === 'least' ? `{ ${least.join(', ')} }` : '*';
-  const path = { index: '', least: '/minimal' }[entry] ?? `/${entry}`;
+  const { path, names } = await imported(entry);
   writeFileSync(input, `export ${names} from 'weft-gpu${path}';\n`);
   const viteOut = await build({
     root: folder,
@@ -163,29 +168,83 @@ async function bundled(entry) {
       write: false,
       modulePreload: false,
       target: 'es2022',
-      rolldownOptions: { input, preserveEntrySignatures: 'strict', output: { format: 'es', codeSplitting: false } },
+      rolldownOptions: { input, preserveEntrySignatures: 'strict', output: { format: 'es' } },
     },
   });
   const [viteResult] = [viteOut].flat();
-  const viteCode = viteResult && 'output' in viteResult ? viteResult.output[0].code : '';
   const esbuildOut = await esbuild.build({
     entryPoints: [input],
     bundle: true,
+    splitting: true,
+    outdir: join(folder, 'esbuild'),
     format: 'esm',
     minify: true,
     target: 'es2022',
     write: false,
+    metafile: true,
     external: ['node:*'],
   });
   const rollupOut = await rollup({ input, plugins: [installedOnly], onwarn() {} });
-  const { output } = await rollupOut.generate({ format: 'es', inlineDynamicImports: true });
-  const rollupCode = await esbuild.transform(output[0].code, { minify: true, format: 'esm', target: 'es2022' });
+  const { output } = await rollupOut.generate({ format: 'es' });
+  const minified = await Promise.all(
+    atStart(output).map((code) => esbuild.transform(code, { minify: true, format: 'esm', target: 'es2022' })),
+  );
   return {
-    vite: gzipped(viteCode),
-    esbuild: gzipped(esbuildOut.outputFiles[0]?.text ?? ''),
-    rollup: gzipped(rollupCode.code),
-    webpack: gzipped(await webpacked(input)),
+    vite: gzipped(viteResult && 'output' in viteResult ? atStart(viteResult.output) : []),
+    esbuild: gzipped(atStart(chunksOf(esbuildOut))),
+    rollup: gzipped(minified.map(({ code }) => code)),
+    webpack: gzipped([await webpacked(input)]),
   };
+}
+
+/**
+ * The path of what a row of `most` imports, and the names.
+ * @param {string} entry
+ */
+async function imported(entry) {
+  if (entry === 'least') return { path: '/minimal', names: `{ ${least.join(', ')} }` };
+  if (entry !== 'core') return { path: entry === 'index' ? '' : `/${entry}`, names: '*' };
+  const whole = await import(pathToFileURL(join(folder, 'node_modules', 'weft-gpu', 'dist', 'index.js')).href);
+  return {
+    path: '',
+    names: `{ ${Object.keys(whole)
+      .filter((name) => !apart.includes(name))
+      .join(', ')} }`,
+  };
+}
+
+/**
+ * @typedef {object} Chunk a file of a bundle
+ * @property {string} fileName
+ * @property {string} [code]
+ * @property {boolean} [isEntry]
+ * @property {string[]} [imports] names of files that are loaded with it
+ */
+
+/**
+ * Code of the entry, and of all that is loaded with it.
+ * @param {readonly Chunk[]} chunks
+ * @returns {string[]}
+ */
+function atStart(chunks) {
+  const wanted = new Set(chunks.filter(({ isEntry }) => isEntry));
+  for (const { imports } of wanted) {
+    for (const chunk of chunks) if (imports?.includes(chunk.fileName)) wanted.add(chunk);
+  }
+  return [...wanted].map(({ code = '' }) => code);
+}
+
+/**
+ * @param {esbuild.BuildResult<{ metafile: true, write: false }>} result
+ * @returns {Chunk[]}
+ */
+function chunksOf({ metafile, outputFiles }) {
+  return Object.entries(metafile.outputs).map(([fileName, { entryPoint, imports }]) => ({
+    fileName,
+    code: outputFiles.find(({ path }) => path.endsWith(basename(fileName)))?.text ?? '',
+    isEntry: basename(entryPoint ?? '') === basename(fileName).replace(/\.js$/, '.mjs'),
+    imports: imports.filter(({ kind }) => kind === 'import-statement').map(({ path }) => path),
+  }));
 }
 
 /**
@@ -210,7 +269,7 @@ function webpacked(input) {
   });
 }
 
-/** @param {string} code */
-function gzipped(code) {
-  return gzipSync(code, { level: 9 }).length;
+/** @param {readonly string[]} files */
+function gzipped(files) {
+  return files.reduce((sum, code) => sum + gzipSync(code, { level: 9 }).length, 0);
 }

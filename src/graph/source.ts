@@ -1,4 +1,5 @@
 import type { HostValues } from '../core/dtype.ts';
+import type { fill } from '../kernels/fill.ts';
 
 /** Random numbers that a device draws into place with one kernel, from stream 0 of a key. */
 export interface Draw {
@@ -7,6 +8,8 @@ export interface Draw {
   /** What the function of the kind takes: see shaders/lib/random.wgsl. */
   readonly settings: Float32Array<ArrayBuffer>;
   readonly length: number;
+  /** The kernel, which comes with what draws: who has no use for random numbers doesn't load it. */
+  readonly fill: typeof fill;
 }
 
 /** A stretch of values that begins `offset` elements after the start. */

@@ -11,6 +11,7 @@ import { type Draw, PartedValues } from '../graph/source.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { keyStride } from '../graph/trace.ts';
 import type { ExpressionContext } from '../kernels/expression.ts';
+import { fill } from '../kernels/fill.ts';
 import { uniformText } from '../kernels/numbers.ts';
 import { cast, full, greaterEqual, mul } from './elementwise.ts';
 
@@ -229,7 +230,7 @@ export function checkBounds(op: string, low: number, high: number): void {
 /** Numbers that the device which first needs them draws into place; their position in the sequence is taken now. */
 export function drawn(kind: Draw['kind'], shape: Shape, settings: Settings, generator = defaultGenerator): Tensor {
   const length = sizeOf(shape);
-  const values: Draw = { kind, key: generator.take(), settings, length };
+  const values: Draw = { kind, key: generator.take(), settings, length, fill };
   return fromHost({ shape: [...shape], dtype: 'f32' }, new PartedValues(length, [{ offset: 0, values }]));
 }
 

@@ -3,7 +3,6 @@ import type { Storage } from '../device/buffers.ts';
 import type { Device } from '../device/device.ts';
 import { bufferUsage } from '../device/flags.ts';
 import type { Draw, Part, Source } from '../graph/source.ts';
-import { fill } from '../kernels/fill.ts';
 import { writeFields } from './executable.ts';
 
 /** Memory for a tensor whose values come from a source. */
@@ -97,7 +96,7 @@ function drawParts(
 const piecesIn = (parts: readonly Part[]) =>
   parts.flatMap(({ offset, values }) => (values instanceof HostValues ? [] : piecesOf(values, 4 * offset)));
 
-function piecesOf({ kind, key, settings, length }: Draw, at: number) {
+function piecesOf({ kind, key, settings, length, fill }: Draw, at: number) {
   return Array.from({ length: Math.ceil(length / most) }, (_, i) => {
     const count = Math.min(most, length - i * most);
     return { at: at + 4 * i * most, count, ...fill({ kind, key, settings, first: (i * most) / 4, count }) };

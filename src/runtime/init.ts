@@ -1,12 +1,11 @@
 import { UnsupportedError, WeftError } from '../core/errors.ts';
 import { anything, declareOptions, type Kind, object, oneOf } from '../core/options.ts';
-import { adviceFor, surroundings } from '../device/advice.ts';
 import { currentDevice, hasDevice, useDevice } from '../device/current.ts';
 import { Device, type Opening } from '../device/device.ts';
 import { checkChoices } from '../kernels/choices.ts';
 import type { Choices, SelectionProfile } from '../kernels/kernel.ts';
 import { leastLoopLimit, loopLimitOf } from '../kernels/loopLimit.ts';
-import { type ChoiceStore, storedChoices } from './choiceStore.ts';
+import type { ChoiceStore } from './choiceStore.ts';
 
 /** Which device `init` opens, and how its kernels are chosen. */
 export interface InitOptions {
@@ -102,9 +101,9 @@ async function wrap(gpu: GPUDevice, options: InitOptions): Promise<Device> {
 
 async function open(options: InitOptions): Promise<Device> {
   const api = options.gpu ?? (globalThis.navigator as Navigator | undefined)?.gpu;
-  if (!api) throw new UnsupportedError(`[init] ${adviceFor('WebGPU', surroundings(globalThis))}`);
+  if (!api) throw new UnsupportedError(`[init] ${await advice('WebGPU')}`);
   const adapter = await api.requestAdapter({ powerPreference: options.powerPreference ?? 'high-performance' });
-  if (!adapter) throw new UnsupportedError(`[init] ${adviceFor('adapter', surroundings(globalThis))}`);
+  if (!adapter) throw new UnsupportedError(`[init] ${await advice('adapter')}`);
   const requiredLimits: Record<string, number> = {};
   if (options.limits !== 'default') for (const name of wantedLimits) requiredLimits[name] = adapter.limits[name];
   const features = (['shader-f16', 'subgroups', 'timestamp-query'] as GPUFeatureName[]).filter((feature) =>
@@ -125,12 +124,19 @@ async function open(options: InitOptions): Promise<Device> {
   return device;
 }
 
+/** What to do where this is missing. Like the store of choices, a page loads it when it needs it. */
+async function advice(missing: 'WebGPU' | 'adapter'): Promise<string> {
+  const { adviceFor, surroundings } = await import('../device/advice.ts');
+  return adviceFor(missing, surroundings(globalThis));
+}
+
 async function selectionOf(
   adapter: string,
   software: boolean,
   { profile: selection = software ? 'software' : 'gpu', choices = {}, store }: InitOptions,
 ): Promise<{ selection: SelectionProfile; choices: Choices }> {
   if (choices !== 'tuned') return { selection, choices: checkChoices(choices) };
+  const { storedChoices } = await import('./choiceStore.ts');
   return { selection, choices: (await storedChoices({ adapter, profile: { selection } }, store)) ?? {} };
 }
 

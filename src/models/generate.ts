@@ -19,7 +19,7 @@ export interface GenerateOptions extends SamplingSettings {
   tokens: number;
   /** Makes the sample repeatable, and leaves the default generator as it was; without it that one is drawn from. */
   seed?: number | bigint;
-  /** Ends the sample early. */
+  /** Ends the sample early: the tokens so far are returned. */
   signal?: AbortSignal;
   /** Called with each token as it comes. */
   onToken?: (id: number) => void;
@@ -74,10 +74,10 @@ class Choice {
   }
 }
 
-/** Inside of a step: the id drawn for each row. */
+/** Draws an id for each row, inside of a step. */
 const chosen = (logits: Tensor, settings: Tensor, key: Tensor) => sampleWith(logits, settings, { key, stream: 0 });
 
-/** A text under way. */
+/** A text that is being continued. */
 interface Continuation {
   /** Adds a token whose successor is known. */
   add(id: number): Promise<unknown>;
@@ -85,7 +85,10 @@ interface Continuation {
   draw(id: number): Promise<Tensor>;
 }
 
-/** The window has the length of the context, and the position to read is an input, so that one plan serves all positions. */
+/**
+ * Continues with a GPT. The window has the length of the context, and the position to read is an input, so that one plan
+ * serves all positions.
+ */
 function continueGPT(model: GPT, choice: Choice): Continuation {
   const { contextLength } = model.config;
   const seen: number[] = [];
@@ -106,7 +109,10 @@ function continueGPT(model: GPT, choice: Choice): Continuation {
   };
 }
 
-/** The state goes from step to step; the prompt's tokens take the same plan, and nothing of it is read. */
+/**
+ * Continues with a recurrent model. The state goes from step to step; the prompt's tokens take the same plan, and nothing
+ * of them is read.
+ */
 function continueRecurrent(model: RecurrentLanguageModel, choice: Choice): Continuation {
   const { cell, layers, hidden } = model.config;
   const zeros = () => tensor(new Float32Array(layers * hidden), { shape: [layers, 1, hidden] });
@@ -132,7 +138,7 @@ function stepOf<Args extends readonly unknown[], Result>(
 ): Compiled<Args, Result> {
   const step = steps.get(model) ?? compile((...args: Args) => evaluating(() => noGrad(() => body(...args))));
   steps.set(model, step);
-  // A model has one kind of step.
+  // Casts: a model has one kind of step.
   return step as Compiled<Args, Result>;
 }
 

@@ -31,9 +31,9 @@ export interface GPTConfig {
    * Probability of dropping an element of embeddings, attention weights and what blocks add, in training; 0 by default.
    */
   dropout?: number;
-  /** Biases in linear layers and norms. */
+  /** Whether linear layers and norms have biases; default true. */
   bias?: boolean;
-  /** Keep only what goes from block to block for backward, and compute the rest of each block again there. */
+  /** Whether backward computes each block again, so that only what goes from block to block is kept; default false. */
   checkpoint?: boolean;
 }
 
@@ -148,7 +148,7 @@ export class GPT extends Module {
     this.#initialise();
   }
 
-  /** Weights N(0, 0.02²), those that add to the residual stream divided by √(2·layers), biases 0. */
+  /** Draws weights from N(0, 0.02²), those that add to the residual stream divided by √(2·layers); biases are 0. */
   #initialise(): void {
     const residual = 0.02 / Math.sqrt(2 * this.config.layers);
     for (const [name, parameter] of this.namedParameters()) {

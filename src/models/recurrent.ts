@@ -25,7 +25,7 @@ export interface RecurrentLanguageModelConfig {
   hidden: number;
   /** Recurrent layers one on top of another; 1 by default. */
   layers?: number;
-  /** Before, between and after the recurrent layers. */
+  /** Probability of dropping an element before, between and after the recurrent layers, in training; 0 by default. */
   dropout?: number;
   /**
    * What the forget gates of an LSTM add to begin with, in place of PyTorch's random numbers near 0. Characters depend
@@ -99,7 +99,7 @@ export class RecurrentLanguageModel extends Module {
 
   /** Mean cross-entropy in nats of targets [B, T], the ids one position on. */
   loss(ids: Tensor, targets: Tensor): Tensor {
-    // The mean does not mind the order: turning the targets is cheaper than turning what they belong to.
+    // Turns the targets, since that is cheaper than turning the outputs and the mean is the same in any order.
     const { output } = this.#timeFirst(ids, []);
     const { weight, bias } = this.head;
     return linearCrossEntropy(output, weight, permute(targets, [1, 0]), { bias });
@@ -122,7 +122,10 @@ export class RecurrentLanguageModel extends Module {
   }
 }
 
-/** The gates of an LSTM lie in the order i, f, g, o; of the two biases that each of them adds, one is enough. */
+/**
+ * Sets the bias of the forget gates, which lie second in the order i, f, g, o. Each gate adds two biases, of which one is
+ * set.
+ */
 function setForgetBias(lstm: LSTM, value: number): void {
   const { hiddenSize } = lstm;
   for (const [name, bias] of lstm.namedParameters())

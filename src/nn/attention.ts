@@ -15,7 +15,7 @@ import { Linear, linear } from './linear.ts';
 import { Module } from './module.ts';
 import { checkHeads } from './sizes.ts';
 
-/** What each query may see. */
+/** What each query sees, and how many weights are dropped. */
 export interface AttendOptions {
   /** Query i sees keys j ≤ i. */
   causal?: boolean;
@@ -116,7 +116,7 @@ export class MultiHeadAttention extends Module {
     return this.out_proj.forward(mergeHeads(heads, this.batchFirst));
   }
 
-  /** One product where queries, keys and values come from one tensor, two where keys and values do. */
+  /** Projects in one product where queries, keys and values come from one tensor, in two where keys and values do. */
   #project(query: Tensor, key: Tensor, value: Tensor): Tensor[] {
     const E = this.in_proj_weight.shape[1] as number;
     for (const x of [query, key, value]) {
@@ -141,7 +141,7 @@ export class MultiHeadAttention extends Module {
   }
 }
 
-/** One mask for both: a key that is padding is hidden from all queries. */
+/** Joins mask and padding: a key that is padding is hidden from all queries. */
 function withPadding(mask: Tensor | null, padding: Tensor | null): Tensor | null {
   if (!padding) return mask;
   const [B, S] = padding.shape as [number, number];

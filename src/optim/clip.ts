@@ -32,7 +32,7 @@ export function clipGradNorm(parameters: Iterable<Parameter>, maxNorm: number, o
   expectKind('clipGradNorm', 'maxNorm', maxNorm, anyNumber);
   if (!(maxNorm > 0)) throw new ValueError(`[clipGradNorm] maxNorm must be a positive number, got ${shown(maxNorm)}`);
   const list = withGradients('clipGradNorm', parameters);
-  // Infinity asks for the norm alone; shaders know none.
+  // Limits maxNorm: Infinity asks for the norm alone, and shaders know no Infinity.
   const settings = { maxNorm: Math.min(maxNorm, 1e30), strict: errorIfNonfinite };
   return noGrad(() => {
     const packs = wholePacks(list);
@@ -51,7 +51,7 @@ export function clipGradNorm(parameters: Iterable<Parameter>, maxNorm: number, o
   });
 }
 
-/** Limits each element of the gradients to ±limit. */
+/** Limits each element of the gradients to [−limit, limit]. */
 export function clipGradValue(parameters: Iterable<Parameter>, limit: number): void {
   expectKind('clipGradValue', 'the limit', limit, anyNumber);
   if (!(limit > 0)) throw new ValueError(`[clipGradValue] the limit must be a positive number, got ${shown(limit)}`);
@@ -61,7 +61,10 @@ export function clipGradValue(parameters: Iterable<Parameter>, limit: number): v
   });
 }
 
-/** The optimizer's packs, if the parameters are all in them that have gradients, and none has been scaled already. */
+/**
+ * The packs in which the parameters lie, if no other member of these has a gradient and nothing has scaled the gradients
+ * yet; else null.
+ */
 function wholePacks(parameters: readonly Parameter[]): ParameterPack[] | null {
   const given = new Set(parameters);
   const packs = new Set(parameters.map(packOf));

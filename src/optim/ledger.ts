@@ -1,7 +1,10 @@
 import type { OutcomeListener } from '../core/outcome.ts';
 import { leftOut } from '../ops/updates.ts';
 
-/** The first attempt that met what is not finite; its step, as it was counted then, when so many had been taken back. */
+/**
+ * The first attempt that met a value which is not finite; its step as it was counted then, and how many had been taken
+ * back by then.
+ */
 interface Found {
   readonly attempt: number;
   readonly step: number;
@@ -10,8 +13,8 @@ interface Found {
 }
 
 /**
- * What an optimizer's host side knows of its steps. Each is counted when it is begun, and taken back where it turns out to
- * have failed or to have been left out: the device, which counts for itself, is never waited for.
+ * Counts an optimizer's steps on the host. Each is counted when it begins, and taken back where it turns out to have
+ * failed or to have been left out: the host never waits for the device, which counts for itself.
  */
 export class Ledger {
   #steps = 0;
@@ -20,9 +23,9 @@ export class Ledger {
   #attempts = 0;
   /** Attempts that have failed or were left out. */
   readonly #takenBack: number[] = [];
-  /** How often the count was set: what was counted before is then not to be taken back. */
+  /** How often the count was set: attempts from before are then not taken back. */
   #settings = 0;
-  /** Attempts begun before that: of them nobody wants to hear. */
+  /** Attempts that began before the last `forget`: nobody wants to hear of them. */
   #forgotten = 0;
   #found: Found | null = null;
 
@@ -51,13 +54,13 @@ export class Ledger {
     this.#found = null;
   }
 
-  /** Goes on from another count; what is still under way changes nothing of it. */
+  /** Goes on from another count; steps still under way change nothing of it. */
   setSteps(steps: number): void {
     this.#steps = steps;
     this.#settings++;
   }
 
-  /** Counts a step. What listens for its outcome holds no more than the numbers: it may lie with the engine for long. */
+  /** Counts a step. The listener for its outcome holds only numbers, since the engine may keep it for long. */
   count(): OutcomeListener {
     const settings = this.#settings;
     const attempt = this.#attempts++;
@@ -80,6 +83,6 @@ export class Ledger {
   }
 }
 
-/** Whether a finding is of an earlier attempt, or of the same in another submit, and goes before. */
+/** Whether a finding precedes the known one: it is of an earlier attempt, or of the same one in another submit. */
 const isEarlier = (found: Found, known: Found | null): boolean =>
   !known || found.attempt < known.attempt || (found.attempt === known.attempt && found.finding > known.finding);

@@ -33,7 +33,7 @@ import { Ledger } from './ledger.ts';
 import { type FlatGradients, gradientFor, largestPack, type ParameterPack, packGroups } from './pack.ts';
 import type { Schedule } from './schedules.ts';
 
-/** What every optimizer is told, for all parameters or for a group. */
+/** Settings that every optimizer has, for all parameters or for a group. */
 export interface CommonSettings {
   /** Learning rate, or a function that gives it for each step, counted from 0. */
   lr: number | ((step: number) => number);
@@ -43,7 +43,7 @@ export interface CommonSettings {
   weightDecay: number;
 }
 
-/** What an optimizer is told that holds for all its parameters. */
+/** Settings of an optimizer that hold for all its parameters. */
 export interface StepOptions {
   /**
    * What is done about a step whose gradients are not all finite. `update`, the default, makes it as PyTorch does, NaN in,
@@ -70,7 +70,7 @@ interface Trainees<Parameters> {
   readonly params: Parameters;
 }
 
-/** What all optimizers are told, checked alike; `lr` may be a function. */
+/** The kinds of the settings that all optimizers have; `lr` may be a function. */
 export const commonKinds: Kinds<CommonSettings> = {
   lr: either(notNegative, callback),
   schedule: callback,
@@ -87,7 +87,7 @@ export function declareGroups<Settings extends object>(kinds: Kinds<Settings>): 
 /** Parameters, or groups of them. */
 export type Trained<Settings> = Iterable<Parameter> | Iterable<ParameterGroup<Settings>>;
 
-/** Where an optimizer is, beside its states. */
+/** The position of an optimizer, beside its states. */
 export interface OptimizerPosition {
   readonly steps: number;
   readonly skipped: number;
@@ -95,7 +95,7 @@ export interface OptimizerPosition {
   readonly together: boolean;
 }
 
-/** Told of a step: it is submitted, or recorded and not yet computed. */
+/** Hears of a step when it is submitted, or recorded and not yet computed. */
 export type StepListener = (how: 'submitted' | 'recorded') => void;
 
 /** What a step does to a pack. */
@@ -103,7 +103,7 @@ export interface Update {
   readonly pack: ParameterPack;
   /** Gradients of the parameters, flat [N]. */
   readonly gradients: Tensor;
-  /** Settings of the groups, see `hyper`. */
+  /** Settings of the groups as numbers, see `hyper`. */
   readonly hyper: Tensor;
   /** Which step each parameter makes. */
   readonly turn: Turn;
@@ -290,12 +290,12 @@ export abstract class Optimizer<Settings extends CommonSettings> {
     ]);
   }
 
-  /** What it knows of its steps beside the states. @internal */
+  /** Its position beside the states. @internal */
   get position(): OptimizerPosition {
     const { steps, skipped } = this.#ledger;
     return { steps, skipped, together: this.#together };
   }
-  /** Is set when the states have their values: the counts among them know of steps whose fate the host had not heard of. */
+  /** Is set after the states have their values: their counts include steps whose fate the host had not heard of. */
   set position({ steps, skipped, together }) {
     const counted = together ? this.#packs[0]?.counts.committed.host?.[0] : undefined;
     const known = counted ?? steps;
@@ -441,7 +441,7 @@ const worstOf = (flats: readonly Tensor[]): Tensor =>
 /** Steps that a trace has recorded so far, of all optimizers. */
 const stepsIn = new WeakMap<Trace, number>();
 
-/** For the packs that may have a submit of their own: where one of these can't run, the step counts still. */
+/** Keeps only the findings: where the submit of one pack can't run, the step still counts for the others. */
 const ofFindings = ({ found }: OutcomeListener): OutcomeListener => ({ failed: () => {}, found });
 
 function asGroups<Settings>(

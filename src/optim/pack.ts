@@ -10,7 +10,10 @@ import { slice } from '../ops/slice.ts';
 import { gateSteps, leftAlone, packedBlock, type Skip, type Turn } from '../ops/updates.ts';
 import { reshape } from '../ops/view.ts';
 
-/** A binding is 128 MiB on every device: that many f32 values to a pack, unless one parameter alone has more. */
+/**
+ * Elements of a pack: as many f32 values as the 128 MiB of a binding hold on every device. A larger parameter has a pack
+ * of its own.
+ */
 export const largestPack = 2 ** 25;
 
 /** Gradients in one flat tensor, in the order of a pack, and the scale [1] of a clipping whose factor they still lack. */
@@ -36,7 +39,7 @@ export class ParameterPack {
   /** Steps that each member has made [members], i32. */
   readonly counts: State;
   #table: Tensor | null = null;
-  /** Tables of groups by which members have gradients: these seldom change. */
+  /** Tables of groups, by the set of members that have gradients, which seldom changes. */
   readonly #groupTables = new Map<string, Tensor>();
 
   constructor(parts: readonly { readonly group: number; readonly parameter: Parameter }[]) {
@@ -136,13 +139,16 @@ export function packOf(parameter: Parameter): ParameterPack | undefined {
   return parameter.state.home ? packs.get(parameter.state.home.pack) : undefined;
 }
 
-/** One flat tensor of gradients and their factor, in place of which each parameter has the product as its `grad`. */
+/** A clipping: one flat tensor of gradients and their factor. Each parameter has the product as its `grad`. */
 export interface Clipping extends FlatGradients {
   readonly pack: ParameterPack;
   /** Members that had a gradient. */
   readonly count: number;
 }
-/** Which clipping made a gradient. The optimizer then takes flat gradients and factor, and the products are never computed. */
+/**
+ * The clipping that made a gradient. The optimizer then takes flat gradients and factor, and the products are never
+ * computed.
+ */
 export const clippings = new WeakMap<Tensor, Clipping>();
 
 /** Lays out the parameters of an optimizer's groups, in packs of at most so many elements. */

@@ -19,7 +19,7 @@ export const batchesKind: Kind<Batches<unknown>> = {
     typeof value === 'object' && value !== null && (Symbol.iterator in value || Symbol.asyncIterator in value),
 };
 
-/** What a step was given. */
+/** The batches that a step was given. */
 interface Given<Batch> {
   readonly batches: readonly Batch[];
   /** Where the source was afterwards, for a checkpoint; null where it can't tell. */
@@ -65,16 +65,16 @@ export class Feed<Batch> {
     return given.batches;
   }
 
-  /** No step up to this one is going to be made again. */
+  /** Forgets the batches of steps up to this one: they are not made again. */
   forget(step: number): void {
     this.#kept.splice(0, step - this.#first);
     this.#first = Math.max(this.#first, step);
   }
 
-  /** The step after this one is the next. */
+  /** Goes back, so that the step after this one is the next. */
   rewind(step: number): void {
     const again = this.#kept.slice(step - this.#first, this.#step - this.#first);
-    // They are not drawn anew, which took its part of the generator's numbers.
+    // Takes their part of the generator's numbers again, since these batches are not drawn anew.
     for (const { drawn } of again) defaultGenerator.take(drawn);
     this.#step = step;
   }
@@ -95,7 +95,7 @@ export class Feed<Batch> {
       this.#kept.push(given);
       return given;
     } catch (error) {
-      // A walk is over once it has failed; another goes on where it was.
+      // Starts another walk where the batches are: one is over once it has failed.
       if (error instanceof DeviceLostError && this.#batches.restore) this.#source = walk(this.#batches, this.#again);
       throw error;
     }
@@ -113,7 +113,7 @@ function placeOf(batches: Batches<unknown>): unknown {
  */
 async function* walk<Batch>(batches: Batches<Batch>, again: boolean): AsyncGenerator<Batch, void, undefined> {
   try {
-    // What was restored may have nothing left of its epoch.
+    // Allows an empty first walk: what was restored may have nothing left of its epoch.
     for (let isFirst = true; ; isFirst = false) {
       let isEmpty = true;
       for await (const batch of batches) {

@@ -1,15 +1,15 @@
-/** Steps whose kernels and memory plans are made, which takes longer than the steps: their speed does not count. */
+/** Steps that are not timed: their kernels and memory plans are made, which takes longer than the steps. */
 const compilingSteps = 2;
-/** Losses are read together, so that a step seldom waits for a read. */
+/** Seconds between reads: losses are read together, so that a step seldom waits for a read. */
 const secondsBetweenReads = 0.5;
 const stepsBetweenReads = 50;
 
 /** Tells when losses are to be read, and how fast steps are. */
 export class Clock {
   readonly #now: () => number;
-  /** Milliseconds that no training was done in. */
+  /** Milliseconds without training. */
   #aside = 0;
-  /** The end of the steps that compile, and of those whose results are there. */
+  /** The moment from which steps are timed: after those that compile, once their results are there. */
   #start: { readonly steps: number; readonly time: number } | null = null;
   #seen: { readonly steps: number; readonly time: number };
 
@@ -27,19 +27,19 @@ export class Clock {
     );
   }
 
-  /** The results of the first `steps` steps are there. */
+  /** Notes that the results of the first `steps` steps are there. */
   seen(steps: number): void {
     this.#seen = { steps, time: this.#time };
     if (steps >= compilingSteps) this.#start ??= this.#seen;
   }
 
-  /** Null as long as no step has been timed. */
+  /** Steps per second; null as long as no step has been timed. */
   get stepsPerSecond(): number | null {
     if (!this.#start || this.#seen.steps === this.#start.steps) return null;
     return ((this.#seen.steps - this.#start.steps) * 1000) / (this.#seen.time - this.#start.time);
   }
 
-  /** Stops; the function that comes back lets it go on. */
+  /** Stops the clock; the function that it returns starts it again. */
   stop(): () => void {
     const stopped = this.#now();
     return () => {
@@ -47,7 +47,7 @@ export class Clock {
     };
   }
 
-  /** Does work that is no training. */
+  /** Does work that is no training, with the clock stopped. */
   async without<T>(work: () => Promise<T>): Promise<T> {
     const goOn = this.stop();
     try {

@@ -5,14 +5,17 @@ import type { Parameter } from '../graph/parameter.ts';
 import type { Module } from '../nn/module.ts';
 import type { CommonSettings, Optimizer } from '../optim/optimizer.ts';
 
-/** What can tell how a run fares, beside its losses. */
+/** What tells how a run fares, beside its losses. */
 export interface Watched {
   readonly optimizer: Pick<Optimizer<CommonSettings>, 'steps' | 'diverged' | 'groups' | 'skipsNonFinite'>;
-  /** Knows the names of parameters. */
+  /** The model, which knows the names of parameters. */
   readonly model?: Module | undefined;
 }
 
-/** The error of the first step that has gone astray, where the losses of steps from `first` on have been read; null where none has. */
+/**
+ * Finds the first step that has gone astray, once the losses of steps from `first` on are read, and returns its error;
+ * null where none has.
+ */
 export type HealthCheck = (losses: readonly number[], first: number) => DivergenceError | null;
 
 const advice =

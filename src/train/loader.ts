@@ -43,7 +43,7 @@ export interface LoaderOptions<Sample, Batch> {
   dropLast?: boolean;
 }
 
-/** Nobody has the memory for more, or a use. */
+/** The limit of `prefetch`: nobody has the memory for more, or a use. */
 const mostAhead = 1000;
 const ahead: Kind<number> = {
   wanted: `an integer from 0 to ${mostAhead}`,
@@ -55,7 +55,7 @@ const loaderOptions = declareOptions<LoaderOptions<never, unknown>>({
   shuffle: flag,
   collate: callback,
   prefetch: ahead,
-  // The generator says what a seed must be.
+  // The generator checks the seed.
   seed: anything,
   dropLast: flag,
 });
@@ -66,7 +66,7 @@ export interface LoaderState {
   readonly epoch: number;
   /** Samples of this epoch that are in batches which the loop has had. */
   readonly position: number;
-  /** What the orders of all epochs are drawn from. */
+  /** The seed of the orders of all epochs. */
   readonly seed: GeneratorState['seed'];
 }
 
@@ -169,7 +169,7 @@ export class DataLoader<Sample, Batch = Collated<Sample>> implements AsyncIterab
       for (;;) {
         while (underWay.length <= this.#prefetch) {
           const made = this.#make(reader);
-          // Who gets to it hears of it.
+          // Handles the rejection here; whoever takes this batch gets the error.
           made.catch(() => {});
           underWay.push(made);
         }
@@ -180,7 +180,7 @@ export class DataLoader<Sample, Batch = Collated<Sample>> implements AsyncIterab
       }
       Object.assign(place, { epoch: place.epoch + 1, position: 0, isTaken: false });
     } catch (error) {
-      // What goes wrong after this is not what the loop must hear of.
+      // Drops errors of closing: the loop has ended for another reason.
       await reader.close().catch(() => {});
       throw error;
     } finally {
@@ -190,7 +190,7 @@ export class DataLoader<Sample, Batch = Collated<Sample>> implements AsyncIterab
 
   #begin(): Place {
     const { epoch, position, seed, isTaken } = this.#place;
-    // Loops that overlap have a place each.
+    // Gives each loop a place of its own, since loops may overlap.
     this.#place = { seed, isTaken: true, ...(isTaken ? { epoch: epoch + 1, position: 0 } : { epoch, position }) };
     return this.#place;
   }

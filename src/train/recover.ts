@@ -34,7 +34,7 @@ export interface RecoverOptions {
   loader?: Positioned;
   /** Steps from one shadow to the next; by default time alone counts. */
   every?: number;
-  /** Seconds from one shadow to the next, 10 by default; not told where `every` is given. */
+  /** Seconds from one shadow to the next, 10 by default; without effect where `every` is given. */
   seconds?: number;
 }
 
@@ -173,7 +173,7 @@ export class Recovery implements Recoverable {
     const staging = this.#staging;
     this.#staging = null;
     if (staging) this.#report(this.#take(() => shadowOf(device, states, staging)));
-    // The step after this one finds it.
+    // Makes a buffer, which the next step finds.
     else this.#report(this.#prepare(device, states));
   }
 
@@ -187,7 +187,7 @@ export class Recovery implements Recoverable {
     this.#busy = true;
     try {
       const staging = await shadowStaging(device, states);
-      // Meanwhile the run may have gone on elsewhere.
+      // Keeps the buffer unless the run has gone on elsewhere meanwhile.
       if (!device.isLost) this.#staging = staging;
     } finally {
       this.#busy = false;
@@ -211,7 +211,7 @@ export class Recovery implements Recoverable {
     }
   }
 
-  /** A shadow that can't be had leaves the one before it. */
+  /** Keeps the last shadow where a new one can't be had. */
   #report(work: Promise<void>): void {
     work.catch((error: unknown) => {
       if (error instanceof DeviceLostError || this.#warned) return;
@@ -222,7 +222,7 @@ export class Recovery implements Recoverable {
     });
   }
 
-  /** All that a step may change: roots, in which parameters and buffers lie. */
+  /** All states that a step may change: the packs in which parameters and buffers lie. */
   #states(): State[] {
     const { model, optimizer } = this.#options;
     return [...new Set([...model.states, ...optimizer.states])];

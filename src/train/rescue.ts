@@ -4,7 +4,10 @@ import { currentDevice } from '../device/current.ts';
 import type { Device } from '../device/device.ts';
 import { type RecoverOptions, Recovery, recoverKinds } from './recover.ts';
 
-/** What a run needs to survive its device: as for `recover`, but that the run knows its batches, and its optimizer mostly. */
+/**
+ * Options of a run that survives its device: those of `recover`, except that the run knows its batches, and mostly its
+ * optimizer.
+ */
 export type RescueOptions = Omit<RecoverOptions, 'loader' | 'optimizer'> & Partial<Pick<RecoverOptions, 'optimizer'>>;
 
 const { loader: _, ...kinds } = recoverKinds;
@@ -20,7 +23,7 @@ export interface Recovered {
   readonly adapter: string | null;
 }
 
-/** Losses in a row, without a step between them whose loss is known, after which a step is to blame. */
+/** How many losses of the device in a row, without a step between them whose loss is known, put the blame on a step. */
 const mostInVain = 3;
 
 interface Rewindable {
@@ -47,7 +50,7 @@ export class Rescue {
     this.#run = run;
     this.#feed = feed;
     this.#offset = run.step - options.optimizer.steps;
-    // Steps whose losses nobody has read would not be made again.
+    // Waits for the losses: steps whose losses nobody has read would not be made again.
     this.#recovery = new Recovery(options, (steps) => run.whenKnown(steps + this.#offset));
   }
 

@@ -4,7 +4,7 @@ import { Clock } from './clock.ts';
 import type { HealthCheck } from './health.ts';
 import type { Outcome, Stepper } from './step.ts';
 
-/** What has gone wrong, to be thrown when all that came before it is told. */
+/** An error, to be thrown once all that came before it is told. */
 export interface Fault {
   readonly error: unknown;
 }
@@ -26,13 +26,13 @@ export class Run<Batch> {
   readonly #start: number;
   /** Steps made, those before this run included. */
   #step: number;
-  /** Those of them whose losses have been read. */
+  /** How many of these steps have losses that were read. */
   #known: number;
   #unread: Made[] = [];
   #waiting: { readonly step: number; readonly resolve: () => void }[] = [];
-  /** Of the steps that were read and not told yet. */
+  /** Means of the steps that were read and not told yet. */
   #news: Means[] = [];
-  /** Those of the last news. */
+  /** The last means that were told. */
   #means: Means = { loss: Number.NaN };
   #learningRate: number | null = null;
 
@@ -64,11 +64,11 @@ export class Run<Batch> {
     const outcomes = await this.#stepper.make(batches);
     this.#step++;
     this.#learningRate = learningRate;
-    // What is made again is known already.
+    // Skips steps that are made again: their losses are known already.
     if (this.#step > this.#known) this.#unread.push({ step: this.#step, outcomes });
   }
 
-  /** Steps whose losses are known. */
+  /** How many steps have known losses. */
   get known(): number {
     return this.#known;
   }
@@ -78,7 +78,7 @@ export class Run<Batch> {
     if (step > this.#known) await new Promise<void>((resolve) => this.#waiting.push({ step, resolve }));
   }
 
-  /** The step after this one is the next. */
+  /** Goes back, so that the step after this one is the next. */
   rewind(step: number): void {
     this.#step = step;
     this.#unread = [];
@@ -116,7 +116,7 @@ export class Run<Batch> {
     return this.#news.length > 0;
   }
 
-  /** What is new, which it then is no more. `steps`: those of the whole run, if there is an end. */
+  /** Tells what is new, once. `steps`: those of the whole run, if there is an end. */
   tell(steps: number | null) {
     const news = this.#news;
     this.#news = [];
@@ -139,7 +139,7 @@ export class Run<Batch> {
   }
 }
 
-/** The numbers behind scalars, in one read; where that fails, those before the first that can't be had. */
+/** Reads the numbers behind scalars in one read; where that fails, those before the first that can't be read. */
 async function numbersOf(scalars: readonly (Tensor | number)[]): Promise<{ numbers: number[]; fault: Fault | null }> {
   const tensors = scalars.filter((scalar) => typeof scalar !== 'number');
   try {

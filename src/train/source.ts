@@ -48,7 +48,7 @@ export function isIndexed<Sample>(data: Samples<Sample>): data is IndexedSamples
   );
 }
 
-/** Data of a loader; a text is none, since it is mostly a mistake. */
+/** Data of a loader. A text is refused, since it is mostly a mistake. */
 export const samplesKind: Kind<Samples<unknown>> = {
   wanted: 'an array or something else with a length, an iterable or async iterable, or a function that gives one',
   accepts: (value): value is Samples<unknown> =>
@@ -87,7 +87,7 @@ export class IndexedReader<Sample> implements Reader<Sample> {
   async close(): Promise<void> {}
 }
 
-/** All of them at once: what is async loads side by side. */
+/** Asks for all samples at once, so that asynchronous ones load side by side. */
 async function samplesAt<Sample>(data: IndexedSamples<Sample>, numbers: readonly number[]): Promise<readonly Sample[]> {
   const { at } = data as { at?: (index: number) => Sample | Promise<Sample> };
   if (Array.isArray(data) || ArrayBuffer.isView(data) || typeof at !== 'function') {
@@ -105,9 +105,9 @@ export class SequentialReader<Sample> implements Reader<Sample> {
   readonly #turns = oneByOne();
   #toSkip: number;
   #position = 0;
-  /** The iterator has told that it is over, or has thrown: it needs no word that nothing more is wanted. */
+  /** True once the iterator has said that it is over, or has thrown: it needs no `return` call. */
   #isOver = false;
-  /** Nothing more is read: the reader was closed, or a sample could not be had. */
+  /** True once nothing more is read: the reader was closed, or a sample could not be had. */
   #isStopped = false;
 
   constructor(iterator: Iterator<Sample> | AsyncIterator<Sample>, skipped: number) {

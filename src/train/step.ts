@@ -9,13 +9,13 @@ import type { CommonSettings, Optimizer } from '../optim/optimizer.ts';
 import type { Schedule } from '../optim/schedules.ts';
 import { compile } from '../runtime/step.ts';
 
-/** What a function is called with for a batch: the items of an array one by one, anything else as it is. */
+/** The arguments of a function for a batch: the items of an array one by one, anything else as it is. */
 export type Arguments<Batch> = Batch extends readonly unknown[]
   ? { -readonly [Key in keyof Batch]: Batch[Key] }
   : [batch: Batch];
 
 type NumberArray = readonly (number | boolean | NumberArray)[];
-/** What stands for a value in a compiled function: tensors for typed arrays and arrays of numbers. */
+/** The traced form of a value in a compiled function: tensors for typed arrays and arrays of numbers. */
 export type Traced<Value> = Value extends Tensor
   ? Value
   : Value extends ArrayBufferView | NumberArray
@@ -23,12 +23,12 @@ export type Traced<Value> = Value extends Tensor
     : Value extends object
       ? { [Key in keyof Value]: Traced<Value[Key]> }
       : Value;
-/** What the function of a loss is called with for a batch. */
+/** The arguments of a loss function for a batch. */
 export type TracedArguments<Batch> = Batch extends readonly unknown[]
   ? { -readonly [Key in keyof Batch]: Traced<Batch[Key]> }
   : [batch: Traced<Batch>];
 
-/** What a step tells: its loss, a tensor of one element, alone or by name among others. */
+/** The result of a step: its loss, a tensor of one element, alone or by name among others. */
 export type StepResult = Tensor | number | Readonly<{ loss: Tensor | number; [name: string]: Tensor | number }>;
 
 /** A whole training step, compiled or not: all that is to happen with a batch. */
@@ -44,7 +44,7 @@ export interface LossStep<Batch> {
   readonly clip?: number;
 }
 
-/** An optimizer, told by what it does. */
+/** An optimizer. It is recognised by its methods. */
 const optimizerLike: Kind<object> = {
   wanted: 'an optimizer, like new optim.AdamW(model.parameters())',
   accepts: (value): value is object =>
@@ -115,7 +115,7 @@ export function compiledStepper<Batch>(
         outcomes.push(await whole(...argumentsOf(batches.at(-1) as Batch)));
         return outcomes;
       } catch (error) {
-        // The gradients of half a step are nobody's.
+        // Drops the gradients of half a step, which belong to nobody.
         if (outcomes.length > 0) optimizer.zeroGrad();
         throw error;
       }
@@ -127,7 +127,7 @@ export function compiledStepper<Batch>(
 
 const parametersOf = ({ groups }: Optimizer<CommonSettings>) => groups.flatMap(({ params }) => params);
 
-/** Gives all groups a schedule; what comes back takes it from them. */
+/** Gives all groups a schedule; the function that it returns takes it away. */
 function schedules(optimizer: Optimizer<CommonSettings>, schedule: Schedule): () => void {
   for (const group of optimizer.groups) group.schedule = schedule;
   return () => {
@@ -135,7 +135,7 @@ function schedules(optimizer: Optimizer<CommonSettings>, schedule: Schedule): ()
   };
 }
 
-/** What a step gave, by name. Throws where it is no loss. */
+/** The scalars that a step gave, by name. Throws where there is no loss. */
 function outcomeOf(from: 'step' | 'loss', result: unknown): Outcome {
   const named: unknown = result instanceof Tensor || typeof result === 'number' ? { loss: result } : result;
   if (!isPlainObject(named) || named.loss === undefined)

@@ -86,18 +86,18 @@ export interface TrainMetrics<Evaluation = unknown> {
   readonly losses: readonly number[];
   /** Means of the other scalars that the step gives, by name. */
   readonly means: Readonly<Record<string, number>>;
-  /** Of the last step, for the optimizer's first group; null where the step is a function. */
+  /** The learning rate of the last step, for the optimizer's first group; null where the step is a function. */
   readonly learningRate: number | null;
   /**
-   * Over the run so far, without the first two steps, in which kernels are compiled, and without the time of evaluations,
-   * saves and the body of the loop. Null as long as there were no other steps.
+   * Steps per second of the run so far, without the first two steps, in which kernels are compiled, and without the time
+   * of evaluations, saves and the body of the loop. Null as long as there were no other steps.
    */
   readonly stepsPerSecond: number | null;
-  /** Until the last step, at that speed; null where one of the two is not known. */
+  /** Seconds until the last step, at that speed; null where the speed or the number of steps is not known. */
   readonly secondsLeft: number | null;
   /** What `evaluate` gave, where it was called after these steps. */
   readonly evaluation?: Evaluation;
-  /** Where the run goes on, whose device was lost. Steps that are made again are not told again. */
+  /** Set after the device was lost: where the run goes on. Steps that are made again are not told again. */
   readonly recovered?: Recovered;
 }
 
@@ -138,7 +138,7 @@ export function train<Batch, Evaluation = never>(
   return trainBy(() => performance.now(), options);
 }
 
-/** `train` by another clock: `now` gives milliseconds. */
+/** Trains as `train` does, by another clock: `now` gives milliseconds. */
 export function trainBy<Batch, Evaluation>(
   now: () => number,
   options: TrainOptions<Batch, Evaluation>,
@@ -210,7 +210,7 @@ async function* loop<Batch, Evaluation>(
   }
 }
 
-/** What work gives, or what it throws. */
+/** Returns what work gives, or what it throws. */
 async function attempt<T>(work: () => Promise<T>): Promise<{ readonly value?: T; readonly fault: Fault | null }> {
   try {
     return { value: await work(), fault: null };
@@ -219,7 +219,7 @@ async function attempt<T>(work: () => Promise<T>): Promise<{ readonly value?: T;
   }
 }
 
-/** When checkpoints are saved. */
+/** Decides when checkpoints are saved. */
 class Saves {
   readonly #options: CheckpointOptions | undefined;
   readonly #now: () => number;
@@ -258,7 +258,7 @@ function stepperOf<Batch>(
 const optimizerOf = <Batch>({ step, recover }: Pick<TrainOptions<Batch>, 'step' | 'recover'>) =>
   recover?.optimizer ?? (typeof step === 'function' ? undefined : step.optimizer);
 
-/** The options, where they fit each other. */
+/** Returns the options, or throws where they don't fit each other. */
 function checked<Batch, Evaluation>(options: TrainOptions<Batch, Evaluation>): TrainOptions<Batch, Evaluation> {
   const {
     step,

@@ -13,7 +13,7 @@ export interface ContestResult {
   readonly times: Readonly<Record<string, number>>;
 }
 
-/** Whose fastest run is this many times as slow as the slowest of the fastest need not go on. */
+/** A contender drops out whose fastest run takes this many times as long as the slowest run of the fastest contender. */
 const hopeless = 1.5;
 /** Rounds that every contender takes part in. */
 const fewestRounds = 2;

@@ -77,7 +77,7 @@ export function readSafetensors(file: ByteSource, options?: ReadOptions): Safete
   return { tensors, metadata, notes, refused };
 }
 
-/** Keeps one tensor, not the file, from being read. */
+/** Says why one tensor can't be read; the rest of the file can. */
 class Refusal extends FormatError {
   readonly reason: string;
 
@@ -98,7 +98,7 @@ function decodeEntry(
   };
   if (!decoder)
     return refuse(`has dtype ${briefly(type)}: weft reads ${Object.keys(decoders).join(', ')}; convert it first`);
-  // A copy: its alignment does not depend on the file's, nor its life on the file's memory.
+  // Copies the data: the alignment of the copy does not depend on the file's, nor its life on the file's memory.
   const own = data.slice(begin, end);
   const report = { refuse, note, fail: (problem: string) => fail(`${label(name)} ${problem}`) };
   return { dtype: decoder.dtype, shape, data: decoder.decode(own.buffer, report) };
@@ -119,7 +119,7 @@ export function writeSafetensors(
   expectKind(op.write, 'metadata', metadata, object);
   const header: Record<string, unknown> = Object.create(null);
   if (Object.keys(metadata).length > 0) header[metadataKey] = checkMetadata(metadata);
-  // Wide elements first, so that every tensor of the file is aligned.
+  // Sorts wide elements first, so that every tensor of the file is aligned.
   const entries = namedTensors(op.write, tensors, isHostTensor, whyNot).sort(
     ([, a], [, b]) => Number(a.dtype === 'bool') - Number(b.dtype === 'bool'),
   );
@@ -151,7 +151,7 @@ export function writeSafetensors(
   return file;
 }
 
-/** Whether a value is meant as a tensor in host memory; `writeSafetensors` checks that it is a right one. */
+/** Whether a value is meant as a tensor in host memory; `writeSafetensors` checks that it is a valid one. */
 export function isHostTensor(value: unknown): value is HostTensor {
   return isObject(value) && 'dtype' in value && Array.isArray(value.shape) && isObject(value.data);
 }
@@ -192,7 +192,7 @@ function decodeText(bytes: Uint8Array): string {
   }
 }
 
-/** Deeper than any header, and less deep than what makes `JSON.parse` take long. */
+/** The deepest nesting that is parsed: deeper than any header, and less deep than what makes `JSON.parse` take long. */
 const deepest = 100;
 
 function parseJson(text: string): Record<string, unknown> {
@@ -234,14 +234,14 @@ function readEntry(name: string, value: unknown): Entry {
   if (end < begin) fail(`${label(name)} has data_offsets that go back: [${begin}, ${end}]`);
   const decoder = decoderOf(type);
   const expected = shape.reduce((a, b) => a * b, decoder?.bytes ?? 0);
-  // The sizes of types that weft does not read are the file's word.
+  // Checks sizes of known types only: for others the file is believed.
   if (decoder && end - begin !== expected) {
     fail(`${label(name)} has ${end - begin} bytes, but ${type} ${shownList(shape)} takes ${expected}`);
   }
   return { name, type, shape, begin, end };
 }
 
-/** Every byte of the data belongs to one tensor. */
+/** Checks that every byte of the data belongs to exactly one tensor. */
 function checkLayout(entries: readonly Entry[], dataBytes: number): void {
   let end = 0;
   for (const entry of entries.toSorted((a, b) => a.begin - b.begin || a.end - b.end)) {
@@ -280,7 +280,7 @@ function checkMetadata(metadata: Readonly<Record<string, string>>): Readonly<Rec
   return metadata;
 }
 
-/** UTF-8 has no half characters, and readers of other languages refuse what JSON makes of them. */
+/** Refuses half characters: UTF-8 has none, and readers of other languages refuse what JSON makes of them. */
 function checkText(what: string, text: string): void {
   if (!text.isWellFormed())
     throw new FormatError(

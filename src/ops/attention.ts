@@ -46,7 +46,7 @@ const attentionOp: Op<
     kind: 'kernel',
     strided: (operand, index, { attributes: { masked } }) =>
       (index < 3 && headsContiguous(operand)) || (masked && index === 3),
-    // Who reads O next merges its heads, which is free where they lie side by side.
+    // Puts the heads side by side, so that whoever merges them next has nothing to copy.
     place: ({ types: [O, lse] }, [q], { isResult }) => {
       const merging = denseInOrder(O.shape, [...inMemory(q, [0, 2]), 1, 3]);
       return {
@@ -65,7 +65,7 @@ const attentionOp: Op<
     const [q, k, v, ...rest] = inputs;
     const [O, lse] = outputs;
     const gradients = apply(attentionBackwardOp, [q, k, v, O, lse, dO, ...rest], attributes);
-    // A mask that is learned has a gradient of L×S elements, which the kernels never make: it comes from the definition.
+    // Takes the gradient of a learned mask from the definition: it has L×S elements, which the kernels never make.
     const composedGradients =
       attributes.masked && wanted[3] ? differentiateComposed(attentionOp, inputs, attributes, [dO]) : [];
     return [...gradients, ...rest.map((_, i) => composedGradients[3 + i] ?? null)];
@@ -157,7 +157,7 @@ function composed(
   // A row whose keys are all hidden gives zeros.
   const weights = where(hidden, 0, softmax(where(hidden, -1e30, scores), -1));
   if (probability === 0) return matmul(weights, v);
-  // The weights that the kernels drop: they count them in this order.
+  // Drops the weights that the kernels drop, which count them in this order.
   const kept = greaterEqual(uniformOf(nth(rest, -1), stream, weights.shape), probability);
   return matmul(mul(where(kept, weights, 0), 1 / (1 - probability)), v);
 }
@@ -205,7 +205,7 @@ export function scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, optio
   const large = tooLarge({ B, H, L, S, D });
   if (large) throw new UnsupportedError(`[${op}] ${large}`);
   const factor = scale ?? 1 / Math.sqrt(D);
-  // Nothing is kept; there is no scale that could make up for it.
+  // Keeps nothing: no scale could make up for it.
   if (dropout === 1) return mul(scaledDotProductAttention(q, k, v, { ...options, dropout: 0 }), 0);
   const rest: Tensor[] = [];
   if (mask) {

@@ -35,7 +35,7 @@ export function differentiateAll(
   isEnd: Predicate = isTarget,
 ): Map<Tensor, Tensor> {
   const roots = seeds.map(([output]) => output);
-  // Whatever a version of a state was made of, it is a leaf, and so is a detached value.
+  // Stops at versions of states and at detached values: they are leaves, whatever they were made of.
   const ends: Predicate = (tensor) => isEnd(tensor) || stateOf(tensor) !== undefined || tensor.node.op === versionOp;
   const nodes = reachable(roots, ends);
   const leads = leadsToTarget(nodes, isTarget);
@@ -121,7 +121,7 @@ export function differentiateComposed<Inputs extends readonly Tensor[], Own exte
   if (!op.decompose)
     throw new UnsupportedError(`[backward] ${op.name} has no gradient; use noGrad or detach() around it`);
   const { decompose } = op;
-  // The definition is differentiated here and now, whatever holds for its gradient: `backward` may run under `noGrad`.
+  // Differentiates the definition whatever holds for its gradient: `backward` may run under `noGrad`.
   const { own, outputs } = withGradient(true, () => {
     const own = each(inputs, (input) => applyOne(aliasOp, [input]));
     return { own, outputs: decompose(own, attributes) };

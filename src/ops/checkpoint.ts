@@ -35,7 +35,10 @@ const checkpointOp: Op<Tensor[], { results: number }, Tensor[]> = {
   },
 };
 
-/** The same value, but nothing that reads it is computed together with it: else part of the copy would run in forward. */
+/**
+ * Gives the same value, but nothing that reads it is computed together with what made it: otherwise part of the copy would
+ * run in forward.
+ */
 const laterOp: Op<[x: Tensor]> = {
   name: 'later',
   infer: ([{ shape, dtype }]) => [{ shape, dtype }],
@@ -66,7 +69,7 @@ export function checkpoint<Args extends readonly unknown[], Result>(
   };
 }
 
-/** What the graph behind `results` takes from before node `start`; the values of states that it read, and leaves. */
+/** The tensors from before node `start` that the graph behind `results` uses: values of states that it read, and leaves. */
 function usedFromBefore(results: readonly Tensor[], start: number): Tensor[] {
   const isOutside = (tensor: Tensor) =>
     tensor.node.id < start || stateOf(tensor) !== undefined || tensor.node.op.lowering.kind === 'leaf';

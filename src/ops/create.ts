@@ -30,9 +30,9 @@ import { Tensor } from '../graph/tensor.ts';
 import { full as constant, copy } from './elementwise.ts';
 
 export interface TensorOptions {
-  /** The elements in row-major order fill it; by default it follows from the values. */
+  /** Extents, which the elements fill in row-major order; by default they follow from the values. */
   shape?: Shape;
-  /** By default it follows from the values. */
+  /** Type of the elements; by default it follows from the values. */
   dtype?: DType;
 }
 const tensorOptions = declareOptions<TensorOptions>({ shape: anything, dtype: anything });
@@ -86,7 +86,7 @@ export function arange(start: number, stop?: number, step = 1, dtype?: DType): T
 /** A tensor of one repeated value. Numbers outside f32's range become its largest finite value. */
 export function full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor {
   const { op, attributes } = constant(shape, value, dtype).node;
-  // Its gradient may be asked for, so that no rule may take it for a number.
+  // Marks the value as a variable: its gradient may be asked for, so that no rule may take it for a number.
   return nth(apply(op, [], { ...attributes, isVariable: true }), 0);
 }
 /** A tensor of zeros. */
@@ -95,9 +95,9 @@ export const zeros = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape,
 export const ones = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 1, dtype);
 
 export interface ParameterOptions {
-  /** As it stands in messages. */
+  /** Names the parameter in messages. */
   name?: string;
-  /** False for one that is frozen: see `Parameter.requiresGrad`. Default true. */
+  /** Whether it is trained: see `Parameter.requiresGrad`. Default true. */
   requiresGrad?: boolean;
 }
 const parameterOptions = declareOptions<ParameterOptions>({ name: text, requiresGrad: flag });
@@ -118,7 +118,7 @@ export function fresh(value: Tensor): Tensor {
   return source ? fromHost(value, source) : copy(value);
 }
 
-/** A tensor as it is; one of whatever else `tensor` takes. */
+/** Returns a tensor as it is, and makes one of whatever else `tensor` takes. */
 export function asTensor(values: Tensor | Values): Tensor {
   return values instanceof Tensor ? values : tensor(values);
 }
@@ -134,7 +134,7 @@ export function filled(op: string, shape: Shape, fill: (values: Float32Array<Arr
   return fromHost({ shape: [...shape], dtype: 'f32' }, values);
 }
 
-/** What values that lie on the host hold, in order, and the shape and type that follow from it. */
+/** The elements of host values in order, and the shape and type that follow from them. */
 interface Elements {
   readonly elements: Numbers | readonly number[];
   readonly shape: Shape;

@@ -9,7 +9,7 @@ import type { DeviceProfile, KernelCall, Operand } from '../kernels/kernel.ts';
 
 /** An op of one's own, in one object. */
 export interface OpDefinition {
-  /** Stands in messages, labels and profiles. */
+  /** Names the op in messages, labels and profiles. */
   readonly name: string;
   /** Types of the outputs from those of the inputs; throws where they don't fit. */
   infer(inputs: readonly TensorType[], attributes: Attributes): TensorType[];
@@ -30,8 +30,9 @@ const defineOptions = declareOptions<OpDefinition>(
 );
 
 /**
- * Makes an op from WGSL of one's own. What comes back records a call of it: it fuses, plans and differentiates like the
- * built-in ops. The shader follows the conventions of shaders/: `struct Params` in binding 0, storage bindings from 1 on.
+ * Makes an op from WGSL of one's own, and returns the function that records a call of it: it fuses, plans and
+ * differentiates like the built-in ops. The shader follows the conventions of shaders/: `struct Params` in binding 0,
+ * storage bindings from 1 on.
  */
 export function defineOp(
   definition: OpDefinition,

@@ -352,7 +352,7 @@ const whereInf: Unary = unaryFunction(unaryOps.isInf);
 /** True (bool) where x (f32) is neither infinite nor NaN. */
 const whereFinite: Unary = unaryFunction(unaryOps.isFinite);
 
-// Under their names only for those who import them: here they would hide JavaScript's own.
+// Exports them under their names only here: inside this file these would hide JavaScript's own.
 export { whereFinite as isFinite, whereInf as isInf, whereNaN as isNaN };
 /** The same values, of any type, in memory of their own. */
 export const copy: Unary = unaryFunction(unaryOps.copy);
@@ -396,7 +396,7 @@ export function clamp(x: Tensor, min: number, max: number): Tensor {
   if (!(min <= max)) throw new ValueError(`[clamp] min must not exceed max, got ${shown(min)} and ${shown(max)}`);
   return applyOne(unaryOps.clamp, [x], { min: bound(min, x.dtype), max: bound(max, x.dtype) });
 }
-/** A limit as a number of the type: the nearest that it has, where the limit lies outside. */
+/** The nearest number that the type has to a limit. */
 function bound(value: number, dtype: DType): number {
   if (dtype !== 'i32' && dtype !== 'u32') return value;
   const [least, greatest] = integerRange[dtype];
@@ -593,7 +593,7 @@ export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   return applyOne(whereOp, [condition, operand('where', a, like), operand('where', b, like)]);
 }
 
-/** For the registry. */
+/** All elementwise ops, for the registry. */
 export const elementwiseOps = {
   ...unaryOps,
   ...binaryOps,

@@ -22,7 +22,7 @@ function scalar(op: string, loss: Tensor, seed?: Tensor): void {
   if (loss.dtype !== 'f32') throw new ValueError(`[${op}] the loss is ${loss.dtype}; only f32 has gradients`);
 }
 
-/** Whom a gradient belongs to: a state for all of its versions, else the tensor itself. */
+/** The owner of a gradient: a state for all of its versions, else the tensor itself. */
 const ownerOf = (tensor: Tensor): State | Tensor => stateOf(tensor) ?? tensor;
 /** Gradients added up by whom they belong to, but for those that belong to nobody. */
 function byOwner<Owner>(

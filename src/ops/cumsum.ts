@@ -22,7 +22,7 @@ interface CumsumOptions {
   reverse?: boolean;
 }
 const cumsumOptions = declareOptions<CumsumOptions>({ reverse: flag });
-/** Running sum along an axis, from the start or from the end. */
+/** Running sum of f32, i32 or u32 numbers along an axis, from the start or from the end; the shape stays. */
 export function cumsum(x: Tensor, axis: number, options?: CumsumOptions): Tensor {
   const { reverse = false } = cumsumOptions('cumsum', options);
   expectDType('cumsum', 'the input', x, ['f32', 'i32', 'u32']);

@@ -59,7 +59,10 @@ function checkIndex(name: string, x: Tensor, index: Tensor, axis: number): numbe
   }
   return dimension;
 }
-/** Elements of x picked along an axis: y[…, i, …] = x[…, index[…, i, …], …]. An index out of range throws at the next read. */
+/**
+ * Elements of x picked along an axis: y[…, i, …] = x[…, index[…, i, …], …]. An index (i32 or u32) out of range throws a
+ * ValueError at the next read.
+ */
 export function gather(x: Tensor, index: Tensor, axis: number): Tensor {
   const dimension = checkIndex('gather', x, index, axis);
   return applyOne(gatherOp, [x, index], { axis: dimension, n: nth(x.shape, dimension) });

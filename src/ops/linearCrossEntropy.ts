@@ -74,7 +74,7 @@ interface Gradients {
   readonly weight: Tensor;
   readonly bias?: Tensor;
 }
-/** In the order of the op's inputs. */
+/** The gradients in the order of the op's inputs. */
 const arranged = ({ hidden, weight, bias }: Gradients): Each<Inputs, Tensor | null> => [
   null,
   hidden,
@@ -135,7 +135,7 @@ const plus = (before: Tensor | null, value: Tensor) => (before ? add(before, val
 /** Chunks one after another, flat. Their kernels write them there: all but the last fill whole 256 bytes. */
 const joined = (chunks: readonly Tensor[], length: number) => slice(pack(chunks), [[0, length]]);
 
-/** What a mean divides by: the targets that are not ignored, but 1 where all are. */
+/** The divisor of a mean: the number of targets that are not ignored, but 1 where all are. */
 function countOf({ targets, ignoreIndex, reduction }: Problem): Tensor | null {
   return reduction === 'mean' ? maximum(sum(cast(notEqual(targets, ignoreIndex), 'f32')), 1) : null;
 }

@@ -39,7 +39,7 @@ const lstmOp: Op<
   },
   gradient: ({ inputs, outputs, attributes }, outputGradients) => {
     const [dOutput, dCells, dActivated] = outputGradients;
-    // Backward alone reads all cells and the gates: they have a gradient where it is differentiated again.
+    // Only backward reads all cells and the gates: they have a gradient where a gradient is differentiated again.
     if (dActivated) return differentiateComposed(lstmOp, inputs, attributes, outputGradients);
     const [gatesX, h0, c0, weight] = inputs;
     const [output, cells, gates] = outputs;

@@ -23,7 +23,7 @@ import { cast, full, greaterEqual, mul } from './elementwise.ts';
  */
 
 export interface RandomOptions {
-  /** Where the numbers come from; the default generator, which `manualSeed` sets. */
+  /** The generator to draw from; by default the one that `manualSeed` sets. */
   generator?: Generator | undefined;
 }
 
@@ -62,7 +62,7 @@ function randomOp(name: string, dtype: DType, make: string, values: number, sett
         return `${make}${suffix}(${[drawn, ...rest].join(', ')})`;
       },
     },
-    // What is drawn does not move with a probability.
+    // Passes no gradient: what is drawn does not move with a probability.
     gradient: ({ inputs }) => each(inputs, () => null),
   };
 }
@@ -147,7 +147,7 @@ export function uniformOf(key: Tensor, stream: number, shape: Shape): Tensor {
 
 /** Options of `normal`: the distribution, and the generator to draw from. */
 export interface NormalOptions extends RandomOptions {
-  /** 0 by default. */
+  /** Mean of the distribution; 0 by default. */
   mean?: number;
   /** Standard deviation, at least 0; 1 by default. */
   std?: number;
@@ -184,7 +184,7 @@ export function randint(low: number, high: number, shape: Shape, options?: Rando
   const { generator } = randomOptions('randint', options);
   if (!(Number.isInteger(low) && Number.isInteger(high) && low < high && low >= -(2 ** 31) && high <= 2 ** 31))
     throw new ValueError(`[randint] needs integers −2³¹ ≤ low < high ≤ 2³¹, got ${low} and ${high}`);
-  // 2^32 integers are written as 0: 32 bits hold no more.
+  // Writes 2^32 as 0: 32 bits hold no more.
   return random(randintOp, shape, generator, Uint32Array.of(low, high - low, 0, 0));
 }
 
@@ -212,7 +212,7 @@ export function dropout(x: Tensor, rate: number, options?: RandomOptions): Tenso
   checkProbability('dropout', rate);
   const { generator } = randomOptions('dropout', options);
   if (rate === 0) return x.version;
-  // Nothing is kept; there is no scale that could make up for it.
+  // Keeps nothing: no scale could make up for it.
   if (rate === 1) return mul(x, 0);
   const kept = greaterEqual(random(uniformOp, x.shape, generator), rate);
   return mul(mul(x, cast(kept, 'f32')), 1 / (1 - rate));

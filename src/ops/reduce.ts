@@ -62,7 +62,7 @@ function applyReduce(kind: ReduceKind, x: Tensor, outer: number, n: number, inne
 
 /** Options of reductions over axes, such as `sum` and `max`. */
 export interface ReduceOptions {
-  /** Keep reduced dimensions with extent 1. */
+  /** Whether reduced dimensions are kept with extent 1; default false. */
   keepDims?: boolean;
 }
 const reduceOptions = declareOptions<ReduceOptions>({ keepDims: flag });
@@ -98,24 +98,33 @@ const reduction =
   (x: Tensor, axes?: Axes, options?: ReduceOptions): Tensor =>
     reduceOver(name, kind, x, axes, options, types);
 
-/** Sum over the axes; over all where none are given. */
+/**
+ * Sum of f32, i32 or u32 numbers over the axes; over all where none are given. Throws a ShapeError where there is no such
+ * axis, or one is named twice.
+ */
 export const sum = reduction('sum', 'sum', number);
-/** Arithmetic mean. */
+/** Mean of f32 numbers over the axes; axes as for `sum`. */
 export const mean = reduction('mean', 'mean');
-/** Largest element. */
+/**
+ * Largest of f32, i32 or u32 numbers over the axes; axes as for `sum`. Equal ones share the gradient, as in PyTorch's
+ * amax.
+ */
 export const max = reduction('max', 'max', number);
-/** Smallest element. */
+/**
+ * Smallest of f32, i32 or u32 numbers over the axes; axes as for `sum`. Equal ones share the gradient, as in PyTorch's
+ * amin.
+ */
 export const min = reduction('min', 'min', number);
-/** log Σ eˣ, without overflow. */
+/** ln Σ eˣ of f32 numbers over the axes, without overflow; axes as for `sum`. */
 export const logSumExp = reduction('logSumExp', 'logSumExp');
-/** Σ x²: the square of the norm. */
+/** Σ x² of f32 numbers over the axes, the square of the norm; axes as for `sum`. */
 export const sumSquares = reduction('sumSquares', 'sumSquares');
 
 /** Position (i32) of the largest element along an axis, the first of equals; of the flat tensor where no axis is given. */
 export function argMax(x: Tensor, axis?: number, options?: ReduceOptions): Tensor {
   return reduceOver('argMax', 'argMax', x, axis, options, number);
 }
-/** Position (i32) of the smallest element. */
+/** Position (i32) of the smallest element along an axis, the first of equals; of the flat tensor where no axis is given. */
 export function argMin(x: Tensor, axis?: number, options?: ReduceOptions): Tensor {
   return reduceOver('argMin', 'argMin', x, axis, options, number);
 }

@@ -25,8 +25,8 @@ import { optimizerOps } from './updates.ts';
 import { viewOps } from './view.ts';
 
 /**
- * Every op that takes part in graphs, by its name: what tests that walk all ops walk, and what their tables have a row
- * for. Leaves are not here, and neither is `scan`, which makes an op for each call.
+ * All ops that take part in graphs, by name: tests walk them, and have a row for each in their tables. Leaves are missing,
+ * and so is `scan`, which makes an op for each call.
  */
 export const ops = {
   ...attentionOps,

@@ -26,7 +26,7 @@ const sampleOptions = declareOptions<SampleOptions>({ ...samplingKinds, generato
 
 /** The settings as the op takes them: f32 [4]. */
 export function settingsTensor({ temperature = 1, topK = Infinity, topP = 1 }: SamplingSettings): Tensor {
-  // Larger ones change nothing; none overflows.
+  // Limits the settings: larger ones change nothing, and none overflows.
   const values = Float32Array.of(Math.min(temperature, 1e36), Math.min(topK, 2 ** 24), topP, 0);
   return fromHost({ shape: [4], dtype: 'f32' }, values);
 }
@@ -41,7 +41,7 @@ export function sample(logits: Tensor, options?: SampleOptions): Tensor {
   return sampleWith(logits, settingsTensor(settings), nextRandom(generator));
 }
 
-/** The same with settings and key as tensors, so that a compiled step takes them as arguments. */
+/** Samples with settings and key as tensors, so that a compiled step takes them as arguments. */
 export function sampleWith(logits: Tensor, settings: Tensor, { key, stream }: Streams): Tensor {
   return applyOne(sampleOp, [logits, settings, key], { stream });
 }

@@ -19,7 +19,7 @@ import { nextRandom, turnKeys } from './random.ts';
 export type ScanStep = (carry: Tensor[], x: Tensor[]) => { carry: Tensor[]; y: Tensor[] };
 
 export interface ScanOptions {
-  /** From the last slice to the first. */
+  /** Whether it goes from the last slice to the first; default false. */
   reverse?: boolean;
   /** The number of steps, where there are no xs to tell. */
   length?: number;
@@ -80,12 +80,12 @@ function applyScan(
 
 interface ClosedBody {
   readonly traced: ScanBody;
-  /** Which of the slices the body reads; it has no place for the others. */
+  /** Whether the body reads each slice; it has no place for the others. */
   readonly isRead: readonly boolean[];
 }
 
 interface TracedBody extends ClosedBody {
-  /** What it draws from: keys that follow the slices of xs. */
+  /** The random keys of the body, which follow the slices of xs. */
   readonly randoms: ReturnType<BodyTrace['randoms']['keys']>;
 }
 
@@ -112,7 +112,7 @@ function traceBody(body: ScanStep, carry: readonly Tensor[], xs: readonly Tensor
   });
 }
 
-/** What a body must return, said to those who have no compiler to say it. */
+/** Throws where the body returns something else than carry and ys, for those who have no compiler to say it. */
 function checkStep(result: ReturnType<ScanStep>): ReturnType<ScanStep> {
   const what = takeRejection(result) ? 'a promise: it must not be async' : shown(result);
   const isObject = typeof result === 'object' && result !== null;

@@ -49,9 +49,9 @@ function apply(name: string, log: boolean, x: Tensor, axis: number): Tensor {
   return applyOne(softmaxOp, [x], attributes);
 }
 
-/** eˣ / Σ eˣ along an axis; overflow-safe. */
+/** eˣ / Σ eˣ along an axis, the last by default, without overflow; the shape stays. */
 export const softmax = (x: Tensor, axis = -1): Tensor => apply('softmax', false, x, axis);
-/** x − log Σ eˣ along an axis. */
+/** x − ln Σ eˣ along an axis, the last by default; the shape stays. */
 export const logSoftmax = (x: Tensor, axis = -1): Tensor => apply('logSoftmax', true, x, axis);
 
 /** For the registry. */

@@ -102,7 +102,7 @@ function inputsOf(turn: Turn): { inputs: Tensor[]; attributes: { by: PackedProbl
   return { inputs: [pack([scale, counts]), counts], attributes: { ...attributes, by: 'scale' } };
 }
 
-/** The first finding, of the first parameter: where an optimizer makes the only step of its submit. */
+/** The finding 0 at block 0, for an optimizer that makes the only step of its submit. */
 const ownFinding: Telling = { finding: 0, firstBlock: 0 };
 
 export interface AdamwUpdate {
@@ -164,7 +164,7 @@ export function sgdUpdate({ parameters, gradients, hyper, buffer, turn, telling 
   };
 }
 
-/** What leaves a step out. */
+/** The condition that leaves a step out. */
 export interface Skip {
   /** A value [1] that is finite where the step may be made. */
   readonly worst: Tensor;

@@ -95,7 +95,7 @@ const expandOp = viewOp<{ shape: Shape }>(
   'expand',
   (_, { shape }) => shape,
   (input, shape) => expandLayout(input, shape),
-  // In the broadcast shape: the driver sums it.
+  // Gives the gradient in the broadcast shape: the driver sums it.
   (dy) => dy,
 );
 /** Dimensions of extent 1 repeated to `shape`, and new ones in front; −1 keeps an extent. */
@@ -163,7 +163,7 @@ export function detach(x: Tensor): Tensor {
   return value;
 }
 
-/** True for what is computed, and for what looks at it another way. */
+/** True for values that are computed, and for views of them. */
 function isView(x: Tensor): boolean {
   let tensor = x.version;
   while (!tensor.isComputed) {

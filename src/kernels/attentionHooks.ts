@@ -43,7 +43,10 @@ export function uniforms(problem: AttentionProblem): Record<string, number> {
   return { ...result, maskOffset: mask?.offset ?? 0, maskBatch, maskHead, maskRow, maskKey };
 }
 
-/** What the attention kernels are specialised by: functions that replace those of the shaders, and bindings that these use. */
+/**
+ * The parts by which the attention kernels are specialised: functions that replace those of the shaders, and bindings that
+ * these use.
+ */
 export interface Hooked extends Pick<Dispatch, 'functions' | 'declarations' | 'bindings'> {}
 
 /** Bindings and hooks of a stage: vec4 access, and after `fixed` bindings those of the mask and of the random key. */

@@ -3,7 +3,7 @@ import { briefly, shown } from '../core/options.ts';
 import { families } from './family.ts';
 import type { Choices } from './kernel.ts';
 
-/** The families that there are, whether they are loaded or not: who imports a part of weft has a part of them. */
+/** All families of weft, loaded or not: whoever imports a part of weft loads some of them. */
 const familyNames = [
   ...['matmul', 'attentionForward', 'attentionBackward', 'lstmForward', 'lstmBackward', 'lstmCell', 'lstmCellBackward'],
   ...['norm', 'normBackward', 'softmax', 'softmaxBackward', 'crossEntropy', 'crossEntropyBackward', 'reduce', 'cumsum'],

@@ -5,8 +5,8 @@ import { inout, input, output, status } from './kernel.ts';
 import { spread } from './place.ts';
 
 /**
- * A state's next version, unless the submit's status is set: inputs present version, next version, or, where nothing came
- * before, the next one alone, in place of which there are zeros then.
+ * The next version of a state, or the present one where the submit's status is set. Inputs: present version, next version;
+ * a state without a present version has only the next, and zeros take the other's place.
  */
 export interface CommitProblem {
   readonly size: number;

@@ -1,11 +1,7 @@
 export { Adam, type AdamSettings, AdamW } from './adam.ts';
 export { type ClipOptions, clipGradNorm, clipGradValue } from './clip.ts';
-export {
-  type CommonSettings,
-  type Divergence,
-  Optimizer,
-  type ParameterGroup,
-  type StepOptions,
-} from './optimizer.ts';
+export type { CommonSettings, ParameterGroup, StepOptions } from './groups.ts';
+export type { Divergence } from './ledger.ts';
+export { Optimizer } from './optimizer.ts';
 export { constant, cosine, inverseSquareRoot, linear, type Schedule, stepwise, warmup } from './schedules.ts';
 export { SGD, type SGDSettings } from './sgd.ts';

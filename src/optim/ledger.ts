@@ -1,4 +1,5 @@
 import type { OutcomeListener } from '../core/outcome.ts';
+import type { Parameter } from '../graph/parameter.ts';
 import { leftOut } from '../ops/updates.ts';
 
 /**
@@ -11,6 +12,25 @@ interface Found {
   readonly takenBack: number;
   readonly finding: number;
 }
+
+/** Where an optimizer met a value that is not finite. */
+export interface Divergence {
+  /** The step, counted from 1: what `steps` was after it. */
+  readonly step: number;
+  /** The first parameter whose gradient was not finite; where all gradients were, the first that has become so. */
+  readonly parameter: Parameter;
+}
+
+/** The position of an optimizer, beside its states. */
+export interface OptimizerPosition {
+  readonly steps: number;
+  readonly skipped: number;
+  /** Whether all parameters have made the same steps. */
+  readonly together: boolean;
+}
+
+/** Hears of a step when it is submitted, or recorded and not yet computed. */
+export type StepListener = (how: 'submitted' | 'recorded') => void;
 
 /**
  * Counts an optimizer's steps on the host. Each is counted when it begins, and taken back where it turns out to have

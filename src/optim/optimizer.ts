@@ -1,117 +1,27 @@
 import { ValueError, WeftError } from '../core/errors.ts';
-import {
-  callback,
-  declareOptions,
-  either,
-  expectKind,
-  iterable,
-  type Kinds,
-  notNegative,
-  oneOf,
-  shown,
-  tensorLike,
-} from '../core/options.ts';
+import { shown } from '../core/options.ts';
 import type { OutcomeListener } from '../core/outcome.ts';
 import type { TensorType } from '../core/types.ts';
 import { fromHost } from '../graph/leaf.ts';
 import { onOutcome, onSubmitted } from '../graph/outcome.ts';
 import { packedSize } from '../graph/packing.ts';
-import { Parameter } from '../graph/parameter.ts';
+import type { Parameter } from '../graph/parameter.ts';
 import { currentTrace, noGrad, noteChange, type Trace } from '../graph/record.ts';
 import type { State } from '../graph/state.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { type LoadOptions, type LoadReport, matchState, type StateDict } from '../nn/stateDict.ts';
 import { dynamic } from '../ops/dynamic.ts';
-import { abs, maximum } from '../ops/elementwise.ts';
 import { stack } from '../ops/join.ts';
 import { packValues } from '../ops/packing.ts';
-import { max } from '../ops/reduce.ts';
 import { at } from '../ops/slice.ts';
-import { blockFound, mostFindings, packedBlock, type Skip, type Telling, type Turn } from '../ops/updates.ts';
+import { blockFound, mostFindings, packedBlock, type Skip } from '../ops/updates.ts';
 import { flush } from '../runtime/eager.ts';
+import type { CommonSettings, GroupCheck, StepOptions, Trained, Trainees } from './groups.ts';
+import { asGroups, checkParameters } from './groups.ts';
+import type { Divergence, OptimizerPosition, StepListener } from './ledger.ts';
 import { Ledger } from './ledger.ts';
-import { type FlatGradients, gradientFor, largestPack, type ParameterPack, packGroups } from './pack.ts';
-import type { Schedule } from './schedules.ts';
-
-/** Settings that every optimizer has, for all parameters or for a group. */
-export interface CommonSettings {
-  /** Learning rate, or a function that gives it for each step, counted from 0. */
-  lr: number | ((step: number) => number);
-  /** A factor of the learning rate for each step. */
-  schedule?: Schedule;
-  /** Share of each weight that is added to its gradient, or, by AdamW, taken off the weight in each step, times lr. */
-  weightDecay: number;
-}
-
-/** Settings of an optimizer that hold for all its parameters. */
-export interface StepOptions {
-  /**
-   * What is done about a step whose gradients are not all finite. `update`, the default, makes it as PyTorch does, NaN in,
-   * NaN out; `diverged` then tells of it. `skip` leaves it out altogether, as training with a loss scale wants it: no
-   * parameter, moment or count changes, and `skipped` counts it. It costs two or three dispatches more.
-   */
-  nonFinite: 'update' | 'skip';
-}
-
-/** Where an optimizer met a value that is not finite. */
-export interface Divergence {
-  /** The step, counted from 1: what `steps` was after it. */
-  readonly step: number;
-  /** The first parameter whose gradient was not finite; where all gradients were, the first that has become so. */
-  readonly parameter: Parameter;
-}
-
-/** Parameters with settings of their own; those left out are the optimizer's. */
-export type ParameterGroup<Settings> = Partial<Settings> & Trainees<Iterable<Parameter>>;
-
-/** What a group trains. */
-interface Trainees<Parameters> {
-  /** The parameters that are trained with the group's settings. */
-  readonly params: Parameters;
-}
-
-/** The kinds of the settings that all optimizers have; `lr` may be a function. */
-export const commonKinds: Kinds<CommonSettings> = {
-  lr: either(notNegative, callback),
-  schedule: callback,
-  weightDecay: notNegative,
-};
-export const stepKinds: Kinds<StepOptions> = { nonFinite: oneOf('update', 'skip') };
-type GroupCheck = (op: string, group: Trainees<Iterable<Parameter>>) => unknown;
-
-/** The check of an optimizer's groups, which have settings of these kinds and parameters. */
-export function declareGroups<Settings extends object>(kinds: Kinds<Settings>): GroupCheck {
-  return declareOptions<{ params: Iterable<Parameter> }>({ params: iterable, ...kinds }, ['params']);
-}
-
-/** Parameters, or groups of them. */
-export type Trained<Settings> = Iterable<Parameter> | Iterable<ParameterGroup<Settings>>;
-
-/** The position of an optimizer, beside its states. */
-export interface OptimizerPosition {
-  readonly steps: number;
-  readonly skipped: number;
-  /** Whether all parameters have made the same steps. */
-  readonly together: boolean;
-}
-
-/** Hears of a step when it is submitted, or recorded and not yet computed. */
-export type StepListener = (how: 'submitted' | 'recorded') => void;
-
-/** What a step does to a pack. */
-export interface Update {
-  readonly pack: ParameterPack;
-  /** Gradients of the parameters, flat [N]. */
-  readonly gradients: Tensor;
-  /** Settings of the groups as numbers, see `hyper`. */
-  readonly hyper: Tensor;
-  /** Which step each parameter makes. */
-  readonly turn: Turn;
-  /** Where the kernel tells of what it finds. */
-  readonly telling: Telling;
-  /** The pack's states by name. */
-  readonly states: ReadonlyMap<string, State>;
-}
+import type { Update } from './pack.ts';
+import { gradientFor, largestPack, type ParameterPack, packGroups, turnOf, worstOf } from './pack.ts';
 
 /**
  * Updates parameters from their gradients. They lie one after another in flat packs, so that a step is one dispatch, and
@@ -429,38 +339,8 @@ export abstract class Optimizer<Settings extends CommonSettings> {
 
 const stepType: TensorType = { shape: [], dtype: 'i32' };
 
-/** All parameters of the pack make the same step, or each its own. */
-function turnOf(pack: ParameterPack, { scale }: FlatGradients, together: boolean, skip: Skip | null): Turn {
-  return together && !skip ? { counts: pack.counts.value, scale } : pack.ownTurns(scale, skip);
-}
-
-/** The greatest magnitude among gradients, a scalar: ∞ or NaN where one of them is not finite. */
-const worstOf = (flats: readonly Tensor[]): Tensor =>
-  flats.map((flat) => max(abs(flat))).reduce((a, b) => maximum(a, b));
-
 /** Steps that a trace has recorded so far, of all optimizers. */
 const stepsIn = new WeakMap<Trace, number>();
 
 /** Keeps only the findings: where the submit of one pack can't run, the step still counts for the others. */
 const ofFindings = ({ found }: OutcomeListener): OutcomeListener => ({ failed: () => {}, found });
-
-function asGroups<Settings>(
-  name: string,
-  trained: Trained<Settings>,
-  checkGroup: GroupCheck,
-): ParameterGroup<Settings>[] {
-  expectKind(name, 'its first argument', trained, iterable);
-  const list = [...trained] as (Parameter | ParameterGroup<Settings>)[];
-  if (list.some((each) => tensorLike.accepts(each)))
-    return [{ params: list as Parameter[] } as object as ParameterGroup<Settings>];
-  for (const group of list) checkGroup(name, group as ParameterGroup<Settings>);
-  return list as ParameterGroup<Settings>[];
-}
-
-function checkParameters(name: string, parameters: readonly Parameter[]): void {
-  if (parameters.length === 0) throw new ValueError(`[${name}] got no parameters`);
-  if (parameters.some((parameter) => !(parameter instanceof Parameter))) {
-    throw new ValueError(`[${name}] takes parameters, or groups { params, … } of them; parameter(tensor) makes one`);
-  }
-  if (new Set(parameters).size !== parameters.length) throw new ValueError(`[${name}] a parameter is given twice`);
-}

@@ -4,8 +4,10 @@ import type { Parameter } from '../graph/parameter.ts';
 import { noGrad } from '../graph/record.ts';
 import { State } from '../graph/state.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { zeros } from '../ops/elementwise.ts';
+import type { Telling } from '../kernels/updates.ts';
+import { abs, maximum, zeros } from '../ops/elementwise.ts';
 import { pack, packValues } from '../ops/packing.ts';
+import { max } from '../ops/reduce.ts';
 import { slice } from '../ops/slice.ts';
 import { gateSteps, leftAlone, packedBlock, type Skip, type Turn } from '../ops/updates.ts';
 import { reshape } from '../ops/view.ts';
@@ -175,3 +177,27 @@ export function packGroups(
   close();
   return made;
 }
+
+/** What a step does to a pack. */
+export interface Update {
+  readonly pack: ParameterPack;
+  /** Gradients of the parameters, flat [N]. */
+  readonly gradients: Tensor;
+  /** Settings of the groups as numbers, see `hyper`. */
+  readonly hyper: Tensor;
+  /** Which step each parameter makes. */
+  readonly turn: Turn;
+  /** Where the kernel tells of what it finds. */
+  readonly telling: Telling;
+  /** The pack's states by name. */
+  readonly states: ReadonlyMap<string, State>;
+}
+
+/** All parameters of the pack make the same step, or each its own. */
+export function turnOf(pack: ParameterPack, { scale }: FlatGradients, together: boolean, skip: Skip | null): Turn {
+  return together && !skip ? { counts: pack.counts.value, scale } : pack.ownTurns(scale, skip);
+}
+
+/** The greatest magnitude among gradients, a scalar: ∞ or NaN where one of them is not finite. */
+export const worstOf = (flats: readonly Tensor[]): Tensor =>
+  flats.map((flat) => max(abs(flat))).reduce((a, b) => maximum(a, b));

@@ -5,12 +5,12 @@ import {
   type CommonSettings,
   commonKinds,
   declareGroups,
-  Optimizer,
   type StepOptions,
   stepKinds,
   type Trained,
-  type Update,
-} from './optimizer.ts';
+} from './groups.ts';
+import { Optimizer } from './optimizer.ts';
+import type { Update } from './pack.ts';
 
 /** Settings of SGD. */
 export interface SGDSettings extends CommonSettings {

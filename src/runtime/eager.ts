@@ -1,8 +1,6 @@
 import { committed, mayFail } from '../compile/commit.ts';
-import { buildProgram } from '../compile/program.ts';
 import { dtypes, type HostArray } from '../core/dtype.ts';
 import { DeviceLostError, UnsupportedError, WeftError } from '../core/errors.ts';
-import { groupBy } from '../core/groupBy.ts';
 import { oneByOne } from '../core/oneByOne.ts';
 import { byteSize } from '../core/types.ts';
 import type { BufferRange, Storage } from '../device/buffers.ts';
@@ -15,10 +13,10 @@ import { currentTrace, eagerNodeCount, onEagerCall, takeEagerNodes, withTrace } 
 import { type Assignment, pendingStates, stateOf, takeAssignments } from '../graph/state.ts';
 import { structure } from '../graph/structure.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import type { DeviceProfile } from '../kernels/kernel.ts';
-import { Executable } from './executable.ts';
+import { cachedPlan } from './eagerPlans.ts';
 import { Failure, failureOf, hasFailed, noteMissedUpdates, takeBack, throwFailure } from './failure.ts';
 import { type Berth, leaveBerth } from './fill.ts';
+import { gradientsBehind, groupsOf, isComputed, passesOf } from './groups.ts';
 import { isAbroad, knownResidence, residenceOf } from './residence.ts';
 
 /**
@@ -26,8 +24,6 @@ import { isAbroad, knownResidence, residenceOf } from './residence.ts';
  * structure, so that a loop compiles once.
  */
 
-/** Eager plans that a device keeps. */
-const keptPlans = 256;
 /** Pending nodes, or ops under `noGrad` in one chain, from which on they are computed even though nobody has asked. */
 const longestChain = 1000;
 /** Eager ops to wait before such a chain is computed: chains beside it, which it may cross, get as long meanwhile. */
@@ -164,34 +160,6 @@ export function deviceOf(tensors: readonly Tensor[]): Device {
   return device ?? currentDevice();
 }
 
-interface CachedPlan {
-  readonly executable: Executable;
-  /** For each leaf of the program, its position in the canonical order of the graph. */
-  readonly leafOrder: readonly number[];
-}
-interface PlanCache {
-  /** The profile that the kernels were selected for: other choices make another plan. */
-  readonly profile: DeviceProfile;
-  readonly plans: Map<string, Promise<CachedPlan>>;
-}
-const caches = new WeakMap<Device, PlanCache>();
-
-function plansOf(device: Device): PlanCache['plans'] {
-  const known = caches.get(device);
-  if (known?.profile === device.profile) return known.plans;
-  for (const plan of known?.plans.values() ?? []) destroy(plan);
-  const made: PlanCache = { profile: device.profile, plans: new Map() };
-  caches.set(device, made);
-  return made.plans;
-}
-
-function destroy(plan: Promise<CachedPlan>): void {
-  plan.then(
-    ({ executable }) => executable.destroy(),
-    () => {},
-  );
-}
-
 /**
  * Computes what is pending and what is wanted: all at once, or, where that fails or may fail, each group that hangs together
  * by itself. A group that can't run is taken back, and the others do not notice.
@@ -232,43 +200,6 @@ async function computeAll({ assignments, others }: Pending, wanted: readonly Ten
   if (errors.length > 0) throw errors[0];
 }
 
-const isComputed = (tensor: Tensor) => tensor.isComputed;
-
-/** The backward passes of a group's values that are not computed yet. */
-function passesOf(group: readonly Tensor[]): object[] {
-  return reachable(group, isComputed).flatMap(({ outputs }) => outputs.flatMap((output) => passOf(output) ?? []));
-}
-
-/** Groups roots that share what is not computed yet, or that belong to one backward pass. */
-function groupsOf(roots: readonly Tensor[], nodes = reachable(roots, isComputed)): Tensor[][] {
-  const parents = new Map<object, object>();
-  const find = (each: object): object => {
-    let top = each;
-    for (let next = parents.get(top); next; next = parents.get(top)) top = next;
-    if (top !== each) parents.set(each, top);
-    return top;
-  };
-  const join = (a: object, b: object) => {
-    const [from, to] = [find(a), find(b)];
-    if (from !== to) parents.set(from, to);
-  };
-  for (const node of nodes) {
-    for (const input of node.inputs) if (!isComputed(input)) join(node, input.node);
-    for (const output of node.outputs) {
-      const pass = passOf(output);
-      if (pass) join(node, pass);
-    }
-  }
-  return [...groupBy(roots, (root) => find(root.node)).values()];
-}
-
-/** The gradients that updates of other states are made from, as they lie in their slots. */
-function gradientsBehind(assignments: readonly Assignment[]): Tensor[] {
-  const isGradient = (tensor: Tensor) => (stateOf(tensor)?.owner ?? null) !== null;
-  const updated = assignments.filter(({ state }) => state.owner === null).map(({ version }) => version);
-  const nodes = reachable(updated, (tensor) => tensor.isComputed || isGradient(tensor));
-  return nodes.flatMap(({ inputs }) => inputs.filter(isGradient));
-}
 /** Verdicts on the submits that made gradients. */
 const gradientVerdicts = new WeakMap<Tensor, Verdict>();
 
@@ -367,34 +298,6 @@ export async function upload(device: Device, tensors: readonly Tensor[]): Promis
     if (isAbroad(tensor)) residenceOf(tensor).upload(device, berth);
     else leaveBerth(device, berth);
   }
-}
-
-function cachedPlan(
-  device: Device,
-  key: string,
-  roots: readonly Tensor[],
-  leaves: readonly Tensor[],
-): Promise<CachedPlan> {
-  const cache = plansOf(device);
-  const known = cache.get(key);
-  if (known) {
-    cache.delete(key);
-    cache.set(key, known);
-    return known;
-  }
-  const made = (async () => {
-    const program = buildProgram({ results: roots, updates: [] }, (tensor) => tensor.isComputed, device.profile);
-    const leafOrder = program.leaves.map(({ tensor }) => leaves.indexOf(tensor));
-    return { executable: await Executable.create(device, program), leafOrder };
-  })();
-  cache.set(key, made);
-  made.catch(() => cache.delete(key));
-  for (const [oldest, plan] of cache) {
-    if (cache.size <= keptPlans) break;
-    cache.delete(oldest);
-    destroy(plan);
-  }
-  return made;
 }
 
 onEagerCall(flushIfLong);

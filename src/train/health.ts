@@ -3,7 +3,8 @@ import { brief } from '../core/options.ts';
 import { formatShape } from '../core/shape.ts';
 import type { Parameter } from '../graph/parameter.ts';
 import type { Module } from '../nn/module.ts';
-import type { CommonSettings, Optimizer } from '../optim/optimizer.ts';
+import type { CommonSettings } from '../optim/groups.ts';
+import type { Optimizer } from '../optim/optimizer.ts';
 
 /** What tells how a run fares, beside its losses. */
 export interface Watched {

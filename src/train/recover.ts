@@ -6,7 +6,9 @@ import type { Device, Recoverable } from '../device/device.ts';
 import type { Staging } from '../device/readback.ts';
 import type { State } from '../graph/state.ts';
 import { Module } from '../nn/module.ts';
-import { type CommonSettings, Optimizer, type OptimizerPosition, type StepListener } from '../optim/optimizer.ts';
+import type { CommonSettings } from '../optim/groups.ts';
+import type { OptimizerPosition, StepListener } from '../optim/ledger.ts';
+import { Optimizer } from '../optim/optimizer.ts';
 import { forgetPending } from '../runtime/eager.ts';
 import { areSettled, type Shadow, shadowOf, shadowOfRecorded, shadowStaging } from '../runtime/shadow.ts';
 

@@ -5,7 +5,8 @@ import { expectSync } from '../core/sync.ts';
 import { isPlainObject } from '../graph/nested.ts';
 import { Tensor } from '../graph/tensor.ts';
 import { clipGradNorm } from '../optim/clip.ts';
-import type { CommonSettings, Optimizer } from '../optim/optimizer.ts';
+import type { CommonSettings } from '../optim/groups.ts';
+import type { Optimizer } from '../optim/optimizer.ts';
 import type { Schedule } from '../optim/schedules.ts';
 import { compile } from '../runtime/step.ts';
 

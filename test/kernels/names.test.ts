@@ -101,7 +101,7 @@ describe('every kernel is called as its shader', () => {
     expect(others.sort()).toEqual(['fill/fill.wgsl', 'finite/check.wgsl']);
   });
 
-  it('and every family has a file of ops by its name, but for a few', () => {
+  it('and every family has a file of ops, and one of their tests, by its name, but for a few', () => {
     const files = import.meta.glob('../../{src,test}/ops/*.ts');
     const elsewhere: Readonly<Record<string, string>> = {
       clip: 'with the updates that it is for',
@@ -110,8 +110,9 @@ describe('every kernel is called as its shader', () => {
       commit: 'compile/commit.ts: no user records it',
     };
     const rooms = [...new Set([...families.keys()].map((family) => roomOf(family) ?? family))];
-    const homeless = rooms.filter((room) => !(room in elsewhere) && !(`../../src/ops/${room}.ts` in files));
-    expect(homeless).toEqual([]);
+    const own = rooms.filter((room) => !(room in elsewhere));
+    expect(own.filter((room) => !(`../../src/ops/${room}.ts` in files))).toEqual([]);
+    expect(own.filter((room) => !(`../../test/ops/${room}.test.ts` in files))).toEqual([]);
     expect(Object.keys(elsewhere).filter((room) => `../../src/ops/${room}.ts` in files)).toEqual([]);
   });
 });

@@ -58,12 +58,15 @@ export const text = kind<string>('a string', (value) => typeof value === 'string
 // Parameters of any kind: what the function takes is its own declaration's business.
 // biome-ignore lint/complexity/noBannedTypes: the kind of every function type
 export const callback = kind<Function>('a function', (value) => typeof value === 'function');
-/** A tensor. It is recognised by the fields that every tensor has, since this file must not import the class. */
+/** A tensor, recognised by the fields that every tensor has: core does not know the class. */
 export const tensorLike = kind<object>('a tensor', (value) => {
   const given = value as { node?: unknown; dtype?: unknown } | null;
   return typeof given === 'object' && given !== null && 'node' in given && 'dtype' in given;
 });
-/** A random generator. It is recognised by its method `take`, since this file must not import the class. */
+/**
+ * A random generator, recognised by its method `take`: random.ts imports this file, so that this one does not know the
+ * class.
+ */
 export const generatorLike = kind<object>(
   'a Generator',
   (value) => typeof (value as { take?: unknown } | null)?.take === 'function',

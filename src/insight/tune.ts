@@ -131,7 +131,8 @@ async function measure(
     const status = buffers.at(-1) as GPUBuffer;
     await device.settled();
     await Promise.allSettled(variants.map(async (name) => Executable.compile(device, trial(use, name, profile))));
-    // Compiled all at once, but made one by one: the device does not say whose an error is.
+    // Makes the executables one by one, though their pipelines are compiled at once: the device does not say whose an
+    // error is.
     const contenders: Contender[] = [];
     for (const name of variants) contenders.push(...(await prepare(name, leaves, status)));
     if (contenders.length === 0)

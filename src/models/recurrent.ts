@@ -132,7 +132,7 @@ function setForgetBias(lstm: LSTM, value: number): void {
     if (name.startsWith('bias_hh')) bias.assign(overwritten(bias, hiddenSize, constant([hiddenSize], value)));
 }
 
-/** A character LSTM language model. */
+/** A `RecurrentLanguageModel` whose recurrence is an LSTM. */
 export class LSTMLanguageModel extends RecurrentLanguageModel {
   constructor(config: Omit<RecurrentLanguageModelConfig, 'cell'>) {
     super({ ...lstmConfig('LSTMLanguageModel', config), cell: 'lstm' });

@@ -52,7 +52,7 @@ const initOptions = declareOptions<InitOptions>({
   device: having('a GPUDevice', 'createComputePipeline'),
   powerPreference: oneOf('high-performance', 'low-power'),
   profile: oneOf('gpu', 'software'),
-  // The device checks these, which knows the names of the variants.
+  // `checkChoices` checks these, which knows the names of the variants.
   choices: anything,
   store: object,
   limits: oneOf('default', 'adapter'),

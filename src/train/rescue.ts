@@ -23,7 +23,10 @@ export interface Recovered {
   readonly adapter: string | null;
 }
 
-/** How many losses of the device in a row, without a step between them whose loss is known, put the blame on a step. */
+/**
+ * Losses of the device in a row, without a step between them whose loss is known, that a run survives: after one more, a
+ * step is to blame.
+ */
 const mostInVain = 3;
 
 interface Rewindable {

@@ -1,4 +1,5 @@
 import type { AttentionBackwardProblem, AttentionProblem } from './attention.ts';
+import { bindingText } from './bindingText.ts';
 import { type BindingSource, type Dispatch, input, type Operand } from './kernel.ts';
 
 interface NamedOperand {
@@ -64,7 +65,7 @@ export function hooks(
   const declarations: string[] = [];
   const bind = (name: string, type: string) => {
     bindings.push(input(firstInput + bindings.length - fixed.length));
-    declarations.push(`@group(0) @binding(${bindings.length}) var<storage, read> ${name}: array<${type}>;`);
+    declarations.push(bindingText(bindings.length, 'read', name, `array<${type}>`));
   };
   if (problem.mask) {
     bind('mask', 'f32');
@@ -84,8 +85,8 @@ export function withDelta(problem: AttentionProblem, { functions, bindings }: Ho
     functions: { ...functions, savedRows },
     bindings: [...bindings, input(3), input(4)],
     declarations: [
-      '@group(0) @binding(7) var<storage, read> o: array<Element>;',
-      '@group(0) @binding(8) var<storage, read> lse: array<f32>;',
+      bindingText(7, 'read', 'o', 'array<Element>'),
+      bindingText(8, 'read', 'lse', 'array<f32>'),
       rowLoads(problem, ['O']).loadO ?? loadO,
     ].join('\n'),
   };

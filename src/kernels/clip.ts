@@ -1,5 +1,6 @@
 import clip from '../../shaders/clip/norm.wgsl' with { type: 'text' };
 import squares from '../../shaders/clip/squares.wgsl' with { type: 'text' };
+import { bindingText } from './bindingText.ts';
 import { family } from './family.ts';
 import type { BindingSource, Dispatch } from './kernel.ts';
 import { input, output, scratch, status } from './kernel.ts';
@@ -62,7 +63,7 @@ export const clipNorm = family<ClipNormProblem>({
 });
 
 const reporting = {
-  declarations: '@group(0) @binding(4) var<storage, read_write> status: array<atomic<u32>>;',
+  declarations: bindingText(4, 'read_write', 'status', 'array<atomic<u32>>'),
   library: ['status.wgsl'],
   functions: { reportNonfinite: 'fn reportNonfinite() { reportBadData(params.statusCode); }' },
 };

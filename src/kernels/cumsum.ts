@@ -1,6 +1,7 @@
 import scan from '../../shaders/cumsum/scan.wgsl' with { type: 'text' };
 import serial from '../../shaders/cumsum/serial.wgsl' with { type: 'text' };
 import { dtypes } from '../core/dtype.ts';
+import { bindingText } from './bindingText.ts';
 import { family } from './family.ts';
 import type { BindingSource, DeviceProfile, Dispatch, KernelCall } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
@@ -83,7 +84,7 @@ function walk(
 
 /** The cumulative sums of the totals of the pieces [outer, pieces, inner], in the order of the walk. */
 const before = {
-  declarations: '@group(0) @binding(3) var<storage, read> offsets: array<Element>;',
+  declarations: bindingText(3, 'read', 'offsets', 'array<Element>'),
   functions: {
     before: `fn before(piece: u32, index: u32) -> Element {
   if (piece == 0u) { return Element(); }

@@ -1,6 +1,7 @@
 import { type DType, dtypes } from '../core/dtype.ts';
 import type { Layout } from '../core/layout.ts';
 import type { Attributes } from '../core/types.ts';
+import { bindingText } from './bindingText.ts';
 
 import type { Expression, ExpressionTypes, Window } from './expression.ts';
 import { type DeviceProfile, grid, input, type KernelCall, type LoadHook, output, type StoreHook } from './kernel.ts';
@@ -60,14 +61,10 @@ export function elementwiseKernel(chain: Chain, label: string, profile: DevicePr
   const workgroups = grid(Math.ceil(count / (workgroup * perInvocation)));
   const whole = workgroups[0] * workgroups[1] * workgroup * perInvocation === count;
   const declare = (dtype: DType) => (vector ? `vec4<${dtypes[dtype].wgsl}>` : dtypes[dtype].wgsl);
-  const lines = chain.buffers.map(
-    (dtype, i) => `@group(0) @binding(${i + 1}) var<storage, read> in${i}: array<${declare(dtype)}>;`,
-  );
+  const lines = chain.buffers.map((dtype, i) => bindingText(i + 1, 'read', `in${i}`, `array<${declare(dtype)}>`));
   for (const [i, step] of chain.outputs.entries()) {
     const dtype = (chain.steps[step] as ChainStep).dtype;
-    lines.push(
-      `@group(0) @binding(${chain.buffers.length + i + 1}) var<storage, read_write> out${i}: array<${declare(dtype)}>;`,
-    );
+    lines.push(bindingText(chain.buffers.length + i + 1, 'read_write', `out${i}`, `array<${declare(dtype)}>`));
   }
   const read = (load: Load, dtype: DType) => loadExpression(`in${load.buffer}`, load, dtype, vector);
   const short = chain.steps.length <= 16;
@@ -172,7 +169,7 @@ export function storeHook(chain: Chain, firstInput: number, primary: number, fir
         ...readDeclarations(chain, firstBinding, 'in'),
         ...extra.map(({ step, i }, k) => {
           const type = step < 0 ? 'f32' : dtypes[(chain.steps[step] as ChainStep).dtype].wgsl;
-          return `@group(0) @binding(${firstBinding + chain.buffers.length + k}) var<storage, read_write> extra${i}: array<${type}>;`;
+          return bindingText(firstBinding + chain.buffers.length + k, 'read_write', `extra${i}`, `array<${type}>`);
         }),
       ].join('\n'),
     bindings: [
@@ -216,9 +213,8 @@ function libraryOf(chain: Chain): string[] {
 type Prefix = 'in' | 'source';
 
 function readDeclarations(chain: Chain, firstBinding: number, prefix: Prefix): string[] {
-  return chain.buffers.map(
-    (dtype, i) =>
-      `@group(0) @binding(${firstBinding + i}) var<storage, read> ${prefix}${i}: array<${dtypes[dtype].wgsl}>;`,
+  return chain.buffers.map((dtype, i) =>
+    bindingText(firstBinding + i, 'read', `${prefix}${i}`, `array<${dtypes[dtype].wgsl}>`),
   );
 }
 

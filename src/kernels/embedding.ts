@@ -2,6 +2,7 @@ import links from '../../shaders/embedding/backward.chains.links.wgsl' with { ty
 import chains from '../../shaders/embedding/backward.chains.wgsl' with { type: 'text' };
 import rows from '../../shaders/embedding/backward.rows.wgsl' with { type: 'text' };
 import forward from '../../shaders/embedding/forward.wgsl' with { type: 'text' };
+import { bindingText } from './bindingText.ts';
 import { family } from './family.ts';
 import type { BindingSource, DeviceProfile, Dispatch, KernelCall, StoreHook } from './kernel.ts';
 import { grid, input, output, scratch, status } from './kernel.ts';
@@ -103,10 +104,7 @@ function byRows(problem: EmbeddingProblem, profile: DeviceProfile): KernelCall {
         ...functions,
         ...(i > 0 && { before: `fn before(index: u32) -> Vector { return ${earlier}[index]; }` }),
       },
-      declarations: [
-        isLast && i > 0 && '@group(0) @binding(4) var<storage, read> earlier: array<Vector>;',
-        declarations,
-      ]
+      declarations: [isLast && i > 0 && bindingText(4, 'read', 'earlier', 'array<Vector>'), declarations]
         .filter(Boolean)
         .join('\n'),
       uniforms: { start, end, V, ...noSideSum },

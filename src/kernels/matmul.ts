@@ -1,5 +1,6 @@
 import gemvText from '../../shaders/matmul/gemv.wgsl' with { type: 'text' };
 import sumText from '../../shaders/matmul/sum.wgsl' with { type: 'text' };
+import { bindingText } from './bindingText.ts';
 import { family } from './family.ts';
 import type { DeviceProfile, Dispatch, Variant } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
@@ -55,7 +56,7 @@ function withExtras(dispatch: Dispatch, { epilogue, sum }: Extras, target = sum 
   const functions = { ...dispatch.functions };
   if (target) {
     const binding = bindings.push(target);
-    declarations.push(`@group(0) @binding(${binding}) var<storage, read_write> sums: array<f32>;`);
+    declarations.push(bindingText(binding, 'read_write', 'sums', 'array<f32>'));
     functions.storeSum = 'fn storeSum(index: u32, value: f32) { sums[index] = value; }';
   }
   if (epilogue) {
@@ -188,7 +189,7 @@ const splitK: Variant<MatmulProblem> = {
 
 /** Where the second pass of split K finds the partial sums [splits, lines] that rode along. */
 const partialSums = {
-  declarations: '@group(0) @binding(3) var<storage, read> partialSums: array<f32>;',
+  declarations: bindingText(3, 'read', 'partialSums', 'array<f32>'),
   functions: { partialSum: 'fn partialSum(index: u32) -> f32 { return partialSums[index]; }' },
 };
 

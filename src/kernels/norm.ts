@@ -5,6 +5,7 @@ import backward from '../../shaders/norm/backward.rows.wgsl' with { type: 'text'
 import backwardRows from '../../shaders/norm/backward.thread.wgsl' with { type: 'text' };
 import forward from '../../shaders/norm/forward.rows.wgsl' with { type: 'text' };
 import forwardRows from '../../shaders/norm/forward.thread.wgsl' with { type: 'text' };
+import { bindingText } from './bindingText.ts';
 import { family, familyCall } from './family.ts';
 import type { BindingSource, DeviceProfile, Dispatch, KernelCall, StoreHook, Variant } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
@@ -42,7 +43,7 @@ class Extras {
   /** The next `@binding`, for `array<Element>`. */
   add(name: string, source: BindingSource, access: 'read' | 'read_write', functions: Record<string, string>): void {
     const binding = this.bindings.push(source);
-    this.declarations.push(`@group(0) @binding(${binding}) var<storage, ${access}> ${name}: array<Element>;`);
+    this.declarations.push(bindingText(binding, access, name, 'array<Element>'));
     Object.assign(this.functions, functions);
   }
 
@@ -221,7 +222,7 @@ function sumGroups(groups: number, E: number, gradients: number, profile: Device
   if (index < ${E}u) { output[index] = value; } else { second[index - ${E}u] = value; }
 }`,
     },
-    declarations: (binding) => `@group(0) @binding(${binding}) var<storage, read_write> second: array<f32>;`,
+    declarations: (binding) => bindingText(binding, 'read_write', 'second', 'array<f32>'),
     library: [],
     bindings: [output(2)],
   };

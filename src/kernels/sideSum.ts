@@ -1,4 +1,5 @@
 import sideSumLibrary from '../../shaders/lib/sideSum.wgsl' with { type: 'text' };
+import { bindingText } from './bindingText.ts';
 import type { BindingSource, Dispatch } from './kernel.ts';
 import { grid } from './kernel.ts';
 import { addLibrary } from './library.ts';
@@ -33,8 +34,8 @@ export function withSideSum(host: Dispatch, sum: SideSum): Dispatch {
   const bindings = [source, ...outputs];
   const declarations = bindings.map((_, i) =>
     i === 0
-      ? `@group(0) @binding(${first}) var<storage, read> sideIn: array<f32>;`
-      : `@group(0) @binding(${first + i}) var<storage, read_write> sideOut${i}: array<f32>;`,
+      ? bindingText(first, 'read', 'sideIn', 'array<f32>')
+      : bindingText(first + i, 'read_write', `sideOut${i}`, 'array<f32>'),
   );
   const half = 'params.sideColumns / 2u';
   const store =

@@ -1,4 +1,5 @@
 import { WeftError } from '../core/errors.ts';
+import { bindingText } from './bindingText.ts';
 import type { Dispatch } from './kernel.ts';
 import { libraryText } from './library.ts';
 import { addFields, type Field, paramFields, quotientFile, type TextForm, takeNumbers } from './numbers.ts';
@@ -142,7 +143,7 @@ function hoistDirectives(code: string): string {
 
 /** The kernel, but that it ends at once where the status of the submit is set. */
 function withGuard(code: string, binding: number): string {
-  const declaration = `@group(0) @binding(${binding}) var<storage, read> submitStatus: array<u32>;`;
+  const declaration = bindingText(binding, 'read', 'submitStatus', 'array<u32>');
   return `${declaration}\n${code.replace(/^fn main\([^{]*\{/m, (start) => `${start}\n  if (submitStatus[0] != 0u) { return; }`)}`;
 }
 

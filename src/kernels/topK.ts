@@ -1,5 +1,6 @@
 import insertion from '../../shaders/topK/insertion.wgsl' with { type: 'text' };
 import sort from '../../shaders/topK/sort.wgsl' with { type: 'text' };
+import { bindingText } from './bindingText.ts';
 import { family } from './family.ts';
 import type { DeviceProfile, Dispatch, KernelCall } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
@@ -117,7 +118,7 @@ function tournament({ rows, n, k, largest }: TopKProblem, pickerFor: (count: num
 
 /** The first stage takes candidate j for index j; later ones read the indices that the winners carry. */
 const carriedIndices = {
-  declarations: '@group(0) @binding(4) var<storage, read> candidates: array<u32>;',
+  declarations: bindingText(4, 'read', 'candidates', 'array<u32>'),
   functions: {
     candidate: 'fn candidate(row: u32, j: u32) -> u32 { return candidates[row * params.count + j]; }',
   },

@@ -3,6 +3,7 @@ import packedLibrary from '../../shaders/lib/packed.wgsl' with { type: 'text' };
 import adamwSource from '../../shaders/updates/adamw.wgsl' with { type: 'text' };
 import gateSource from '../../shaders/updates/gate.wgsl' with { type: 'text' };
 import sgdSource from '../../shaders/updates/sgd.wgsl' with { type: 'text' };
+import { type Bound, bindingText, bindingTexts } from './bindingText.ts';
 import { family } from './family.ts';
 import type { BindingSource, DeviceProfile, Dispatch } from './kernel.ts';
 import { findings, grid, inout, input, output } from './kernel.ts';
@@ -97,7 +98,7 @@ export interface SgdProblem extends PackedProblem {
 
 /** The direction with momentum; the buffer of the first step is the gradient, whatever it held before. */
 const momentumHook = {
-  declarations: '@group(0) @binding(4) var<storage, read_write> buffer: array<Vector>;',
+  declarations: bindingText(4, 'read_write', 'buffer', 'array<Vector>'),
   functions: {
     direction: `fn direction(index: u32, gradient: Vector, h: Hyper, step: f32) -> Vector {
   let velocity = select(h.momentum * buffer[index] + gradient, gradient, step == 1.0);
@@ -185,7 +186,7 @@ function packed(
       ...(WIDTH === 4 ? { Vector: 'vec4<f32>', Bits: 'vec4<u32>' } : { Vector: 'f32', Bits: 'u32' }),
       WHOLE: workgroups[0] * workgroups[1] * each === N,
     },
-    declarations: [hook.declarations, ...declare(before.length + 1, [...turn.buffers, stepStatus])]
+    declarations: [hook.declarations, ...bindingTexts(before.length + 1, [...turn.buffers, stepStatus])]
       .filter(Boolean)
       .join('\n'),
     functions: { ...hook.functions, ...turn.functions, ...(WIDTH === 4 ? greatestOfFour : {}), tell },
@@ -196,19 +197,12 @@ function packed(
   };
 }
 
-/** Declarations of buffers `access name: type`, bound from `first` on. */
-const declare = (first: number, buffers: readonly string[]) =>
-  buffers.map((buffer, i) => {
-    const [access, rest] = buffer.split(/ (.*)/) as [string, string];
-    return `@group(0) @binding(${first + i}) var<storage, ${access}> ${rest};`;
-  });
-
 const greatestOfFour = {
   greatest: 'fn greatest(x: Bits) -> u32 { return max(max(x.x, x.y), max(x.z, x.w)); }',
 };
 
 /** How kernels bind the status, and tell: what is found anywhere in the step stays, the greatest of it. */
-const stepStatus = 'read_write status: StepStatus';
+const stepStatus: Bound = ['read_write', 'status', 'StepStatus'];
 const tell = `fn tell(finding: u32) {
   atomicMax(&status.findings[params.finding], finding);
   atomicStore(&status.found, 1u);
@@ -222,7 +216,10 @@ function counted(by: 'counts' | 'scale', groups: number, firstInput: number, fir
   const alone = by === 'counts';
   const [first, scale] = alone ? [0, '1.0'] : [packedBlock, 'bitcast<f32>(counts[0])'];
   return {
-    buffers: ['read counts: array<i32>', 'read_write nextCounts: array<i32>'],
+    buffers: [
+      ['read', 'counts', 'array<i32>'],
+      ['read_write', 'nextCounts', 'array<i32>'],
+    ] satisfies Bound[],
     bindings: [input(firstInput), alone ? output(firstOutput) : inout(firstInput + 1, firstOutput)],
     functions: {
       turnOf: `fn turnOf(element: u32) -> Turn {
@@ -238,7 +235,10 @@ function counted(by: 'counts' | 'scale', groups: number, firstInput: number, fir
 /** Each parameter makes the step that its gate says. */
 function gated(firstInput: number) {
   return {
-    buffers: ['read gate: array<vec4<f32>>', 'read table: array<u32>'],
+    buffers: [
+      ['read', 'gate', 'array<vec4<f32>>'],
+      ['read', 'table', 'array<u32>'],
+    ] satisfies Bound[],
     bindings: [input(firstInput), input(firstInput + 1)],
     functions: {
       turnOf: `fn turnOf(element: u32) -> Turn {
@@ -271,12 +271,12 @@ export const gate = family<GateProblem>({
     members: {
       call: ({ members, scaled, skips }) => {
         const given = [...(scaled ? ['scale'] : []), ...(skips === null ? [] : ['worst'])];
-        const buffers = [stepStatus, ...given.map((name) => `read ${name}: array<f32>`)];
+        const buffers = [stepStatus, ...given.map((name): Bound => ['read', name, 'array<f32>'])];
         const finite = skips === null ? 'true' : given.map((name) => `isFinite(${name}[0])`).join(' && ');
         const dispatch: Dispatch = {
           kernel: 'gate/members',
           source: gateSource,
-          declarations: declare(4, buffers).join('\n'),
+          declarations: bindingTexts(4, buffers).join('\n'),
           functions: {
             allowed: `fn allowed() -> Allowed { return Allowed(${scaled ? 'scale[0]' : '1.0'}, status.failed == 0u, ${finite}); }`,
             tell,

@@ -230,3 +230,13 @@ describe('the library', () => {
     expect(withLibrary('fn own() {}')).toBe('fn own() {}');
   });
 });
+
+it('binding text is made in one place', () => {
+  const sources: Record<string, string> = import.meta.glob('../../src/**/*.ts', {
+    query: '?raw',
+    import: 'default',
+    eager: true,
+  });
+  const makers = Object.entries(sources).filter(([, text]) => /['`]@group\(0\) @binding/.test(text));
+  expect(makers.map(([path]) => path)).toEqual(['../../src/kernels/bindingText.ts']);
+});

@@ -1,4 +1,4 @@
-import { alignment, denseLayout } from '../core/layout.ts';
+import { aligned, denseLayout } from '../core/layout.ts';
 import { sizeOf } from '../core/shape.ts';
 import { reachable } from '../graph/node.ts';
 import type { ScanLowering } from '../graph/op.ts';
@@ -109,7 +109,7 @@ function freshValue(shape: readonly number[], type: { dtype: Value['type']['dtyp
 
 /** Copies `source` [T, n…] to rows that start at aligned addresses. */
 function padded(source: Value, length: number, size: number, profile: DeviceProfile, commands: Command[]): Slices {
-  const stride = length === 1 ? size : Math.ceil(size / alignment) * alignment;
+  const stride = length === 1 ? size : aligned(size);
   if (stride === size) return { value: source, stride };
   const value = freshValue([length, stride], source.type, 'padded rows');
   commands.push(...copyRows(source, { shape: [length, stride], strides: [size, 1], offset: 0 }, value, size, profile));
@@ -118,7 +118,7 @@ function padded(source: Value, length: number, size: number, profile: DeviceProf
 
 /** Gives memory with aligned rows, which is copied into `target` [T, n…] afterwards. */
 function unpadded(target: Value, length: number, size: number, profile: DeviceProfile, commands: Command[]): Slices {
-  const stride = length === 1 ? size : Math.ceil(size / alignment) * alignment;
+  const stride = length === 1 ? size : aligned(size);
   if (stride === size) return { value: target, stride };
   const value = freshValue([length, stride], target.type, 'padded rows');
   commands.push(...copyRows(value, { shape: [length, size], strides: [stride, 1], offset: 0 }, target, size, profile));

@@ -103,3 +103,6 @@ export function expandLayout(layout: Layout, shape: Shape): Layout {
 
 /** Elements between the places where sub-ranges of a buffer may start: WebGPU's 256 bytes. */
 export const alignment = 64;
+
+/** So many elements, rounded up to where the next sub-range may start. */
+export const aligned = (elements: number): number => Math.ceil(elements / alignment) * alignment;

@@ -1,4 +1,5 @@
 import { DeviceLostError, OutOfMemoryError, WeftError } from '../core/errors.ts';
+import { pause } from '../core/pause.ts';
 import { type Choices, type DeviceProfile, defaultProfile, type SelectionProfile } from '../kernels/kernel.ts';
 import { BufferPool } from './buffers.ts';
 import { PipelineCache } from './pipelines.ts';
@@ -26,8 +27,6 @@ export interface MemoryReport {
  */
 const newsOfLoss = (error: unknown) =>
   /^(Abort|Operation)Error$/.test((error as Error | null)?.name ?? '') ? 1000 : 50;
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** What is known of a device when it is opened. */
 export interface Opening {

@@ -1,5 +1,5 @@
 import type { DType } from '../core/dtype.ts';
-import { alignment } from '../core/layout.ts';
+import { aligned } from '../core/layout.ts';
 import { type Shape, sizeOf } from '../core/shape.ts';
 import type { TensorType } from '../core/types.ts';
 import { familyCall } from '../kernels/family.ts';
@@ -12,7 +12,7 @@ import type { Tensor } from './tensor.ts';
 
 /** Elements that a tensor takes in a pack: its size rounded up to the alignment of bindings. */
 export function packedSize(shape: Shape): number {
-  return Math.ceil(sizeOf(shape) / alignment) * alignment;
+  return aligned(sizeOf(shape));
 }
 
 export const segmentOp: Op<[flat: Tensor], { offset: number; shape: Shape; dtype: DType }> = {

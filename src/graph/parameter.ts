@@ -1,6 +1,5 @@
 import type { HostArray } from '../core/dtype.ts';
 import { expectKind, flag } from '../core/options.ts';
-import { zeroLeaf } from './leaf.ts';
 import { currentTrace, expectTensor } from './record.ts';
 import { State } from './state.ts';
 import { Tensor } from './tensor.ts';
@@ -68,7 +67,7 @@ export function setGradient(state: State, value: Tensor | null): void {
   if (trace) trace.setGradient(state, value);
   else if (value === null) state.dropGradient();
   else {
-    state.gradientSlot(() => zeroLeaf(state.type)).assign(value);
+    state.gradientSlot().assign(value);
     state.hasGradient = true;
   }
 }

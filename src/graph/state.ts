@@ -2,7 +2,7 @@ import { DTypeError, ShapeError } from '../core/errors.ts';
 import type { OutcomeListener } from '../core/outcome.ts';
 import { formatShape, sameShape } from '../core/shape.ts';
 import type { TensorType } from '../core/types.ts';
-import { fromHost, versionOp } from './leaf.ts';
+import { fromHost, versionOp, zeroLeaf } from './leaf.ts';
 import { place, segment } from './packing.ts';
 import { applyOne, currentTrace, noteChange, type Trace, withTrace } from './record.ts';
 import type { Tensor } from './tensor.ts';
@@ -168,9 +168,9 @@ export class State {
   }
 
   /** Takes back an assignment that could not be computed: what was recorded on top of it stands on the version before. */
-  revert(assignment: Assignment, nothing: () => Tensor): void {
+  revert(assignment: Assignment): void {
     const { version, before } = assignment;
-    const kept = before ? (standIns.get(before) ?? before) : nothing();
+    const kept = before ? (standIns.get(before) ?? before) : zeroLeaf(this.type);
     kept.observed = true;
     version.node = { ...version.node, op: versionOp, attributes: {}, inputs: [kept] };
     standIns.set(version, kept);
@@ -201,9 +201,9 @@ export class State {
     this.#current = markVersion(version, this);
   }
 
-  /** The slot of the accumulated gradient; `zeros` makes its first version. */
-  gradientSlot(zeros: () => Tensor): State {
-    this.gradient ??= new State(zeros(), `gradient of ${this.label}`, false, this);
+  /** The slot of the accumulated gradient, which starts with zeros. */
+  gradientSlot(): State {
+    this.gradient ??= new State(zeroLeaf(this.type), `gradient of ${this.label}`, false, this);
     return this.gradient;
   }
 

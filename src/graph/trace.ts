@@ -109,11 +109,11 @@ export class StepTrace implements Trace {
   }
 
   /** Keeps the gradients that exist at the end in their slots; returns which parameters then have one. */
-  settleGradients(slotOf: (state: State) => State): Map<State, boolean> {
+  settleGradients(): Map<State, boolean> {
     const present = new Map<State, boolean>();
     for (const [state, gradient] of this.#gradients) {
       present.set(state, gradient !== null);
-      if (gradient) this.run(() => this.assign(slotOf(state), gradient));
+      if (gradient) this.run(() => this.assign(state.gradientSlot(), gradient));
     }
     return present;
   }

@@ -1,5 +1,4 @@
-import { nth } from '../core/lists.ts';
-import { normaliseAxis, sizeOf } from '../core/shape.ts';
+import { around, normaliseAxis } from '../core/shape.ts';
 import type { Op, OpDef } from '../graph/op.ts';
 import { applyOne, expectDType, expectRank } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
@@ -42,9 +41,7 @@ function apply(name: string, log: boolean, x: Tensor, axis: number): Tensor {
   const attributes = {
     log,
     axis: dimension,
-    outer: sizeOf(x.shape.slice(0, dimension)),
-    n: nth(x.shape, dimension),
-    inner: sizeOf(x.shape.slice(dimension + 1)),
+    ...around(x.shape, dimension),
   };
   return applyOne(softmaxOp, [x], attributes);
 }

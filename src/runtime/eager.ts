@@ -17,7 +17,7 @@ import { cachedPlan } from './eagerPlans.ts';
 import { Failure, failureOf, hasFailed, noteMissedUpdates, takeBack, throwFailure } from './failure.ts';
 import { type Berth, leaveBerth } from './fill.ts';
 import { gradientsBehind, groupsOf, isComputed, passesOf } from './groups.ts';
-import { isAbroad, knownResidence, residenceOf } from './residence.ts';
+import { isAbroad, knownResidence, residenceOf, verdictOf } from './residence.ts';
 
 /**
  * Runs uncompiled code: the graph behind a value is compiled when the value is needed, and the plan is kept by the graph's
@@ -105,7 +105,7 @@ async function bring(tensors: readonly Tensor[]): Promise<HostArray[]> {
   }
   if (onDevice.length === 0) return results;
   const device = deviceOf(onDevice.map(({ tensor }) => tensor));
-  const verdicts = [...new Set(onDevice.flatMap(({ tensor }) => knownResidence(tensor)?.verdict ?? []))];
+  const verdicts = [...new Set(onDevice.flatMap(({ tensor }) => verdictOf(tensor) ?? []))];
   const awaited = device.status.takeAwaited();
   const unknown = [...new Set([...verdicts.flatMap((verdict) => verdict.unknown), ...awaited])];
   const requests = [
@@ -207,7 +207,7 @@ async function compute(asked: readonly Tensor[], assignments: readonly Assignmen
   const nodes = reachable(asked, isComputed);
   const roots = [...new Set([...asked, ...usedAgain(nodes)])];
   const given = Verdict.open([
-    ...nodes.flatMap(({ inputs }) => inputs.map((input) => knownResidence(input)?.verdict ?? null)),
+    ...nodes.flatMap(({ inputs }) => inputs.map(verdictOf)),
     ...gradientsBehind(assignments).map((gradient) => gradientVerdicts.get(gradient) ?? null),
   ]);
   const values = mayFail(nodes) || given.length > 0 ? roots.map(guarding(assignments)) : roots;

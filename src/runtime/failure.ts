@@ -1,5 +1,4 @@
 import { WeftError } from '../core/errors.ts';
-import { zeroLeaf } from '../graph/leaf.ts';
 import { type Assignment, type State, stateOf } from '../graph/state.ts';
 import type { Tensor } from '../graph/tensor.ts';
 
@@ -47,7 +46,7 @@ export function takeBack(
   for (const each of [...group, ...passes]) failed.set(each, failure);
   for (const assignment of assignments) {
     const { state } = assignment;
-    state.revert(assignment, () => zeroLeaf(state.type));
+    state.revert(assignment);
     updates.set(state, failure);
     anyMissed = true;
   }

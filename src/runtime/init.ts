@@ -1,5 +1,6 @@
 import { UnsupportedError, WeftError } from '../core/errors.ts';
 import { anything, declareOptions, type Kind, object, oneOf } from '../core/options.ts';
+import { pause } from '../core/pause.ts';
 import { currentDevice, hasDevice, useDevice } from '../device/current.ts';
 import { Device, type Opening } from '../device/device.ts';
 import { checkChoices } from '../kernels/choices.ts';
@@ -135,7 +136,7 @@ async function selectionOf(
   software: boolean,
   { profile: selection = software ? 'software' : 'gpu', choices = {}, store }: InitOptions,
 ): Promise<{ selection: SelectionProfile; choices: Choices }> {
-  if (choices !== 'tuned') return { selection, choices: checkChoices(choices) };
+  if (choices !== 'tuned') return { selection, choices };
   const { storedChoices } = await import('./choiceStore.ts');
   return { selection, choices: (await storedChoices({ adapter, profile: { selection } }, store)) ?? {} };
 }
@@ -148,8 +149,6 @@ const ways = (options: InitOptions): Pick<Opening, 'checked' | 'another'> => ({
 
 /** Milliseconds to wait for another device. */
 const longestWait = 30_000;
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Opens another device like the lost one. That may take a while: a browser may be starting its GPU process again. */
 async function another(lost: Device, options: InitOptions): Promise<Device> {

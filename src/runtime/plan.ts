@@ -7,7 +7,7 @@ import { byteSize } from '../core/types.ts';
 import type { BufferRange, Storage } from '../device/buffers.ts';
 import type { Device } from '../device/device.ts';
 import { Verdict } from '../device/status.ts';
-import { computedLeaf, leaf, zeroLeaf } from '../graph/leaf.ts';
+import { computedLeaf, leaf } from '../graph/leaf.ts';
 import { mapTensors } from '../graph/nested.ts';
 import { reachable } from '../graph/node.ts';
 import { takeListeners, takeSubmitListeners } from '../graph/outcome.ts';
@@ -20,7 +20,7 @@ import { BackPressure } from './backPressure.ts';
 import { materialise, upload } from './eager.ts';
 import { Executable } from './executable.ts';
 import { Inputs } from './inputs.ts';
-import { isAbroad, knownResidence, residenceOf } from './residence.ts';
+import { isAbroad, residenceOf, verdictOf } from './residence.ts';
 import { type ResultRing, ringOf, slotCount, smallResult } from './results.ts';
 
 /** What a prepared plan holds on its device. */
@@ -113,7 +113,7 @@ export class Plan {
     });
     expectSync('compile', 'the function', returned);
     const outputs = mapTensors('compile', 'result', returned, (tensor) => tensor);
-    const gradients = trace.settleGradients((state) => state.gradientSlot(() => zeroLeaf(state.type)));
+    const gradients = trace.settleGradients();
     return new Plan(device, trace, placeholders, outputs, gradients, options);
   }
 
@@ -268,7 +268,7 @@ export class Plan {
 
   /** The verdict on this step, where kernels set or read a status; else that on its arguments. */
   #begin(args: readonly Tensor[], { usesStatus }: Executable, encoder: GPUCommandEncoder): Verdict | null {
-    const given = Verdict.open(args.map(({ version }) => knownResidence(version)?.verdict ?? null));
+    const given = Verdict.open(args.map(({ version }) => verdictOf(version)));
     const listeners = takeListeners();
     return usesStatus ? this.device.status.begin(encoder, this.#line, given, listeners) : Verdict.over(given);
   }

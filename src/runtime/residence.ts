@@ -138,6 +138,9 @@ export class Residence implements OnDevice {
 /** The residence of a tensor; null where the runtime has had nothing to do with it. */
 export const knownResidence = (tensor: Tensor): Residence | null => tensor.onDevice as Residence | null;
 
+/** What the kernels that made the value had to say, where they may have met bad data. */
+export const verdictOf = (tensor: Tensor): Verdict | null => knownResidence(tensor)?.verdict ?? null;
+
 export function residenceOf(tensor: Tensor): Residence {
   tensor.onDevice ??= new Residence(tensor);
   return tensor.onDevice as Residence;

@@ -1,6 +1,6 @@
-// uses: order.wgsl, bits.wgsl, lanes.wgsl
+// uses: order.wgsl, bits.wgsl, lanes.wgsl, meeting.wgsl
 // Sums of squares of a flat gradient, one for each workgroup: of all workgroups' lanes together, each takes every piece of
-// four Elements in its turn. The lanes of a workgroup meet in two levels.
+// four Elements in its turn.
 // 1: gradients [n] in Elements, 2: squares [groups].
 
 struct Params { n: u32, groups: u32, pieces: u32 }
@@ -9,7 +9,8 @@ struct Params { n: u32, groups: u32, pieces: u32 }
 @group(0) @binding(1) var<storage, read> gradients: array<Element>;
 @group(0) @binding(2) var<storage, read_write> squares: array<f32>;
 
-var<workgroup> sums: array<f32, SIZE>;
+alias Accumulator = f32;
+fn combine(a: f32, b: f32) -> f32 { return a + b; }
 
 fn square(j: u32, last: u32) -> Element {
   let gradient = kept(gradients[place(0u, j, last)], j, last);
@@ -29,16 +30,6 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     own += sumOf((square(j, last) + square(j + step, last)) + (square(j + 2u * step, last) + square(j + 3u * step, last)));
     j += 4u * step;
   }
-  sums[lane] = own;
-  workgroupBarrier();
-  // Lane k of the first FAN gathers k, k + FAN, …: no other lane touches those.
-  if (lane < FAN) {
-    for (var k = lane + FAN; k < SIZE; k += FAN) { own += sums[k]; }
-    sums[lane] = own;
-  }
-  workgroupBarrier();
-  if (lane == 0u) {
-    for (var k = 1u; k < FAN; k++) { own += sums[k]; }
-    squares[group.x] = own;
-  }
+  gather(own, 0u, lane);
+  if (lane == 0u) { squares[group.x] = gathered(0u); }
 }

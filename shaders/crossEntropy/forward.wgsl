@@ -1,8 +1,8 @@
-// uses: order.wgsl, bits.wgsl, lanes.wgsl, status.wgsl
+// uses: order.wgsl, bits.wgsl, lanes.wgsl, meeting.wgsl, status.wgsl
 // Cross-entropy of logits [rows, V] with class indices: loss = (1 − ε) · −log p(target) + ε / V · Σ −log p, with label
 // smoothing ε (Szegedy et al.: "Rethinking the Inception architecture", 2016). Lanes walk over their pieces once, for the
 // maximum m, for Σ exp(x − m), which shrinks whenever m grows, and for Σ (x − first) where SMOOTH, x being large perhaps and
-// the row's first logit about as large; those of a row meet in workgroup memory in two levels.
+// the row's first logit about as large.
 // A row whose target is ignoreIndex has loss and weight 0; a target outside [0, V) sets the status word, and counts so too.
 // 1: loss [rows], 2: statistics [rows] of (m, log Σ exp(x − m)), 3: weight [rows], 4: logits, 5: targets, 6: status.
 alias Index = i32;
@@ -19,12 +19,10 @@ struct Params { rows: u32, n: u32, pieces: u32, V: u32, ignoreIndex: i32, labelS
 @group(0) @binding(5) var<storage, read> targets: array<Index>;
 @group(0) @binding(6) var<storage, read_write> status: array<atomic<u32>>;
 
-struct Sums { most: f32, exps: f32, rest: f32 }
-var<workgroup> partial: array<Sums, SIZE>;
-
-fn join(a: Sums, b: Sums) -> Sums {
+struct Accumulator { most: f32, exps: f32, rest: f32 }
+fn combine(a: Accumulator, b: Accumulator) -> Accumulator {
   let m = max(a.most, b.most);
-  return Sums(m, a.exps * decayRow(a.most - m) + b.exps * decayRow(b.most - m), a.rest + b.rest);
+  return Accumulator(m, a.exps * decayRow(a.most - m) + b.exps * decayRow(b.most - m), a.rest + b.rest);
 }
 
 fn logitAt(start: u32, v: u32) -> f32 { return logits[start + v]; }
@@ -40,7 +38,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let last = params.n - 1u;
 
   let first = logitAt(start, 0u);
-  var whole = Sums(-3.4028234e38, 0.0, 0.0);
+  var whole = Accumulator(-3.4028234e38, 0.0, 0.0);
   var j = part;
   for (var left = pieces; left > 0u; left--) {
     let a = logits[place(start, j, last)];
@@ -55,23 +53,14 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       let near = kept(a - first, j, last) + kept(b - first, j + LANES, last);
       rest += sumOf(near + (kept(c - first, j + 2u * LANES, last) + kept(d - first, j + 3u * LANES, last)));
     }
-    whole = Sums(m, whole.exps * decayRow(whole.most - m) + sumOf(low + high), rest);
+    whole = Accumulator(m, whole.exps * decayRow(whole.most - m) + sumOf(low + high), rest);
     j += 4u * LANES;
   }
 
   if (LANES > 1u) {
     let lanes = rowOf(lane) * LANES;
-    partial[lanes + part] = whole;
-    workgroupBarrier();
-    // Part k of the first FAN gathers k, k + FAN, …: no other lane touches those.
-    if (part < FAN) {
-      for (var k = part + FAN; k < LANES; k += FAN) { whole = join(whole, partial[lanes + k]); }
-      partial[lanes + part] = whole;
-    }
-    workgroupBarrier();
-    if (part == 0u) {
-      for (var k = 1u; k < min(FAN, LANES); k++) { whole = join(whole, partial[lanes + k]); }
-    }
+    gather(whole, lanes, part);
+    if (part == 0u) { whole = gathered(lanes); }
   }
 
   if (pieces > 0u && part == 0u) {

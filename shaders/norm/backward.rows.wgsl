@@ -1,10 +1,11 @@
-// uses: order.wgsl, bits.wgsl, lanes.wgsl, normBackward.wgsl
+// uses: order.wgsl, bits.wgsl, lanes.wgsl, meeting.wgsl, normBackward.wgsl
 // Gradients of layer norm and RMS norm with LANES lanes to a row. Workgroups take their rows SIZE / LANES at a time, and a
 // lane the same columns of each, so that it can add up dweight and dbias. Where a lane has ONE piece of a row, it reads x
 // and dy once and keeps its sums in registers until the end; longer rows are read twice, and the sums are kept in partials
 // all along (each row then has the whole workgroup).
-var<workgroup> partial: array<vec2<f32>, SIZE>;
-var<workgroup> gathered: array<Element, SIZE>;
+alias Accumulator = vec2<f32>;
+fn combine(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> { return a + b; }
+var<workgroup> columns: array<Element, SIZE>;
 
 fn loadX(start: u32, j: u32, row: vec2<f32>, last: u32) -> Piece {
   let low = place(start, j, last);
@@ -37,21 +38,10 @@ fn keepMore(group: u32, e: u32, weight: Element, bias: Element, more: bool) {
 fn rowSum(lane: u32, own: vec2<f32>) -> vec2<f32> {
   if (LANES == 1u) { return own; }
   let first = rowOf(lane) * LANES;
-  let part = partOf(lane);
-  var sum = own;
   // The lanes have read the sum before this one.
   workgroupBarrier();
-  partial[first + part] = sum;
-  workgroupBarrier();
-  // Part k of the first FAN gathers k, k + FAN, …: no other lane touches those.
-  if (part < FAN) {
-    for (var k = part + FAN; k < LANES; k += FAN) { sum += partial[first + k]; }
-    partial[first + part] = sum;
-  }
-  workgroupBarrier();
-  sum = vec2<f32>(0.0);
-  for (var k = 0u; k < min(FAN, LANES); k++) { sum += partial[first + k]; }
-  return sum;
+  gather(own, first, partOf(lane));
+  return gathered(first);
 }
 
 // The sum over the rows that the workgroup has at a time, known to the lanes of the first of them.
@@ -60,10 +50,10 @@ fn columnSum(lane: u32, own: Element) -> Element {
   var sum = own;
   // The lanes have read the sum before this one.
   workgroupBarrier();
-  gathered[lane] = sum;
+  columns[lane] = sum;
   workgroupBarrier();
   if (lane < LANES) {
-    for (var k = lane + LANES; k < SIZE; k += LANES) { sum += gathered[k]; }
+    for (var k = lane + LANES; k < SIZE; k += LANES) { sum += columns[k]; }
   }
   return sum;
 }

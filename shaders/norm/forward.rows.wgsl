@@ -1,6 +1,7 @@
-// uses: order.wgsl, bits.wgsl, lanes.wgsl, norm.wgsl
-// Layer norm and RMS norm with LANES lanes to a row, whose sums meet in workgroup memory in two levels.
-var<workgroup> partial: array<vec2<f32>, SIZE>;
+// uses: order.wgsl, bits.wgsl, lanes.wgsl, meeting.wgsl, norm.wgsl
+// Layer norm and RMS norm with LANES lanes to a row.
+alias Accumulator = vec2<f32>;
+fn combine(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> { return a + b; }
 
 fn load(start: u32, j: u32, last: u32) -> Piece {
   let low = place(start, j, last);
@@ -46,16 +47,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
 
   if (LANES > 1u) {
     let first = rowOf(lane) * LANES;
-    partial[first + part] = sums;
-    workgroupBarrier();
-    // Part k of the first FAN gathers k, k + FAN, …: no other lane touches those.
-    if (part < FAN) {
-      for (var k = part + FAN; k < LANES; k += FAN) { sums += partial[first + k]; }
-      partial[first + part] = sums;
-    }
-    workgroupBarrier();
-    sums = vec2<f32>(0.0);
-    for (var k = 0u; k < min(FAN, LANES); k++) { sums += partial[first + k]; }
+    gather(sums, first, part);
+    sums = gathered(first);
   }
 
   let means = sums / f32(params.E);

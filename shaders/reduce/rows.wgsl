@@ -1,7 +1,7 @@
-// uses: order.wgsl
+// uses: order.wgsl, meeting.wgsl
 // Reduces the contiguous rows of source [outer, n]: LANES neighbouring lanes share a row, SIZE / LANES rows a workgroup.
-// A lane takes four places of its row at a time, each `step` behind the one before; what the lanes have meets in workgroup
-// memory in two levels (two barriers whatever LANES is). With LANES = 1 a lane owns a row and nothing is shared.
+// A lane takes four places of its row at a time, each `step` behind the one before. With LANES = 1 a lane owns a row and
+// nothing is shared.
 // A row may be cut into `chunks` pieces of `chunk` elements, each reduced to one Accumulator [outer, chunks]; the same
 // kernel then reduces those.
 // 1: output, 2: source. The source is last because a fused producer (`load`) puts its own bindings in its place.
@@ -23,8 +23,6 @@ struct Params { outer: u32, n: u32, chunks: u32, chunk: u32, turns: u32, count: 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> output: array<Output>;
 @group(0) @binding(2) var<storage, read> source: array<Element>;
-
-var<workgroup> partial: array<Accumulator, SIZE>;
 
 fn identity() -> Accumulator { return 0.0; }
 fn lift(value: Input, index: u32) -> Accumulator { return value; }
@@ -68,17 +66,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   }
 
   if (LANES > 1u) {
-    partial[lane] = sum;
-    workgroupBarrier();
-    // Lane k of the first FAN gathers k, k + FAN, …: no other lane touches those.
-    if (along < FAN) {
-      for (var k = along + FAN; k < LANES; k += FAN) { sum = combine(sum, partial[lane - along + k]); }
-      partial[lane] = sum;
-    }
-    workgroupBarrier();
-    if (along == 0u) {
-      for (var k = 1u; k < min(FAN, LANES); k++) { sum = combine(sum, partial[lane + k]); }
-    }
+    gather(sum, lane - along, along);
+    if (along == 0u) { sum = gathered(lane); }
   }
   if (inside && along == 0u) { store(row, finish(sum, params.count)); }
 }

@@ -1,4 +1,4 @@
-// uses: order.wgsl, bits.wgsl, lanes.wgsl
+// uses: order.wgsl, bits.wgsl, lanes.wgsl, meeting.wgsl
 // Gradient of softmax, dx = y (dy − Σ y dy), or of its logarithm (LOG), dx = dy − exp(y) Σ dy, along the middle axis of
 // [outer, n, inner].
 // 1: dx, 2: y, 3: dy.
@@ -12,7 +12,8 @@ struct Params { rows: u32, n: u32, inner: u32, pieces: u32 }
 @group(0) @binding(2) var<storage, read> y: array<Element>;
 @group(0) @binding(3) var<storage, read> dy: array<Element>;
 
-var<workgroup> partial: array<Row, SIZE>;
+alias Accumulator = Row;
+fn combine(a: Row, b: Row) -> Row { return a + b; }
 
 fn loadY(start: u32, j: u32, step: u32, last: u32) -> Piece {
   return Piece(y[place(start, j, last)], y[place(start, j + step, last)], y[place(start, j + 2u * step, last)], y[place(start, j + 3u * step, last)]);
@@ -59,16 +60,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
 
   if (LANES > 1u) {
     let first = rowOf(lane) * LANES;
-    partial[first + part] = sum;
-    workgroupBarrier();
-    // Part k of the first FAN gathers k, k + FAN, …: no other lane touches those.
-    if (part < FAN) {
-      for (var k = part + FAN; k < LANES; k += FAN) { sum += partial[first + k]; }
-      partial[first + part] = sum;
-    }
-    workgroupBarrier();
-    sum = Row(0.0);
-    for (var k = 0u; k < min(FAN, LANES); k++) { sum += partial[first + k]; }
+    gather(sum, first, part);
+    sum = gathered(first);
   }
 
   j = part * params.inner;

@@ -1,4 +1,4 @@
-// uses: order.wgsl, bits.wgsl, lanes.wgsl
+// uses: order.wgsl, bits.wgsl, lanes.wgsl, meeting.wgsl
 // Softmax, or its logarithm (LOG), along the middle axis of [outer, n, inner]. Lanes walk over their pieces once for the
 // maximum m and the sum of exp(x − m), which shrinks whenever m grows, and once more for the result; the pairs of a row
 // meet in workgroup memory in two levels (Milakov, Gimelshein: "Online normalizer calculation for softmax", 2018).
@@ -12,12 +12,10 @@ struct Params { rows: u32, n: u32, inner: u32, pieces: u32 }
 @group(0) @binding(1) var<storage, read_write> output: array<Element>;
 @group(0) @binding(2) var<storage, read> source: array<Element>;
 
-struct Pair { most: Row, sum: Row }
-var<workgroup> partial: array<Pair, SIZE>;
-
-fn join(a: Pair, b: Pair) -> Pair {
+struct Accumulator { most: Row, sum: Row }
+fn combine(a: Accumulator, b: Accumulator) -> Accumulator {
   let m = max(a.most, b.most);
-  return Pair(m, a.sum * decayRow(a.most - m) + b.sum * decayRow(b.most - m));
+  return Accumulator(m, a.sum * decayRow(a.most - m) + b.sum * decayRow(b.most - m));
 }
 
 fn load(start: u32, j: u32, step: u32, last: u32) -> Piece {
@@ -43,29 +41,21 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let last = (params.n - 1u) * params.inner;
 
   var v = Piece();
-  var whole = Pair(Row(-3.4028234e38), Row(0.0));
+  var whole = Accumulator(Row(-3.4028234e38), Row(0.0));
   var j = part * params.inner;
   for (var left = pieces; left > 0u; left--) {
     v = load(start, j, step, last);
     let m = max(whole.most, maxOf(max(max(v[0], v[1]), max(v[2], v[3]))));
     let low = kept(decay(v[0] - m), j, last) + kept(decay(v[1] - m), j + step, last);
     let high = kept(decay(v[2] - m), j + 2u * step, last) + kept(decay(v[3] - m), j + 3u * step, last);
-    whole = Pair(m, whole.sum * decayRow(whole.most - m) + sumOf(low + high));
+    whole = Accumulator(m, whole.sum * decayRow(whole.most - m) + sumOf(low + high));
     j += 4u * step;
   }
 
   if (LANES > 1u) {
     let first = rowOf(lane) * LANES;
-    partial[first + part] = whole;
-    workgroupBarrier();
-    // Part k of the first FAN gathers k, k + FAN, …: no other lane touches those.
-    if (part < FAN) {
-      for (var k = part + FAN; k < LANES; k += FAN) { whole = join(whole, partial[first + k]); }
-      partial[first + part] = whole;
-    }
-    workgroupBarrier();
-    whole = partial[first];
-    for (var k = 1u; k < min(FAN, LANES); k++) { whole = join(whole, partial[first + k]); }
+    gather(whole, first, part);
+    whole = gathered(first);
   }
 
   let total = totalOf(whole.sum);

@@ -2,6 +2,11 @@ import { expect, test } from 'vitest';
 import manifest from '../package.json';
 import { publicNames } from './support/docs.ts';
 
+const texts: Record<string, string> = import.meta.glob(
+  ['../*.ts', '../{src,shaders,test,tools,bench,demo}/**/*.{ts,mjs,wgsl}', '!**/node_modules/**'],
+  { query: '?raw', import: 'default', eager: true },
+);
+
 /** Sources of what the package exports: `./dist/types/src/nn/index.d.ts` is made of `src/nn/index.ts`. */
 const entries = Object.values<string | { readonly types: string }>(manifest.exports).flatMap((entry) =>
   typeof entry === 'string' ? [] : [entry.types.replace('./dist/types/', '').replace(/\.d\.ts$/, '.ts')],
@@ -56,4 +61,21 @@ test('a name without a docstring is found wherever it is', async () => {
       'Nested',
     ]),
   );
+});
+
+test('comments speak of files that there are', () => {
+  // A module is not among those that it asks for.
+  const names = new Set(['docs.test.ts', ...Object.keys(texts).map((path) => path.split('/').at(-1))]);
+  const spoken = Object.entries(texts).flatMap(([path, text]) =>
+    [...text.matchAll(/^\s*(?:\/\/|\/?\*).*/gm)].flatMap(([line]) =>
+      // Neither `.test.ts`, the end of a name, nor `./dist/…`, a path of what is built.
+      [...line.matchAll(/(?<![\w./-])(?:\w[\w.-]*\/)*(\w[\w.-]*\.(?:wgsl|ts|mjs))\b/g)].map((match) => ({
+        where: `${path}: ${match[0]}`,
+        name: match[1],
+      })),
+    ),
+  );
+  expect(spoken.length).toBeGreaterThan(100);
+  const ours = spoken.filter(({ where }) => !where.includes('node_modules/'));
+  expect(ours.filter(({ name }) => !names.has(name)).map(({ where }) => where)).toEqual([]);
 });

@@ -2,17 +2,17 @@
 
 /** Characters that may join with one of their kind to another operator: `a - -b`. */
 const operators = /[-+*/%&|<>=!^~]/;
-const word = /\w/;
+const word = /[\w$]/;
 
 /**
- * The same text, but for names that functions have for themselves, in less of it. The `uses` line stays, since the specialiser reads it, and so does the end of each
+ * The same text, but for names that functions have for themselves, in less of it. The lines `of` and `uses` stay, since the specialiser reads them, and so does the end of each
  * declaration's line: it looks for declarations at the beginning of one. WGSL has no strings: whatever looks like a comment
  * is one.
  * @param {string} source
  * @returns {string}
  */
 export function minifyWgsl(source) {
-  const [, uses = '', rest = ''] = /^(\/\/ uses: .*\n)?([\s\S]*)$/.exec(source) ?? [];
+  const [, uses = '', rest = ''] = /^((?:\/\/ (?:of|uses): .*\n)*)([\s\S]*)$/.exec(source) ?? [];
   const text = rest.replace(/\/\/.*|\/\*[\s\S]*?\*\//g, '');
   let short = '';
   let depth = 0;
@@ -45,7 +45,7 @@ export function minifyWgsl(source) {
 function withShortNames(text) {
   let short = '';
   let end = 0;
-  for (const { index } of text.matchAll(/\bfn \w+\(/g)) {
+  for (const { index } of text.matchAll(/\bfn [\w$]+\(/g)) {
     short += text.slice(end, index);
     end = endOfBlock(text, index);
     short += shortFunction(text.slice(index, end));
@@ -68,7 +68,7 @@ function endOfBlock(text, start) {
 }
 
 /** Attributes with what they hold, members with their dot, numbers, words, and single characters of any other kind. */
-const token = /@\w+(?:\([^)]*\))?|\.[A-Za-z_]\w*|\d[\w.]*|[A-Za-z_]\w*|\s|\S/g;
+const token = /@\w+(?:\([^)]*\))?|\.[A-Za-z_$][\w$]*|\d[\w.]*|[A-Za-z_$][\w$]*|\s|\S/g;
 const name = /^[A-Za-z_]\w*$/;
 
 /** @param {string} text a function, from `fn` on */

@@ -1,6 +1,6 @@
-// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionRows.wgsl, attentionGradients.wgsl
-// Attention, backward, gradients of keys and values, with little text: the mirror of dqBlock.wgsl. A lane takes four keys and walks
-// over the query rows by four. Grid: [tiles of 4 SIZE keys, H, B]. Bindings as in dkdv.wgsl.
+// uses: attentionGradients.wgsl, attentionStart.wgsl(q k v dO dK dV), attentionRow.wgsl(k v), attentionOther.wgsl(q dO)
+// Attention, backward, gradients of keys and values, with little text: the mirror of dq.block.wgsl. A lane takes four keys
+// and walks over the query rows by four. Grid: [tiles of 4 SIZE keys, H, B]. Bindings as in dkdv.flash.wgsl.
 
 @group(0) @binding(5) var<storage, read> statistics: array<vec2<f32>>;
 

@@ -1,7 +1,7 @@
-// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionTiles.wgsl, attentionGradients.wgsl
+// uses: attentionGradients.wgsl, attentionStart.wgsl(q k v dO dK dV), attentionRow.wgsl(k v), attentionTile.wgsl(q dO)
 // Attention, backward, gradients of keys and values (FlashAttention-2): dV = Pᵀ dO, dK = scale dSᵀ Q.
 //
-// The mirror of dq.wgsl: a workgroup takes 32 keys and walks over tiles of 32 query rows; teams of 8 lanes own four keys,
+// The mirror of dq.flash.wgsl: a workgroup takes 32 keys and walks over tiles of 32 query rows; teams of 8 lanes own four keys,
 // a member scores them against four rows (a 4×4 block: column = key, component = row) and accumulates every eighth vec4
 // column of dK and dV (columns of the matrix = keys). Grid: [tiles of 32 keys, H, B].
 //
@@ -9,18 +9,6 @@
 
 var<workgroup> tile: array<vec4<f32>, 32u * WIDTH + 8u>; // 32 rows of Q, of dO, of Q again
 var<workgroup> weights: array<vec4<f32>, 8u * STRIDE>; // for each team and row, P and then dS of four keys
-
-fn stageDO(base: u32, first: u32, chunk: u32, lane: u32, staging: u32) {
-  var sum = vec4<f32>();
-  for (var x = lane; x < 32u * WIDTH; x += SIZE) {
-    let row = x / WIDTH;
-    let column = x % WIDTH;
-    let value = loadDO(base + min(first + row, params.L - 1u) * params.dORow, chunk * WIDTH + column);
-    tile[tileIndex(row, column)] = value;
-    sum += value;
-  }
-  noteTaint(sum, staging);
-}
 
 @group(0) @binding(5) var<storage, read> statistics: array<vec2<f32>>;
 
@@ -40,14 +28,14 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let start = select(0u, group.x * 32u, CAUSAL);
   let slot = team * STRIDE + member * 4u;
 
-  var dK: array<mat4x4<f32>, CHUNKS * PARTS>;
-  var dV: array<mat4x4<f32>, CHUNKS * PARTS>;
+  var dK: Sums;
+  var dV: Sums;
   var staging = 0u;
   for (var first = walkFrom(start); first < walkTo(params.L); first += 32u) {
     let row = first + member * 4u;
     var products = mat4x4<f32>(); // Q Kᵀ
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      stageQ(qBase, first, chunk, lane, 0u);
+      stageQ(qBase, first, params.L, chunk, lane, 0u);
       workgroupBarrier();
       for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
         products += transpose(tileBlock(member * 4u, column)) * blockK(keys, chunk * WIDTH + column);
@@ -60,7 +48,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
         workgroupBarrier();
       }
       staging++;
-      stageDO(dOBase, first, chunk, lane, staging);
+      stageDO(dOBase, first, params.L, chunk, lane, staging);
       workgroupBarrier();
       for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
         slopes += transpose(tileBlock(member * 4u, column)) * blockV(values, chunk * WIDTH + column);
@@ -75,51 +63,19 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       if (CHUNKS > 1u) {
         workgroupBarrier();
         staging++;
-        stageDO(dOBase, first, chunk, lane, staging);
+        stageDO(dOBase, first, params.L, chunk, lane, staging);
       }
       workgroupBarrier();
-      if (isTainted(staging)) {
-        for (var other = 0u; other < 8u * params.blocks; other++) {
-          let weight = weights[team * STRIDE + other];
-          for (var part = 0u; part < PARTS; part++) {
-            let column = member + 8u * part;
-            if (column < WIDTH) { dV[chunk * PARTS + part] += outerTaken(tile[tileIndex(other, column)], weight); }
-          }
-        }
-      } else {
-        for (var other = 0u; other < 32u; other++) {
-          let weight = weights[team * STRIDE + other];
-          for (var part = 0u; part < PARTS; part++) {
-            let column = member + 8u * part;
-            if (column < WIDTH) { dV[chunk * PARTS + part] += outer(tile[tileIndex(other, column)], weight); }
-          }
-        }
-      }
+      accumulate(&dV, chunk, team, member, isTainted(staging));
     }
     workgroupBarrier();
     let dS = transpose(slopesOf(p, slopes, factors, saved.delta, 1.0));
     for (var r = 0u; r < 4u; r++) { weights[slot + r] = dS[r]; }
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
       staging++;
-      stageQ(qBase, first, chunk, lane, staging);
+      stageQ(qBase, first, params.L, chunk, lane, staging);
       workgroupBarrier();
-      if (isTainted(staging)) {
-        for (var other = 0u; other < 8u * params.blocks; other++) {
-          let weight = weights[team * STRIDE + other];
-          for (var part = 0u; part < PARTS; part++) {
-            let column = member + 8u * part;
-            if (column < WIDTH) { dK[chunk * PARTS + part] += outerTaken(tile[tileIndex(other, column)], weight); }
-          }
-        }
-      } else {
-        for (var other = 0u; other < 32u; other++) {
-          let weight = weights[team * STRIDE + other];
-          for (var part = 0u; part < PARTS; part++) {
-            let column = member + 8u * part;
-            if (column < WIDTH) { dK[chunk * PARTS + part] += outer(tile[tileIndex(other, column)], weight); }
-          }
-        }
-      }
+      accumulate(&dK, chunk, team, member, isTainted(staging));
       workgroupBarrier();
     }
   }

@@ -1,65 +1,12 @@
-// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionRows.wgsl, attentionWide.wgsl, attentionGradients.wgsl
+// uses: attentionGradients.wgsl, attentionStart.wgsl(q k v dO dK dV), attentionWideProducts.wgsl(k q v dO), attentionWideSums.wgsl(q dO)
 // Attention, backward, gradients of keys and values, without workgroup memory: dV = Pᵀ dO, dK = scale dSᵀ Q.
 //
-// The mirror of dqRows.wgsl: a lane takes eight keys and walks over the query rows by sixteen. Grid: [tiles of 8 SIZE keys, H, B].
-// Bindings as in dkdv.wgsl.
+// The mirror of dq.rows.wgsl: a lane takes eight keys and walks over the query rows by sixteen. Grid: [tiles of 8 SIZE keys, H, B].
+// Bindings as in dkdv.flash.wgsl.
 
 @group(0) @binding(5) var<storage, read> statistics: array<vec2<f32>>;
 
-// Q Kᵀ of sixteen queries and eight keys.
-fn queryKeys(queries: Others, keysA: vec4<u32>, keysB: vec4<u32>) -> Blocks {
-  var s: Blocks;
-  for (var column = 0u; column < params.columns; column++) {
-    let a = blockK(keysA, column);
-    let b = blockK(keysB, column);
-    let q0 = transpose(otherQ(queries.at0, column));
-    s.a0 += q0 * a;
-    s.b0 += q0 * b;
-    let q1 = transpose(otherQ(queries.at1, column));
-    s.a1 += q1 * a;
-    s.b1 += q1 * b;
-    let q2 = transpose(otherQ(queries.at2, column));
-    s.a2 += q2 * a;
-    s.b2 += q2 * b;
-    let q3 = transpose(otherQ(queries.at3, column));
-    s.a3 += q3 * a;
-    s.b3 += q3 * b;
-  }
-  return s;
-}
-// dO Vᵀ of sixteen queries and eight keys.
-fn gradientValues(gradients: Others, valuesA: vec4<u32>, valuesB: vec4<u32>) -> Blocks {
-  var s: Blocks;
-  for (var column = 0u; column < params.columns; column++) {
-    let a = blockV(valuesA, column);
-    let b = blockV(valuesB, column);
-    let g0 = transpose(otherDO(gradients.at0, column));
-    s.a0 += g0 * a;
-    s.b0 += g0 * b;
-    let g1 = transpose(otherDO(gradients.at1, column));
-    s.a1 += g1 * a;
-    s.b1 += g1 * b;
-    let g2 = transpose(otherDO(gradients.at2, column));
-    s.a2 += g2 * a;
-    s.b2 += g2 * b;
-    let g3 = transpose(otherDO(gradients.at3, column));
-    s.a3 += g3 * a;
-    s.b3 += g3 * b;
-  }
-  return s;
-}
-
-// Whether one of the queries from this row on, as many as a lane has keys, or its gradient is not finite.
-fn isTainted(qBase: u32, dOBase: u32, row: u32) -> bool {
-  var bits = vec4<u32>();
-  for (var r = min(row, params.L - 1u); r < min(row + 8u, params.L); r++) {
-    for (var column = 0u; column < params.columns; column++) {
-      bits = max(bits, magnitudes(loadQ(qBase + r * params.qRow, column)));
-      bits = max(bits, magnitudes(loadDO(dOBase + r * params.dORow, column)));
-    }
-  }
-  return any(bits >= INFINITE);
-}
+const OWNS_QUERIES: bool = false;
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
@@ -86,15 +33,16 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let ones = vec4<f32>(1.0);
   let first = key / TEAM * TEAM;
   let seeing = Bounds(select(0u, min(first, params.L - 1u), DIAGONAL), params.L - 1u);
-  let tainted = DIAGONAL && anyOfTeam(isTainted(qBase, dOBase, key));
+  let near = min(key, params.L - 1u);
+  let tainted = DIAGONAL && anyOfTeam(isTaintedQ(qBase, near, params.L) | isTaintedDO(dOBase, near, params.L));
 
   // The first step sets what the others add to; keys that no query sees need it too, and find all of their queries hidden.
   let start = select(0u, min(group.x * SIZE * 8u, params.L - 1u), CAUSAL);
   for (var row = walkFrom(start); row < walkTo(params.L); row += 16u) {
     var queries = others(qBase, row, params.qRow, seeing, lane);
     var gradients = others(dOBase, row, params.dORow, seeing, lane);
-    var p = queryKeys(queries, keysA, keysB); // products, then weights
-    var d = gradientValues(gradients, valuesA, valuesB); // products, then dS
+    var p = productsKQ(keysA, keysB, queries); // products, then weights
+    var d = productsVDO(valuesA, valuesB, gradients); // products, then dS
     for (var i = 0u; i < params.blocks; i++) {
       let four = row + 4u * i;
       let saved = statisticsBlock(batch, head, four);
@@ -107,34 +55,12 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     }
     let takes = tainted && row < first + TEAM;
     for (var column = select(0u, params.columns, takes); column < params.columns; column++) {
-      let q0 = otherQ(queries.at0, column);
-      var a = weighted(q0, d.a0);
-      var b = weighted(q0, d.b0);
-      let q1 = otherQ(queries.at1, column);
-      a += weighted(q1, d.a1);
-      b += weighted(q1, d.b1);
-      let q2 = otherQ(queries.at2, column);
-      a += weighted(q2, d.a2);
-      b += weighted(q2, d.b2);
-      let q3 = otherQ(queries.at3, column);
-      a += weighted(q3, d.a3);
-      b += weighted(q3, d.b3);
-      storeSum(dKA, dKB, column, Sum(a * params.scale, b * params.scale, ones, ones, row == start), live);
+      let own = sumsQ(queries, column, d);
+      storeSum(dKA, dKB, column, Sum(own.a * params.scale, own.b * params.scale, ones, ones, row == start), live);
     }
     for (var column = select(0u, params.columns, takes); column < params.columns; column++) {
-      let g0 = otherDO(gradients.at0, column);
-      var a = weighted(g0, p.a0);
-      var b = weighted(g0, p.b0);
-      let g1 = otherDO(gradients.at1, column);
-      a += weighted(g1, p.a1);
-      b += weighted(g1, p.b1);
-      let g2 = otherDO(gradients.at2, column);
-      a += weighted(g2, p.a2);
-      b += weighted(g2, p.b2);
-      let g3 = otherDO(gradients.at3, column);
-      a += weighted(g3, p.a3);
-      b += weighted(g3, p.b3);
-      storeSum(dVA, dVB, column, Sum(a, b, ones, ones, row == start), live);
+      let own = sumsDO(gradients, column, p);
+      storeSum(dVA, dVB, column, Sum(own.a, own.b, ones, ones, row == start), live);
     }
     if (DIAGONAL) {
       for (var i = select(params.blocks, 0u, takes); i < params.blocks; i++) {

@@ -1,6 +1,6 @@
-// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionRows.wgsl, attentionGradients.wgsl
-// Attention, backward, gradient of the queries, with little text: dqRows.wgsl as forwardBlock.wgsl is to forwardRows.wgsl.
-// Grid: [tiles of 4 SIZE rows, H, B]. Bindings as in dq.wgsl.
+// uses: attentionGradients.wgsl, attentionStart.wgsl(q k v dO dQ), attentionRow.wgsl(q dO), attentionOther.wgsl(k v)
+// Attention, backward, gradient of the queries, with little text: dq.rows.wgsl as forward.block.wgsl is to forward.rows.wgsl.
+// Grid: [tiles of 4 SIZE rows, H, B]. Bindings as in dq.flash.wgsl.
 
 @group(0) @binding(5) var<storage, read_write> statistics: array<vec2<f32>>;
 

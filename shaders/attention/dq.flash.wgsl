@@ -1,7 +1,7 @@
-// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionTiles.wgsl, attentionGradients.wgsl
+// uses: attentionGradients.wgsl, attentionStart.wgsl(q k v dO dQ), attentionRow.wgsl(q dO), attentionTile.wgsl(k v)
 // Attention, backward, gradient of the queries (FlashAttention-2): dQ = scale Σ_keys dS K with dS = P ∘ (dropout(dO Vᵀ) - δ).
 //
-// As forward.wgsl: a workgroup takes 32 query rows and walks over tiles of 32 keys; teams of 8 lanes own four rows.
+// As forward.flash.wgsl: a workgroup takes 32 query rows and walks over tiles of 32 keys; teams of 8 lanes own four rows.
 // Weights are recomputed from lse. Grid: [tiles of 32 rows, H, B].
 //
 // q, dO and dQ (somewhere in result) [B, H, L, D], k, v [B, H, S, D], strided; statistics: dense [B, H, L] of (lse, δ), from
@@ -28,13 +28,13 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let end = walkTo(select(params.S, min(params.S, group.x * 32u + 32u), CAUSAL));
   let saved = savedRows(batch, head, row, member == 0u);
 
-  var dQ: array<mat4x4<f32>, CHUNKS * PARTS>;
+  var dQ: Sums;
   var staging = 0u;
   for (var first = walkFrom(0u); first < end; first += 32u) {
     let key = first + member * 4u;
     var slopes = mat4x4<f32>(); // dO Vᵀ
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      stageV(vBase, first, chunk, lane, 0u);
+      stageV(vBase, first, params.S, chunk, lane, 0u);
       workgroupBarrier();
       for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
         slopes += transpose(blockDO(gradients, chunk * WIDTH + column)) * tileBlock(member * 4u, column);
@@ -47,7 +47,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
         workgroupBarrier();
       }
       staging++;
-      stageK(kBase, first, chunk, lane, staging);
+      stageK(kBase, first, params.S, chunk, lane, staging);
       workgroupBarrier();
       for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
         products += transpose(blockQ(queries, chunk * WIDTH + column)) * tileBlock(member * 4u, column);
@@ -61,26 +61,10 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       if (CHUNKS > 1u) {
         workgroupBarrier();
         staging++;
-        stageK(kBase, first, chunk, lane, staging);
+        stageK(kBase, first, params.S, chunk, lane, staging);
       }
       workgroupBarrier();
-      if (isTainted(staging)) {
-        for (var other = 0u; other < 8u * params.blocks; other++) {
-          let weight = weights[team * STRIDE + other];
-          for (var part = 0u; part < PARTS; part++) {
-            let column = member + 8u * part;
-            if (column < WIDTH) { dQ[chunk * PARTS + part] += outerTaken(tile[tileIndex(other, column)], weight); }
-          }
-        }
-      } else {
-        for (var other = 0u; other < 32u; other++) {
-          let weight = weights[team * STRIDE + other];
-          for (var part = 0u; part < PARTS; part++) {
-            let column = member + 8u * part;
-            if (column < WIDTH) { dQ[chunk * PARTS + part] += outer(tile[tileIndex(other, column)], weight); }
-          }
-        }
-      }
+      accumulate(&dQ, chunk, team, member, isTainted(staging));
     }
     workgroupBarrier();
   }

@@ -1,7 +1,7 @@
-// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionForward.wgsl, attentionRows.wgsl
-// Attention, forward, as in forwardRows.wgsl but with so little text that it compiles in a fraction of the time: for small problems,
+// uses: attentionForward.wgsl, attentionStart.wgsl(q k v O), attentionRow.wgsl(q), attentionOther.wgsl(k v)
+// Attention, forward, as in forward.rows.wgsl but with so little text that it compiles in a fraction of the time: for small problems,
 // whose first step is what one waits for. A lane takes four query rows and walks over the keys by four.
-// Grid: [tiles of 4 SIZE rows, H, B]. Bindings as in forward.wgsl.
+// Grid: [tiles of 4 SIZE rows, H, B]. Bindings as in forward.flash.wgsl.
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {

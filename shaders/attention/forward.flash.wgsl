@@ -1,4 +1,4 @@
-// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionForward.wgsl, attentionTiles.wgsl
+// uses: attentionForward.wgsl, attentionStart.wgsl(q k v O), attentionRow.wgsl(q), attentionTile.wgsl(k v)
 // Attention, forward, with tiles in workgroup memory (FlashAttention-2: Dao, 2023): softmax(scale Q Kᵀ + mask) V.
 //
 // A workgroup takes 32 query rows and walks over tiles of 32 keys. Its 64 lanes form 8 teams of 8: a team owns four rows,
@@ -6,7 +6,8 @@
 // column of the output (columns of the matrix = rows). The rows' maximum and sum run along, so no L×S memory is needed.
 // Grid: [tiles of 32 rows, H, B].
 //
-// q and result [B, H, L, D], k and v [B, H, S, D], strided; lse: dense [B, H, L], max + log of the sum of exponentials. A row whose keys are all hidden gives 0, and an lse of +1e30.
+// q and result [B, H, L, D], k and v [B, H, S, D], strided; lse: dense [B, H, L], max + log of the sum of exponentials.
+// A row whose keys are all hidden gives 0, and an lse of +1e30.
 
 var<workgroup> tile: array<vec4<f32>, 32u * WIDTH + 8u>; // 32 rows of K, then of V
 var<workgroup> weights: array<vec4<f32>, 8u * STRIDE>; // for each team and key, the weights in four rows
@@ -28,7 +29,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let live = min(4u, params.L - min(row, params.L));
   let running = runningOf((batch * params.H + head) * params.L + row, live);
 
-  var output: array<mat4x4<f32>, CHUNKS * PARTS>;
+  var output: Sums;
   if (resumes()) {
     for (var r = 0u; r < live; r++) {
       for (var part = 0u; part < CHUNKS * PARTS; part++) {
@@ -48,7 +49,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       if (chunk > 0u) {
         workgroupBarrier();
       }
-      stageK(kBase, first, chunk, lane, 0u);
+      stageK(kBase, first, params.S, chunk, lane, 0u);
       workgroupBarrier();
       for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
         products += transpose(blockQ(queries, chunk * WIDTH + column)) * tileBlock(member * 4u, column);
@@ -72,25 +73,9 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     }
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
       staging++;
-      stageV(vBase, first, chunk, lane, staging);
+      stageV(vBase, first, params.S, chunk, lane, staging);
       workgroupBarrier();
-      if (isTainted(staging)) {
-        for (var other = 0u; other < 8u * params.blocks; other++) {
-          let weight = weights[team * STRIDE + other];
-          for (var part = 0u; part < PARTS; part++) {
-            let column = member + 8u * part;
-            if (column < WIDTH) { output[chunk * PARTS + part] += outerTaken(tile[tileIndex(other, column)], weight); }
-          }
-        }
-      } else {
-        for (var other = 0u; other < 32u; other++) {
-          let weight = weights[team * STRIDE + other];
-          for (var part = 0u; part < PARTS; part++) {
-            let column = member + 8u * part;
-            if (column < WIDTH) { output[chunk * PARTS + part] += outer(tile[tileIndex(other, column)], weight); }
-          }
-        }
-      }
+      accumulate(&output, chunk, team, member, isTainted(staging));
       workgroupBarrier();
     }
   }

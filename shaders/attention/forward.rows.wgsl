@@ -1,22 +1,15 @@
-// uses: order.wgsl, philox.wgsl, attention.wgsl, attentionForward.wgsl, attentionRows.wgsl, attentionWide.wgsl, attentionQueries.wgsl
+// uses: attentionForward.wgsl, attentionStart.wgsl(q k v O), attentionWideProducts.wgsl(q k), attentionWideSums.wgsl(v)
 // Attention, forward, without workgroup memory: softmax(scale Q Kᵀ + mask) V with a running maximum and sum (FlashAttention-2).
 //
 // A lane takes eight query rows and walks over the keys by sixteen, whose scores all lie in registers. O is summed up in the
 // rows of the result: arrays in registers of the size of a head cost seconds of compilation on some adapters, and workgroup
-// memory and barriers are slow on others. Grid: [tiles of 8 SIZE rows, H, B]. Bindings as in forward.wgsl.
+// memory and barriers are slow on others. Grid: [tiles of 8 SIZE rows, H, B]. Bindings as in forward.flash.wgsl.
+
+const OWNS_QUERIES: bool = true;
 
 // Weights after dropout: column = query, component = key.
 fn kept(weights: mat4x4<f32>, batch: u32, head: u32, row: u32, key: u32) -> mat4x4<f32> {
   return transpose(times(weights, dropoutFactors(batch, head, row, key)));
-}
-
-// Whether one of the values from this row on, as many as a lane has queries, is not finite.
-fn isTainted(base: u32, row: u32) -> bool {
-  var bits = vec4<u32>();
-  for (var r = row; r < min(row + 8u, params.S); r++) {
-    for (var column = 0u; column < params.columns; column++) { bits = max(bits, magnitudes(loadV(base + r * params.vRow, column))); }
-  }
-  return any(bits >= INFINITE);
 }
 
 @compute @workgroup_size(SIZE)
@@ -39,7 +32,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let first = row / TEAM * TEAM;
   let all = Bounds(0u, params.S - 1u);
   let seen = Bounds(0u, select(params.S, min(params.S, first + TEAM), DIAGONAL) - 1u);
-  let tainted = DIAGONAL && anyOfTeam(isTainted(vBase, row));
+  let tainted = DIAGONAL && anyOfTeam(isTaintedV(vBase, row, params.S));
   let statistic = (batch * params.H + head) * params.L + row;
 
   let runningA = runningOf(statistic, live);
@@ -50,7 +43,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   var totalB = runningB.total;
   for (var key = walkFrom(0u); key < end; key += 16u) {
     // Products, then scores, then weights.
-    var s = queryKeys(queriesA, queriesB, others(kBase, key, params.kRow, all, lane));
+    var s = productsQK(queriesA, queriesB, others(kBase, key, params.kRow, all, lane));
     let beforeA = peakA;
     let beforeB = peakB;
     for (var i = 0u; i < params.blocks; i++) {
@@ -78,19 +71,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     var values = others(vBase, key, params.vRow, seen, lane);
     let takes = tainted && key + 15u > first;
     for (var column = select(0u, params.columns, takes); column < params.columns; column++) {
-      let v0 = otherV(values.at0, column);
-      var a = weighted(v0, s.a0);
-      var b = weighted(v0, s.b0);
-      let v1 = otherV(values.at1, column);
-      a += weighted(v1, s.a1);
-      b += weighted(v1, s.b1);
-      let v2 = otherV(values.at2, column);
-      a += weighted(v2, s.a2);
-      b += weighted(v2, s.b2);
-      let v3 = otherV(values.at3, column);
-      a += weighted(v3, s.a3);
-      b += weighted(v3, s.b3);
-      let sum = Sum(scaled(a, factorA), scaled(b, factorB), shrinkA * factorA, shrinkB * factorB, key == 0u);
+      let own = sumsV(values, column, s);
+      let sum = Sum(scaled(own.a, factorA), scaled(own.b, factorB), shrinkA * factorA, shrinkB * factorB, key == 0u);
       storeSum(resultsA, resultsB, column, sum, live);
     }
     if (DIAGONAL) {

@@ -1,7 +1,7 @@
 // uses: order.wgsl
 // Gradient of a large table, second stage: the first position of each chain adds up its chain, in order, and writes the
 // row of its id. An invocation owns some columns.
-// 1: dOut [count, E], 2: ids [count], 3: links [count] (see links.wgsl), 4: dWeight [V, E], zeroed before.
+// 1: dOut [count, E], 2: ids [count], 3: links [count] (see backward.chains.links.wgsl), 4: dWeight [V, E], zeroed before.
 // Vector: f32, or vec4<f32> where E is a multiple of four and `store` is as it stands here. E: width of a row in Vectors.
 alias Index = i32;
 alias Vector = f32;

@@ -1,14 +1,13 @@
+// uses: order.wgsl, philox.wgsl, attentionElements.wgsl
 // What all attention kernels share: parameters, operands, hooks, scores. A kernel declares `result` (the rows it writes).
 //
-// Whether keys after the query are hidden, and the element type of the buffers of rows: f32, or vec4<f32> (with the load and
-// store hooks replaced) where head size, strides and offsets are multiples of four.
+// Whether keys after the query are hidden.
 const CAUSAL: bool = false;
 // Whether there is a mask that hides keys.
 const MASKED: bool = false;
 // Where keys are hidden, they and their values are left out whatever they are: 0 · NaN would be NaN. Until then the weight and
 // the slope of a hidden key are −0, which marks them; of others, what is 0 has no sign.
 const HIDES: bool = CAUSAL || MASKED;
-alias Element = f32;
 const HIDDEN: f32 = -1e30; // the score of a key that does not count
 const FLOOR: f32 = -1e20; // what the largest score of a row starts from: far above HIDDEN, so that hidden keys weigh nothing
 const NOTHING: f32 = 1e-30; // a row whose weights add up to less has no key to see
@@ -34,48 +33,15 @@ struct Params {
 @group(0) @binding(2) var<storage, read> k: array<Element>;
 @group(0) @binding(3) var<storage, read> v: array<Element>;
 
-// Where the rows of a head begin.
-fn startQ(batch: u32, head: u32) -> u32 { return params.qOffset + batch * params.qBatch + head * params.qHead; }
-fn startK(batch: u32, head: u32) -> u32 { return params.kOffset + batch * params.kBatch + head * params.kHead; }
-fn startV(batch: u32, head: u32) -> u32 { return params.vOffset + batch * params.vBatch + head * params.vHead; }
-fn startO(batch: u32, head: u32) -> u32 { return params.OOffset + batch * params.OBatch + head * params.OHead; }
-fn startDO(batch: u32, head: u32) -> u32 { return params.dOOffset + batch * params.dOBatch + head * params.dOHead; }
-fn startDQ(batch: u32, head: u32) -> u32 { return params.dQOffset + batch * params.dQBatch + head * params.dQHead; }
-fn startDK(batch: u32, head: u32) -> u32 { return params.dKOffset + batch * params.dKBatch + head * params.dKHead; }
-fn startDV(batch: u32, head: u32) -> u32 { return params.dVOffset + batch * params.dVBatch + head * params.dVHead; }
-
 // Hook: adds the mask to the scores of four query rows and one key; HIDDEN where it hides the key.
 fn addMask(scores: vec4<f32>, batch: u32, head: u32, row: u32, key: u32) -> vec4<f32> { return scores; }
 // Hook: what dropout multiplies the weights of four query rows and four keys by.
 fn dropoutFactors(batch: u32, head: u32, row: u32, key: u32) -> mat4x4<f32> {
   return mat4x4<f32>(vec4<f32>(1.0), vec4<f32>(1.0), vec4<f32>(1.0), vec4<f32>(1.0));
 }
-fn inside(column: u32) -> vec4<bool> { return 4u * column + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(params.D); }
-fn loadQ(base: u32, column: u32) -> vec4<f32> {
-  let i = base + 4u * column;
-  return select(vec4<f32>(), vec4<f32>(q[i], q[i + 1u], q[i + 2u], q[i + 3u]), inside(column));
-}
-fn loadK(base: u32, column: u32) -> vec4<f32> {
-  let i = base + 4u * column;
-  return select(vec4<f32>(), vec4<f32>(k[i], k[i + 1u], k[i + 2u], k[i + 3u]), inside(column));
-}
-fn loadV(base: u32, column: u32) -> vec4<f32> {
-  let i = base + 4u * column;
-  return select(vec4<f32>(), vec4<f32>(v[i], v[i + 1u], v[i + 2u], v[i + 3u]), inside(column));
-}
 // Where four rows begin; those past the end are the last one again.
 fn places(base: u32, row: u32, stride: u32, rows: u32) -> vec4<u32> {
   return base + min(row + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(rows - 1u)) * stride;
-}
-// Four rows of an operand.
-fn blockQ(at: vec4<u32>, column: u32) -> mat4x4<f32> {
-  return mat4x4<f32>(loadQ(at.x, column), loadQ(at.y, column), loadQ(at.z, column), loadQ(at.w, column));
-}
-fn blockK(at: vec4<u32>, column: u32) -> mat4x4<f32> {
-  return mat4x4<f32>(loadK(at.x, column), loadK(at.y, column), loadK(at.z, column), loadK(at.w, column));
-}
-fn blockV(at: vec4<u32>, column: u32) -> mat4x4<f32> {
-  return mat4x4<f32>(loadV(at.x, column), loadV(at.y, column), loadV(at.z, column), loadV(at.w, column));
 }
 fn store(base: u32, column: u32, value: vec4<f32>) {
   for (var x = 0u; x < min(4u, params.D - 4u * column); x++) { result[base + 4u * column + x] = value[x]; }

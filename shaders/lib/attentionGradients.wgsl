@@ -1,16 +1,9 @@
+// uses: attention.wgsl
 // What the backward attention kernels share: the gradient of O, and (lse, δ) of each row. A kernel declares `statistics`.
 @group(0) @binding(4) var<storage, read> dO: array<Element>;
 @group(0) @binding(6) var<storage, read_write> result: array<Element>;
 struct Saved { lse: vec4<f32>, delta: vec4<f32> }
 
-fn loadDO(base: u32, column: u32) -> vec4<f32> {
-  let i = base + 4u * column;
-  return select(vec4<f32>(), vec4<f32>(dO[i], dO[i + 1u], dO[i + 2u], dO[i + 3u]), inside(column));
-}
-fn blockDO(at: vec4<u32>, column: u32) -> mat4x4<f32> {
-  return mat4x4<f32>(loadDO(at.x, column), loadDO(at.y, column), loadDO(at.z, column), loadDO(at.w, column));
-}
-fn otherDO(at: vec4<u32>, column: u32) -> mat4x4<f32> { return blockDO(at, column); } // hook: see attentionRows.wgsl
 // dS = P ∘ (dropout(dO Vᵀ) - δ), times a scale.
 fn slopesOf(p: mat4x4<f32>, products: mat4x4<f32>, factors: mat4x4<f32>, delta: vec4<f32>, scale: f32) -> mat4x4<f32> {
   let dS = times(p, times(products, factors) - mat4x4<f32>(delta, delta, delta, delta)) * scale;

@@ -1,10 +1,11 @@
+// uses: attention.wgsl
 // What the attention kernels share that keep everything in registers and sum up in the rows of the result: a lane owns rows (of
 // queries, or of keys) and walks over the others (keys, or queries). Products of them are 4×4 blocks in which the column is
 // a key and the component a query.
 const SIZE: u32 = 8u;
 const TAKES: bool = HIDES; // whether products with weights leave out what is hidden
 
-// Hook, with those named other…: the others are the same for all lanes of a workgroup, so that lanes which can read each
+// Hook, with attentionOther.wgsl: the others are the same for all lanes of a workgroup, so that lanes which can read each
 // other's values need not load all four.
 fn otherPlaces(base: u32, row: u32, stride: u32, bounds: Bounds, lane: u32) -> vec4<u32> {
   return base + within(row + vec4<u32>(0u, 1u, 2u, 3u), bounds) * stride;
@@ -12,10 +13,6 @@ fn otherPlaces(base: u32, row: u32, stride: u32, bounds: Bounds, lane: u32) -> v
 // In place of a row outside of these bounds, the nearest one inside is read.
 struct Bounds { first: u32, last: u32 }
 fn within(rows: vec4<u32>, bounds: Bounds) -> vec4<u32> { return clamp(rows, vec4<u32>(bounds.first), vec4<u32>(bounds.last)); }
-
-fn otherQ(at: vec4<u32>, column: u32) -> mat4x4<f32> { return blockQ(at, column); }
-fn otherK(at: vec4<u32>, column: u32) -> mat4x4<f32> { return blockK(at, column); }
-fn otherV(at: vec4<u32>, column: u32) -> mat4x4<f32> { return blockV(at, column); }
 
 // Products of four rows (columns) and weights (column = an own row, component = one of the four).
 fn weighted(rows: mat4x4<f32>, weights: mat4x4<f32>) -> mat4x4<f32> {

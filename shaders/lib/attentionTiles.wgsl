@@ -1,4 +1,5 @@
-// What the attention kernels with tiles in workgroup memory share. A kernel declares `tile`.
+// uses: attention.wgsl
+// What the attention kernels with tiles in workgroup memory share. A kernel declares `tile` and `weights`.
 const D: u32 = 64u; // the head size
 const COLUMNS: u32 = (D + 3u) / 4u; // vec4 columns of a head
 const CHUNKS: u32 = (COLUMNS + 15u) / 16u; // a tile holds at most 16 columns at once
@@ -20,45 +21,34 @@ fn tileIndex(row: u32, column: u32) -> u32 { return row * WIDTH + row / 4u + col
 fn tileBlock(row: u32, column: u32) -> mat4x4<f32> {
   return mat4x4<f32>(tile[tileIndex(row, column)], tile[tileIndex(row + 1u, column)], tile[tileIndex(row + 2u, column)], tile[tileIndex(row + 3u, column)]);
 }
-// Thirty-two rows of an operand, a chunk of their columns. A staging has a number where its rows are
-// summed up with weights, else 0.
-fn stageQ(base: u32, first: u32, chunk: u32, lane: u32, staging: u32) {
-  var sum = vec4<f32>();
-  for (var x = lane; x < 32u * WIDTH; x += SIZE) {
-    let row = x / WIDTH;
-    let column = x % WIDTH;
-    let value = loadQ(base + min(first + row, params.L - 1u) * params.qRow, chunk * WIDTH + column);
-    tile[tileIndex(row, column)] = value;
-    sum += value;
+// The columns of results that a member has, chunk by chunk, of the four rows of its team.
+alias Sums = array<mat4x4<f32>, CHUNKS * PARTS>;
+// Adds the rows of the tile, each times its weights for the rows of a team. Where one may not be finite, those that are hidden
+// are left out.
+fn accumulate(sums: ptr<function, Sums>, chunk: u32, team: u32, member: u32, tainted: bool) {
+  if (tainted) {
+    // No constant length, so that the loop isn't unrolled for nothing.
+    for (var other = 0u; other < 8u * params.blocks; other++) {
+      let weight = weights[team * STRIDE + other];
+      for (var part = 0u; part < PARTS; part++) {
+        let column = member + 8u * part;
+        if (column < WIDTH) { (*sums)[chunk * PARTS + part] += outerTaken(tile[tileIndex(other, column)], weight); }
+      }
+    }
+  } else {
+    for (var other = 0u; other < 32u; other++) {
+      let weight = weights[team * STRIDE + other];
+      for (var part = 0u; part < PARTS; part++) {
+        let column = member + 8u * part;
+        if (column < WIDTH) { (*sums)[chunk * PARTS + part] += outer(tile[tileIndex(other, column)], weight); }
+      }
+    }
   }
-  noteTaint(sum, staging);
-}
-fn stageK(base: u32, first: u32, chunk: u32, lane: u32, staging: u32) {
-  var sum = vec4<f32>();
-  for (var x = lane; x < 32u * WIDTH; x += SIZE) {
-    let row = x / WIDTH;
-    let column = x % WIDTH;
-    let value = loadK(base + min(first + row, params.S - 1u) * params.kRow, chunk * WIDTH + column);
-    tile[tileIndex(row, column)] = value;
-    sum += value;
-  }
-  noteTaint(sum, staging);
-}
-fn stageV(base: u32, first: u32, chunk: u32, lane: u32, staging: u32) {
-  var sum = vec4<f32>();
-  for (var x = lane; x < 32u * WIDTH; x += SIZE) {
-    let row = x / WIDTH;
-    let column = x % WIDTH;
-    let value = loadV(base + min(first + row, params.S - 1u) * params.vRow, chunk * WIDTH + column);
-    tile[tileIndex(row, column)] = value;
-    sum += value;
-  }
-  noteTaint(sum, staging);
 }
 fn outer(left: vec4<f32>, right: vec4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(left * right.x, left * right.y, left * right.z, left * right.w);
 }
-// The same, where the row may not be finite. The loop around it has no constant length, so that it isn't unrolled for nothing.
+// The same, but for what is hidden.
 fn outerTaken(left: vec4<f32>, right: vec4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(taken(left, right.x), taken(left, right.y), taken(left, right.z), taken(left, right.w));
 }

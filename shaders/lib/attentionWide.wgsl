@@ -1,5 +1,7 @@
+// uses: attentionRows.wgsl
 // Beside attentionRows.wgsl, for lanes that own eight rows and walk over the others by sixteen: a value that is loaded is used
-// eight or sixteen times, which is what counts where a load costs many times as much as a product.
+// eight or sixteen times, which is what counts where a load costs many times as much as a product. A kernel declares whether the
+// rows of a lane are queries: OWNS_QUERIES.
 
 // Blocks of the own rows a (four) and b (four more), and of the others 0 to 3 (four each).
 struct Blocks {
@@ -19,6 +21,18 @@ fn others(base: u32, row: u32, stride: u32, bounds: Bounds, lane: u32) -> Others
   );
 }
 fn rotated(x: Others) -> Others { return Others(x.at1, x.at2, x.at3, x.at0); }
+
+// The two blocks of a lane's own rows.
+struct Own { a: mat4x4<f32>, b: mat4x4<f32> }
+// Products of blocks, of which `own` has been turned already, have a key for a column and a query for a component.
+fn ownTurned(own: mat4x4<f32>) -> mat4x4<f32> {
+  if (OWNS_QUERIES) { return transpose(own); }
+  return own;
+}
+fn product(own: mat4x4<f32>, other: mat4x4<f32>) -> mat4x4<f32> {
+  if (OWNS_QUERIES) { return own * other; }
+  return transpose(other) * own;
+}
 
 // What the causal rule hides and is not finite must not meet a weight of 0. What it hides from all rows of the lanes that load
 // together, a team, is not read: bounds see to that. What it hides from some of them lies beside the diagonal; it is looked at

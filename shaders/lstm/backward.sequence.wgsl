@@ -1,5 +1,5 @@
 // uses: order.wgsl, math.wgsl, lstm.wgsl, lstmSequence.wgsl
-// Gradient of an LSTM layer over a whole sequence in one dispatch: forwardSequence.wgsl backwards in time.
+// Gradient of an LSTM layer over a whole sequence in one dispatch: forward.sequence.wgsl backwards in time.
 // A workgroup owns WIDTH batch rows, a thread BLOCKS times WIDTH units of them. With dh and dc from the step after,
 //   do = dh * tanh(c);  dc += dh * o * (1 - tanh(c)^2);  di = dc * g;  df = dc * c_before;  dg = dc * i;  dc_before = dc * f,
 // then dGates through the activations, then dh_before = dGates . W_hh.

@@ -1,5 +1,5 @@
 // uses: order.wgsl, math.wgsl, lstm.wgsl
-// One time step of the gradient of an LSTM layer (see backwardSequence.wgsl) over as many workgroups as needed: first the
+// One time step of the gradient of an LSTM layer (see backward.sequence.wgsl) over as many workgroups as needed: first the
 // product dh = dGates . W_hh with the gate gradients of the step after, then the gates of this step. `t`, `before` and
 // `after` are this step's time and its neighbours' in the order of the forward pass. dc travels in the second half of
 // dState [2, B, H]; one more dispatch turns the gate gradients of the first step into dh0.

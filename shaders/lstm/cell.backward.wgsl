@@ -1,5 +1,5 @@
 // uses: order.wgsl, math.wgsl
-// Gradient of cell.wgsl: from dh', dc' [B, H], the activated gates [B, 4H], c and c' [B, H] to the gradient of the gates
+// Gradient of cell.forward.wgsl: from dh', dc' [B, H], the activated gates [B, 4H], c and c' [B, H] to the gradient of the gates
 // before their activations, dPreGates [B, 4H], and dc [B, H].
 struct Params { B: u32 }
 @group(0) @binding(0) var<uniform> params: Params;

@@ -1,5 +1,5 @@
 import { family } from './family.ts';
-import './randomLibrary.ts';
+import './attentionLibrary.ts';
 import delta from '../../shaders/attention/delta.wgsl' with { type: 'text' };
 import dkdvBlock from '../../shaders/attention/dkdv.block.wgsl' with { type: 'text' };
 import dkdv from '../../shaders/attention/dkdv.flash.wgsl' with { type: 'text' };
@@ -10,13 +10,6 @@ import dqRows from '../../shaders/attention/dq.rows.wgsl' with { type: 'text' };
 import forwardBlock from '../../shaders/attention/forward.block.wgsl' with { type: 'text' };
 import forward from '../../shaders/attention/forward.flash.wgsl' with { type: 'text' };
 import forwardRows from '../../shaders/attention/forward.rows.wgsl' with { type: 'text' };
-import attentionLibrary from '../../shaders/lib/attention.wgsl' with { type: 'text' };
-import attentionForwardLibrary from '../../shaders/lib/attentionForward.wgsl' with { type: 'text' };
-import attentionGradientsLibrary from '../../shaders/lib/attentionGradients.wgsl' with { type: 'text' };
-import attentionQueriesLibrary from '../../shaders/lib/attentionQueries.wgsl' with { type: 'text' };
-import attentionRowsLibrary from '../../shaders/lib/attentionRows.wgsl' with { type: 'text' };
-import attentionTilesLibrary from '../../shaders/lib/attentionTiles.wgsl' with { type: 'text' };
-import attentionWideLibrary from '../../shaders/lib/attentionWide.wgsl' with { type: 'text' };
 import { elements, type Hooked, hooks, operands, rowLoads, shared, uniforms, withDelta } from './attentionHooks.ts';
 import { blockWalks, quadWalks, rowWalks, tileWalks, type Walks } from './attentionWalks.ts';
 import {
@@ -30,18 +23,7 @@ import {
   type Variant,
 } from './kernel.ts';
 import { roughly } from './lanes.ts';
-import { addLibrary } from './library.ts';
 import { loop, ranges, timesIn } from './loopLimit.ts';
-
-addLibrary({
-  'attention.wgsl': attentionLibrary,
-  'attentionForward.wgsl': attentionForwardLibrary,
-  'attentionGradients.wgsl': attentionGradientsLibrary,
-  'attentionQueries.wgsl': attentionQueriesLibrary,
-  'attentionRows.wgsl': attentionRowsLibrary,
-  'attentionTiles.wgsl': attentionTilesLibrary,
-  'attentionWide.wgsl': attentionWideLibrary,
-});
 
 /**
  * softmax(scale Q Kᵀ + mask) V, with dropout on the weights.

@@ -48,7 +48,7 @@ export function uniforms(problem: AttentionProblem): Record<string, number> {
  * The parts by which the attention kernels are specialised: functions that replace those of the shaders, and bindings that
  * these use.
  */
-export interface Hooked extends Pick<Dispatch, 'functions' | 'declarations' | 'bindings'> {}
+export interface Hooked extends Pick<Dispatch, 'functions' | 'declarations' | 'bindings' | 'library'> {}
 
 /** Bindings and hooks of a stage: vec4 access, and after `fixed` bindings those of the mask and of the random key. */
 export function hooks(
@@ -82,13 +82,12 @@ export function hooks(
 /** δ computed by dq itself, from two more bindings. */
 export function withDelta(problem: AttentionProblem, { functions, bindings }: Hooked): Hooked {
   return {
-    functions: { ...functions, savedRows },
+    functions: { ...functions, ...rowLoads(problem, ['O']), savedRows },
     bindings: [...bindings, input(3), input(4)],
-    declarations: [
-      bindingText(7, 'read', 'o', 'array<Element>'),
-      bindingText(8, 'read', 'lse', 'array<f32>'),
-      rowLoads(problem, ['O']).loadO ?? loadO,
-    ].join('\n'),
+    library: ['attentionStart.wgsl(O)', 'attentionRow.wgsl(O)'],
+    declarations: [bindingText(7, 'read', 'O', 'array<Element>'), bindingText(8, 'read', 'lse', 'array<f32>')].join(
+      '\n',
+    ),
   };
 }
 
@@ -118,9 +117,11 @@ export function shared(
 export function rowLoads(problem: AttentionProblem, names: readonly string[]): Record<string, string> {
   if (!vectors(problem)) return {};
   const text = (name: string) =>
-    `fn load${name}(base: u32, column: u32) -> vec4<f32> { return ${name === 'DO' ? 'dO' : name.toLowerCase()}[(base >> 2u) + column]; }`;
+    `fn load${name}(base: u32, column: u32) -> vec4<f32> { return ${buffers[name] ?? name.toLowerCase()}[(base >> 2u) + column]; }`;
   return Object.fromEntries(names.map((name) => [`load${name}`, text(name)]));
 }
+
+const buffers: Readonly<Record<string, string>> = { O: 'O', DO: 'dO' };
 
 const vectorStore = 'fn store(base: u32, column: u32, value: vec4<f32>) { result[(base >> 2u) + column] = value; }';
 
@@ -151,11 +152,6 @@ const keepEach = /* wgsl */ `fn keep(index: u32) -> vec4<f32> {
 const keepBlock = /* wgsl */ `fn keep(index: u32) -> vec4<f32> {
   let draws = unit4(randomBlock(randomKey[0], params.stream, index / 4u));
   return select(vec4<f32>(), vec4<f32>(params.keepScale), draws >= vec4<f32>(params.dropout));
-}`;
-
-const loadO = /* wgsl */ `fn loadO(base: u32, column: u32) -> vec4<f32> {
-  let i = base + 4u * column;
-  return select(vec4<f32>(), vec4<f32>(o[i], o[i + 1u], o[i + 2u], o[i + 3u]), inside(column));
 }`;
 
 /** δ from dO and O, in place of what delta.wgsl left. */

@@ -22,7 +22,7 @@ const widthOf = (problem: AttentionProblem) => ({
 /** `savedRows` of attentionHooks.ts. */
 const delta = (columns: number) => loop(4, loop(columns));
 
-/** forwardBlock.wgsl, dqBlock.wgsl, dkdvBlock.wgsl. */
+/** forward.block.wgsl, dq.block.wgsl, dkdv.block.wgsl. */
 export const blockWalks: Walks = (problem, part) => {
   const { columns, store } = widthOf(problem);
   const stored = 4 * store;
@@ -33,7 +33,7 @@ export const blockWalks: Walks = (problem, part) => {
   }[part];
 };
 
-/** forwardRows.wgsl, dqRows.wgsl, dkdvRows.wgsl; storing is a loop where four lanes load together. */
+/** forward.rows.wgsl, dq.rows.wgsl, dkdv.rows.wgsl; storing is a loop where four lanes load together. */
 const wideWalks =
   (quads: boolean): Walks =>
   (problem, part) => {
@@ -61,7 +61,7 @@ const wideWalks =
 export const rowWalks = wideWalks(false);
 export const quadWalks = wideWalks(true);
 
-/** forward.wgsl, dq.wgsl, dkdv.wgsl; the names are those of attentionTiles.wgsl. */
+/** forward.flash.wgsl, dq.flash.wgsl, dkdv.flash.wgsl; the names are those of attentionTiles.wgsl. */
 export const tileWalks: Walks = (problem, part) => {
   const { columns, store } = widthOf(problem);
   const chunks = Math.ceil(columns / 16);

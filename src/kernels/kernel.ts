@@ -78,7 +78,7 @@ export interface Dispatch {
   readonly uniforms?: Readonly<Record<string, number>>;
   /** Number of workgroups; a variant folds grids above 65,535 itself. */
   readonly workgroups: readonly [number, number, number];
-  /** The most turns that an invocation takes of all its loops together, from above; none where left out. See loops.ts. */
+  /** The most turns that an invocation takes of all its loops together, from above; none where left out. See loopLimit.ts. */
   readonly turns?: number;
   /** Whether the kernel does nothing where the status of its submit is set; that is bound last, beyond `bindings`. */
   readonly guarded?: boolean;

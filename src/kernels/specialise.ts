@@ -1,7 +1,7 @@
 import { WeftError } from '../core/errors.ts';
 import { bindingText } from './bindingText.ts';
 import type { Dispatch } from './kernel.ts';
-import { libraryText } from './library.ts';
+import { libraryOf } from './library.ts';
 import { addFields, type Field, paramFields, quotientFile, type TextForm, takeNumbers } from './numbers.ts';
 
 /** A shader made ready for one pipeline. Equal dispatches give equal texts, which browsers use to cache compiled code. */
@@ -86,16 +86,9 @@ function specialised(
   return { code, access: bindingAccess(code, dispatch), fields: paramFields(code) };
 }
 
-/** The shader with the files of `shaders/lib/` in front that its first line names: `// uses: order.wgsl, philox.wgsl`. */
-export function withLibrary(source: string, more: readonly string[] = []): string {
-  const named =
-    /^\/\/ uses: (.*)/
-      .exec(source)?.[1]
-      ?.split(',')
-      .map((name) => name.trim()) ?? [];
-  const texts = [...new Set([...named, ...more])].map(libraryText);
-  return hoistDirectives([...texts, source].join('\n'));
-}
+/** The shader with what it uses of `shaders/lib/` in front, and `more` of that. */
+export const withLibrary = (source: string, more: readonly string[] = []): string =>
+  hoistDirectives([...libraryOf(source, more), source].join('\n'));
 
 function setConstant(code: string, name: string, value: number | boolean | string, kernel: string): string {
   const pattern = new RegExp(`^(const|alias) ${name}\\b(\\s*:\\s*(\\w+))?\\s*=[^;]*;`, 'm');

@@ -32,15 +32,18 @@ function reach(path: string, seen = new Set<string>()): Set<string> {
   return seen;
 }
 
-/** Library files that a module names: in the first lines of its shaders, and by itself. */
+/** Library files that a shader, or one of them, names in its first lines. */
+const namedIn = (shader: string) =>
+  (/^(?:\/\/ of: .*\n)?\/\/ uses: (.*)/.exec(shaders[shader] ?? '')?.[1] ?? '').match(/\w+\.wgsl/g) ?? [];
+
+/** Library files that a module names, in its shaders and by itself, and those that these name. */
 function usedBy(path: string): string[] {
-  const named = importsOf(path).flatMap(
-    (shader) => /^\/\/ uses: (.*)/.exec(shaders[shader] ?? '')?.[1]?.split(', ') ?? [],
-  );
   const own = [...(modules[path] ?? '').matchAll(/library: \[([^\]]*)\]/g)].flatMap((match) =>
-    [...(match[1] ?? '').matchAll(/'(\w+\.wgsl)'/g)].map(([, name = '']) => name),
+    [...(match[1] ?? '').matchAll(/'(\w+\.wgsl)/g)].map(([, name = '']) => name),
   );
-  return [...new Set([...named, ...own])];
+  const used = new Set([...importsOf(path).flatMap(namedIn), ...own]);
+  for (const name of used) for (const next of namedIn(`../../shaders/lib/${name}`)) used.add(next);
+  return [...used];
 }
 
 /** Library files whose text the modules add. */

@@ -3,7 +3,7 @@ import { withLibrary } from '../../src/kernels/specialise.ts';
 import type { Output } from './kernels.ts';
 
 /**
- * A call whose kernels count the turns of their loops as loops.ts says drivers do: one for each time around, and one for
+ * A call whose kernels count the turns of their loops as loopLimit.ts says drivers do: one for each time around, and one for
  * finding the end. Each dispatch has the most that an invocation took in a further output, of one word, after the given
  * outputs; a further input, of a zero, stands after the given inputs.
  */

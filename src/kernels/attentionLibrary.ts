@@ -1,0 +1,33 @@
+/** What the shaders of attention share. */
+
+import attention from '../../shaders/lib/attention.wgsl' with { type: 'text' };
+import attentionElements from '../../shaders/lib/attentionElements.wgsl' with { type: 'text' };
+import attentionForward from '../../shaders/lib/attentionForward.wgsl' with { type: 'text' };
+import attentionGradients from '../../shaders/lib/attentionGradients.wgsl' with { type: 'text' };
+import attentionOther from '../../shaders/lib/attentionOther.wgsl' with { type: 'text' };
+import attentionRow from '../../shaders/lib/attentionRow.wgsl' with { type: 'text' };
+import attentionRows from '../../shaders/lib/attentionRows.wgsl' with { type: 'text' };
+import attentionStart from '../../shaders/lib/attentionStart.wgsl' with { type: 'text' };
+import attentionTile from '../../shaders/lib/attentionTile.wgsl' with { type: 'text' };
+import attentionTiles from '../../shaders/lib/attentionTiles.wgsl' with { type: 'text' };
+import attentionWide from '../../shaders/lib/attentionWide.wgsl' with { type: 'text' };
+import attentionWideProducts from '../../shaders/lib/attentionWideProducts.wgsl' with { type: 'text' };
+import attentionWideSums from '../../shaders/lib/attentionWideSums.wgsl' with { type: 'text' };
+import { addLibrary } from './library.ts';
+import './randomLibrary.ts';
+
+addLibrary({
+  'attention.wgsl': attention,
+  'attentionElements.wgsl': attentionElements,
+  'attentionForward.wgsl': attentionForward,
+  'attentionGradients.wgsl': attentionGradients,
+  'attentionOther.wgsl': attentionOther,
+  'attentionRow.wgsl': attentionRow,
+  'attentionRows.wgsl': attentionRows,
+  'attentionStart.wgsl': attentionStart,
+  'attentionTile.wgsl': attentionTile,
+  'attentionTiles.wgsl': attentionTiles,
+  'attentionWide.wgsl': attentionWide,
+  'attentionWideProducts.wgsl': attentionWideProducts,
+  'attentionWideSums.wgsl': attentionWideSums,
+});

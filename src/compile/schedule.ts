@@ -1,3 +1,4 @@
+import { wordSize } from '../core/dtype.ts';
 import { UnsupportedError } from '../core/errors.ts';
 import { denseLayout } from '../core/layout.ts';
 import { formatShape, type Shape, sizeOf } from '../core/shape.ts';
@@ -175,7 +176,7 @@ export function emit(
   shape: Shape,
 ): Command[] {
   const scratch = (call.scratch ?? []).map((bytes): Value => {
-    const shape = [Math.ceil(bytes / 4)];
+    const shape = [Math.ceil(bytes / wordSize)];
     return { type: { shape, dtype: 'f32' }, layout: denseLayout(shape), label: 'scratch', leaf: false };
   });
   const commands: Command[] = [];

@@ -15,6 +15,9 @@ export function isNumbers(value: unknown): value is Numbers {
   return ![DataView, BigInt64Array, BigUint64Array].some((other) => value instanceof other);
 }
 
+/** Bytes of a word, which holds one element of any type; uniforms and status words are words, too. */
+export const wordSize = 4;
+
 interface DTypeInfo {
   /** Bytes of one element in GPU memory. */
   readonly bytes: number;
@@ -25,10 +28,10 @@ interface DTypeInfo {
 }
 
 export const dtypes: Readonly<Record<DType, DTypeInfo>> = {
-  f32: { bytes: 4, wgsl: 'f32', array: Float32Array },
-  i32: { bytes: 4, wgsl: 'i32', array: Int32Array },
-  u32: { bytes: 4, wgsl: 'u32', array: Uint32Array },
-  bool: { bytes: 4, wgsl: 'u32', array: Uint32Array },
+  f32: { bytes: wordSize, wgsl: 'f32', array: Float32Array },
+  i32: { bytes: wordSize, wgsl: 'i32', array: Int32Array },
+  u32: { bytes: wordSize, wgsl: 'u32', array: Uint32Array },
+  bool: { bytes: wordSize, wgsl: 'u32', array: Uint32Array },
 };
 
 /** Throws a DTypeError unless `dtype` names a type: callers from JavaScript may pass anything. */

@@ -1,3 +1,4 @@
+import { wordSize } from '../core/dtype.ts';
 import { OutOfMemoryError } from '../core/errors.ts';
 import { Arena } from './arena.ts';
 import { pressure } from './ballast.ts';
@@ -177,7 +178,7 @@ export class BufferPool {
   /** Fills the slabs with a pattern that is NaN as f32 and absurd as an index: for tests that look for stale reads. */
   poison(): void {
     for (const buffer of this.arena.buffers)
-      this.#gpu.queue.writeBuffer(buffer, 0, new Uint32Array(buffer.size / 4).fill(0x7fc0dead));
+      this.#gpu.queue.writeBuffer(buffer, 0, new Uint32Array(buffer.size / wordSize).fill(0x7fc0dead));
   }
 
   /** Drops pooled buffers. */

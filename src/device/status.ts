@@ -1,3 +1,4 @@
+import { wordSize } from '../core/dtype.ts';
 import { ValueError } from '../core/errors.ts';
 import type { OutcomeListener } from '../core/outcome.ts';
 import { firstFinding, foundEarlierWord, foundWord, mostFindings, statusWords } from '../kernels/findings.ts';
@@ -7,7 +8,7 @@ import type { BufferPool, BufferRange } from './buffers.ts';
  * Bytes of a status. Its words are: the first code of the submit; the first code since one of its line of submits was last
  * thrown; whether steps of this submit, or of unread ones before it in the line, have findings; and its own findings.
  */
-export const statusBytes = 4 * statusWords;
+export const statusBytes = wordSize * statusWords;
 /** Submits whose status is kept on the device. */
 const kept = 1024;
 
@@ -193,10 +194,16 @@ export class Status {
     encoder.clearBuffer(this.words);
     if (before) {
       const { buffer, offset } = before;
-      encoder.copyBufferToBuffer(buffer, offset + 4, this.words, 4, 4 * foundWord);
-      encoder.copyBufferToBuffer(buffer, offset + 4 * foundWord, this.words, 4 * foundEarlierWord, 4);
+      encoder.copyBufferToBuffer(buffer, offset + wordSize, this.words, wordSize, wordSize * foundWord);
+      encoder.copyBufferToBuffer(
+        buffer,
+        offset + wordSize * foundWord,
+        this.words,
+        wordSize * foundEarlierWord,
+        wordSize,
+      );
     }
-    if (bad) encoder.copyBufferToBuffer(bad.buffer, bad.offset, this.words, 0, 4);
+    if (bad) encoder.copyBufferToBuffer(bad.buffer, bad.offset, this.words, 0, wordSize);
     const turn = this.#count++;
     const range = { buffer: this.#ended, offset: (turn % kept) * statusBytes };
     const place = () => (this.#count - turn <= kept ? range : null);

@@ -1,5 +1,6 @@
 import type { KernelUse } from '../compile/schedule.ts';
 import { trial, usesOf } from '../compile/trial.ts';
+import { wordSize } from '../core/dtype.ts';
 import { UnsupportedError, WeftError } from '../core/errors.ts';
 import { abortSignal, callback, count, declareOptions, nullable } from '../core/options.ts';
 import { sizeOf } from '../core/shape.ts';
@@ -170,8 +171,8 @@ function fill(device: Device, buffer: GPUBuffer, type: TensorType): void {
       ? Float32Array.from({ length }, (_, i) => (Math.imul(i + 1, 0x9e3779b1) >>> 8) / 2 ** 24 - 0.5)
       : Uint32Array.from({ length }, (_, i) => (7 * i) % (type.dtype === 'bool' ? 2 : 61));
   for (let at = 0; at < size; at += length)
-    device.gpu.queue.writeBuffer(buffer, 4 * at, data, 0, Math.min(length, size - at));
+    device.gpu.queue.writeBuffer(buffer, wordSize * at, data, 0, Math.min(length, size - at));
 }
 
 /** Kernels that read four elements at once read whole ones. */
-const bytesOf = ({ shape }: TensorType) => 16 * Math.ceil(sizeOf(shape) / 4);
+const bytesOf = ({ shape }: TensorType) => 4 * wordSize * Math.ceil(sizeOf(shape) / 4);

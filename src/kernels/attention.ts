@@ -1,3 +1,4 @@
+import { wordSize } from '../core/dtype.ts';
 import { family } from './family.ts';
 import './attentionLibrary.ts';
 import delta from '../../shaders/attention/delta.wgsl' with { type: 'text' };
@@ -196,7 +197,7 @@ function backwardCall(problem: AttentionBackwardProblem, name: Name, profile: De
     ...stages(problem, name, 'dq', L, S, ofQueries, profile),
     ...stages(problem, name, 'dkdv', S, L, ofKeys, profile),
   ];
-  return { dispatches: folded ? dispatches : [first, ...dispatches], scratch: [B * H * L * 8] };
+  return { dispatches: folded ? dispatches : [first, ...dispatches], scratch: [B * H * L * 2 * wordSize] };
 }
 
 /** A stage, whose lanes own rows of `extent` and walk over `others`: one dispatch, or one for each range that a walk can take in. */

@@ -1,5 +1,6 @@
 import clip from '../../shaders/clip/norm.wgsl' with { type: 'text' };
 import squares from '../../shaders/clip/squares.wgsl' with { type: 'text' };
+import { wordSize } from '../core/dtype.ts';
 import { bindingText } from './bindingText.ts';
 import { family } from './family.ts';
 import type { BindingSource, Dispatch } from './kernel.ts';
@@ -54,7 +55,7 @@ export const clipNorm = family<ClipNormProblem>({
         };
         return {
           dispatches: [partial, clipDispatch('clipNorm/norm', scratch(0), groups, problem)],
-          scratch: [groups * 4],
+          scratch: [groups * wordSize],
         };
       },
     },

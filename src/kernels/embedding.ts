@@ -2,6 +2,7 @@ import links from '../../shaders/embedding/backward.chains.links.wgsl' with { ty
 import chains from '../../shaders/embedding/backward.chains.wgsl' with { type: 'text' };
 import rows from '../../shaders/embedding/backward.rows.wgsl' with { type: 'text' };
 import forward from '../../shaders/embedding/forward.wgsl' with { type: 'text' };
+import { wordSize } from '../core/dtype.ts';
 import { bindingText } from './bindingText.ts';
 import { family } from './family.ts';
 import type { BindingSource, DeviceProfile, Dispatch, KernelCall, StoreHook } from './kernel.ts';
@@ -113,7 +114,7 @@ function byRows(problem: EmbeddingProblem, profile: DeviceProfile): KernelCall {
       ...(i === 0 && { sideThreads: SIZE }),
     };
   });
-  return { dispatches, ...(parts.length > 1 && { scratch: [V * problem.E * 4] }) };
+  return { dispatches, ...(parts.length > 1 && { scratch: [V * problem.E * wordSize] }) };
 }
 
 /** A later range adds to what stands in the result. */
@@ -147,7 +148,7 @@ function byChains(problem: EmbeddingProblem, profile: DeviceProfile): KernelCall
       },
     ];
   });
-  return { dispatches, scratch: [count * 4] };
+  return { dispatches, scratch: [count * wordSize] };
 }
 
 /** Rows in vectors of four where their width allows it. A tail takes elements one by one. */

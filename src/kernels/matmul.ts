@@ -1,5 +1,6 @@
 import gemvText from '../../shaders/matmul/gemv.wgsl' with { type: 'text' };
 import sumText from '../../shaders/matmul/sum.wgsl' with { type: 'text' };
+import { wordSize } from '../core/dtype.ts';
 import { bindingText } from './bindingText.ts';
 import { family } from './family.ts';
 import type { DeviceProfile, Dispatch, Variant } from './kernel.ts';
@@ -150,7 +151,7 @@ function split(
   const name = splitTiling(product, profile);
   const tiling = tilings[name];
   const { splits, slice } = slices(product, workgroups(product, tiling), tiling, profile);
-  return { name, splits, slice, bytes: 4 * splits * product.batches * product.M * product.N };
+  return { name, splits, slice, bytes: wordSize * splits * product.batches * product.M * product.N };
 }
 
 /** Partial products of slices of K, then their sum, which carries the epilogue. */
@@ -182,7 +183,7 @@ const splitK: Variant<MatmulProblem> = {
     };
     return {
       dispatches: [withExtras(partial, { sum }, sum && scratch(1)), withExtras(total, { epilogue, sum })],
-      scratch: [bytes, ...(sum ? [4 * splits * lines] : [])],
+      scratch: [bytes, ...(sum ? [wordSize * splits * lines] : [])],
     };
   },
 };

@@ -1,4 +1,5 @@
 import padText from '../../shaders/matmul/pad.wgsl' with { type: 'text' };
+import { wordSize } from '../core/dtype.ts';
 import { type BindingSource, type Dispatch, grid, input, scratch } from './kernel.ts';
 import { loop } from './loopLimit.ts';
 import type { Product } from './matmulProblem.ts';
@@ -66,6 +67,6 @@ function padded({ M, N, K, batch, ...product }: Product, name: 'a' | 'b', place:
     strides: [extent0 > 1 ? extent1 * size : 0, extent1 > 1 ? size : 0] as const,
     source: scratch(place),
     copy,
-    bytes: 4 * size * extent0 * extent1,
+    bytes: wordSize * size * extent0 * extent1,
   };
 }

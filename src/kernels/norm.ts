@@ -5,6 +5,7 @@ import backward from '../../shaders/norm/backward.rows.wgsl' with { type: 'text'
 import backwardRows from '../../shaders/norm/backward.thread.wgsl' with { type: 'text' };
 import forward from '../../shaders/norm/forward.rows.wgsl' with { type: 'text' };
 import forwardRows from '../../shaders/norm/forward.thread.wgsl' with { type: 'text' };
+import { wordSize } from '../core/dtype.ts';
 import { bindingText } from './bindingText.ts';
 import { family, familyCall } from './family.ts';
 import type { BindingSource, DeviceProfile, Dispatch, KernelCall, StoreHook, Variant } from './kernel.ts';
@@ -198,7 +199,7 @@ function normBackwardCall(
   const dx = dispatch(problem, extras, layout, kernel);
   if (!gradients) return { dispatches: [dx] };
   const sums = sumGroups(groups, E, gradients, profile);
-  return { dispatches: [dx, ...sums.dispatches], scratch: [groups * gradients * E * 4, ...sums.scratch] };
+  return { dispatches: [dx, ...sums.dispatches], scratch: [groups * gradients * E * wordSize, ...sums.scratch] };
 }
 
 /** Writes a workgroup's share of dweight and dbias, and reads it again. */

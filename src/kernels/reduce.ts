@@ -1,5 +1,6 @@
 import columns from '../../shaders/reduce/columns.wgsl' with { type: 'text' };
 import rows from '../../shaders/reduce/rows.wgsl' with { type: 'text' };
+import { wordSize } from '../core/dtype.ts';
 import { family } from './family.ts';
 import type { DeviceProfile, Dispatch, KernelCall, LoadHook, StoreHook } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
@@ -219,7 +220,7 @@ function sideSumOf({ kind, dtype, outer, n, inner, load, store }: ReduceProblem)
 function split(problem: ReduceProblem, profile: DeviceProfile, pieces: number, [lanes, size]: Lanes): KernelCall {
   const { n, outer, inner } = problem;
   const four = fourColumns(problem, profile);
-  const bytes = reductions[problem.kind](problem.dtype).accumulator ? 8 : 4;
+  const bytes = wordSize * (reductions[problem.kind](problem.dtype).accumulator ? 2 : 1);
   const most = 4 * lanes * Math.min(mostTurns, timesIn(profile.loopLimit - meeting(lanes)));
   const dispatches: Dispatch[] = [];
   const sizes: number[] = [];

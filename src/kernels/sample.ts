@@ -1,3 +1,4 @@
+import { wordSize } from '../core/dtype.ts';
 import './randomLibrary.ts';
 import source from '../../shaders/sample/phases.wgsl' with { type: 'text' };
 import type { CategoricalProblem } from './categorical.ts';
@@ -30,7 +31,7 @@ export const sample = family<CategoricalProblem>({
             turns: loop(end - start, phase),
           })),
           // The eight words of a State.
-          scratch: [rows * 32],
+          scratch: [rows * 8 * wordSize],
         };
       },
     },

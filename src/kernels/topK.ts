@@ -1,5 +1,6 @@
 import insertion from '../../shaders/topK/insertion.wgsl' with { type: 'text' };
 import sort from '../../shaders/topK/sort.wgsl' with { type: 'text' };
+import { wordSize } from '../core/dtype.ts';
 import { bindingText } from './bindingText.ts';
 import { family } from './family.ts';
 import type { DeviceProfile, Dispatch, KernelCall } from './kernel.ts';
@@ -112,7 +113,7 @@ function tournament({ rows, n, k, largest }: TopKProblem, pickerFor: (count: num
     });
     if (chunks === 1) return { dispatches, scratch: winners };
     count = chunks * k;
-    winners.push(rows * count * 4, rows * count * 4);
+    winners.push(rows * count * wordSize, rows * count * wordSize);
   }
 }
 

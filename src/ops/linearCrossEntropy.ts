@@ -1,3 +1,4 @@
+import { wordSize } from '../core/dtype.ts';
 import { ShapeError, ValueError } from '../core/errors.ts';
 import { exactly } from '../core/lists.ts';
 import { declareOptions, integer, nullable, tensorLike } from '../core/options.ts';
@@ -210,7 +211,7 @@ export function linearCrossEntropy(
 const chunkBytes = 2 ** 25;
 
 function chunkFor(V: number): number {
-  return Math.max(128, Math.floor(chunkBytes / (4 * V) / 64) * 64);
+  return Math.max(128, Math.floor(chunkBytes / (wordSize * V) / 64) * 64);
 }
 
 function checkOperands(op: string, hidden: Tensor, weight: Tensor, targets: Tensor, bias: Tensor | null): void {

@@ -9,7 +9,7 @@ import {
   withForms,
 } from '../compile/schedule.ts';
 import type { Runnable } from '../compile/trial.ts';
-import { dtypes, hostArray } from '../core/dtype.ts';
+import { dtypes, hostArray, wordSize } from '../core/dtype.ts';
 import { OutOfMemoryError, UnsupportedError } from '../core/errors.ts';
 import { formatShape, sizeOf } from '../core/shape.ts';
 import { byteSize } from '../core/types.ts';
@@ -324,8 +324,8 @@ export function writeFields(
     const value = own ?? values[name];
     if (value === undefined)
       throw new UnsupportedError(`[plan] ${label}: the kernel's parameter ${name} was not given`);
-    if (type === 'f32') words.setFloat32(at + i * 4, value, true);
-    else if (type === 'u32') words.setUint32(at + i * 4, value, true);
-    else words.setInt32(at + i * 4, value, true);
+    if (type === 'f32') words.setFloat32(at + i * wordSize, value, true);
+    else if (type === 'u32') words.setUint32(at + i * wordSize, value, true);
+    else words.setInt32(at + i * wordSize, value, true);
   }
 }

@@ -1,4 +1,4 @@
-import { HostValues } from '../core/dtype.ts';
+import { HostValues, wordSize } from '../core/dtype.ts';
 import type { Storage } from '../device/buffers.ts';
 import type { Device } from '../device/device.ts';
 import { bufferUsage } from '../device/flags.ts';
@@ -36,10 +36,10 @@ export function fillBerth(device: Device, { storage, uniforms }: Berth, source: 
   const { parts, length } = source;
   // Clears the gaps: the memory may have held another tensor.
   for (const [from, to] of gaps(parts, length))
-    device.gpu.queue.writeBuffer(buffer, offset + 4 * from, new Float32Array(to - from));
+    device.gpu.queue.writeBuffer(buffer, offset + wordSize * from, new Float32Array(to - from));
   if (uniforms) drawParts(device, storage, uniforms, parts);
   for (const { offset: at, values } of parts)
-    if (values instanceof HostValues) device.gpu.queue.writeBuffer(buffer, offset + 4 * at, values.array);
+    if (values instanceof HostValues) device.gpu.queue.writeBuffer(buffer, offset + wordSize * at, values.array);
 }
 
 const lengthOf = ({ values }: Part) => (values instanceof HostValues ? values.array.length : values.length);
@@ -75,7 +75,7 @@ function drawParts(
     pass.setPipeline(pipelines.getNow(shader, dispatch.kernel));
     const entries = [
       { buffer: uniforms, offset: i * 256, size: 256 },
-      { buffer, offset: offset + at, size: Math.ceil(count / 4) * 16 },
+      { buffer, offset: offset + at, size: Math.ceil(count / 4) * 4 * wordSize },
     ];
     pass.setBindGroup(
       0,
@@ -94,11 +94,11 @@ function drawParts(
 
 /** The parts that dispatches draw, and the byte at which each begins. */
 const piecesIn = (parts: readonly Part[]) =>
-  parts.flatMap(({ offset, values }) => (values instanceof HostValues ? [] : piecesOf(values, 4 * offset)));
+  parts.flatMap(({ offset, values }) => (values instanceof HostValues ? [] : piecesOf(values, wordSize * offset)));
 
 function piecesOf({ kind, key, settings, length, fill }: Draw, at: number) {
   return Array.from({ length: Math.ceil(length / most) }, (_, i) => {
     const count = Math.min(most, length - i * most);
-    return { at: at + 4 * i * most, count, ...fill({ kind, key, settings, first: (i * most) / 4, count }) };
+    return { at: at + wordSize * i * most, count, ...fill({ kind, key, settings, first: (i * most) / 4, count }) };
   });
 }

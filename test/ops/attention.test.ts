@@ -30,12 +30,12 @@ describe('scaledDotProductAttention', async () => {
   // Few head sizes: each is a kernel of its own, and those of a GPU take a software adapter long to compile.
   it.for([
     { B: 1, H: 1, L: 1, S: 1, D: 7, causal: false },
-    { B: 2, H: 1, L: 3, S: 2, D: 9, causal: false },
+    { B: 2, H: 1, L: 3, S: 2, D: 7, causal: false },
     { B: 1, H: 2, L: 31, S: 65, D: 4, causal: false },
     { B: 1, H: 1, L: 65, S: 64, D: 4, causal: true },
     { B: 1, H: 2, L: 32, S: 33, D: 4, causal: true },
     { B: 1, H: 1, L: 129, S: 127, D: 7, causal: false },
-    { B: 1, H: 1, L: 5, S: 9, D: 128, causal: false },
+    { B: 1, H: 1, L: 5, S: 9, D: 128, causal: true },
   ])('[$B, $H, $L, $D] to $S keys, causal $causal', async ({ B, H, L, S, D, causal }) => {
     await checkGradients(attend({ causal }), heads(B, H, L, S, D), { finite: L * S * D <= 200 });
   });

@@ -16,7 +16,7 @@ import { type OpName, ops } from '../../src/ops/registry.ts';
 import { interpret } from '../reference/interpret.ts';
 import { checkSlope, compare, objective } from '../support/check.ts';
 import { draw, drawIds } from '../support/draw.ts';
-import { runtime } from '../support/environment.ts';
+import { profile, runtime } from '../support/environment.ts';
 import { read, useGpu } from '../support/gpu.ts';
 import { type Sample, samples } from '../support/samples.ts';
 
@@ -209,7 +209,7 @@ describe('second derivatives are what differences of first ones show', () => {
 
   it.for(Object.entries(composed))('%s', ([, make]) => checkSecond(make()));
 
-  it.skipIf(runtime === 'chromium')('on the GPU, too', async () => {
+  it.runIf(runtime === 'deno' && profile === 'gpu')('on the GPU, too', async () => {
     const roots = [
       ...all.flatMap(({ name, sample }) => {
         const given = caseOf(sample);

@@ -1,4 +1,4 @@
-// uses: order.wgsl, attentionStart.wgsl(O dO), attentionRow.wgsl(O dO)
+// uses: order, attentionStart(O dO), attentionRow(O dO)
 // Attention, backward, first stage where that of dQ has no bindings left to do it: δ = rowsum(dO ∘ O) of every query row, put
 // beside the row's lse for the other stages.
 //

@@ -1,4 +1,4 @@
-// uses: attentionGradients.wgsl, attentionStart.wgsl(q k v dO dK dV), attentionRow.wgsl(k v), attentionOther.wgsl(q dO)
+// uses: attentionGradients, attentionStart(q k v dO dK dV), attentionRow(k v), attentionOther(q dO)
 // Attention, backward, gradients of keys and values, with little text: the mirror of dq.block.wgsl. A lane takes four keys
 // and walks over the query rows by four. Grid: [tiles of 4 SIZE keys, H, B]. Bindings as in dkdv.flash.wgsl.
 

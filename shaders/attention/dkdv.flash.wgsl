@@ -1,4 +1,4 @@
-// uses: attentionGradients.wgsl, attentionStart.wgsl(q k v dO dK dV), attentionRow.wgsl(k v), attentionTile.wgsl(q dO)
+// uses: attentionGradients, attentionStart(q k v dO dK dV), attentionRow(k v), attentionTile(q dO)
 // Attention, backward, gradients of keys and values (FlashAttention-2): dV = Pᵀ dO, dK = scale dSᵀ Q.
 //
 // The mirror of dq.flash.wgsl: a workgroup takes 32 keys and walks over tiles of 32 query rows; teams of 8 lanes own four keys,

@@ -1,4 +1,4 @@
-// uses: attentionGradients.wgsl, attentionStart.wgsl(q k v dO dK dV), attentionWideProducts.wgsl(k q v dO), attentionWideSums.wgsl(q dO)
+// uses: attentionGradients, attentionStart(q k v dO dK dV), attentionWideProducts(k q v dO), attentionWideSums(q dO)
 // Attention, backward, gradients of keys and values, without workgroup memory: dV = Pᵀ dO, dK = scale dSᵀ Q.
 //
 // The mirror of dq.rows.wgsl: a lane takes eight keys and walks over the query rows by sixteen. Grid: [tiles of 8 SIZE keys, H, B].

@@ -1,4 +1,4 @@
-// uses: attentionGradients.wgsl, attentionStart.wgsl(q k v dO dQ), attentionRow.wgsl(q dO), attentionOther.wgsl(k v)
+// uses: attentionGradients, attentionStart(q k v dO dQ), attentionRow(q dO), attentionOther(k v)
 // Attention, backward, gradient of the queries, with little text: dq.rows.wgsl as forward.block.wgsl is to forward.rows.wgsl.
 // Grid: [tiles of 4 SIZE rows, H, B]. Bindings as in dq.flash.wgsl.
 

@@ -1,4 +1,4 @@
-// uses: attentionGradients.wgsl, attentionStart.wgsl(q k v dO dQ), attentionRow.wgsl(q dO), attentionTile.wgsl(k v)
+// uses: attentionGradients, attentionStart(q k v dO dQ), attentionRow(q dO), attentionTile(k v)
 // Attention, backward, gradient of the queries (FlashAttention-2): dQ = scale Σ_keys dS K with dS = P ∘ (dropout(dO Vᵀ) - δ).
 //
 // As forward.flash.wgsl: a workgroup takes 32 query rows and walks over tiles of 32 keys; teams of 8 lanes own four rows.

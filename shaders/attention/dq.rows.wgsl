@@ -1,4 +1,4 @@
-// uses: attentionGradients.wgsl, attentionStart.wgsl(q k v dO dQ), attentionWideProducts.wgsl(q k dO v), attentionWideSums.wgsl(k)
+// uses: attentionGradients, attentionStart(q k v dO dQ), attentionWideProducts(q k dO v), attentionWideSums(k)
 // Attention, backward, gradient of the queries, without workgroup memory:
 // dQ = scale Σ_keys dS K with dS = P ∘ (dropout(dO Vᵀ) - δ).
 //

@@ -1,4 +1,4 @@
-// uses: attentionForward.wgsl, attentionStart.wgsl(q k v O), attentionRow.wgsl(q), attentionOther.wgsl(k v)
+// uses: attentionForward, attentionStart(q k v O), attentionRow(q), attentionOther(k v)
 // Attention, forward, as in forward.rows.wgsl but with so little text that it compiles in a fraction of the time: for small problems,
 // whose first step is what one waits for. A lane takes four query rows and walks over the keys by four.
 // Grid: [tiles of 4 SIZE rows, H, B]. Bindings as in forward.flash.wgsl.

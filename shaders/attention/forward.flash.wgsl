@@ -1,4 +1,4 @@
-// uses: attentionForward.wgsl, attentionStart.wgsl(q k v O), attentionRow.wgsl(q), attentionTile.wgsl(k v)
+// uses: attentionForward, attentionStart(q k v O), attentionRow(q), attentionTile(k v)
 // Attention, forward, with tiles in workgroup memory (FlashAttention-2: Dao, 2023): softmax(scale Q Kᵀ + mask) V.
 //
 // A workgroup takes 32 query rows and walks over tiles of 32 keys. Its 64 lanes form 8 teams of 8: a team owns four rows,

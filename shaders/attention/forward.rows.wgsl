@@ -1,4 +1,4 @@
-// uses: attentionForward.wgsl, attentionStart.wgsl(q k v O), attentionWideProducts.wgsl(q k), attentionWideSums.wgsl(v)
+// uses: attentionForward, attentionStart(q k v O), attentionWideProducts(q k), attentionWideSums(v)
 // Attention, forward, without workgroup memory: softmax(scale Q Kᵀ + mask) V with a running maximum and sum (FlashAttention-2).
 //
 // A lane takes eight query rows and walks over the keys by sixteen, whose scores all lie in registers. O is summed up in the

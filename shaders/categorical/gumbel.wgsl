@@ -1,4 +1,4 @@
-// uses: order.wgsl, status.wgsl, bits.wgsl, philox.wgsl, random.wgsl, draw.wgsl
+// uses: order, status, bits, philox, random, draw
 // Draws a class from softmax(logits) for each row: a workgroup to a row.
 // 1: logits [rows, n], 2: key, 3: result [rows], 4: status. Element (row, j) takes word row·n + j of the random stream.
 // A row with a logit that is NaN or infinite, or with nothing that may be drawn, gives 0 and sets the status.

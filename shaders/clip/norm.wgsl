@@ -1,4 +1,4 @@
-// uses: order.wgsl
+// uses: order
 // Norm of a gradient and the factor that clips it, from partial sums of squares.
 // 1: squares [count], 2: norm [1], 3: scale [1], 4: status, where that is reported to. The scale is min(1, maxNorm / (norm +
 // 1e-6)), and NaN where the norm is, as in PyTorch. What is not finite is told by its bits: WGSL promises nothing about it.

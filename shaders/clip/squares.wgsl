@@ -1,4 +1,4 @@
-// uses: order.wgsl, bits.wgsl, lanes.wgsl, meeting.wgsl
+// uses: order, bits, lanes, meeting
 // Sums of squares of a flat gradient, one for each workgroup: of all workgroups' lanes together, each takes every piece of
 // four Elements in its turn.
 // 1: gradients [n] in Elements, 2: squares [groups].

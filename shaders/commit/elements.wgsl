@@ -1,4 +1,4 @@
-// uses: order.wgsl
+// uses: order
 // The next version of a state where nothing is wrong with the submit, else its version until then: what `state` holds, or
 // zeros (FRESH). An invocation takes PER Elements, SIZE apart.
 struct Params { size: u32 }

@@ -1,4 +1,4 @@
-// uses: order.wgsl, bits.wgsl, lanes.wgsl
+// uses: order, bits, lanes
 // Gradient of cross-entropy: dlogits = dloss[row] · (softmax(logits) − (1 − ε) onehot(target) − ε / V), 0 for a row whose
 // target is ignored or invalid. Nothing is shared by the lanes of a row.
 // 1: dlogits, 2: logits [rows, V], 3: targets, 4: statistics [rows] of (m, log Σ exp(x − m)), 5: dloss [rows], or one for all where dLossStride is 0.

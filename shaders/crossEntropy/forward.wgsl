@@ -1,4 +1,4 @@
-// uses: order.wgsl, bits.wgsl, lanes.wgsl, meeting.wgsl, status.wgsl
+// uses: order, bits, lanes, meeting, status
 // Cross-entropy of logits [rows, V] with class indices: loss = (1 − ε) · −log p(target) + ε / V · Σ −log p, with label
 // smoothing ε (Szegedy et al.: "Rethinking the Inception architecture", 2016). Lanes walk over their pieces once, for the
 // maximum m, for Σ exp(x − m), which shrinks whenever m grows, and for Σ (x − first) where SMOOTH, x being large perhaps and

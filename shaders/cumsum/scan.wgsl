@@ -1,4 +1,4 @@
-// uses: order.wgsl
+// uses: order
 // Cumulative sum along the middle axis for few, long lines: a workgroup walks a line SIZE·ITEMS elements at a time. Each
 // lane sums ITEMS neighbours; the lanes' sums are scanned in workgroup memory, back and forth between two halves
 // (Hillis, Steele: "Data parallel algorithms", 1986).

@@ -1,4 +1,4 @@
-// uses: order.wgsl
+// uses: order
 // Cumulative sum along the middle axis: an invocation walks a piece of a line; neighbours have neighbouring `inner`. It sums
 // BLOCK elements by themselves before it adds them to what came before: rounding errors of a sum grow with its turns.
 // 1: source [outer, n, inner], 2: result [outer, n, inner], or with TOTALS the sums of the pieces [outer, pieces, inner].

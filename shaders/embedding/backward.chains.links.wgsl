@@ -1,4 +1,4 @@
-// uses: order.wgsl, sideSum.wgsl
+// uses: order, sideSum
 // Gradient of a large table, first stage: zeroes it, and chains the positions that hold the same id.
 // 1: ids [count], 2: links [count], 3: dWeight [V, E]. A link is the next position with the same id (count at the end),
 // plus HEAD where no earlier position has it. No head leads to an id outside the table. Positions from `start` to `end` of

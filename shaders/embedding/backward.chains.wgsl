@@ -1,4 +1,4 @@
-// uses: order.wgsl
+// uses: order
 // Gradient of a large table, second stage: the first position of each chain adds up its chain, in order, and writes the
 // row of its id. An invocation owns some columns.
 // 1: dOut [count, E], 2: ids [count], 3: links [count] (see backward.chains.links.wgsl), 4: dWeight [V, E], zeroed before.

@@ -1,4 +1,4 @@
-// uses: order.wgsl, sideSum.wgsl
+// uses: order, sideSum
 // Gradient of a small table: an invocation owns some columns of one row and adds, in order, the gradients of every
 // position that holds its id, to what `before` gives. Reads all ids from `start` to `end` for each row; ids outside the table belong to no row.
 // 1: dOut [count, E], 2: ids [count], 3: dWeight [V, E].

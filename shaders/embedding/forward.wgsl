@@ -1,4 +1,4 @@
-// uses: order.wgsl, status.wgsl
+// uses: order, status
 // output[position] = weight[ids[position]]: an invocation for each element, neighbours in the same row.
 // 1: weight [V, E], 2: ids [count], 3: output [count, E], 4: status. An id outside [0, V) gives zeros and sets the status.
 // E: width of a row. Index: type of the ids; u32(id) sends negative ids beyond V.

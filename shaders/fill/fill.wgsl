@@ -1,4 +1,4 @@
-// uses: order.wgsl, bits.wgsl, philox.wgsl, random.wgsl
+// uses: order, bits, philox, random
 // Fills a stretch of memory with random numbers: block b of four is made of block `first` + b of stream 0. Kernel, numbers
 // and settings are those of the ops `uniform` and `normal`. Elements from `count` on are 0, up to the end of their block.
 const SIZE: u32 = 64u;

@@ -1,4 +1,4 @@
-// uses: order.wgsl, bits.wgsl, status.wgsl
+// uses: order, bits, status
 // Reports an element that is infinite or NaN, unless the status tells of something else already: values are looked at in the
 // order in which they are made, so the first one is named.
 // 1: source [count], 2: status.

@@ -1,4 +1,4 @@
-// uses: order.wgsl, status.wgsl
+// uses: order, status
 // result[o, j, i] = source[o, index[o, j, i], i]: an invocation for each element of the result.
 // 1: source [outer, n, inner], 2: index [outer, m, inner], 3: result [outer, m, inner], 4: status.
 // An index outside [0, n) gives zero and sets the status; u32(index) sends negative ones beyond n.

@@ -1,4 +1,4 @@
-// uses: order.wgsl, philox.wgsl, attentionElements.wgsl
+// uses: order, philox, attentionElements
 // What all attention kernels share: parameters, operands, hooks, scores. A kernel declares `result` (the rows it writes).
 //
 // Whether keys after the query are hidden.

@@ -1,4 +1,4 @@
-// uses: attention.wgsl
+// uses: attention
 // What the forward attention kernels share: what they write, and where they go on from.
 @group(0) @binding(4) var<storage, read_write> result: array<Element>;
 @group(0) @binding(5) var<storage, read_write> lse: array<f32>;

@@ -1,4 +1,4 @@
-// uses: attention.wgsl
+// uses: attention
 // What the backward attention kernels share: the gradient of O, and (lse, δ) of each row. A kernel declares `statistics`.
 @group(0) @binding(4) var<storage, read> dO: array<Element>;
 @group(0) @binding(6) var<storage, read_write> result: array<Element>;

@@ -1,5 +1,5 @@
 // of: operand
-// uses: attentionElements.wgsl
+// uses: attentionElements
 // Four elements of a row of an operand that is read.
 fn load$Operand(base: u32, column: u32) -> vec4<f32> {
   let i = base + 4u * column;

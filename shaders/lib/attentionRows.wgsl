@@ -1,4 +1,4 @@
-// uses: attention.wgsl
+// uses: attention
 // What the attention kernels share that keep everything in registers and sum up in the rows of the result: a lane owns rows (of
 // queries, or of keys) and walks over the others (keys, or queries). Products of them are 4×4 blocks in which the column is
 // a key and the component a query.

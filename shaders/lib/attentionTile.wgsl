@@ -1,5 +1,5 @@
 // of: operand
-// uses: attentionTiles.wgsl, attentionRow.wgsl($operand)
+// uses: attentionTiles, attentionRow($operand)
 // Puts thirty-two of an operand's `rows` into the tile, a chunk of their columns; the last one again past the end. A staging has
 // a number where its rows are summed up with weights, else 0.
 fn stage$Operand(base: u32, first: u32, rows: u32, chunk: u32, lane: u32, staging: u32) {

@@ -1,4 +1,4 @@
-// uses: attention.wgsl
+// uses: attention
 // What the attention kernels with tiles in workgroup memory share. A kernel declares `tile` and `weights`.
 const D: u32 = 64u; // the head size
 const COLUMNS: u32 = (D + 3u) / 4u; // vec4 columns of a head

@@ -1,4 +1,4 @@
-// uses: attentionRows.wgsl
+// uses: attentionRows
 // Beside attentionRows.wgsl, for lanes that own eight rows and walk over the others by sixteen: a value that is loaded is used
 // eight or sixteen times, which is what counts where a load costs many times as much as a product. A kernel declares whether the
 // rows of a lane are queries: OWNS_QUERIES.

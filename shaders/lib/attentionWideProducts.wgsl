@@ -1,5 +1,5 @@
 // of: own, other
-// uses: attentionWide.wgsl, attentionRow.wgsl($own), attentionOther.wgsl($other)
+// uses: attentionWide, attentionRow($own), attentionOther($other)
 // The products of eight own rows and sixteen others.
 fn products$Own$Other(ownA: vec4<u32>, ownB: vec4<u32>, at: Others) -> Blocks {
   var s: Blocks;

@@ -1,5 +1,5 @@
 // of: other
-// uses: attentionWide.wgsl, attentionOther.wgsl($other)
+// uses: attentionWide, attentionOther($other)
 // The sums of four elements of sixteen others, with the weights that they have for each of the own rows.
 fn sums$Other(at: Others, column: u32, weights: Blocks) -> Own {
   let x0 = other$Other(at.at0, column);

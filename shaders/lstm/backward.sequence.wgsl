@@ -1,4 +1,4 @@
-// uses: order.wgsl, math.wgsl, lstm.wgsl, lstmSequence.wgsl
+// uses: order, math, lstm, lstmSequence
 // Gradient of an LSTM layer over a whole sequence in one dispatch: forward.sequence.wgsl backwards in time.
 // A workgroup owns WIDTH batch rows, a thread BLOCKS times WIDTH units of them. With dh and dc from the step after,
 //   do = dh * tanh(c);  dc += dh * o * (1 - tanh(c)^2);  di = dc * g;  df = dc * c_before;  dg = dc * i;  dc_before = dc * f,

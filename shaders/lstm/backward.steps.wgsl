@@ -1,4 +1,4 @@
-// uses: order.wgsl, math.wgsl, lstm.wgsl
+// uses: order, math, lstm
 // One time step of the gradient of an LSTM layer (see backward.sequence.wgsl) over as many workgroups as needed: first the
 // product dh = dGates . W_hh with the gate gradients of the step after, then the gates of this step. `t`, `before` and
 // `after` are this step's time and its neighbours' in the order of the forward pass. dc travels in the second half of

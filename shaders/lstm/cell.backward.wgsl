@@ -1,4 +1,4 @@
-// uses: order.wgsl, math.wgsl
+// uses: order, math
 // Gradient of cell.forward.wgsl: from dh', dc' [B, H], the activated gates [B, 4H], c and c' [B, H] to the gradient of the gates
 // before their activations, dPreGates [B, 4H], and dc [B, H].
 struct Params { B: u32 }

@@ -1,4 +1,4 @@
-// uses: order.wgsl, math.wgsl
+// uses: order, math
 // The gates of one LSTM cell: c' = f * c + i * g;  h' = o * tanh(c'). A thread computes one unit of one batch row.
 // preGates [B, 4H] (i, f, g, o) before the activations, c [B, H]; gates [B, 4H] are kept, activated, for backward.
 struct Params { B: u32 }

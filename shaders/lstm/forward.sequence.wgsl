@@ -1,4 +1,4 @@
-// uses: order.wgsl, math.wgsl, lstm.wgsl, lstmSequence.wgsl
+// uses: order, math, lstm, lstmSequence
 // LSTM layer (Hochreiter, Schmidhuber 1997; gates i, f, g, o as in PyTorch) over a whole sequence in one dispatch:
 //   c' = f * c + i * g;  h' = o * tanh(c').
 // The recurrence couples units but not batch rows, so a workgroup owns WIDTH rows, keeps their h in workgroup memory and

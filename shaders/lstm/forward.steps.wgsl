@@ -1,4 +1,4 @@
-// uses: order.wgsl, math.wgsl, lstm.wgsl
+// uses: order, math, lstm
 // One time step of an LSTM layer (see forward.sequence.wgsl) over as many workgroups as the batch and the units need:
 // the recurrent product and the gates together. The dispatches of a sequence differ only in `t` and `before`, the time
 // steps to write and to go on from; all read and write `output` and `cells` through one binding each.

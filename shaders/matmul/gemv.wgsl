@@ -1,4 +1,4 @@
-// uses: order.wgsl, store.wgsl
+// uses: order, store
 // y = W·v: the product with M = 1 (W = Bᵀ, v = A) or N = 1 (W = A, v = B). It reads every weight once, so all threads of a
 // workgroup stand along what is contiguous: SLICES of them share four rows, each takes every SLICES-th 4×4 block of those
 // rows, and the partial sums meet in workgroup memory.

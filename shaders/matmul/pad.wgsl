@@ -1,4 +1,4 @@
-// uses: order.wgsl
+// uses: order
 // A copy of an operand of a product in which every line is whole vec4s; what follows the end of a line is read as it comes
 // (WebGPU keeps such reads harmless), and no kernel makes use of it. A workgroup copies a line.
 //

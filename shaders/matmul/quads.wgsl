@@ -1,4 +1,4 @@
-// uses: order.wgsl, product.wgsl, productBlocks.wgsl, sideSum.wgsl, store.wgsl
+// uses: order, product, productBlocks, sideSum, store
 enable subgroups;
 // C = A·B with blocks of C in registers, for processors that fetch each lane's operands one by one (SwiftShader): what
 // counts is how often a value is fetched. Four lanes of a quad make a 32×16 tile of C and fetch nothing twice: lane q reads

@@ -1,4 +1,4 @@
-// uses: order.wgsl, product.wgsl, productBlocks.wgsl, sideSum.wgsl, store.wgsl
+// uses: order, product, productBlocks, sideSum, store
 // C = A·B with blocks of C in registers and no workgroup memory: what a processor without a GPU's local memory does best.
 // A thread owns a square of BLOCKS×BLOCKS blocks of 4×4 and walks along K four steps at a time: the more blocks, the less
 // is read for a product. Threads are numbered along the squares of C, row by row.

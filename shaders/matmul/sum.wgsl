@@ -1,4 +1,4 @@
-// uses: order.wgsl, store.wgsl
+// uses: order, store
 // The second pass of split K: output[i] = Σₛ partial[s, i] in the order of s, with the product's epilogue.
 // partial: [splits, count], output: [count]; a thread sums four neighbours. `sums` more threads do the same with what rode
 // along, one each, where `partialSum` reads it.

@@ -1,4 +1,4 @@
-// uses: order.wgsl, product.wgsl, sideSum.wgsl, store.wgsl
+// uses: order, product, sideSum, store
 // C = A·B with tiles of A and B in workgroup memory: every value read from memory serves a whole row or column of threads.
 // A workgroup makes a TILE_M×TILE_N tile of C and walks along K in steps of TILE_K; a thread owns BLOCKS_M×BLOCKS_N blocks
 // of 4×4, half a tile apart where there are two. Tiles are kept as 4×4 blocks of four vec4s in the direction in which the

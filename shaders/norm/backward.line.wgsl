@@ -1,4 +1,4 @@
-// uses: order.wgsl, bits.wgsl, lanes.wgsl, normBackward.wgsl
+// uses: order, bits, lanes, normBackward
 // Gradients of layer norm and RMS norm, as in backward.rows.wgsl but with so little text that it compiles in a third of the
 // time: for small problems, whose first step is what one waits for. A workgroup of SIZE lanes takes 4 SIZE rows, twice: a
 // lane goes along one row at a time for its two means, then down one column at a time for dx and sums.

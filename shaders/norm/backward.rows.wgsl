@@ -1,4 +1,4 @@
-// uses: order.wgsl, bits.wgsl, lanes.wgsl, meeting.wgsl, normBackward.wgsl
+// uses: order, bits, lanes, meeting, normBackward
 // Gradients of layer norm and RMS norm with LANES lanes to a row. Workgroups take their rows SIZE / LANES at a time, and a
 // lane the same columns of each, so that it can add up dweight and dbias. Where a lane has ONE piece of a row, it reads x
 // and dy once and keeps its sums in registers until the end; longer rows are read twice, and the sums are kept in partials

@@ -1,4 +1,4 @@
-// uses: order.wgsl, bits.wgsl, lanes.wgsl, normBackward.wgsl
+// uses: order, bits, lanes, normBackward
 // Gradients of layer norm and RMS norm for software adapters. A workgroup of SIZE lanes takes 4 SIZE rows, twice: along the
 // rows for their two means, four rows to a lane, so that it loads the weight once for them; then down the columns for dx
 // and sums, four columns to a lane, so that it loads what it must know of a row once for them.

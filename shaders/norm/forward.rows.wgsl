@@ -1,4 +1,4 @@
-// uses: order.wgsl, bits.wgsl, lanes.wgsl, meeting.wgsl, norm.wgsl
+// uses: order, bits, lanes, meeting, norm
 // Layer norm and RMS norm with LANES lanes to a row.
 alias Accumulator = vec2<f32>;
 fn combine(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> { return a + b; }

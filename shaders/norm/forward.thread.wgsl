@@ -1,4 +1,4 @@
-// uses: order.wgsl, bits.wgsl, lanes.wgsl, norm.wgsl
+// uses: order, bits, lanes, norm
 // Layer norm and RMS norm for software adapters: a lane has four rows, so that it loads weight and bias once for them.
 // Rows past the end are the last one again.
 //

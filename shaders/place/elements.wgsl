@@ -1,4 +1,4 @@
-// uses: order.wgsl
+// uses: order
 // Overwrites `size` Elements of a flat buffer, from `offset` on, and those behind them, up to `padded`, with 0; an invocation
 // takes PER of them, SIZE apart.
 struct Params { size: u32, padded: u32, offset: u32 }

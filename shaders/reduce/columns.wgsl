@@ -1,4 +1,4 @@
-// uses: order.wgsl
+// uses: order
 // Reduces the middle axis of source [outer, n, inner]: neighbouring lanes take neighbouring columns, so that loads
 // coalesce; LANES lanes share a column, SIZE / LANES columns a workgroup, and four rows are loaded at a time. The partial
 // results of a column meet in workgroup memory (one barrier). With LANES = 1 a lane owns a column and nothing is shared.

@@ -1,4 +1,4 @@
-// uses: order.wgsl, meeting.wgsl
+// uses: order, meeting
 // Reduces the contiguous rows of source [outer, n]: LANES neighbouring lanes share a row, SIZE / LANES rows a workgroup.
 // A lane takes four places of its row at a time, each `step` behind the one before. With LANES = 1 a lane owns a row and
 // nothing is shared.

@@ -1,4 +1,4 @@
-// uses: order.wgsl, status.wgsl, bits.wgsl, philox.wgsl, random.wgsl, draw.wgsl
+// uses: order, status, bits, philox, random, draw
 // Draws a class for each row from softmax(logits / temperature) over the nucleus of the k best: a workgroup to a row, in
 // phases that a dispatch runs from `first` to before `last`. 0: the best logit. Then the digits, 4 bits each, of where the k
 // best end, in the order of their values and of their indices; the sum of their weights; the digits of where the nucleus

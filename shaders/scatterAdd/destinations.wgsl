@@ -1,4 +1,4 @@
-// uses: order.wgsl, status.wgsl
+// uses: order, status
 // result[o, index[o, j, i], i] = base + Σ source[o, j, i]: an invocation owns one element of the result and looks, in
 // order, at all indices that could name it, those from `start` to `end` of the axis. `before` is what it adds to.
 // 1: base [outer, n, inner], 2: index [outer, m, inner], 3: source [outer, m, inner], 4: result [outer, n, inner],

@@ -1,4 +1,4 @@
-// uses: order.wgsl
+// uses: order
 // First stage of the scatter by sources: result = base.
 // 1: base [count], 2: result [count].
 alias Element = f32;

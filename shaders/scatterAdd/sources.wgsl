@@ -1,4 +1,4 @@
-// uses: order.wgsl, status.wgsl
+// uses: order, status
 // Second stage of the scatter by sources, for few indices into a long axis: an invocation for each index. The first of
 // those that name the same element adds up all of them, in order, and writes the element.
 // 1: base [outer, n, inner], 2: index [outer, m, inner], 3: source [outer, m, inner], 4: result [outer, n, inner],

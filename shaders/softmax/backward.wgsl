@@ -1,4 +1,4 @@
-// uses: order.wgsl, bits.wgsl, lanes.wgsl, meeting.wgsl
+// uses: order, bits, lanes, meeting
 // Gradient of softmax, dx = y (dy − Σ y dy), or of its logarithm (LOG), dx = dy − exp(y) Σ dy, along the middle axis of
 // [outer, n, inner].
 // 1: dx, 2: y, 3: dy.

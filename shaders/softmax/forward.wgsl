@@ -1,4 +1,4 @@
-// uses: order.wgsl, bits.wgsl, lanes.wgsl, meeting.wgsl
+// uses: order, bits, lanes, meeting
 // Softmax, or its logarithm (LOG), along the middle axis of [outer, n, inner]. Lanes walk over their pieces once for the
 // maximum m and the sum of exp(x − m), which shrinks whenever m grows, and once more for the result; the pairs of a row
 // meet in workgroup memory in two levels (Milakov, Gimelshein: "Online normalizer calculation for softmax", 2018).

@@ -1,4 +1,4 @@
-// uses: order.wgsl, bits.wgsl
+// uses: order, bits
 // Top k by tournament, for few winners: an invocation picks the best k of a chunk of candidates, keeping their list sorted
 // in the output itself; further stages do the same to those until one chunk is left.
 // 1: source [rows, count], 2: values [rows, chunks·k], 3: indices [rows, chunks·k]; stages after the first read the

@@ -1,4 +1,4 @@
-// uses: order.wgsl, bits.wgsl
+// uses: order, bits
 // Top k by tournament: a workgroup sorts a chunk of candidates (bitonic: Batcher, "Sorting networks and their
 // applications", 1968) and keeps the best k; further stages do the same to those until one chunk is left.
 // 1: source [rows, count], 2: values [rows, chunks·k], 3: indices [rows, chunks·k]; stages after the first read the

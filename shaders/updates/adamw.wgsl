@@ -1,4 +1,4 @@
-// uses: order.wgsl, findings.wgsl, packed.wgsl
+// uses: order, findings, packed
 // One step of AdamW (Loshchilov, Hutter: "Decoupled weight decay regularization", ICLR 2019) or Adam (Kingma, Ba, ICLR
 // 2015) over all parameters in one flat buffer, an invocation to VECTORS Vectors.
 // 1: parameters [N], 2: gradients [N], 3: mean [N], 4: square [N], 5: hyper [groups, 9], see `adamHyper`; then what

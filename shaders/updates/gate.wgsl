@@ -1,4 +1,4 @@
-// uses: order.wgsl, bits.wgsl, findings.wgsl
+// uses: order, bits, findings
 // What the parameters of a pack take part in: for each its own step number, and whether it makes the step. An invocation
 // to a parameter.
 // 1: counts [members], 2: groups [members], the group of each parameter, or LEFT where it has no gradient,

@@ -1,4 +1,4 @@
-// uses: order.wgsl, findings.wgsl, packed.wgsl
+// uses: order, findings, packed
 // One step of stochastic gradient descent over all parameters in one flat buffer, an invocation to VECTORS Vectors.
 // 1: parameters [N], 2: gradients [N], 3: hyper [groups, 5], see `sgdHyper`; then what `direction` and `turnOf` read.
 struct Hyper { lr: f32, momentum: f32, weightDecay: f32, nesterov: f32, end: f32 }

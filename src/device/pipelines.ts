@@ -1,4 +1,5 @@
 import { DeviceLostError, WeftError } from '../core/errors.ts';
+import { Recent } from '../core/recent.ts';
 import type { SpecialisedShader } from '../kernels/specialise.ts';
 import type { Device } from './device.ts';
 import { shaderStage } from './flags.ts';
@@ -14,15 +15,13 @@ const keptPipelines = 2048;
  */
 const constantForms = 4;
 
-/** Texts with constants that are in use, by the text of their general form. */
-type Forms = Map<string, Set<string>>;
-
 /** Compute pipelines by the text of their shader. Each is compiled once for a device. */
 export class PipelineCache {
   readonly #device: Device;
   readonly #gpu: GPUDevice;
-  readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
-  readonly #forms: Forms = new Map();
+  readonly #pipelines = new Recent<Promise<GPUComputePipeline>>(keptPipelines);
+  /** Texts with constants that are in use, by the text of their general form. */
+  readonly #forms = new Recent<Set<string>>(keptPipelines);
   readonly #immediate = new Map<string, GPUComputePipeline>();
   readonly #layouts = new Map<string, { group: GPUBindGroupLayout; pipeline: GPUPipelineLayout }>();
 
@@ -40,14 +39,12 @@ export class PipelineCache {
    * form. What is compiled stays in use. Without `keep` it is only told what would be chosen.
    */
   choose(shaders: readonly SpecialisedShader[], keep = true): SpecialisedShader[] {
-    const forms: Forms = keep ? this.#forms : new Map([...this.#forms].map(([text, used]) => [text, new Set(used)]));
+    const forms = keep ? this.#forms : new Map([...this.#forms].map(([text, used]) => [text, new Set(used)]));
     return shaders.map((shader) => {
       if (!shader.general || this.#pipelines.has(shader.code)) return shader;
       const general = shader.general();
       const used = forms.get(general.code) ?? new Set<string>();
-      forms.delete(general.code);
       forms.set(general.code, used);
-      if (forms.size > keptPipelines) forms.delete(forms.keys().next().value as string);
       if (used.size >= constantForms && !used.has(shader.code)) return general;
       used.add(shader.code);
       return shader;
@@ -57,11 +54,7 @@ export class PipelineCache {
   /** The pipeline of a shader; many may be asked for at once, and compile in parallel. */
   get(shader: SpecialisedShader, label: string): Promise<GPUComputePipeline> {
     const known = this.#pipelines.get(shader.code);
-    if (known) {
-      this.#pipelines.delete(shader.code);
-      this.#pipelines.set(shader.code, known);
-      return known;
-    }
+    if (known) return known;
     // Drops the error of the shader module: the pipeline reports it.
     this.#gpu.pushErrorScope('validation');
     const module = this.#gpu.createShaderModule({ code: shader.code, label });
@@ -89,10 +82,6 @@ export class PipelineCache {
         );
       });
     this.#pipelines.set(shader.code, created);
-    if (this.#pipelines.size > keptPipelines) {
-      const [oldest] = this.#pipelines.keys() as Iterable<string> as [string];
-      this.#pipelines.delete(oldest);
-    }
     return created;
   }
 

@@ -84,7 +84,7 @@ export function withDelta(problem: AttentionProblem, { functions, bindings }: Ho
   return {
     functions: { ...functions, ...rowLoads(problem, ['O']), savedRows },
     bindings: [...bindings, input(3), input(4)],
-    library: ['attentionStart.wgsl(O)', 'attentionRow.wgsl(O)'],
+    library: ['attentionStart(O)', 'attentionRow(O)'],
     declarations: [bindingText(7, 'read', 'O', 'array<Element>'), bindingText(8, 'read', 'lse', 'array<f32>')].join(
       '\n',
     ),

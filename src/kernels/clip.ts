@@ -65,7 +65,7 @@ export const clipNorm = family<ClipNormProblem>({
 
 const reporting = {
   declarations: bindingText(4, 'read_write', 'status', 'array<atomic<u32>>'),
-  library: ['status.wgsl'],
+  library: ['status'],
   functions: { reportNonfinite: 'fn reportNonfinite() { reportBadData(params.statusCode); }' },
 };
 

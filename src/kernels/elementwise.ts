@@ -73,7 +73,7 @@ export function elementwiseKernel(chain: Chain, label: string, profile: DevicePr
   const stores = chain.outputs.map(
     (step, i) => `  out${i}[i] = ${stored(`v${step}`, (chain.steps[step] as ChainStep).dtype, vector)};`,
   );
-  const source = `// uses: order.wgsl, bits.wgsl, elementwise.wgsl
+  const source = `// uses: order, bits, elementwise
 struct Params { count: u32 }
 const SIZE: u32 = ${workgroup}u;
 @group(0) @binding(0) var<uniform> params: Params;
@@ -163,7 +163,7 @@ export function storeHook(chain: Chain, firstInput: number, primary: number, fir
   ];
   return {
     functions: { store: `fn store(index: u32, value: f32) {\n  let i = index;\n${[...body, ...stores].join('\n')}\n}` },
-    library: ['bits.wgsl', 'elementwise.wgsl', ...libraryOf(chain)],
+    library: ['bits', 'elementwise', ...libraryOf(chain)],
     declarations: (firstBinding) =>
       [
         ...readDeclarations(chain, firstBinding, 'in'),
@@ -189,7 +189,7 @@ export function loadHook(chain: Chain, firstInput: number): LoadHook {
     functions: {
       load: `fn load(index: u32) -> f32 {\n  let i = index;\n${body.join('\n')}\n  return v${chain.outputs[0]};\n}`,
     },
-    library: ['bits.wgsl', 'elementwise.wgsl', ...libraryOf(chain)],
+    library: ['bits', 'elementwise', ...libraryOf(chain)],
     declarations: (firstBinding) => readDeclarations(chain, firstBinding, 'source').join('\n'),
     bindings: chain.buffers.map((_, i) => input(firstInput + i)),
     windowed: chain.steps.some((step) => step.arguments.some(isWindowed)),

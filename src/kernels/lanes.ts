@@ -3,7 +3,7 @@ import meetingLibrary from '../../shaders/lib/meeting.wgsl' with { type: 'text' 
 import { addLibrary } from './library.ts';
 import { loop } from './loopLimit.ts';
 
-addLibrary({ 'lanes.wgsl': lanesLibrary, 'meeting.wgsl': meetingLibrary });
+addLibrary({ lanes: lanesLibrary, meeting: meetingLibrary });
 
 /** How rows lie on the lanes of a kernel that uses shaders/lib/lanes.wgsl, which says what the words mean. */
 export interface Rows {

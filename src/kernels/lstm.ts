@@ -1,6 +1,6 @@
-import lstmLibrary from '../../shaders/lib/lstm.wgsl' with { type: 'text' };
-import lstmSequenceLibrary from '../../shaders/lib/lstmSequence.wgsl' with { type: 'text' };
-import mathLibrary from '../../shaders/lib/math.wgsl' with { type: 'text' };
+import lstm from '../../shaders/lib/lstm.wgsl' with { type: 'text' };
+import lstmSequence from '../../shaders/lib/lstmSequence.wgsl' with { type: 'text' };
+import math from '../../shaders/lib/math.wgsl' with { type: 'text' };
 import backwardSequence from '../../shaders/lstm/backward.sequence.wgsl' with { type: 'text' };
 import backwardStep from '../../shaders/lstm/backward.steps.wgsl' with { type: 'text' };
 import cellBackward from '../../shaders/lstm/cell.backward.wgsl' with { type: 'text' };
@@ -23,7 +23,7 @@ import { roughly } from './lanes.ts';
 import { addLibrary } from './library.ts';
 import { loop, timesIn } from './loopLimit.ts';
 
-addLibrary({ 'lstm.wgsl': lstmLibrary, 'lstmSequence.wgsl': lstmSequenceLibrary, 'math.wgsl': mathLibrary });
+addLibrary({ lstm, lstmSequence, math });
 
 /** One direction of one LSTM layer: `T` time steps of `B` batch rows, hidden size `H`. */
 export interface LstmProblem {

@@ -1,6 +1,6 @@
-import productLibrary from '../../shaders/lib/product.wgsl' with { type: 'text' };
-import productBlocksLibrary from '../../shaders/lib/productBlocks.wgsl' with { type: 'text' };
-import storeLibrary from '../../shaders/lib/store.wgsl' with { type: 'text' };
+import product from '../../shaders/lib/product.wgsl' with { type: 'text' };
+import productBlocks from '../../shaders/lib/productBlocks.wgsl' with { type: 'text' };
+import store from '../../shaders/lib/store.wgsl' with { type: 'text' };
 import quadsText from '../../shaders/matmul/quads.wgsl' with { type: 'text' };
 import registersText from '../../shaders/matmul/registers.wgsl' with { type: 'text' };
 import tiledText from '../../shaders/matmul/tiled.wgsl' with { type: 'text' };
@@ -9,7 +9,7 @@ import { addLibrary } from './library.ts';
 import { loop } from './loopLimit.ts';
 import type { Product } from './matmulProblem.ts';
 
-addLibrary({ 'product.wgsl': productLibrary, 'productBlocks.wgsl': productBlocksLibrary, 'store.wgsl': storeLibrary });
+addLibrary({ product, productBlocks, store });
 
 /** How a variant cuts the output: rows and columns of a tile, tiles and threads of a workgroup, and the constants that say so. */
 export interface Tiling {

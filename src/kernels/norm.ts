@@ -17,7 +17,7 @@ import type { ReduceProblem } from './reduce.ts';
 import { reduce } from './reduce.ts';
 import { mostSideRows } from './sideSum.ts';
 
-addLibrary({ 'norm.wgsl': normLibrary, 'normBackward.wgsl': normBackwardLibrary });
+addLibrary({ norm: normLibrary, normBackward: normBackwardLibrary });
 
 /** Over the rows of x [rows, E]. */
 export interface NormProblem {

@@ -135,7 +135,7 @@ const constantExtents: ExtentTexts = {
 };
 
 /** The file of shaders/lib/ that general forms use. */
-export const quotientFile = 'quotient.wgsl';
+export const quotientFile = 'quotient';
 
 /** Indices and quotients up to which one estimate is enough; see shaders/lib/quotient.wgsl. */
 const [shortBound, shortQuotients] = [2 ** 31, 2 ** 20];

@@ -4,4 +4,4 @@ import random from '../../shaders/lib/random.wgsl' with { type: 'text' };
 import { addLibrary } from './library.ts';
 
 /** The generator of random numbers, for kernels and expressions that draw. */
-addLibrary({ 'draw.wgsl': draw, 'philox.wgsl': philox, 'random.wgsl': random });
+addLibrary({ draw, philox, random });

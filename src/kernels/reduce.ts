@@ -157,7 +157,7 @@ function stage(
     ]
       .filter(Boolean)
       .join('\n'),
-    library: ['bits.wgsl', ...(load?.library ?? []), ...(store?.library ?? [])],
+    library: ['bits', ...(load?.library ?? []), ...(store?.library ?? [])],
     bindings: [isLast ? output(0) : scratch(from + 1), ...sources, ...(store?.bindings ?? [])],
     uniforms: {
       ...{ outer, n, chunks, chunk, count: problem.n, turns: Math.ceil(chunk / turn) },

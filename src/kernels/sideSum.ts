@@ -1,11 +1,11 @@
-import sideSumLibrary from '../../shaders/lib/sideSum.wgsl' with { type: 'text' };
+import sideSum from '../../shaders/lib/sideSum.wgsl' with { type: 'text' };
 import { bindingText } from './bindingText.ts';
 import type { BindingSource, Dispatch } from './kernel.ts';
 import { grid } from './kernel.ts';
 import { addLibrary } from './library.ts';
 import { loop } from './loopLimit.ts';
 
-addLibrary({ 'sideSum.wgsl': sideSumLibrary });
+addLibrary({ sideSum });
 
 /**
  * What a dispatch does, where that is no more than a sum over the rows of a matrix [rows, columns]: the first workgroups

@@ -1,4 +1,5 @@
 import { WeftError } from '../core/errors.ts';
+import { Recent } from '../core/recent.ts';
 import { bindingText } from './bindingText.ts';
 import type { Dispatch } from './kernel.ts';
 import { libraryOf } from './library.ts';
@@ -22,8 +23,8 @@ export const reversedOrder: Readonly<Record<string, string>> = {
     'fn groupOrder(workgroup_id: vec3<u32>, num_workgroups: vec3<u32>) -> vec3<u32> { return num_workgroups - 1u - workgroup_id; }',
 };
 
-/** What has been specialised so far, by source and settings: the layers of a model differ in nothing but numbers. */
-const known = new Map<string, Map<string, SpecialisedShader>>();
+/** What was specialised last, by source and settings: the layers of a model differ in nothing but numbers. */
+const known = new Recent<Recent<SpecialisedShader>>(512);
 
 /** Turns a `.wgsl` file and its settings into WGSL text. Throws on a constant or function that the shader does not declare. */
 export function specialise(marked: Dispatch, overrides: Readonly<Record<string, string>> = {}): SpecialisedShader {
@@ -61,7 +62,7 @@ function inForm(
     overrides,
     names,
   ]);
-  const shaders = known.get(source) ?? new Map<string, SpecialisedShader>();
+  const shaders = known.get(source) ?? new Recent<SpecialisedShader>(512);
   known.set(source, shaders);
   const same = shaders.get(settings) ?? specialised(dispatch, numbers, overrides);
   shaders.set(settings, same);
@@ -90,10 +91,12 @@ function specialised(
 export const withLibrary = (source: string, more: readonly string[] = []): string =>
   hoistDirectives([...libraryOf(source, more), source].join('\n'));
 
+const undeclared = (kernel: string, what: string) => new WeftError(`[specialise] ${kernel} declares no ${what}`);
+
 function setConstant(code: string, name: string, value: number | boolean | string, kernel: string): string {
   const pattern = new RegExp(`^(const|alias) ${name}\\b(\\s*:\\s*(\\w+))?\\s*=[^;]*;`, 'm');
   const match = pattern.exec(code);
-  if (!match) throw new WeftError(`[specialise] ${kernel} declares no const or alias ${name}`);
+  if (!match) throw undeclared(kernel, `const or alias ${name}`);
   return code.replace(pattern, () => `${match[1]} ${name}${match[2] ?? ''} = ${literal(value, match[3])};`);
 }
 
@@ -110,14 +113,14 @@ function withoutBinding(code: string, name: string, kernel: string): string {
     `^@group\\(0\\)\\s*@binding\\(\\d+\\)\\s*var<storage[^>]*>\\s*${name}\\s*:[^;]*;\\n?`,
     'm',
   );
-  if (!declaration.test(code)) throw new WeftError(`[specialise] ${kernel} declares no binding ${name}`);
+  if (!declaration.test(code)) throw undeclared(kernel, `binding ${name}`);
   return code.replace(declaration, '');
 }
 
 /** Replaces a whole function; its body ends at the matching brace. */
 function replaceFunction(code: string, name: string, text: string, kernel: string): string {
   const start = code.search(new RegExp(`^fn ${name}\\(`, 'm'));
-  if (start < 0) throw new WeftError(`[specialise] ${kernel} declares no function ${name}`);
+  if (start < 0) throw undeclared(kernel, `function ${name}`);
   let depth = 0;
   for (let i = code.indexOf('{', start); i < code.length; i++) {
     if (code[i] === '{') depth++;

@@ -10,7 +10,7 @@ import { findings, grid, inout, input, output } from './kernel.ts';
 import { addLibrary } from './library.ts';
 import { loop } from './loopLimit.ts';
 
-addLibrary({ 'findings.wgsl': findingsLibrary, 'packed.wgsl': packedLibrary });
+addLibrary({ findings: findingsLibrary, packed: packedLibrary });
 
 /** Where a kernel tells of what it finds in a step. */
 export interface Telling {

@@ -54,7 +54,7 @@ function randomOp(name: string, dtype: DType, make: string, values: number, sett
       indexed: true,
       blocks: true,
       tables: settings ? [values, values + 1] : [values],
-      library: ['bits.wgsl', 'philox.wgsl', 'random.wgsl'],
+      library: ['bits', 'philox', 'random'],
       expression: (inputs, { stream }, context) => {
         const [suffix, words] = context.types.f32 === 'f32' ? ['', 'randomWord'] : ['4', 'randomBlock'];
         const drawn = `${words}(${four('u32', values, context)}, ${uniformText(stream, 'u32')}, ${context.index})`;
@@ -81,7 +81,7 @@ const turnKeysOp: Op<[key: Tensor], { length: number; stream: number; count: num
     kind: 'elementwise',
     indexed: true,
     tables: [0],
-    library: ['philox.wgsl'],
+    library: ['philox'],
     expression: (_, { length, stream, count, reverse }, context) => {
       const row = `(${context.index} / ${keyStride}u)`;
       const turn = reverse ? `(${uniformText(length - 1, 'u32')} - ${row})` : row;

@@ -1,4 +1,5 @@
 import { buildProgram } from '../compile/program.ts';
+import { Recent } from '../core/recent.ts';
 import type { Device } from '../device/device.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
@@ -15,7 +16,7 @@ interface CachedPlan {
 interface PlanCache {
   /** The profile that the kernels were selected for: other choices make another plan. */
   readonly profile: DeviceProfile;
-  readonly plans: Map<string, Promise<CachedPlan>>;
+  readonly plans: Recent<Promise<CachedPlan>>;
 }
 const caches = new WeakMap<Device, PlanCache>();
 
@@ -23,7 +24,7 @@ function plansOf(device: Device): PlanCache['plans'] {
   const known = caches.get(device);
   if (known?.profile === device.profile) return known.plans;
   for (const plan of known?.plans.values() ?? []) destroy(plan);
-  const made: PlanCache = { profile: device.profile, plans: new Map() };
+  const made: PlanCache = { profile: device.profile, plans: new Recent(keptPlans, destroy) };
   caches.set(device, made);
   return made.plans;
 }
@@ -44,11 +45,7 @@ export function cachedPlan(
 ): Promise<CachedPlan> {
   const cache = plansOf(device);
   const known = cache.get(key);
-  if (known) {
-    cache.delete(key);
-    cache.set(key, known);
-    return known;
-  }
+  if (known) return known;
   const made = (async () => {
     const program = buildProgram({ results: roots, updates: [] }, (tensor) => tensor.isComputed, device.profile);
     const leafOrder = program.leaves.map(({ tensor }) => leaves.indexOf(tensor));
@@ -56,10 +53,5 @@ export function cachedPlan(
   })();
   cache.set(key, made);
   made.catch(() => cache.delete(key));
-  for (const [oldest, plan] of cache) {
-    if (cache.size <= keptPlans) break;
-    cache.delete(oldest);
-    destroy(plan);
-  }
   return made;
 }

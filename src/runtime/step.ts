@@ -1,6 +1,7 @@
 import { WeftError } from '../core/errors.ts';
 import { oneByOne } from '../core/oneByOne.ts';
 import { brief, declareOptions, flag } from '../core/options.ts';
+import { Recent } from '../core/recent.ts';
 import { formatShape } from '../core/shape.ts';
 import { currentDevice } from '../device/current.ts';
 import { currentTrace } from '../graph/record.ts';
@@ -77,10 +78,13 @@ export interface Compiled<Args extends readonly unknown[], Result> {
   readonly traces: number;
 }
 
-/** Plans give their buffers back when nobody holds the compiled function any more. */
-const abandoned = new FinalizationRegistry<Map<string, Plan[]>>((plans) => {
-  for (const list of plans.values()) for (const plan of list) plan.destroy();
+/** Plans give their buffers back when nobody holds the compiled function any more: they must not hold it either. */
+const abandoned = new FinalizationRegistry<Recent<Plan[]>>((plans) => {
+  for (const list of plans.values()) destroyAll(list);
 });
+const destroyAll = (plans: Plan[]) => {
+  for (const plan of plans) plan.destroy();
+};
 
 /**
  * Records `fn` once for each signature (shapes and dtypes of tensors, values of other arguments, modes of modules, which
@@ -101,7 +105,7 @@ export function compile<Args extends readonly unknown[], Result>(
   options?: CompileOptions,
 ): Compiled<Args, Result> {
   const { debug = false, checkFinite = false } = compileOptions('compile', options);
-  const plans = new Map<string, Plan[]>();
+  const plans = new Recent(keptPlans, destroyAll);
   let traces = 0;
   /** A plan for these arguments, and for the modes and gradients of now. */
   const choose = (args: readonly unknown[]): Plan => {
@@ -117,17 +121,11 @@ export function compile<Args extends readonly unknown[], Result>(
     // Keeps plans for other modes: training and evaluation take turns.
     const list = [...(plans.get(signature) ?? []).filter(({ device }) => !device.isLost), plan];
     if (list.length > keptModes) list.shift()?.destroy();
-    plans.delete(signature);
     plans.set(signature, list);
     if (plans.size === manySignatures) {
       console.warn(
         `[compile] ${nameOf(fn)} has been traced for ${plans.size} signatures; each costs a plan. They are:\n  ${[...plans.keys()].map((each) => brief(each, 200)).join('\n  ')}`,
       );
-    }
-    if (plans.size > keptPlans) {
-      const [oldest, old] = plans.entries().next().value as [string, Plan[]];
-      for (const each of old) each.destroy();
-      plans.delete(oldest);
     }
     return plan;
   };

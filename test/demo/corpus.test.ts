@@ -5,7 +5,7 @@ const sources = {
   'README.md': '# weft\n',
   'src/tensor.ts': 'export class Tensor {}\n',
   'src/ops/view.ts': 'export function slice() {}\r\n\r\n',
-  'shaders/copy/copy.wgsl': '// uses: order.wgsl\n',
+  'shaders/copy/copy.wgsl': '// uses: order\n',
 };
 
 describe('the embedded text', () => {

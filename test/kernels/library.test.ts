@@ -34,21 +34,21 @@ function reach(path: string, seen = new Set<string>()): Set<string> {
 
 /** Library files that a shader, or one of them, names in its first lines. */
 const namedIn = (shader: string) =>
-  (/^(?:\/\/ of: .*\n)?\/\/ uses: (.*)/.exec(shaders[shader] ?? '')?.[1] ?? '').match(/\w+\.wgsl/g) ?? [];
+  (/^(?:\/\/ of: .*\n)?\/\/ uses: (.*)/.exec(shaders[shader] ?? '')?.[1] ?? '').match(/\w+(?=[(,]|$)/g) ?? [];
 
 /** Library files that a module names, in its shaders and by itself, and those that these name. */
 function usedBy(path: string): string[] {
   const own = [...(modules[path] ?? '').matchAll(/library: \[([^\]]*)\]/g)].flatMap((match) =>
-    [...(match[1] ?? '').matchAll(/'(\w+\.wgsl)/g)].map(([, name = '']) => name),
+    [...(match[1] ?? '').matchAll(/'(\w+)/g)].map(([, name = '']) => name),
   );
   const used = new Set([...importsOf(path).flatMap(namedIn), ...own]);
-  for (const name of used) for (const next of namedIn(`../../shaders/lib/${name}`)) used.add(next);
+  for (const name of used) for (const next of namedIn(`../../shaders/lib/${name}.wgsl`)) used.add(next);
   return [...used];
 }
 
 /** Library files whose text the modules add. */
 const addedBy = (paths: Iterable<string>) =>
-  [...paths].flatMap((path) => importsOf(path).flatMap((shader) => /shaders\/lib\/(.*)/.exec(shader)?.[1] ?? []));
+  [...paths].flatMap((path) => importsOf(path).flatMap((shader) => /shaders\/lib\/(.*)\.wgsl/.exec(shader)?.[1] ?? []));
 
 it('every module brings the library files that its shaders use', () => {
   const always = '../../src/kernels/library.ts';

@@ -31,7 +31,7 @@ function numerators(d: number, [largest, most]: Limits): number[] {
   return [...near, ...(last < most ? [largest] : [])].filter((n) => n >= 0 && n <= Math.min(largest, most * d));
 }
 
-const kernel = (name: string): string => `// uses: order.wgsl, quotient.wgsl
+const kernel = (name: string): string => `// uses: order, quotient
 struct Params { count: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> n: array<u32>;

@@ -3,7 +3,7 @@ import type { Dispatch } from '../../src/kernels/kernel.ts';
 import { coordinateOf, extentText, inverseOf, uniformText } from '../../src/kernels/numbers.ts';
 import { reversedOrder, specialise, withLibrary } from '../../src/kernels/specialise.ts';
 
-const source = `// uses: order.wgsl
+const source = `// uses: order
 struct Params { count: u32, offset: i32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<Element>;
@@ -68,9 +68,7 @@ describe('specialise', () => {
     expect(() => specialise(dispatch({ functions: { load: 'fn load() {}' } }))).toThrow(
       '[specialise] test/plain declares no function load',
     );
-    expect(() => specialise(dispatch({ library: ['nothing.wgsl'] }))).toThrow(
-      '[specialise] shaders/lib/ has no file nothing.wgsl',
-    );
+    expect(() => specialise(dispatch({ library: ['nothing'] }))).toThrow('[specialise] shaders/lib/ has no nothing');
     expect(() => specialise(dispatch({ source: 'fn open() {', functions: { open: '' }, bindings: [] }))).toThrow(
       'has no end',
     );
@@ -219,7 +217,7 @@ describe('specialise', () => {
 
 describe('the library', () => {
   it('comes before the shader, in the order of its first line, each file once', () => {
-    const text = withLibrary('// uses: order.wgsl, bits.wgsl\nfn own() {}', ['bits.wgsl', 'status.wgsl']);
+    const text = withLibrary('// uses: order, bits\nfn own() {}', ['bits', 'status']);
     const places = ['fn laneOrder', 'fn notANumber', 'fn reportBadData', 'fn own'].map((name) => text.indexOf(name));
     expect(places.every((at) => at >= 0)).toBe(true);
     expect(places).toEqual([...places].sort((a, b) => a - b));

@@ -72,7 +72,7 @@ describe('a limit of turns', () => {
   });
 
   it('is where this driver ends loops', async () => {
-    const source = `// uses: order.wgsl
+    const source = `// uses: order
 struct Params { n: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> turns: array<u32>;

@@ -17,7 +17,7 @@ import { device, read, useGpu } from '../support/gpu.ts';
 useGpu();
 
 /** x³ as an op of one's own: a shader, a shape rule, a gradient in plain ops. */
-const source = `// uses: order.wgsl
+const source = `// uses: order
 struct Params { count: u32 }
 const SIZE: u32 = 64u;
 @group(0) @binding(0) var<uniform> params: Params;

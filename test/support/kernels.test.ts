@@ -3,7 +3,7 @@ import type { HostArray } from '../../src/core/dtype.ts';
 import type { Dispatch, KernelCall } from '../../src/kernels/kernel.ts';
 import { expectClose, runCall } from './kernels.ts';
 
-const source = `// uses: order.wgsl
+const source = `// uses: order
 struct Params { written: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> output: array<u32>;

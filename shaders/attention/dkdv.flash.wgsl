@@ -57,8 +57,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let saved = statisticsBlock(batch, head, row);
     let p = weigh(scoresOf(products, batch, head, row, key), saved.lse);
     let factors = dropoutFactors(batch, head, row, key);
-    let kept = transpose(times(p, factors));
-    for (var r = 0u; r < 4u; r++) { weights[slot + r] = kept[r]; }
+    let dropped = transpose(times(p, factors));
+    for (var r = 0u; r < 4u; r++) { weights[slot + r] = dropped[r]; }
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
       if (CHUNKS > 1u) {
         workgroupBarrier();

@@ -65,9 +65,9 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let factors = dropoutFactors(batch, head, row, key);
     let slot = team * STRIDE + member * 4u;
     let p = weigh(scores, peak);
-    let kept = times(p, factors);
+    let dropped = times(p, factors);
     total = total * shrink + sum(p);
-    for (var c = 0u; c < 4u; c++) { weights[slot + c] = kept[c]; }
+    for (var c = 0u; c < 4u; c++) { weights[slot + c] = dropped[c]; }
     for (var part = 0u; part < CHUNKS * PARTS; part++) {
       output[part] = scaled(output[part], shrink);
     }

@@ -8,7 +8,7 @@
 const OWNS_QUERIES: bool = true;
 
 // Weights after dropout: column = query, component = key.
-fn kept(weights: mat4x4<f32>, batch: u32, head: u32, row: u32, key: u32) -> mat4x4<f32> {
+fn afterDropout(weights: mat4x4<f32>, batch: u32, head: u32, row: u32, key: u32) -> mat4x4<f32> {
   return transpose(times(weights, dropoutFactors(batch, head, row, key)));
 }
 
@@ -62,7 +62,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       let b = weigh(s.b0, peakB);
       totalA += sum(a);
       totalB += sum(b);
-      s = turned(s, kept(a, batch, head, row, key + 4u * i), kept(b, batch, head, row + 4u, key + 4u * i));
+      s = turned(s, afterDropout(a, batch, head, row, key + 4u * i), afterDropout(b, batch, head, row + 4u, key + 4u * i));
     }
     // With the last keys, rows are divided by the sum of all weights.
     let isLast = vec4<bool>(key + 16u >= end);

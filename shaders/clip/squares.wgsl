@@ -13,7 +13,7 @@ alias Accumulator = f32;
 fn combine(a: f32, b: f32) -> f32 { return a + b; }
 
 fn square(j: u32, last: u32) -> Element {
-  let gradient = kept(gradients[place(0u, j, last)], j, last);
+  let gradient = zeroed(gradients[place(0u, j, last)], j, last);
   return gradient * gradient;
 }
 

@@ -46,12 +46,12 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let c = logits[place(start, j + 2u * LANES, last)];
     let d = logits[place(start, j + 3u * LANES, last)];
     let m = max(whole.most, maxOf(max(max(a, b), max(c, d))));
-    let low = kept(decay(a - m), j, last) + kept(decay(b - m), j + LANES, last);
-    let high = kept(decay(c - m), j + 2u * LANES, last) + kept(decay(d - m), j + 3u * LANES, last);
+    let low = zeroed(decay(a - m), j, last) + zeroed(decay(b - m), j + LANES, last);
+    let high = zeroed(decay(c - m), j + 2u * LANES, last) + zeroed(decay(d - m), j + 3u * LANES, last);
     var rest = whole.rest;
     if (SMOOTH) {
-      let near = kept(a - first, j, last) + kept(b - first, j + LANES, last);
-      rest += sumOf(near + (kept(c - first, j + 2u * LANES, last) + kept(d - first, j + 3u * LANES, last)));
+      let near = zeroed(a - first, j, last) + zeroed(b - first, j + LANES, last);
+      rest += sumOf(near + (zeroed(c - first, j + 2u * LANES, last) + zeroed(d - first, j + 3u * LANES, last)));
     }
     whole = Accumulator(m, whole.exps * decayRow(whole.most - m) + sumOf(low + high), rest);
     j += 4u * LANES;

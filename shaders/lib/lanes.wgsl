@@ -31,7 +31,7 @@ fn place(start: u32, j: u32, last: u32) -> u32 {
 }
 fn inside(j: u32, last: u32) -> bool { return WHOLE || j <= last; }
 // 0 in place of what lies past the end.
-fn kept(x: Element, j: u32, last: u32) -> Element {
+fn zeroed(x: Element, j: u32, last: u32) -> Element {
   if (WHOLE) { return x; }
   return select(Element(0.0), x, j <= last);
 }

@@ -43,6 +43,6 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       write(at, scaled * weight - row.shift - centred * row.tilt);
       at += n;
     }
-    if (rows > 0u) { keep(group, e, dWeight, dBias); }
+    if (rows > 0u) { storePartials(group, e, dWeight, dBias); }
   }
 }

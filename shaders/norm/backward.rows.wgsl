@@ -20,8 +20,8 @@ fn loadDy(start: u32, j: u32, last: u32, counts: f32) -> Piece {
   let low = place(start, j, last);
   let high = place(start, j + 2u * LANES, last);
   return Piece(
-    kept(dy[low], j, last) * counts, kept(dy[place(start, j + LANES, last)], j + LANES, last) * counts,
-    kept(dy[high], j + 2u * LANES, last) * counts, kept(dy[place(start, j + 3u * LANES, last)], j + 3u * LANES, last) * counts,
+    zeroed(dy[low], j, last) * counts, zeroed(dy[place(start, j + LANES, last)], j + LANES, last) * counts,
+    zeroed(dy[high], j + 2u * LANES, last) * counts, zeroed(dy[place(start, j + 3u * LANES, last)], j + 3u * LANES, last) * counts,
   );
 }
 fn gains(j: u32, last: u32) -> Piece {
@@ -29,9 +29,9 @@ fn gains(j: u32, last: u32) -> Piece {
 }
 fn total(a: Piece, b: Piece) -> f32 { return sumOf((a[0] * b[0] + a[1] * b[1]) + (a[2] * b[2] + a[3] * b[3])); }
 
-// Adds to what the lane itself has kept before.
-fn keepMore(group: u32, e: u32, weight: Element, bias: Element, more: bool) {
-  if (more) { keep(group, e, keptWeight(group, e) + weight, keptBias(group, e) + bias); } else { keep(group, e, weight, bias); }
+// Adds to what the lane itself has stored before.
+fn addPartials(group: u32, e: u32, weight: Element, bias: Element, more: bool) {
+  if (more) { storePartials(group, e, partialWeight(group, e) + weight, partialBias(group, e) + bias); } else { storePartials(group, e, weight, bias); }
 }
 
 // The sum over the lanes of a row, known to all of them.
@@ -105,7 +105,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
         dBias[k] += d[k];
         if (counts && inside(e, last)) { write(start + e, (d[k] * weight[k] - means.x - x[k] * means.y) * statistic.y); }
         if (!ONE) {
-          if (counts && inside(e, last)) { keepMore(group, e, dWeight[k], dBias[k], turn < turns); }
+          if (counts && inside(e, last)) { addPartials(group, e, dWeight[k], dBias[k], turn < turns); }
           dWeight[k] = Element(0.0);
           dBias[k] = Element(0.0);
         }
@@ -119,7 +119,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       let e = part + k * LANES;
       let weight = columnSum(lane, dWeight[k]);
       let bias = columnSum(lane, dBias[k]);
-      if (lane < LANES && first < params.rows && inside(e, last)) { keep(group, e, weight, bias); }
+      if (lane < LANES && first < params.rows && inside(e, last)) { storePartials(group, e, weight, bias); }
     }
   }
 }

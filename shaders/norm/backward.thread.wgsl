@@ -69,10 +69,10 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       at += vec4<u32>(n);
     }
     if (rows > 0u) {
-      keep(group, e.x, dWeight[0], dBias[0]);
-      keep(group, e.y, dWeight[1], dBias[1]);
-      keep(group, e.z, dWeight[2], dBias[2]);
-      keep(group, e.w, dWeight[3], dBias[3]);
+      storePartials(group, e.x, dWeight[0], dBias[0]);
+      storePartials(group, e.y, dWeight[1], dBias[1]);
+      storePartials(group, e.z, dWeight[2], dBias[2]);
+      storePartials(group, e.w, dWeight[3], dBias[3]);
     }
     j += 4u * SIZE;
   }

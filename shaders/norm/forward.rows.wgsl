@@ -12,7 +12,7 @@ fn load(start: u32, j: u32, last: u32) -> Piece {
 // Σ d and Σ d² of an Element of a row.
 struct Sums { all: Element, squares: Element }
 fn term(x: Element, near: f32, j: u32, last: u32) -> Sums {
-  let d = kept(x - near, j, last);
+  let d = zeroed(x - near, j, last);
   return Sums(d, d * d);
 }
 fn add(a: Sums, b: Sums) -> Sums { return Sums(a.all + b.all, a.squares + b.squares); }

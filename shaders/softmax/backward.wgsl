@@ -24,8 +24,8 @@ fn loadDy(start: u32, j: u32, step: u32, last: u32) -> Piece {
 
 // What an Element adds to the sum.
 fn term(y: Element, dy: Element, j: u32, last: u32) -> Element {
-  if (LOG) { return kept(dy, j, last); }
-  return kept(y * dy, j, last);
+  if (LOG) { return zeroed(dy, j, last); }
+  return zeroed(y * dy, j, last);
 }
 
 fn write(start: u32, j: u32, y: Element, dy: Element, sum: Row, last: u32) {

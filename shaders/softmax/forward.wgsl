@@ -46,8 +46,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   for (var left = pieces; left > 0u; left--) {
     v = load(start, j, step, last);
     let m = max(whole.most, maxOf(max(max(v[0], v[1]), max(v[2], v[3]))));
-    let low = kept(decay(v[0] - m), j, last) + kept(decay(v[1] - m), j + step, last);
-    let high = kept(decay(v[2] - m), j + 2u * step, last) + kept(decay(v[3] - m), j + 3u * step, last);
+    let low = zeroed(decay(v[0] - m), j, last) + zeroed(decay(v[1] - m), j + step, last);
+    let high = zeroed(decay(v[2] - m), j + 2u * step, last) + zeroed(decay(v[3] - m), j + 3u * step, last);
     whole = Accumulator(m, whole.sum * decayRow(whole.most - m) + sumOf(low + high));
     j += 4u * step;
   }

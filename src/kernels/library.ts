@@ -11,11 +11,11 @@ import { WeftError } from '../core/errors.ts';
  * that stands in place of `$operand` in its text, and in place of `$Operand` with a capital letter. A file can be used many times.
  * What most kernels need is here; each family adds what its own do, so that it comes with the family.
  */
-const files = new Map<string, string>();
+const files: Record<string, string> = {};
 
 /** Adds files of shaders/lib/. */
 export function addLibrary(texts: Readonly<Record<string, string>>): void {
-  for (const [name, text] of Object.entries(texts)) files.set(name, text);
+  Object.assign(files, texts);
 }
 
 /** The texts of all files that a shader uses, and that these use, each once; what is used comes first. */
@@ -35,7 +35,7 @@ export function libraryOf(source: string, more: readonly string[] = []): string[
 /** A file as it is, or a text for each of what it is used for: `attentionRow(q k)` makes two. */
 function textsOf(use: string): [name: string, text: string][] {
   const [name = '', given = ''] = use.split(/[()]/);
-  const file = files.get(name);
+  const file = files[name];
   if (file === undefined) throw new WeftError(`[specialise] shaders/lib/ has no ${name}`);
   const topics = listed('of', file);
   if (topics.length === 0) return [[use, file]];

@@ -1,10 +1,10 @@
 import normLibrary from '../../shaders/lib/norm.wgsl' with { type: 'text' };
 import normBackwardLibrary from '../../shaders/lib/normBackward.wgsl' with { type: 'text' };
-import backwardLines from '../../shaders/norm/backward.line.wgsl' with { type: 'text' };
-import backward from '../../shaders/norm/backward.rows.wgsl' with { type: 'text' };
-import backwardRows from '../../shaders/norm/backward.thread.wgsl' with { type: 'text' };
-import forward from '../../shaders/norm/forward.rows.wgsl' with { type: 'text' };
-import forwardRows from '../../shaders/norm/forward.thread.wgsl' with { type: 'text' };
+import backwardLine from '../../shaders/norm/backward.line.wgsl' with { type: 'text' };
+import backwardRows from '../../shaders/norm/backward.rows.wgsl' with { type: 'text' };
+import backwardThread from '../../shaders/norm/backward.thread.wgsl' with { type: 'text' };
+import forwardRows from '../../shaders/norm/forward.rows.wgsl' with { type: 'text' };
+import forwardThread from '../../shaders/norm/forward.thread.wgsl' with { type: 'text' };
 import { wordSize } from '../core/dtype.ts';
 import { bindingText } from './bindingText.ts';
 import { family, familyCall } from './family.ts';
@@ -138,7 +138,7 @@ export const norm = family<NormProblem>({
         return normCall(
           problem,
           'thread',
-          forwardRows,
+          forwardThread,
           adapted,
           workgroups,
           2 * loop(layout.n) + loop(4, 3 * loop(layout.n)) + loop(4),
@@ -153,7 +153,7 @@ export const norm = family<NormProblem>({
         const turns =
           2 * loop(layout.pieces) + layout.meeting + (large ? 2 * loop(layout.n) : 0) + loop(4 * layout.pieces);
         const adapted = { ...layout, constants: { ...layout.constants, LARGE: large } };
-        return normCall(problem, 'rows', forward, adapted, layout.workgroups, turns);
+        return normCall(problem, 'rows', forwardRows, adapted, layout.workgroups, turns);
       },
     },
   },
@@ -208,9 +208,12 @@ function partials(weight: boolean, bias: boolean): Record<string, string> {
   const place = (i: number) => `partials[(group * ${names.length}u + ${i}u) * params.n + e]`;
   const lines = names.map((name, i) => `  ${place(i)} = ${name.toLowerCase()}Sum;`);
   return {
-    keep: `fn keep(group: u32, e: u32, weightSum: Element, biasSum: Element) {\n${lines.join('\n')}\n}`,
+    storePartials: `fn storePartials(group: u32, e: u32, weightSum: Element, biasSum: Element) {\n${lines.join('\n')}\n}`,
     ...Object.fromEntries(
-      names.map((name, i) => [`kept${name}`, `fn kept${name}(group: u32, e: u32) -> Element { return ${place(i)}; }`]),
+      names.map((name, i) => [
+        `partial${name}`,
+        `fn partial${name}(group: u32, e: u32) -> Element { return ${place(i)}; }`,
+      ]),
     ),
   };
 }
@@ -279,11 +282,11 @@ export const normBackward = family<BackwardProblem>({
   name: 'normBackward',
   variants: {
     /** A lane for each four rows, then for each four columns. */
-    thread: alongAndDown('thread', backwardRows, ({ n, pieces }, lanes) => loop(n) + loop(pieces, loop(4 * lanes))),
+    thread: alongAndDown('thread', backwardThread, ({ n, pieces }, lanes) => loop(n) + loop(pieces, loop(4 * lanes))),
     /** A lane for each row, then for each column: the same with less to compile. */
     line: alongAndDown(
       'line',
-      backwardLines,
+      backwardLine,
       ({ n }, lanes) => loop(4, loop(n)) + loop(Math.ceil(n / lanes), loop(4 * lanes)),
     ),
     /** Up to a workgroup for each row. */
@@ -298,7 +301,7 @@ export const normBackward = family<BackwardProblem>({
         const most = Math.max(1, timesIn(profile.loopLimit - last, each));
         const times = Math.min(most, Math.ceil(layout.workgroups / 256));
         const block = (times * size) / lanes;
-        return normBackwardCall(problem, 'rows', backward, layout, block, loop(times, each) + last, profile);
+        return normBackwardCall(problem, 'rows', backwardRows, layout, block, loop(times, each) + last, profile);
       },
     },
   },

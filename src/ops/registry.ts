@@ -21,7 +21,7 @@ import { sampleOps } from './sample.ts';
 import { sliceOps } from './slice.ts';
 import { softmaxOps } from './softmax.ts';
 import { topKOps } from './topK.ts';
-import { optimizerOps } from './updates.ts';
+import { updateOps } from './updates.ts';
 import { viewOps } from './view.ts';
 
 /**
@@ -44,7 +44,7 @@ export const ops = {
   ...matmulOps,
   ...normOps,
   ...packOps,
-  ...optimizerOps,
+  ...updateOps,
   ...randomOps,
   ...reduceOps,
   ...categoricalOps,

@@ -236,4 +236,4 @@ export { blockFound, leftOut, mostFindings } from '../kernels/findings.ts';
 export { adamHyper, leftAlone, packedBlock, sgdHyper, type Telling } from '../kernels/updates.ts';
 
 /** For tests that walk every op. */
-export const optimizerOps = { adamw: adamwOp, sgd: sgdOp, gate: gateOp, clipNorm: clipNormOp, clipScale: clipScaleOp };
+export const updateOps = { adamw: adamwOp, sgd: sgdOp, gate: gateOp, clipNorm: clipNormOp, clipScale: clipScaleOp };

@@ -1,25 +1,23 @@
-import { committed, mayFail } from '../compile/commit.ts';
 import { type PlanSummary, summarise } from '../compile/explain.ts';
 import { rootOf, type Value } from '../compile/ir.ts';
-import { buildProgram, type Program, type ProgramOptions } from '../compile/program.ts';
-import { expectSync } from '../core/sync.ts';
+import type { Program, ProgramOptions } from '../compile/program.ts';
 import { byteSize } from '../core/types.ts';
 import type { BufferRange, Storage } from '../device/buffers.ts';
 import type { Device } from '../device/device.ts';
 import { Verdict } from '../device/status.ts';
-import { computedLeaf, leaf } from '../graph/leaf.ts';
+import { computedLeaf } from '../graph/leaf.ts';
 import { mapTensors } from '../graph/nested.ts';
-import { reachable } from '../graph/node.ts';
 import { takeListeners, takeSubmitListeners } from '../graph/outcome.ts';
 import type { State } from '../graph/state.ts';
 import { structure } from '../graph/structure.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { StepTrace } from '../graph/trace.ts';
+import type { StepTrace } from '../graph/trace.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
 import { BackPressure } from './backPressure.ts';
 import { materialise, upload } from './eager.ts';
 import { Executable } from './executable.ts';
 import { Inputs } from './inputs.ts';
+import { type Recording, record } from './recording.ts';
 import { isAbroad, residenceOf, verdictOf } from './residence.ts';
 import { type ResultRing, ringOf, slotCount, smallResult } from './results.ts';
 
@@ -44,54 +42,25 @@ export class Plan {
   readonly device: Device;
   /** The profile that the kernels were selected for. */
   readonly #profile: DeviceProfile;
+  readonly #recording: Recording;
   readonly #trace: StepTrace;
-  readonly #placeholders: readonly Tensor[];
-  /** Whether a parameter has a gradient when the step ends. */
-  readonly #gradients: ReadonlyMap<State, boolean>;
-  /** What the function returned: traced tensors stand where the results of a step go. */
-  readonly #outputs: unknown;
   readonly #results: readonly Tensor[];
-  /** Tensors from outside that the function used or returned. */
-  readonly #captured: readonly Tensor[];
-  /** The state that each leaf of the trace stands for. */
-  readonly #states: ReadonlyMap<Tensor, State>;
   #program: Program;
   #compiling: Promise<Executable> | null = null;
   #preparing: Promise<Prepared> | null = null;
   readonly #pressure: BackPressure;
-  /** Identifies the line of submits that this plan's belong to: a state that they write. */
-  readonly #line: object;
   #users = 0;
   #gone = false;
 
-  private constructor(
-    device: Device,
-    trace: StepTrace,
-    placeholders: readonly Tensor[],
-    outputs: unknown,
-    gradients: ReadonlyMap<State, boolean>,
-    options: ProgramOptions,
-  ) {
-    this.#gradients = gradients;
+  private constructor(device: Device, recording: Recording) {
     this.device = device;
-    this.#pressure = new BackPressure(device.gpu.queue);
     this.#profile = device.profile;
-    this.#trace = trace;
-    this.#outputs = outputs;
-    this.#results = resultsIn(outputs);
-    this.#captured = outside(this.#results, trace);
-    for (const tensor of this.#captured) residenceOf(tensor).kept = true;
-    const isLeaf = (tensor: Tensor) => tensor.node.op.lowering.kind === 'leaf' || tensor.node.trace === null;
-    const guarded = options.checkFinite || mayFail(reachable([...this.#results, ...trace.writes.values()], isLeaf));
-    const updates = [...trace.writes].map(([state, written]) => {
-      const leaf = trace.reads.get(state) as Tensor;
-      const value = guarded ? trace.run(() => committed(state.isVoid ? null : leaf, written)) : written;
-      return { leaf, value, state };
-    });
-    this.#program = buildProgram({ results: this.#results, updates }, isLeaf, device.profile, options);
-    this.#states = new Map([...trace.reads].map(([state, leaf]) => [leaf, state]));
-    this.#line = updates[0]?.state ?? this;
-    this.#placeholders = placeholders;
+    this.#recording = recording;
+    this.#trace = recording.trace;
+    this.#results = recording.results;
+    this.#program = recording.program;
+    this.#pressure = new BackPressure(device.gpu.queue);
+    for (const tensor of recording.captured) residenceOf(tensor).kept = true;
   }
 
   /** Runs `fn` once, at once, on placeholders and plans what it recorded. */
@@ -101,20 +70,7 @@ export class Plan {
     device: Device,
     options: ProgramOptions = {},
   ): Plan {
-    const trace = new StepTrace();
-    const placeholders: Tensor[] = [];
-    const returned = trace.run(() => {
-      const given = mapTensors('compile', 'args', args, (tensor) => {
-        const placeholder = leaf('input', tensor);
-        placeholders.push(placeholder);
-        return placeholder;
-      });
-      return (fn as (...args: readonly unknown[]) => unknown)(...(given as unknown[]));
-    });
-    expectSync('compile', 'the function', returned);
-    const outputs = mapTensors('compile', 'result', returned, (tensor) => tensor);
-    const gradients = trace.settleGradients();
-    return new Plan(device, trace, placeholders, outputs, gradients, options);
+    return new Plan(device, record(fn, args, device.profile, options));
   }
 
   /** The program, with the forms of the shaders that the device has chosen once they are compiled. */
@@ -178,7 +134,7 @@ export class Plan {
     const compiling = this.compile();
     // Handles the rejection here: where something below rejects first, nobody waits for this one.
     compiling.catch(() => {});
-    await materialise([...this.#captured, ...[...this.#trace.reads.keys()].map((state) => state.committed)]);
+    await materialise([...this.#recording.captured, ...[...this.#trace.reads.keys()].map((state) => state.committed)]);
     await upload(
       device,
       this.program.leaves.map(({ tensor }) => this.#ownerOf(tensor)),
@@ -190,7 +146,7 @@ export class Plan {
       ...randoms.keys().map(({ source, key, streams }) => ({ leaf: key, values: () => source.take(streams) })),
     ];
     const { inputs, ring } = await device.buffers.secured(() => ({
-      inputs: new Inputs(device, this.#placeholders, numbers),
+      inputs: new Inputs(device, this.#recording.placeholders, numbers),
       ring: ringOf(device, Math.min(slotCount, this.#results.filter(smallResult).length)),
     }));
     return { executable, inputs, ring };
@@ -238,13 +194,13 @@ export class Plan {
     for (const listener of takeSubmitListeners()) listener();
     device.check();
     let next = 0;
-    return mapTensors('compile', 'result', this.#outputs, () => results[next++]);
+    return mapTensors('compile', 'result', this.#recording.outputs, () => results[next++]);
   }
 
   /** Notes which parameters have gradients now; restores that where it turns out that the step has changed nothing. */
   #settleGradients(verdict: Verdict | null): void {
     const before: [State, boolean][] = [];
-    for (const [state, present] of this.#gradients) {
+    for (const [state, present] of this.#recording.gradients) {
       if (state.hasGradient !== present) before.push([state, state.hasGradient]);
       state.settleGradient(present, verdict);
     }
@@ -270,7 +226,7 @@ export class Plan {
   #begin(args: readonly Tensor[], { usesStatus }: Executable, encoder: GPUCommandEncoder): Verdict | null {
     const given = Verdict.open(args.map(({ version }) => verdictOf(version)));
     const listeners = takeListeners();
-    return usesStatus ? this.device.status.begin(encoder, this.#line, given, listeners) : Verdict.over(given);
+    return usesStatus ? this.device.status.begin(encoder, this.#recording.line, given, listeners) : Verdict.over(given);
   }
 
   /** Keeps the plan's memory while `work` runs: calls that run at once may make more plans than are kept. */
@@ -330,7 +286,7 @@ export class Plan {
 
   /** The tensor that holds the value of a leaf: a state's present version, or the leaf itself. */
   #ownerOf(leaf: Tensor): Tensor {
-    return this.#states.get(leaf)?.committed ?? leaf;
+    return this.#recording.states.get(leaf)?.committed ?? leaf;
   }
 
   /** Copies results into memory that the caller owns, in this submit; small ones also to a staging buffer. */
@@ -370,22 +326,4 @@ export class Plan {
   summary(): PlanSummary {
     return summarise(this.program);
   }
-}
-
-/** The tensors among what a function returned, in their order. */
-function resultsIn(outputs: unknown): Tensor[] {
-  const results: Tensor[] = [];
-  mapTensors('compile', 'result', outputs, (tensor) => results.push(tensor.version));
-  return results;
-}
-
-/** Tensors from outside among the results of a trace, and among what it used. */
-function outside(results: readonly Tensor[], trace: StepTrace): Tensor[] {
-  const roots = [...trace.writes.values(), ...results];
-  const found = new Set<Tensor>();
-  for (const root of roots) if (root.node.trace === null) found.add(root);
-  for (const node of reachable(roots, (tensor) => tensor.node.trace === null)) {
-    for (const input of node.inputs) if (input.node.trace === null) found.add(input);
-  }
-  return [...found];
 }

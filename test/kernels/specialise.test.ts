@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Dispatch } from '../../src/kernels/kernel.ts';
+import { addLibrary } from '../../src/kernels/library.ts';
 import { coordinateOf, extentText, inverseOf, uniformText } from '../../src/kernels/numbers.ts';
 import { reversedOrder, specialise, withLibrary } from '../../src/kernels/specialise.ts';
 
@@ -222,6 +223,28 @@ describe('the library', () => {
     expect(places.every((at) => at >= 0)).toBe(true);
     expect(places).toEqual([...places].sort((a, b) => a - b));
     expect(text.match(/fn notANumber/g)).toHaveLength(1);
+  });
+
+  it('has files that may be named in full', () => {
+    expect(withLibrary('// uses: order.wgsl, bits.wgsl\nfn own() {}')).toBe(
+      withLibrary('// uses: order, bits\nfn own() {}').replace('order, bits', 'order.wgsl, bits.wgsl'),
+    );
+  });
+
+  it('makes a text of a file for each of what it is used for, once, behind what that uses', () => {
+    addLibrary({
+      half: '// of: side\nfn half$Side() { $side(params.$sideRow); }',
+      pair: '// of: left, right\n// uses: half($right)\nfn pair$Left$Right() { half$Right(); }',
+    });
+    const text = withLibrary('// uses: pair(q k dO v), half(k q)\nfn own() {}');
+    const made = [...text.matchAll(/fn (\w+)\(\) \{ (.*?) \}/g)].map(([, name, body]) => `${name}: ${body}`);
+    expect(made).toEqual([
+      'halfK: k(params.kRow);',
+      'pairQK: halfK();',
+      'halfV: v(params.vRow);',
+      'pairDOV: halfV();',
+      'halfQ: q(params.qRow);',
+    ]);
   });
 
   it('is optional', () => {

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
 import { Generator } from '../../src/core/random.ts';
-import { currentDevice, type Device, type HostArray, init, readAll, type Tensor } from '../../src/index.ts';
+import { useDevice } from '../../src/device/current.ts';
+import { type Device, type HostArray, init, readAll, type Tensor } from '../../src/index.ts';
 import { profile, seed } from './environment.ts';
 
 /**
@@ -78,8 +79,11 @@ GPUBuffer.prototype.mapAsync = function (...range) {
 const slabs = Array.from({ length: 8 }, () => 2 ** 18);
 
 async function sharedDevice(): Promise<Device> {
-  // A test may have made another device the default one, or lost this one.
-  if (device && !device.isLost && currentDevice() === device) return device;
+  // A test may have made another device the default one, or lost this one. Another would compile all pipelines again.
+  if (device && !device.isLost) {
+    useDevice(device);
+    return device;
+  }
   const opened = await init({ profile, limits: 'default' });
   opened.buffers.arena.join(slabs);
   opened.buffers.arena.reserve(slabs);

@@ -55,7 +55,7 @@ const wideWalks =
         step: 2 * loop(columns) + loop(4) + stored + taken(eight),
         rest: loop(2, delta(columns)) + looked,
       },
-      dkdv: { by: 16, step: 2 * loop(columns) + loop(4) + 2 * stored + taken(2 * eight), rest: looked },
+      dkdv: { by: 16, step: 2 * loop(columns) + loop(4) + 2 * stored + taken(2 * eight), rest: 2 * looked },
     }[part];
   };
 export const rowWalks = wideWalks(false);

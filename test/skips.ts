@@ -25,6 +25,7 @@ export const skips: readonly Skip[] = [
   {
     test: /^(stored choices (leave a file alone that is not theirs|need permissions in Deno)|choices that several processes store)/,
     runtime: 'chromium',
+    profile: 'software',
     reason: 'a page has no files; the Deno runs do',
   },
   {

@@ -19,6 +19,7 @@ import { hostSideSums } from './sideSums.ts';
 /** What a device does, in order: it runs a kernel, or copies bytes. */
 export type Command = DispatchCommand | CopyCommand;
 
+/** A kernel that runs, with the values that it is bound to. */
 export interface DispatchCommand {
   readonly kind: 'dispatch';
   readonly label: string;
@@ -42,6 +43,7 @@ export interface KernelUse {
   readonly outputs: readonly TensorType[];
 }
 
+/** All bytes of one value, copied to another. */
 export interface CopyCommand {
   readonly kind: 'copy';
   readonly label: string;
@@ -88,6 +90,7 @@ export function withForms(
   );
 }
 
+/** The commands of a graph, and what the planning of their memory has to know. */
 export interface Schedule {
   readonly commands: readonly Command[];
   /** Packs with gaps between their parts: their memory is zeroed once and not shared, so that the gaps stay zero. */
@@ -168,6 +171,10 @@ function groupCommands(group: Group, consumers: ReadonlyMap<Value, number>, prof
   );
 }
 
+/**
+ * The commands of a call, bound to these inputs and outputs and to scratch of its own. An output that a kernel changes in
+ * place starts as a copy of its input. Labels show `shape`.
+ */
 export function emit(
   call: KernelCall,
   inputs: readonly Value[],

@@ -10,6 +10,7 @@ export type HostArray = Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Ui
 /** Typed arrays whose elements are numbers: all but those of 64-bit integers. */
 export type Numbers = ArrayBufferView & ArrayLike<number>;
 
+/** Whether these are numbers in a typed array. */
 export function isNumbers(value: unknown): value is Numbers {
   if (!ArrayBuffer.isView(value)) return false;
   return ![DataView, BigInt64Array, BigUint64Array].some((other) => value instanceof other);
@@ -27,6 +28,7 @@ interface DTypeInfo {
   readonly array: Float32ArrayConstructor | Int32ArrayConstructor | Uint32ArrayConstructor;
 }
 
+/** How each type lies on the device and on the host. */
 export const dtypes: Readonly<Record<DType, DTypeInfo>> = {
   f32: { bytes: wordSize, wgsl: 'f32', array: Float32Array },
   i32: { bytes: wordSize, wgsl: 'i32', array: Int32Array },

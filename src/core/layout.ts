@@ -20,6 +20,7 @@ export function rowMajorStrides(shape: Shape): number[] {
   return strides;
 }
 
+/** Row-major, without gaps, from the start of the buffer. */
 export function denseLayout(shape: Shape): Layout {
   return { shape, strides: rowMajorStrides(shape), offset: 0 };
 }

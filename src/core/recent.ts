@@ -15,6 +15,12 @@ export class Recent<Value> extends Map<string, Value> {
     return value;
   }
 
+  /** The value of a key; made and kept where there is none. */
+  ensure(key: string, make: () => Value): Value {
+    if (!this.has(key)) this.set(key, make());
+    return this.get(key) as Value;
+  }
+
   override set(key: string, value: Value): this {
     this.delete(key);
     super.set(key, value);

@@ -15,6 +15,7 @@ export function packedSize(shape: Shape): number {
   return aligned(sizeOf(shape));
 }
 
+/** The part of a pack from element `offset` on, as a tensor of that shape: a view, no copy. */
 export const segmentOp: Op<[flat: Tensor], { offset: number; shape: Shape; dtype: DType }> = {
   name: 'segment',
   infer: (_, { shape, dtype }) => [{ shape, dtype }],

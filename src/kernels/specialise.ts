@@ -62,10 +62,8 @@ function inForm(
     overrides,
     names,
   ]);
-  const shaders = known.get(source) ?? new Recent<SpecialisedShader>(512);
-  known.set(source, shaders);
-  const same = shaders.get(settings) ?? specialised(dispatch, numbers, overrides);
-  shaders.set(settings, same);
+  const shaders = known.ensure(source, () => new Recent(512));
+  const same = shaders.ensure(settings, () => specialised(dispatch, numbers, overrides));
   const shader = numbers.length === 0 ? same : { ...same, fields: [...numbers, ...same.fields.slice(numbers.length)] };
   return { shader, hasExtents };
 }

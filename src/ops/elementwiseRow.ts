@@ -18,6 +18,7 @@ interface Row<Inputs extends readonly Tensor[], Own extends Attributes> {
   gradient?(dy: Tensor, inputs: Readonly<Inputs>, y: Tensor, attributes: Own): Each<Inputs, Tensor | null>;
 }
 
+/** Types that an input may have. */
 export const float: readonly DType[] = ['f32'];
 export const number: readonly DType[] = ['f32', 'i32', 'u32'];
 export const any: readonly DType[] = ['f32', 'i32', 'u32', 'bool'];

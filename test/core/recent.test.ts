@@ -16,4 +16,7 @@ it('Recent drops what has not been asked for the longest, and tells of it', () =
   expect(dropped).toEqual([2, 3]);
   expect(recent.get('b')).toBeUndefined();
   expect(recent.size).toBe(2);
+  expect(recent.ensure('a', () => 9)).toBe(4);
+  expect(recent.ensure('e', () => 9)).toBe(9);
+  expect([...recent.keys()]).toEqual(['a', 'e']);
 });

@@ -14,7 +14,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<AElement>;
 @group(0) @binding(2) var<storage, read> b: array<BElement>;
-@group(0) @binding(3) var<storage, read_write> output: array<f32>;
+@group(0) @binding(3) var<storage, read_write> output: array<Output>;
 
 // vec4<f32> where offset, strides and the contiguous extent are divisible by 4.
 alias AElement = f32;

@@ -5,7 +5,7 @@
 struct Params { count: u32, splits: u32, sums: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> partial: array<Element>;
-@group(0) @binding(2) var<storage, read_write> output: array<f32>;
+@group(0) @binding(2) var<storage, read_write> output: array<Output>;
 
 // vec4<f32> where count is divisible by 4.
 alias Element = f32;

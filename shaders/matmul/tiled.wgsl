@@ -3,78 +3,101 @@
 // A workgroup makes a TILE_M×TILE_N tile of C and walks along K in steps of TILE_K; a thread owns BLOCKS_M×BLOCKS_N blocks
 // of 4×4, half a tile apart where there are two. Tiles are kept as 4×4 blocks of four vec4s in the direction in which the
 // operand is contiguous; a block that lies the other way is transposed in registers, so NN, NT, TN and TT cost the same.
-// PITCH, one vec4 more than a row of blocks, puts the blocks that neighbouring threads read into different memory banks.
+// One vec4 more than a line of blocks puts the blocks that neighbouring threads read into different memory banks.
 //
 // SUMMED: Σₖ of one operand, contiguous across K, rides along; the threads that bring it into workgroup memory add it up.
 
-// Shape of the tile; blocks of a thread along M and N (1 or 2).
+// Shape of the tile; blocks of a thread along M and N (1 or 2). All threads bring the same number of vec4s.
 const TILE_M: u32 = 64u;
 const TILE_N: u32 = 64u;
 const TILE_K: u32 = 16u;
 const BLOCKS_M: u32 = 1u;
 const BLOCKS_N: u32 = 1u;
+// K is divisible by TILE_K.
+const K_TILED: bool = false;
 const THREADS_M: u32 = TILE_M / (4u * BLOCKS_M);
 const THREADS_N: u32 = TILE_N / (4u * BLOCKS_N);
 const SIZE: u32 = THREADS_M * THREADS_N;
-const PITCH: u32 = TILE_K + 1u;
+const QUADS_M: u32 = TILE_M / 4u;
+const QUADS_N: u32 = TILE_N / 4u;
+const QUADS_K: u32 = TILE_K / 4u;
 
-var<workgroup> tileA: array<vec4<f32>, TILE_M / 4u * PITCH>;
-var<workgroup> tileB: array<vec4<f32>, TILE_N / 4u * PITCH>;
+// The blocks of four rows or columns along K. A compiler sees that indices of arrays of constant length are in range where they
+// are remainders or constants, and drops the checks that browsers put around them; what else they are made of, it loses track of.
+struct Line { blocks: array<array<vec4<f32>, 4>, QUADS_K>, pad: vec4<f32> }
+var<workgroup> tileA: array<Line, QUADS_M>;
+var<workgroup> tileB: array<Line, QUADS_N>;
 // What this thread has brought of the summed operand: always the same four lines.
 var<private> sum: vec4<f32>;
 
 // Zeros from step `end` on, in both operands: what is read there may be infinite.
 fn clip(value: vec4<f32>, k: u32, alongK: bool) -> vec4<f32> {
+  if (K_TILED) { return value; }
   if (K_WHOLE) { return select(vec4<f32>(), value, k < params.K); }
   let step = vec4<u32>(k) + select(vec4<u32>(), vec4<u32>(0u, 1u, 2u, 3u), alongK);
   return select(vec4<f32>(), value, step < vec4<u32>(params.K));
 }
 
-// Each vec4 of a tile: where it comes from and where it goes. `first` is the index of the operand's element (row or column 0, k 0).
-fn fillA(lane: u32, first: u32, m: u32, k: u32) {
-  for (var i = lane; i < TILE_M * TILE_K / 4u; i += SIZE) {
+// Where the vec4 lies that a thread brings first, at k = 0; `first` is the index of the operand's element (row or column 0, k 0).
+// The next ones follow at equal distances.
+fn ownA(lane: u32, first: u32, m: u32) -> u32 {
+  if (A_TRANSPOSED) { return first + lane / QUADS_M * params.aLead + m + 4u * (lane % QUADS_M); }
+  return first + (m + lane / QUADS_K) * params.aLead + 4u * (lane % QUADS_K);
+}
+fn ownB(lane: u32, first: u32, n: u32) -> u32 {
+  if (B_TRANSPOSED) { return first + (n + lane / QUADS_K) * params.bLead + 4u * (lane % QUADS_K); }
+  return first + lane / QUADS_N * params.bLead + n + 4u * (lane % QUADS_N);
+}
+fn fillA(lane: u32, own: u32, k: u32) {
+  for (var i = 0u; i < TILE_M * QUADS_K / SIZE; i++) {
+    let place = i * SIZE + lane;
     if (A_TRANSPOSED) {
-      let x = i % (TILE_M / 4u);
-      let y = i / (TILE_M / 4u);
-      let value = clip(readA(first + (k + y) * params.aLead + m + 4u * x), k + y, false);
-      tileA[x * PITCH + y] = value;
+      let x = place % QUADS_M;
+      let y = place / QUADS_M;
+      let value = clip(readA(own + (k + i * (SIZE / QUADS_M)) * params.aLead), k + y, false);
+      tileA[x].blocks[y / 4u][y % 4u] = value;
       if (SUMMED == 1u) { sum += value; }
     } else {
-      let x = i / (TILE_K / 4u);
-      let y = i % (TILE_K / 4u) * 4u;
-      tileA[x / 4u * PITCH + y + x % 4u] = clip(readA(first + (m + x) * params.aLead + k + y), k + y, true);
+      let x = place / QUADS_K;
+      let y = place % QUADS_K;
+      tileA[x / 4u].blocks[y][x % 4u] = clip(readA(own + i * (SIZE / QUADS_K) * params.aLead + k), k + 4u * y, true);
     }
   }
 }
-fn fillB(lane: u32, first: u32, k: u32, n: u32) {
-  for (var i = lane; i < TILE_N * TILE_K / 4u; i += SIZE) {
+fn fillB(lane: u32, own: u32, k: u32) {
+  for (var i = 0u; i < TILE_N * QUADS_K / SIZE; i++) {
+    let place = i * SIZE + lane;
     if (B_TRANSPOSED) {
-      let x = i / (TILE_K / 4u);
-      let y = i % (TILE_K / 4u) * 4u;
-      tileB[x / 4u * PITCH + y + x % 4u] = clip(readB(first + (n + x) * params.bLead + k + y), k + y, true);
+      let x = place / QUADS_K;
+      let y = place % QUADS_K;
+      tileB[x / 4u].blocks[y][x % 4u] = clip(readB(own + i * (SIZE / QUADS_K) * params.bLead + k), k + 4u * y, true);
     } else {
-      let x = i % (TILE_N / 4u);
-      let y = i / (TILE_N / 4u);
-      let value = clip(readB(first + (k + y) * params.bLead + n + 4u * x), k + y, false);
-      tileB[x * PITCH + y] = value;
+      let x = place % QUADS_N;
+      let y = place / QUADS_N;
+      let value = clip(readB(own + (k + i * (SIZE / QUADS_N)) * params.bLead), k + y, false);
+      tileB[x].blocks[y / 4u][y % 4u] = value;
       if (SUMMED == 2u) { sum += value; }
     }
   }
 }
 
 // Column i of an A block is row m+i along k, column i of a B block is row k+i along n.
-fn blockA(m4: u32, k: u32) -> mat4x4<f32> {
-  let i = m4 * PITCH + k;
-  let block = mat4x4<f32>(tileA[i], tileA[i + 1u], tileA[i + 2u], tileA[i + 3u]);
+fn blockA(m: u32, k4: u32) -> mat4x4<f32> {
+  let k = k4 % QUADS_K;
+  let block = mat4x4<f32>(tileA[m].blocks[k][0], tileA[m].blocks[k][1], tileA[m].blocks[k][2], tileA[m].blocks[k][3]);
   if (A_TRANSPOSED) { return transpose(block); }
   return block;
 }
-fn blockB(n4: u32, k: u32) -> mat4x4<f32> {
-  let i = n4 * PITCH + k;
-  let block = mat4x4<f32>(tileB[i], tileB[i + 1u], tileB[i + 2u], tileB[i + 3u]);
+fn blockB(n: u32, k4: u32) -> mat4x4<f32> {
+  let k = k4 % QUADS_K;
+  let block = mat4x4<f32>(tileB[n].blocks[k][0], tileB[n].blocks[k][1], tileB[n].blocks[k][2], tileB[n].blocks[k][3]);
   if (B_TRANSPOSED) { return transpose(block); }
   return block;
 }
+
+// The tile of A takes in the sum of each thread at the end.
+fn putSum(lane: u32, value: vec4<f32>) { tileA[lane / TILE_K % QUADS_M].blocks[lane / 4u % QUADS_K][lane % 4u] = value; }
+fn sumOf(lane: u32) -> vec4<f32> { return tileA[lane / TILE_K % QUADS_M].blocks[lane / 4u % QUADS_K][lane % 4u]; }
 
 // c += a·b as chains of products and sums that a GPU fuses; b · a as a matrix product would add each four first.
 fn multiplyAdd(c: mat4x4<f32>, a: mat4x4<f32>, b: mat4x4<f32>) -> mat4x4<f32> {
@@ -103,11 +126,13 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   var c01 = mat4x4<f32>();
   var c10 = mat4x4<f32>();
   var c11 = mat4x4<f32>();
+  let fromA = ownA(lane, tile.startOfA, m);
+  let fromB = ownB(lane, tile.startOfB, n);
   for (var step = tile.begin; step < tile.end; step += TILE_K) {
-    fillA(lane, tile.startOfA, m, step);
-    fillB(lane, tile.startOfB, step, n);
+    fillA(lane, fromA, step);
+    fillB(lane, fromB, step);
     workgroupBarrier();
-    for (var k = 0u; k < TILE_K; k += 4u) {
+    for (var k = 0u; k < QUADS_K; k++) {
       let a0 = blockA(threadM, k);
       let b0 = blockB(threadN, k);
       c00 = multiplyAdd(c00, a0, b0);
@@ -130,10 +155,10 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   if ((SUMMED == 1u && n == 0u) || (SUMMED == 2u && m == 0u)) {
     let quads = select(TILE_N, TILE_M, SUMMED == 1u) / 4u;
     let lines = select(params.N, params.M, SUMMED == 1u);
-    tileA[lane] = sum;
+    putSum(lane, sum);
     workgroupBarrier();
     if (lane < quads && inside) {
-      for (var i = lane + quads; i < SIZE; i += quads) { sum += tileA[i]; }
+      for (var i = lane + quads; i < SIZE; i += quads) { sum += sumOf(i); }
       for (var j = 0u; j < 4u; j++) {
         let line = max(m, n) + 4u * lane + j;
         if (line < lines) { storeSum(tile.product * lines + line, sum[j]); }

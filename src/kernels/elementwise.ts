@@ -50,6 +50,8 @@ export interface Chain {
 const workgroup = 64;
 
 const scalarTypes: ExpressionTypes = { f32: 'f32', i32: 'i32', u32: 'u32', bool: 'bool' };
+/** What makes the functions of shaders/lib/elementwise.wgsl take four elements. */
+const vectorConstants = { V: 'vec4<f32>', B: 'vec4<bool>', U: 'vec4<u32>' };
 const vectorTypes: ExpressionTypes = { f32: 'vec4<f32>', i32: 'vec4<i32>', u32: 'vec4<u32>', bool: 'vec4<bool>' };
 
 /** The chain as a kernel of its own: inputs 0… are `chain.buffers`, outputs 0… are `chain.outputs`. */
@@ -60,7 +62,7 @@ export function elementwiseKernel(chain: Chain, label: string, profile: DevicePr
   const perInvocation = profile.selection === 'software' && count >= 4096 ? 4 : 1;
   const workgroups = grid(Math.ceil(count / (workgroup * perInvocation)));
   const whole = workgroups[0] * workgroups[1] * workgroup * perInvocation === count;
-  const declare = (dtype: DType) => (vector ? `vec4<${dtypes[dtype].wgsl}>` : dtypes[dtype].wgsl);
+  const declare = elementType(vector);
   const lines = chain.buffers.map((dtype, i) => bindingText(i + 1, 'read', `in${i}`, `array<${declare(dtype)}>`));
   for (const [i, step] of chain.outputs.entries()) {
     const dtype = (chain.steps[step] as ChainStep).dtype;
@@ -94,7 +96,7 @@ ${rows ? rows.main : elements(perInvocation, whole, short)}
         kernel: `elementwise/${label}`,
         source,
         library: libraryOf(chain),
-        ...(vector ? { constants: { V: 'vec4<f32>', B: 'vec4<bool>', U: 'vec4<u32>' } } : {}),
+        ...(vector && { constants: vectorConstants }),
         bindings: [...chain.buffers.map((_, i) => input(i)), ...chain.outputs.map((_, i) => output(i))],
         uniforms: { count },
         workgroups,
@@ -103,6 +105,10 @@ ${rows ? rows.main : elements(perInvocation, whole, short)}
     ],
   };
 }
+
+/** The type of what is bound, of four elements or of one. */
+const elementType = (vector: boolean) => (dtype: DType) =>
+  vector ? `vec4<${dtypes[dtype].wgsl}>` : dtypes[dtype].wgsl;
 
 /** Every lane's share, spelled out where the chain is short. `whole` tells that no lane's share lies past the end. */
 function elements(count: number, whole: boolean, short: boolean): string {
@@ -153,25 +159,34 @@ function sharedRows(chain: Chain, count: number, read: (load: Load, dtype: DType
  * `firstInput`; `primary` is the position in `chain.outputs` that takes the kernel's own `output` binding.
  */
 export function storeHook(chain: Chain, firstInput: number, primary: number, firstExtraOutput: number): StoreHook {
-  const body = chainBody(chain, false, reader('in'));
   const extra = chain.outputs.map((step, i) => ({ step, i })).filter(({ i }) => i !== primary);
-  const value = (step: number) =>
-    step < 0 ? 'value' : stored(`v${step}`, (chain.steps[step] as ChainStep).dtype, false);
-  const stores = [
-    `  output[index] = ${value(chain.outputs[primary] as number)};`,
-    ...extra.map(({ step, i }) => `  extra${i}[index] = ${value(step)};`),
-  ];
+  const dtypeOf = (step: number) => (step < 0 ? 'f32' : (chain.steps[step] as ChainStep).dtype);
+  const tail = (vector: boolean): Pick<StoreHook, 'functions' | 'declarations'> => {
+    const value = (step: number) => (step < 0 ? 'value' : stored(`v${step}`, dtypeOf(step), vector));
+    const lines = [
+      `  let i = index${vector ? ' >> 2u' : ''};`,
+      ...chainBody(chain, vector, reader('in', vector)),
+      `  output[i] = ${value(chain.outputs[primary] as number)};`,
+      ...extra.map(({ step, i }) => `  extra${i}[i] = ${value(step)};`),
+    ];
+    const name = vector ? 'storeFour' : 'store';
+    const declare = elementType(vector);
+    return {
+      functions: { [name]: `fn ${name}(index: u32, value: ${declare('f32')}) {\n${lines.join('\n')}\n}` },
+      declarations: (firstBinding) =>
+        [
+          ...readDeclarations(chain, firstBinding, 'in', vector),
+          ...extra.map(({ step, i }, k) => {
+            const binding = firstBinding + chain.buffers.length + k;
+            return bindingText(binding, 'read_write', `extra${i}`, `array<${declare(dtypeOf(step))}>`);
+          }),
+        ].join('\n'),
+    };
+  };
   return {
-    functions: { store: `fn store(index: u32, value: f32) {\n  let i = index;\n${[...body, ...stores].join('\n')}\n}` },
+    ...tail(false),
+    ...(takesVectors(chain) && { four: { ...tail(true), constants: vectorConstants } }),
     library: ['bits', 'elementwise', ...libraryOf(chain)],
-    declarations: (firstBinding) =>
-      [
-        ...readDeclarations(chain, firstBinding, 'in'),
-        ...extra.map(({ step, i }, k) => {
-          const type = step < 0 ? 'f32' : dtypes[(chain.steps[step] as ChainStep).dtype].wgsl;
-          return bindingText(firstBinding + chain.buffers.length + k, 'read_write', `extra${i}`, `array<${type}>`);
-        }),
-      ].join('\n'),
     bindings: [
       ...chain.buffers.map((_, i) => input(firstInput + i)),
       ...extra.map((_, k) => output(firstExtraOutput + k)),
@@ -184,13 +199,13 @@ export function storeHook(chain: Chain, firstInput: number, primary: number, fir
  * kernel's inputs from `firstInput`.
  */
 export function loadHook(chain: Chain, firstInput: number): LoadHook {
-  const body = chainBody(chain, false, reader('source'), 'source');
+  const body = chainBody(chain, false, reader('source', false), 'source');
   return {
     functions: {
       load: `fn load(index: u32) -> f32 {\n  let i = index;\n${body.join('\n')}\n  return v${chain.outputs[0]};\n}`,
     },
     library: ['bits', 'elementwise', ...libraryOf(chain)],
-    declarations: (firstBinding) => readDeclarations(chain, firstBinding, 'source').join('\n'),
+    declarations: (firstBinding) => readDeclarations(chain, firstBinding, 'source', false).join('\n'),
     bindings: chain.buffers.map((_, i) => input(firstInput + i)),
     windowed: chain.steps.some((step) => step.arguments.some(isWindowed)),
   };
@@ -201,9 +216,9 @@ const isWindowed = (argument: Argument): boolean =>
   ('load' in argument && argument.load.window !== undefined) ||
   ('constant' in argument && argument.window !== undefined);
 
-/** Reads of a hook, an element at a time. */
-const reader = (prefix: Prefix) => (load: Load, dtype: DType) =>
-  loadExpression(`${prefix}${load.buffer}`, load, dtype, false);
+/** Reads of a hook. */
+const reader = (prefix: Prefix, vector: boolean) => (load: Load, dtype: DType) =>
+  loadExpression(`${prefix}${load.buffer}`, load, dtype, vector);
 
 function libraryOf(chain: Chain): string[] {
   return [...new Set(chain.steps.flatMap((step) => step.lowering.library ?? []))];
@@ -212,9 +227,10 @@ function libraryOf(chain: Chain): string[] {
 /** Buffers of a head and of a tail meet in one kernel, so they have names of their own. */
 type Prefix = 'in' | 'source';
 
-function readDeclarations(chain: Chain, firstBinding: number, prefix: Prefix): string[] {
+function readDeclarations(chain: Chain, firstBinding: number, prefix: Prefix, vector: boolean): string[] {
+  const declare = elementType(vector);
   return chain.buffers.map((dtype, i) =>
-    bindingText(firstBinding + i, 'read', `${prefix}${i}`, `array<${dtypes[dtype].wgsl}>`),
+    bindingText(firstBinding + i, 'read', `${prefix}${i}`, `array<${declare(dtype)}>`),
   );
 }
 

@@ -12,7 +12,7 @@ import { type MatmulProblem, type Matrix, type Product, simplify } from './matmu
 import { sumLines, type Tiling, type TilingName, tilingOf, tilings, workgroups } from './matmulTilings.ts';
 import { noSideSum } from './sideSum.ts';
 
-function constants({ N, K, a, b, sum }: Product): Record<string, number | boolean | string> {
+function constants({ K, a, b, sum }: Product): Record<string, number | boolean | string> {
   return {
     AElement: a.vec4 ? 'vec4<f32>' : 'f32',
     BElement: b.vec4 ? 'vec4<f32>' : 'f32',
@@ -21,7 +21,6 @@ function constants({ N, K, a, b, sum }: Product): Record<string, number | boolea
     A_TRANSPOSED: a.transposed,
     B_TRANSPOSED: b.transposed,
     K_WHOLE: K % 4 === 0,
-    STORE_WHOLE: N % 4 === 0,
     SUMMED: sum ? { a: 1, b: 2 }[sum.of] : 0,
   };
 }
@@ -50,8 +49,16 @@ function uniforms({ M, N, K, a, b, batch, batches }: Product, splits: number, sl
 
 type Extras = Pick<Product, 'epilogue' | 'sum'>;
 
-/** What the sum and the epilogue add to a dispatch whose last own binding is its output. */
-function withExtras(dispatch: Dispatch, { epilogue, sum }: Extras, target = sum && output(sum.output)): Dispatch {
+/**
+ * What the sum, the epilogue and the way of storing add to a dispatch whose last own binding is its output. It stores lines of
+ * `line` elements that lie next to each other.
+ */
+function withExtras(
+  dispatch: Dispatch,
+  line: number,
+  { epilogue, sum }: Extras,
+  target = sum && output(sum.output),
+): Dispatch {
   const bindings = [...dispatch.bindings];
   const declarations = dispatch.declarations ? [dispatch.declarations] : [];
   const functions = { ...dispatch.functions };
@@ -60,13 +67,27 @@ function withExtras(dispatch: Dispatch, { epilogue, sum }: Extras, target = sum 
     declarations.push(bindingText(binding, 'read_write', 'sums', 'array<f32>'));
     functions.storeSum = 'fn storeSum(index: u32, value: f32) { sums[index] = value; }';
   }
-  if (epilogue) {
-    declarations.push(epilogue.declarations(bindings.length + 1));
-    bindings.push(...epilogue.bindings);
-    Object.assign(functions, epilogue.functions);
-  }
-  return { ...dispatch, functions, declarations: declarations.join('\n'), library: epilogue?.library, bindings };
+  const whole = line % 4 === 0;
+  const tail = whole && epilogue ? (epilogue.four ?? epilogue) : epilogue;
+  if (tail) declarations.push(tail.declarations(bindings.length + 1));
+  Object.assign(functions, tail ? tail.functions : whole && { storeFour });
+  bindings.push(...(epilogue?.bindings ?? []));
+  const inFours = whole && (!epilogue || epilogue.four);
+  return {
+    ...dispatch,
+    constants: {
+      ...dispatch.constants,
+      ...(whole && { STORE_WHOLE: true }),
+      ...(inFours && { Output: 'vec4<f32>', ...epilogue?.four?.constants }),
+    },
+    functions,
+    declarations: declarations.join('\n'),
+    library: epilogue?.library,
+    bindings,
+  };
 }
+
+const storeFour = 'fn storeFour(index: u32, value: vec4<f32>) { output[index >> 2u] = value; }';
 
 /** The product, or the `splits` partial products of slices of K, without an epilogue. */
 function multiply(
@@ -79,7 +100,7 @@ function multiply(
   const tiling: Tiling = tilings[name];
   return {
     source: tiling.source,
-    constants: { ...constants(product), ...tiling.constants },
+    constants: { ...constants(product), ...tiling.constants(product.K) },
     bindings: [a, b, splits === 1 ? output(0) : scratch(0)],
     uniforms: uniforms(product, splits, slice),
     workgroups: grid(workgroups(product, tiling, splits)),
@@ -103,7 +124,7 @@ function whole(name: TilingName): Variant<MatmulProblem> {
     call(problem) {
       const product = simplify(problem);
       const dispatch = { kernel: `matmul/${name}`, ...multiply(product, name, 1, product.K) };
-      return { dispatches: [withExtras(dispatch, problem)] };
+      return { dispatches: [withExtras(dispatch, product.N, problem)] };
     },
   };
 }
@@ -122,7 +143,7 @@ const padded: Variant<MatmulProblem> = {
     const { product, operands, copies, scratch } = padOperands(simplify(problem));
     const name = tilingOf(product, profile);
     const dispatch = { kernel: `matmul/padded/${name}`, ...multiply(product, name, 1, product.K, operands) };
-    return { dispatches: [...copies, withExtras(dispatch, problem)], scratch };
+    return { dispatches: [...copies, withExtras(dispatch, product.N, problem)], scratch };
   },
 };
 
@@ -174,7 +195,7 @@ const splitK: Variant<MatmulProblem> = {
     const total: Dispatch = {
       kernel: 'matmul/splitK/sum',
       source: sumText,
-      constants: N % 4 === 0 ? { Element: 'vec4<f32>', VEC4: true, STORE_WHOLE: true } : {},
+      constants: count % 4 === 0 ? { Element: 'vec4<f32>', VEC4: true } : {},
       ...(sum && partialSums),
       bindings: [scratch(0), output(0), ...(sum ? [scratch(1)] : [])],
       uniforms: { count, splits, sums: lines },
@@ -182,7 +203,7 @@ const splitK: Variant<MatmulProblem> = {
       turns: loop(splits) + loop(4),
     };
     return {
-      dispatches: [withExtras(partial, { sum }, sum && scratch(1)), withExtras(total, { epilogue, sum })],
+      dispatches: [withExtras(partial, N, { sum }, sum && scratch(1)), withExtras(total, count, { epilogue, sum })],
       scratch: [bytes, ...(sum ? [wordSize * splits * lines] : [])],
     };
   },
@@ -216,7 +237,6 @@ const gemv: Variant<MatmulProblem> = {
         VEC4: w.vec4,
         TRANSPOSED: transposed,
         K_WHOLE: K % 4 === 0,
-        STORE_WHOLE: N % 4 === 0,
         SLICES: slices,
         SUMMED: sum ? ((sum.of === 'b') === isRow ? 1 : 2) : 0,
       },
@@ -238,7 +258,7 @@ const gemv: Variant<MatmulProblem> = {
       workgroups: grid(Math.ceil(rows / ((4 * 128) / slices)) * batches),
       turns: loop(Math.ceil(K / (4 * slices))) + 2 * loop(slices) + 2 * loop(4),
     };
-    return { dispatches: [withExtras(dispatch, problem)] };
+    return { dispatches: [withExtras(dispatch, rows, problem)] };
   },
 };
 

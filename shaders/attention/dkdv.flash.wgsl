@@ -1,4 +1,4 @@
-// uses: attentionGradients, attentionStart(q k v dO dK dV), attentionRow(k v), attentionTile(q dO)
+// uses: attentionGradients, attentionStart(q k v dO dK dV), attentionProducts(k v), attentionTile(q dO)
 // Attention, backward, gradients of keys and values (FlashAttention-2): dV = Pᵀ dO, dK = scale dSᵀ Q.
 //
 // The mirror of dq.flash.wgsl: a workgroup takes 32 keys and walks over tiles of 32 query rows; teams of 8 lanes own four keys,
@@ -7,10 +7,9 @@
 //
 // q, dO [B, H, L, D], k, v, dK and dV (somewhere in result) [B, H, S, D], strided; statistics: dense [B, H, L] of (lse, δ).
 
-var<workgroup> tile: array<vec4<f32>, 32u * WIDTH + 8u>; // 32 rows of Q, of dO, of Q again
-var<workgroup> weights: array<vec4<f32>, 8u * STRIDE>; // for each team and row, P and then dS of four keys
-
 @group(0) @binding(5) var<storage, read> statistics: array<vec2<f32>>;
+
+const OWNS_QUERIES: bool = false;
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
@@ -20,78 +19,77 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let head = group.y;
   let qBase = startQ(batch, head);
   let dOBase = startDO(batch, head);
-  let team = lane / 8u;
-  let member = lane % 8u;
+  let team = lane / MEMBERS;
+  let member = lane % MEMBERS;
   let key = group.x * 32u + team * 4u;
   let keys = places(startK(batch, head), key, params.kRow, params.S);
   let values = places(startV(batch, head), key, params.vRow, params.S);
   let start = select(0u, group.x * 32u, CAUSAL);
-  let slot = team * STRIDE + member * 4u;
 
   var dK: Sums;
   var dV: Sums;
+  var secondK: Sums; // of the second chunk
+  var secondV: Sums;
   var staging = 0u;
   for (var first = walkFrom(start); first < walkTo(params.L); first += 32u) {
-    let row = first + member * 4u;
+    let row = first + member * OTHERS;
     var products = mat4x4<f32>(); // Q Kᵀ
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
       stageQ(qBase, first, params.L, chunk, lane, 0u);
       workgroupBarrier();
-      for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
-        products += transpose(tileBlock(member * 4u, column)) * blockK(keys, chunk * WIDTH + column);
-      }
+      products = productsK(products, keys, chunk, member);
       workgroupBarrier();
     }
-    var slopes = mat4x4<f32>(); // dO Vᵀ
-    for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      if (chunk > 0u) {
+    // dO Vᵀ, the second chunk first: the other one is summed up next.
+    var slopes = mat4x4<f32>();
+    for (var turn = 0u; turn < CHUNKS; turn++) {
+      let chunk = CHUNKS - 1u - turn;
+      if (turn > 0u) {
         workgroupBarrier();
       }
       staging++;
       stageDO(dOBase, first, params.L, chunk, lane, staging);
       workgroupBarrier();
-      for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
-        slopes += transpose(tileBlock(member * 4u, column)) * blockV(values, chunk * WIDTH + column);
-      }
+      slopes = productsV(slopes, values, chunk, member);
     }
     let saved = statisticsBlock(batch, head, row);
     let p = weigh(scoresOf(products, batch, head, row, key), saved.lse);
     let factors = dropoutFactors(batch, head, row, key);
-    let dropped = transpose(times(p, factors));
-    for (var r = 0u; r < 4u; r++) { weights[slot + r] = dropped[r]; }
-    for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      if (CHUNKS > 1u) {
-        workgroupBarrier();
-        staging++;
-        stageDO(dOBase, first, params.L, chunk, lane, staging);
-      }
-      workgroupBarrier();
-      accumulate(&dV, chunk, team, member, isTainted(staging));
-    }
+    let dS = slopesOf(p, slopes, factors, saved.delta, 1.0);
+    putWeights(team, member, transpose(times(p, factors)));
     workgroupBarrier();
-    let dS = transpose(slopesOf(p, slopes, factors, saved.delta, 1.0));
-    for (var r = 0u; r < 4u; r++) { weights[slot + r] = dS[r]; }
-    for (var chunk = 0u; chunk < CHUNKS; chunk++) {
+    dV = accumulated(dV, team, member, isTainted(staging));
+    workgroupBarrier();
+    if (CHUNKS > 1u) {
       staging++;
-      stageQ(qBase, first, params.L, chunk, lane, staging);
+      stageDO(dOBase, first, params.L, 1u, lane, staging);
       workgroupBarrier();
-      accumulate(&dK, chunk, team, member, isTainted(staging));
+      secondV = accumulated(secondV, team, member, isTainted(staging));
+      workgroupBarrier();
+    }
+    putWeights(team, member, transpose(dS));
+    staging++;
+    stageQ(qBase, first, params.L, 0u, lane, staging);
+    workgroupBarrier();
+    dK = accumulated(dK, team, member, isTainted(staging));
+    workgroupBarrier();
+    if (CHUNKS > 1u) {
+      staging++;
+      stageQ(qBase, first, params.L, 1u, lane, staging);
+      workgroupBarrier();
+      secondK = accumulated(secondK, team, member, isTainted(staging));
       workgroupBarrier();
     }
   }
 
-  for (var c = 0u; c < 4u; c++) {
-    if (key + c < params.S) {
-      let dKBase = startDK(batch, head) + (key + c) * params.dKRow;
-      let dVBase = startDV(batch, head) + (key + c) * params.dVRow;
-      for (var part = 0u; part < CHUNKS * PARTS; part++) {
-        let within = member + part % PARTS * 8u;
-        let column = part / PARTS * WIDTH + within;
-        if (within < WIDTH && column < COLUMNS) {
-          store(dKBase, column, added(dKBase, column, dK[part][c] * params.scale));
-          store(dVBase, column, added(dVBase, column, dV[part][c]));
-        }
-      }
-    }
+  let live = min(4u, params.S - min(key, params.S));
+  let own = key + vec4<u32>(0u, 1u, 2u, 3u);
+  let atK = startDK(batch, head) + own * params.dKRow;
+  let atV = startDV(batch, head) + own * params.dVRow;
+  storeSums(enlarged(dK, params.scale), 0u, member, atK, live, true);
+  storeSums(dV, 0u, member, atV, live, true);
+  if (CHUNKS > 1u) {
+    storeSums(enlarged(secondK, params.scale), 1u, member, atK, live, true);
+    storeSums(secondV, 1u, member, atV, live, true);
   }
 }

@@ -1,4 +1,4 @@
-// uses: attentionGradients, attentionStart(q k v dO dQ), attentionRow(q dO), attentionTile(k v)
+// uses: attentionGradients, attentionStart(q k v dO dQ), attentionProducts(q dO), attentionTile(k v)
 // Attention, backward, gradient of the queries (FlashAttention-2): dQ = scale Σ_keys dS K with dS = P ∘ (dropout(dO Vᵀ) - δ).
 //
 // As forward.flash.wgsl: a workgroup takes 32 query rows and walks over tiles of 32 keys; teams of 8 lanes own four rows.
@@ -7,10 +7,9 @@
 // q, dO and dQ (somewhere in result) [B, H, L, D], k, v [B, H, S, D], strided; statistics: dense [B, H, L] of (lse, δ), from
 // delta.wgsl, or written here.
 
-var<workgroup> tile: array<vec4<f32>, 32u * WIDTH + 8u>; // 32 rows of V, then of K
-var<workgroup> weights: array<vec4<f32>, 8u * STRIDE>; // for each team and key, dS in four rows
-
 @group(0) @binding(5) var<storage, read_write> statistics: array<vec2<f32>>;
+
+const OWNS_QUERIES: bool = true;
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
@@ -20,8 +19,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let head = group.y;
   let kBase = startK(batch, head);
   let vBase = startV(batch, head);
-  let team = lane / 8u;
-  let member = lane % 8u;
+  let team = lane / MEMBERS;
+  let member = lane % MEMBERS;
   let row = group.x * 32u + team * 4u;
   let queries = places(startQ(batch, head), row, params.qRow, params.L);
   let gradients = places(startDO(batch, head), row, params.dORow, params.L);
@@ -29,6 +28,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let saved = savedRows(batch, head, row, member == 0u);
 
   var dQ: Sums;
+  var second: Sums; // of the second chunk
   var staging = 0u;
   for (var first = walkFrom(0u); first < end; first += 32u) {
     let key = first + member * 4u;
@@ -36,47 +36,37 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
       stageV(vBase, first, params.S, chunk, lane, 0u);
       workgroupBarrier();
-      for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
-        slopes += transpose(blockDO(gradients, chunk * WIDTH + column)) * tileBlock(member * 4u, column);
-      }
+      slopes = productsDO(slopes, gradients, chunk, member);
       workgroupBarrier();
     }
-    var products = mat4x4<f32>(); // Q Kᵀ
-    for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      if (chunk > 0u) {
+    // Q Kᵀ, the second chunk first: the other one is summed up next.
+    var products = mat4x4<f32>();
+    for (var turn = 0u; turn < CHUNKS; turn++) {
+      let chunk = CHUNKS - 1u - turn;
+      if (turn > 0u) {
         workgroupBarrier();
       }
       staging++;
       stageK(kBase, first, params.S, chunk, lane, staging);
       workgroupBarrier();
-      for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
-        products += transpose(blockQ(queries, chunk * WIDTH + column)) * tileBlock(member * 4u, column);
-      }
+      products = productsQ(products, queries, chunk, member);
     }
     let factors = dropoutFactors(batch, head, row, key);
-    let slot = team * STRIDE + member * 4u;
-    let dS = slopesOf(weigh(scoresOf(products, batch, head, row, key), saved.lse), slopes, factors, saved.delta, 1.0);
-    for (var c = 0u; c < 4u; c++) { weights[slot + c] = dS[c]; }
-    for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      if (CHUNKS > 1u) {
-        workgroupBarrier();
-        staging++;
-        stageK(kBase, first, params.S, chunk, lane, staging);
-      }
-      workgroupBarrier();
-      accumulate(&dQ, chunk, team, member, isTainted(staging));
-    }
+    putWeights(team, member, slopesOf(weigh(scoresOf(products, batch, head, row, key), saved.lse), slopes, factors, saved.delta, 1.0));
     workgroupBarrier();
+    dQ = accumulated(dQ, team, member, isTainted(staging));
+    workgroupBarrier();
+    if (CHUNKS > 1u) {
+      staging++;
+      stageK(kBase, first, params.S, 1u, lane, staging);
+      workgroupBarrier();
+      second = accumulated(second, team, member, isTainted(staging));
+      workgroupBarrier();
+    }
   }
 
-  for (var r = 0u; r < 4u; r++) {
-    if (row + r < params.L) {
-      let base = startDQ(batch, head) + (row + r) * params.dQRow;
-      for (var part = 0u; part < CHUNKS * PARTS; part++) {
-        let within = member + part % PARTS * 8u;
-        let column = part / PARTS * WIDTH + within;
-        if (within < WIDTH && column < COLUMNS) { store(base, column, added(base, column, dQ[part][r] * params.scale)); }
-      }
-    }
-  }
+  let live = min(4u, params.L - min(row, params.L));
+  let results = startDQ(batch, head) + (row + vec4<u32>(0u, 1u, 2u, 3u)) * params.dQRow;
+  storeSums(enlarged(dQ, params.scale), 0u, member, results, live, true);
+  if (CHUNKS > 1u) { storeSums(enlarged(second, params.scale), 1u, member, results, live, true); }
 }

@@ -1,4 +1,4 @@
-// uses: attentionForward, attentionStart(q k v O), attentionRow(q), attentionTile(k v)
+// uses: attentionForward, attentionStart(q k v O), attentionProducts(q), attentionTile(k v)
 // Attention, forward, with tiles in workgroup memory (FlashAttention-2: Dao, 2023): softmax(scale Q Kᵀ + mask) V.
 //
 // A workgroup takes 32 query rows and walks over tiles of 32 keys. Its 64 lanes form 8 teams of 8: a team owns four rows,
@@ -9,9 +9,10 @@
 // q and result [B, H, L, D], k and v [B, H, S, D], strided; lse: dense [B, H, L], max + log of the sum of exponentials.
 // A row whose keys are all hidden gives 0, and an lse of +1e30.
 
-var<workgroup> tile: array<vec4<f32>, 32u * WIDTH + 8u>; // 32 rows of K, then of V
-var<workgroup> weights: array<vec4<f32>, 8u * STRIDE>; // for each team and key, the weights in four rows
-var<workgroup> exchange: array<vec4<f32>, SIZE>;
+// The largest score of each member of a team.
+var<workgroup> exchange: array<array<vec4<f32>, 8>, 8>;
+
+const OWNS_QUERIES: bool = true;
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
@@ -21,23 +22,21 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let head = group.y;
   let kBase = startK(batch, head);
   let vBase = startV(batch, head);
-  let team = lane / 8u;
-  let member = lane % 8u;
+  let team = lane / MEMBERS;
+  let member = lane % MEMBERS;
   let row = group.x * 32u + team * 4u;
   let queries = places(startQ(batch, head), row, params.qRow, params.L);
   let end = walkTo(select(params.S, min(params.S, group.x * 32u + 32u), CAUSAL));
   let live = min(4u, params.L - min(row, params.L));
   let running = runningOf((batch * params.H + head) * params.L + row, live);
 
+  let results = startO(batch, head) + (row + vec4<u32>(0u, 1u, 2u, 3u)) * params.ORow;
+
   var output: Sums;
+  var second: Sums; // of the second chunk
   if (resumes()) {
-    for (var r = 0u; r < live; r++) {
-      for (var part = 0u; part < CHUNKS * PARTS; part++) {
-        let within = member + part % PARTS * 8u;
-        let column = part / PARTS * WIDTH + within;
-        if (within < WIDTH && column < COLUMNS) { output[part][r] = loadResult(startO(batch, head) + (row + r) * params.ORow, column); }
-      }
-    }
+    output = loadSums(results, 0u, member, live);
+    if (CHUNKS > 1u) { second = loadSums(results, 1u, member, live); }
   }
   var peak = running.peak;
   var total = select(vec4<f32>(), running.total, member == 0u); // over this member's keys
@@ -51,50 +50,53 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       }
       stageK(kBase, first, params.S, chunk, lane, 0u);
       workgroupBarrier();
-      for (var column = 0u; column < min(WIDTH, COLUMNS - chunk * WIDTH); column++) {
-        products += transpose(blockQ(queries, chunk * WIDTH + column)) * tileBlock(member * 4u, column);
-      }
+      products = productsQ(products, queries, chunk, member);
     }
     let scores = scoresOf(products, batch, head, row, key);
-    exchange[lane] = largest(scores);
+    exchange[team][member] = largest(scores);
     workgroupBarrier();
 
     let before = peak;
-    for (var other = 0u; other < 8u; other++) { peak = max(peak, exchange[team * 8u + other]); }
+    for (var other = 0u; other < 8u; other++) { peak = max(peak, exchange[team][other]); }
     let shrink = decay(before - peak);
-    let factors = dropoutFactors(batch, head, row, key);
-    let slot = team * STRIDE + member * 4u;
     let p = weigh(scores, peak);
-    let dropped = times(p, factors);
     total = total * shrink + sum(p);
-    for (var c = 0u; c < 4u; c++) { weights[slot + c] = dropped[c]; }
-    for (var part = 0u; part < CHUNKS * PARTS; part++) {
-      output[part] = scaled(output[part], shrink);
-    }
-    for (var chunk = 0u; chunk < CHUNKS; chunk++) {
+    putWeights(team, member, times(p, dropoutFactors(batch, head, row, key)));
+    output = shrunk(output, shrink);
+    staging++;
+    stageV(vBase, first, params.S, 0u, lane, staging);
+    workgroupBarrier();
+    output = accumulated(output, team, member, isTainted(staging));
+    workgroupBarrier();
+    if (CHUNKS > 1u) {
+      second = shrunk(second, shrink);
       staging++;
-      stageV(vBase, first, params.S, chunk, lane, staging);
+      stageV(vBase, first, params.S, 1u, lane, staging);
       workgroupBarrier();
-      accumulate(&output, chunk, team, member, isTainted(staging));
+      second = accumulated(second, team, member, isTainted(staging));
       workgroupBarrier();
     }
   }
 
-  exchange[lane] = total;
+  exchange[team][member] = total;
   workgroupBarrier();
   total = vec4<f32>();
-  for (var other = 0u; other < 8u; other++) { total += exchange[team * 8u + other]; }
+  for (var other = 0u; other < 8u; other++) { total += exchange[team][other]; }
   let inverse = inverseOf(total);
   let logSum = logSumOf(peak, total);
-  for (var r = 0u; r < 4u; r++) {
-    if (row + r < params.L) {
-      let base = startO(batch, head) + (row + r) * params.ORow;
-      for (var part = 0u; part < CHUNKS * PARTS; part++) {
-        let within = member + part % PARTS * 8u;
-        let column = part / PARTS * WIDTH + within;
-        if (within < WIDTH && column < COLUMNS) { store(base, column, output[part][r] * inverse[r]); }
-      }
-      if (member == 0u) { lse[(batch * params.H + head) * params.L + row + r] = logSum[r]; }
-    }
+  storeSums(shrunk(output, inverse), 0u, member, results, live, false);
+  if (CHUNKS > 1u) { storeSums(shrunk(second, inverse), 1u, member, results, live, false); }
+  if (member == 0u) {
+    for (var r = 0u; r < live; r++) { lse[(batch * params.H + head) * params.L + row + r] = logSum[r]; }
   }
+}
+fn shrunk(x: Sums, factors: vec4<f32>) -> Sums { return Sums(scaled(x.a, factors), scaled(x.b, factors)); }
+// What earlier dispatches have left of a chunk.
+fn loadSums(at: vec4<u32>, chunk: u32, member: u32, live: u32) -> Sums {
+  var sums: Sums;
+  for (var r = 0u; r < live; r++) {
+    if (hasFirst(member) && isColumn(chunk, member)) { sums.a[r] = loadResult(at[r], chunk * WIDTH + member); }
+    if (hasSecond(member) && isColumn(chunk, member + 8u)) { sums.b[r] = loadResult(at[r], chunk * WIDTH + member + 8u); }
+  }
+  return sums;
 }

@@ -85,7 +85,7 @@ fn scoresOf(products: mat4x4<f32>, batch: u32, head: u32, row: u32, key: u32) ->
 }
 fn areNaN(x: vec4<f32>) -> vec4<bool> { return (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u); }
 // The exponential of arguments ≤ 0; below -104 it is 0 in f32. NaN stays NaN, which SwiftShader's exp would make ∞.
-fn decay(x: vec4<f32>) -> vec4<f32> { return select(exp(select(x, vec4<f32>(-104.0), x < vec4<f32>(-104.0))), x, areNaN(x)); }
+fn decay(x: vec4<f32>) -> vec4<f32> { return select(exp(max(x, vec4<f32>(-104.0))), x, areNaN(x)); }
 // exp(score - reference of the row): nothing for hidden keys, as long as the reference is FLOOR or more.
 fn weigh(scores: mat4x4<f32>, reference: vec4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(

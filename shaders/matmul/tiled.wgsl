@@ -1,4 +1,4 @@
-// uses: order, product, sideSum, store
+// uses: order, product, sideSum, store, multiplyAdd
 // C = A·B with tiles of A and B in workgroup memory: every value read from memory serves a whole row or column of threads.
 // A workgroup makes a TILE_M×TILE_N tile of C and walks along K in steps of TILE_K; a thread owns BLOCKS_M×BLOCKS_N blocks
 // of 4×4, half a tile apart where there are two. Tiles are kept as 4×4 blocks of four vec4s in the direction in which the
@@ -98,14 +98,6 @@ fn blockB(n: u32, k4: u32) -> mat4x4<f32> {
 // The tile of A takes in the sum of each thread at the end.
 fn putSum(lane: u32, value: vec4<f32>) { tileA[lane / TILE_K % QUADS_M].blocks[lane / 4u % QUADS_K][lane % 4u] = value; }
 fn sumOf(lane: u32) -> vec4<f32> { return tileA[lane / TILE_K % QUADS_M].blocks[lane / 4u % QUADS_K][lane % 4u]; }
-
-// c += a·b as chains of products and sums that a GPU fuses; b · a as a matrix product would add each four first.
-fn multiplyAdd(c: mat4x4<f32>, a: mat4x4<f32>, b: mat4x4<f32>) -> mat4x4<f32> {
-  return mat4x4<f32>(rowTimes(c[0], a[0], b), rowTimes(c[1], a[1], b), rowTimes(c[2], a[2], b), rowTimes(c[3], a[3], b));
-}
-fn rowTimes(c: vec4<f32>, a: vec4<f32>, b: mat4x4<f32>) -> vec4<f32> {
-  return c + a.x * b[0] + a.y * b[1] + a.z * b[2] + a.w * b[3];
-}
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {

@@ -77,7 +77,7 @@ type Part = 'forward' | 'dq' | 'dkdv';
 /** One way to do all stages. */
 interface Form {
   readonly sources: Readonly<Record<Part, string>>;
-  constants(problem: AttentionProblem): Readonly<Record<string, number | boolean>>;
+  constants(problem: AttentionProblem, part: Part): Readonly<Record<string, number | boolean>>;
   /** Rows that a workgroup takes, of queries or of keys. */
   readonly tile: number;
   /** How long the walks of its kernels are. */
@@ -94,8 +94,10 @@ const wideLanes = (SIZE: number, TEAM: number) => (problem: AttentionProblem) =>
   ...{ SIZE, TEAM, TAKES: problem.mask !== undefined },
 });
 const blockLanes = (SIZE: number) => () => ({ SIZE });
+/** The sums of dK and dV for large heads need more lanes, or they would not find room in the registers. */
+const tileLanes = ({ D }: AttentionProblem, part: Part) => ({ D, MEMBERS: part === 'dkdv' && D > 64 ? 16 : 8 });
 const forms = {
-  flash: { sources: tiles, constants: ({ D }) => ({ D }), walks: tileWalks, tile: 32, wide: false, quads: false },
+  flash: { sources: tiles, constants: tileLanes, walks: tileWalks, tile: 32, wide: false, quads: false },
   rows: { sources: rows, constants: wideLanes(8, 8), walks: rowWalks, tile: 64, wide: true, quads: false },
   quads: { sources: rows, constants: wideLanes(4, 32), walks: quadWalks, tile: 32, wide: true, quads: true },
   block: { sources: block, constants: blockLanes(8), walks: blockWalks, tile: 32, wide: false, quads: false },
@@ -223,7 +225,7 @@ function stages(
     constants: {
       ...elements(problem),
       ...{ CAUSAL: problem.causal, MASKED: problem.mask !== undefined, SPLIT: walk.length > 1 },
-      ...constants(problem),
+      ...constants(problem, part),
     },
   }));
 }

@@ -5,6 +5,7 @@ import attentionElements from '../../shaders/lib/attentionElements.wgsl' with { 
 import attentionForward from '../../shaders/lib/attentionForward.wgsl' with { type: 'text' };
 import attentionGradients from '../../shaders/lib/attentionGradients.wgsl' with { type: 'text' };
 import attentionOther from '../../shaders/lib/attentionOther.wgsl' with { type: 'text' };
+import attentionProducts from '../../shaders/lib/attentionProducts.wgsl' with { type: 'text' };
 import attentionRow from '../../shaders/lib/attentionRow.wgsl' with { type: 'text' };
 import attentionRows from '../../shaders/lib/attentionRows.wgsl' with { type: 'text' };
 import attentionStart from '../../shaders/lib/attentionStart.wgsl' with { type: 'text' };
@@ -14,6 +15,7 @@ import attentionWide from '../../shaders/lib/attentionWide.wgsl' with { type: 't
 import attentionWideProducts from '../../shaders/lib/attentionWideProducts.wgsl' with { type: 'text' };
 import attentionWideSums from '../../shaders/lib/attentionWideSums.wgsl' with { type: 'text' };
 import { addLibrary } from './library.ts';
+import './blocksLibrary.ts';
 import './randomLibrary.ts';
 
 addLibrary({
@@ -22,6 +24,7 @@ addLibrary({
   attentionForward,
   attentionGradients,
   attentionOther,
+  attentionProducts,
   attentionRow,
   attentionRows,
   attentionStart,

@@ -66,18 +66,18 @@ export const tileWalks: Walks = (problem, part) => {
   const { columns, store } = widthOf(problem);
   const chunks = Math.ceil(columns / 16);
   const width = Math.ceil(columns / chunks);
-  const parts = Math.ceil(width / 8);
   const stage = loop(Math.ceil((32 * width) / 64));
   const multiply = loop(chunks, stage + loop(width));
-  const accumulate = loop(chunks, stage + loop(32, loop(parts)));
-  const rows = (each: number) => loop(4, loop(chunks * parts, each));
+  const accumulate = loop(32);
+  const again = (chunks - 1) * (stage + accumulate);
+  const stored = chunks * 2 * 4 * store;
   return {
     forward: {
       by: 32,
-      step: multiply + accumulate + loop(8) + loop(4) + loop(chunks * parts),
-      rest: loop(4) + loop(8) + rows(0) + rows(store),
+      step: multiply + loop(8) + stage + accumulate + again,
+      rest: loop(4) + chunks * loop(4) + loop(8) + stored + loop(4),
     },
-    dq: { by: 32, step: 2 * multiply + accumulate + loop(4), rest: delta(columns) + rows(store) },
-    dkdv: { by: 32, step: 2 * multiply + 2 * accumulate + 2 * loop(4), rest: rows(2 * store) },
+    dq: { by: 32, step: 2 * multiply + accumulate + again, rest: delta(columns) + stored },
+    dkdv: { by: 32, step: 2 * multiply + accumulate + again + stage + accumulate + again, rest: 2 * stored },
   }[part];
 };

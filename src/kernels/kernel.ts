@@ -169,7 +169,9 @@ export interface StoreHook {
    * The same for a kernel that hands over four neighbours at once through the hook
    * `fn storeFour(index: u32, value: vec4<f32>)`, and whose `output` is an array of vec4; where the tail can take them so.
    */
-  readonly four?: Pick<StoreHook, 'functions' | 'declarations'> & { readonly constants: Readonly<Record<string, string>> };
+  readonly four?: Pick<StoreHook, 'functions' | 'declarations'> & {
+    readonly constants: Readonly<Record<string, string>>;
+  };
 }
 
 /** An elementwise producer fused into a kernel that declares `fn load(index: u32) -> f32` as a hook; it replaces the binding of the input. */

@@ -5,6 +5,7 @@ import quadsText from '../../shaders/matmul/quads.wgsl' with { type: 'text' };
 import registersText from '../../shaders/matmul/registers.wgsl' with { type: 'text' };
 import tiledText from '../../shaders/matmul/tiled.wgsl' with { type: 'text' };
 import type { DeviceProfile } from './kernel.ts';
+import './blocksLibrary.ts';
 import { addLibrary } from './library.ts';
 import { loop } from './loopLimit.ts';
 import type { Product } from './matmulProblem.ts';

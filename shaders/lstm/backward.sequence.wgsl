@@ -1,8 +1,7 @@
-// uses: order, math, lstm, lstmSequence
+// uses: order, lstm, lstmCell, lstmSequence
 // Gradient of an LSTM layer over a whole sequence in one dispatch: forward.sequence.wgsl backwards in time.
-// A workgroup owns WIDTH batch rows, a thread BLOCKS times WIDTH units of them. With dh and dc from the step after,
-//   do = dh * tanh(c);  dc += dh * o * (1 - tanh(c)^2);  di = dc * g;  df = dc * c_before;  dg = dc * i;  dc_before = dc * f,
-// then dGates through the activations, then dh_before = dGates . W_hh.
+// A workgroup owns WIDTH batch rows, a thread BLOCKS times WIDTH units of them. With dh and dc from the step after, the gradient
+// of the cell gives dGates and dc_before; then dh_before = dGates . W_hh.
 // dStateN [2, B, H] is the gradient of the last h and c, dState [2, B, H] that of h0 and c0; between the chunks of a long
 // sequence dState carries both.
 @group(0) @binding(1) var<storage, read> dStateN: array<T>;
@@ -60,20 +59,15 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     for (var n = 0u; n < own; n++) {
       let state = (first + n / BLOCKS) * UNITS + firstUnit + n % BLOCKS * STRIDE;
       let at = (t * params.B + first + n / BLOCKS) * 4u * UNITS + firstUnit + n % BLOCKS * STRIDE;
-      let i = gates[at];
-      let f = gates[at + UNITS];
-      let g = gates[at + 2u * UNITS];
-      let o = gates[at + 3u * UNITS];
+      let left = Gates(gates[at], gates[at + UNITS], gates[at + 2u * UNITS], gates[at + 3u * UNITS]);
       var cBefore = c0[state];
       if (step > 0u) { cBefore = cells[before * stateSize + state]; }
-      let tanhC = safeTanh(cells[t * stateSize + state]);
-      let dH = dh[n] + outputGradient(t * stateSize + state);
-      let dC = dc[n] + dH * o * (T(1.0) - tanhC * tanhC);
-      dGate[0][n] = dC * g * i * (T(1.0) - i);
-      dGate[1][n] = dC * cBefore * f * (T(1.0) - f);
-      dGate[2][n] = dC * i * (T(1.0) - g * g);
-      dGate[3][n] = dH * tanhC * o * (T(1.0) - o);
-      dc[n] = dC * f;
+      let d = cellGradient(left, cells[t * stateSize + state], cBefore, dh[n] + outputGradient(t * stateSize + state), dc[n]);
+      dGate[0][n] = d.gates.i;
+      dGate[1][n] = d.gates.f;
+      dGate[2][n] = d.gates.g;
+      dGate[3][n] = d.gates.o;
+      dc[n] = d.c;
       for (var gate = 0u; gate < 4u; gate++) { dGates[at + gate * UNITS] = dGate[gate][n]; }
     }
     var sum0 = Block();
@@ -89,11 +83,11 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       for (var j = slice; j < TOGETHER * UNITS; j += SLICES) {
         let block = gradientBlock(j);
         let row = gate * H + j * WIDTH;
-        sum0 += weightBlock(row, firstUnit) * block;
-        if (BLOCKS > 1u) { sum1 += weightBlock(row, firstUnit + STRIDE) * block; }
+        sum0 = addProduct(sum0, weightBlock(row, firstUnit), block);
+        if (BLOCKS > 1u) { sum1 = addProduct(sum1, weightBlock(row, firstUnit + STRIDE), block); }
         if (BLOCKS > 2u) {
-          sum2 += weightBlock(row, firstUnit + 2u * STRIDE) * block;
-          sum3 += weightBlock(row, firstUnit + 3u * STRIDE) * block;
+          sum2 = addProduct(sum2, weightBlock(row, firstUnit + 2u * STRIDE), block);
+          sum3 = addProduct(sum3, weightBlock(row, firstUnit + 3u * STRIDE), block);
         }
       }
       workgroupBarrier();

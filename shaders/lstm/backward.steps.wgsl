@@ -1,4 +1,4 @@
-// uses: order, math, lstm
+// uses: order, lstm, lstmCell, lstmStep
 // One time step of the gradient of an LSTM layer (see backward.sequence.wgsl) over as many workgroups as needed: first the
 // product dh = dGates . W_hh with the gate gradients of the step after, then the gates of this step. `t`, `before` and
 // `after` are this step's time and its neighbours' in the order of the forward pass. dc travels in the second half of
@@ -17,30 +17,15 @@ struct Params { B: u32, t: u32, before: u32, after: u32, hasBefore: u32 }
 const BLOCKS: u32 = 1u;
 // From one block of a thread to its next.
 const STRIDE: u32 = UNITS / BLOCKS;
-const SIZE: u32 = 64u;
 // The step that starts from dStateN; the dispatch after all steps. Constants, since Mesa's software driver compiles again
 // for each value of a uniform that decides over large branches.
 const FIRST: bool = false;
 const LAST: bool = false;
-// Threads of a workgroup that share a slice.
-const SHARE: u32 = SIZE / SLICES;
 // The gradient of the output; a fused producer puts its own bindings in its place and replaces both functions.
 fn load(index: u32) -> f32 { return dOutput[index]; }
 fn outputGradient(at: u32) -> T { return load(at); }
-var<workgroup> partial: array<Block, max(1u, (SLICES - 1u) * SHARE)>;
 // WIDTH batch rows of dGates from vector `at` on. Rows beyond B read something and are never stored.
 fn gradientBlock(at: u32) -> Block { return dGates[at]; }
-// The sum over slices, in order; whole in slice 0 only.
-fn sumSlices(mine: Block, member: u32, slice: u32) -> Block {
-  if (SLICES == 1u) { return mine; }
-  if (slice > 0u) { partial[(slice - 1u) * SHARE + member] = mine; }
-  workgroupBarrier();
-  var total = mine;
-  if (slice == 0u) {
-    for (var s = 0u; s < SLICES - 1u; s++) { total += partial[s * SHARE + member]; }
-  }
-  return total;
-}
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);
@@ -60,11 +45,11 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let after = (params.after * params.B + firstRow) * 4u * UNITS;
     for (var j = slice; j < 4u * UNITS; j += SLICES) {
       let block = gradientBlock(after + j);
-      sum0 += weightBlock(j * WIDTH, firstUnit) * block;
-      if (BLOCKS > 1u) { sum1 += weightBlock(j * WIDTH, firstUnit + STRIDE) * block; }
+      sum0 = addProduct(sum0, weightBlock(j * WIDTH, firstUnit), block);
+      if (BLOCKS > 1u) { sum1 = addProduct(sum1, weightBlock(j * WIDTH, firstUnit + STRIDE), block); }
       if (BLOCKS > 2u) {
-        sum2 += weightBlock(j * WIDTH, firstUnit + 2u * STRIDE) * block;
-        sum3 += weightBlock(j * WIDTH, firstUnit + 3u * STRIDE) * block;
+        sum2 = addProduct(sum2, weightBlock(j * WIDTH, firstUnit + 2u * STRIDE), block);
+        sum3 = addProduct(sum3, weightBlock(j * WIDTH, firstUnit + 3u * STRIDE), block);
       }
     }
     sum0 = sumSlices(sum0, member, slice);
@@ -88,20 +73,16 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
         dC = dState[stateSize + state];
       }
       let at = (params.t * params.B + firstRow + r) * 4u * UNITS + unit;
-      let i = gates[at];
-      let f = gates[at + UNITS];
-      let g = gates[at + 2u * UNITS];
-      let o = gates[at + 3u * UNITS];
-      var cBefore = c0[state];
-      if (params.hasBefore == 1u) { cBefore = cells[params.before * stateSize + state]; }
-      let tanhC = safeTanh(cells[params.t * stateSize + state]);
+      let left = Gates(gates[at], gates[at + UNITS], gates[at + 2u * UNITS], gates[at + 3u * UNITS]);
+      var before = c0[state];
+      if (params.hasBefore == 1u) { before = cells[params.before * stateSize + state]; }
       dH += outputGradient(params.t * stateSize + state);
-      dC += dH * o * (T(1.0) - tanhC * tanhC);
-      dGates[at] = dC * g * i * (T(1.0) - i);
-      dGates[at + UNITS] = dC * cBefore * f * (T(1.0) - f);
-      dGates[at + 2u * UNITS] = dC * i * (T(1.0) - g * g);
-      dGates[at + 3u * UNITS] = dH * tanhC * o * (T(1.0) - o);
-      dState[stateSize + state] = dC * f;
+      let d = cellGradient(left, cells[params.t * stateSize + state], before, dH, dC);
+      dGates[at] = d.gates.i;
+      dGates[at + UNITS] = d.gates.f;
+      dGates[at + 2u * UNITS] = d.gates.g;
+      dGates[at + 3u * UNITS] = d.gates.o;
+      dState[stateSize + state] = d.c;
     }
   }
 }

@@ -1,4 +1,4 @@
-// uses: order, math
+// uses: order, lstmCell
 // Gradient of cell.forward.wgsl: from dh', dc' [B, H], the activated gates [B, 4H], c and c' [B, H] to the gradient of the gates
 // before their activations, dPreGates [B, 4H], and dc [B, H].
 struct Params { B: u32 }
@@ -19,16 +19,11 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let index = linearGroup(group, num_workgroups) * SIZE + lane;
   if (index >= params.B * H) { return; }
   let at = index / H * 4u * H + index % H;
-  let i = gates[at];
-  let f = gates[at + H];
-  let g = gates[at + 2u * H];
-  let o = gates[at + 3u * H];
-  let tanhC = safeTanh(cNew[index]);
-  let dh = dhNew[index];
-  let dc = dcNew[index] + dh * o * (1.0 - tanhC * tanhC);
-  dPreGates[at] = dc * g * i * (1.0 - i);
-  dPreGates[at + H] = dc * cBefore[index] * f * (1.0 - f);
-  dPreGates[at + 2u * H] = dc * i * (1.0 - g * g);
-  dPreGates[at + 3u * H] = dh * tanhC * o * (1.0 - o);
-  dcBefore[index] = dc * f;
+  let left = Gates(gates[at], gates[at + H], gates[at + 2u * H], gates[at + 3u * H]);
+  let d = cellGradient(left, cNew[index], cBefore[index], dhNew[index], dcNew[index]);
+  dPreGates[at] = d.gates.i;
+  dPreGates[at + H] = d.gates.f;
+  dPreGates[at + 2u * H] = d.gates.g;
+  dPreGates[at + 3u * H] = d.gates.o;
+  dcBefore[index] = d.c;
 }

@@ -1,5 +1,5 @@
-// uses: order, math
-// The gates of one LSTM cell: c' = f * c + i * g;  h' = o * tanh(c'). A thread computes one unit of one batch row.
+// uses: order, lstmCell
+// One step of an LSTM cell. A thread computes one unit of one batch row.
 // preGates [B, 4H] (i, f, g, o) before the activations, c [B, H]; gates [B, 4H] are kept, activated, for backward.
 struct Params { B: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -17,15 +17,13 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let index = linearGroup(group, num_workgroups) * SIZE + lane;
   if (index >= params.B * H) { return; }
   let at = index / H * 4u * H + index % H;
-  let i = sigmoid(preGates[at]);
-  let f = sigmoid(preGates[at + H]);
-  let g = safeTanh(preGates[at + 2u * H]);
-  let o = sigmoid(preGates[at + 3u * H]);
-  let c = f * cBefore[index] + i * g;
-  gates[at] = i;
-  gates[at + H] = f;
-  gates[at + 2u * H] = g;
-  gates[at + 3u * H] = o;
-  cNew[index] = c;
-  hNew[index] = o * safeTanh(c);
+  // All that the gates get, of the input and of h before, comes together.
+  let all = Gates(preGates[at], preGates[at + H], preGates[at + 2u * H], preGates[at + 3u * H]);
+  let next = cellOf(all, Gates(), 0.0, cBefore[index]);
+  gates[at] = next.gates.i;
+  gates[at + H] = next.gates.f;
+  gates[at + 2u * H] = next.gates.g;
+  gates[at + 3u * H] = next.gates.o;
+  cNew[index] = next.c;
+  hNew[index] = next.h;
 }

@@ -1,6 +1,5 @@
-// uses: order, math, lstm, lstmSequence
-// LSTM layer (Hochreiter, Schmidhuber 1997; gates i, f, g, o as in PyTorch) over a whole sequence in one dispatch:
-//   c' = f * c + i * g;  h' = o * tanh(c').
+// uses: order, lstm, lstmCell, lstmSequence
+// LSTM layer over a whole sequence in one dispatch.
 // The recurrence couples units but not batch rows, so a workgroup owns WIDTH rows, keeps their h in workgroup memory and
 // walks through time with barriers only. A thread sums the four gates of WIDTH units of all rows: over all k, then it
 // finishes all rows; or over one of SLICES slices of k, then the threads of a unit exchange their sums and finish a row each.
@@ -52,10 +51,10 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     var sumO = Block();
     for (var k = slice; k < UNITS; k += SLICES) {
       let block = hiddenBlock(k);
-      sumI += weightBlock(unit * WIDTH, k) * block;
-      sumF += weightBlock(H + unit * WIDTH, k) * block;
-      sumG += weightBlock(2u * H + unit * WIDTH, k) * block;
-      sumO += weightBlock(3u * H + unit * WIDTH, k) * block;
+      sumI = addProduct(sumI, weightBlock(unit * WIDTH, k), block);
+      sumF = addProduct(sumF, weightBlock(H + unit * WIDTH, k), block);
+      sumG = addProduct(sumG, weightBlock(2u * H + unit * WIDTH, k), block);
+      sumO = addProduct(sumO, weightBlock(3u * H + unit * WIDTH, k), block);
     }
     workgroupBarrier();
     sumI = sumSlices(sumI, lane);
@@ -65,16 +64,15 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     for (var n = 0u; n < own; n++) {
       let row = timeOf(step) * params.B + first + n;
       let at = row * 4u * UNITS + unit;
-      let i = sigmoid(gatesX[at] + column(sumI, n));
-      let f = sigmoid(gatesX[at + UNITS] + column(sumF, n));
-      let g = safeTanh(gatesX[at + 2u * UNITS] + column(sumG, n));
-      let o = sigmoid(gatesX[at + 3u * UNITS] + column(sumO, n));
-      c[n] = f * c[n] + i * g;
-      h[n] = o * safeTanh(c[n]);
-      gates[at] = i;
-      gates[at + UNITS] = f;
-      gates[at + 2u * UNITS] = g;
-      gates[at + 3u * UNITS] = o;
+      let input = Gates(gatesX[at], gatesX[at + UNITS], gatesX[at + 2u * UNITS], gatesX[at + 3u * UNITS]);
+      let recurrent = Gates(column(sumI, n), column(sumF, n), column(sumG, n), column(sumO, n));
+      let next = cellOf(input, recurrent, h[n], c[n]);
+      c[n] = next.c;
+      h[n] = next.h;
+      gates[at] = next.gates.i;
+      gates[at + UNITS] = next.gates.f;
+      gates[at + 2u * UNITS] = next.gates.g;
+      gates[at + 3u * UNITS] = next.gates.o;
       cells[row * UNITS + unit] = c[n];
       output[row * UNITS + unit] = h[n];
     }

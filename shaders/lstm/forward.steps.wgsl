@@ -1,4 +1,4 @@
-// uses: order, math, lstm
+// uses: order, lstm, lstmCell, lstmStep
 // One time step of an LSTM layer (see forward.sequence.wgsl) over as many workgroups as the batch and the units need:
 // the recurrent product and the gates together. The dispatches of a sequence differ only in `t` and `before`, the time
 // steps to write and to go on from; all read and write `output` and `cells` through one binding each.
@@ -11,28 +11,12 @@ struct Params { B: u32, t: u32, before: u32 }
 @group(0) @binding(5) var<storage, read_write> output: array<T>;
 @group(0) @binding(6) var<storage, read_write> cells: array<T>;
 @group(0) @binding(7) var<storage, read_write> gates: array<T>;
-const SIZE: u32 = 64u;
 // The first step starts from h0 and c0.
 const FIRST: bool = false;
-// Threads of a workgroup that share a slice.
-const SHARE: u32 = SIZE / SLICES;
-var<workgroup> partial: array<Block, max(1u, (SLICES - 1u) * SHARE)>;
 // WIDTH batch rows of h at the step before, from vector `at` on. Rows beyond B read something and are never stored.
 fn hiddenBlock(at: u32) -> Block {
   if (FIRST) { return h0[at]; }
   return output[at];
-}
-// The sum over slices, in order; whole in slice 0 only.
-fn sumSlices(mine: Block, member: u32, slice: u32) -> Block {
-  if (SLICES == 1u) { return mine; }
-  if (slice > 0u) { partial[(slice - 1u) * SHARE + member] = mine; }
-  workgroupBarrier();
-  var total = mine;
-  if (slice == 0u) {
-    for (var s = 0u; s < SLICES - 1u; s++) { total += partial[s * SHARE + member]; }
-  }
-  workgroupBarrier();
-  return total;
 }
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
@@ -51,10 +35,10 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   var sumO = Block();
   for (var k = slice; k < UNITS; k += SLICES) {
     let block = hiddenBlock(before + k);
-    sumI += weightBlock(unit * WIDTH, k) * block;
-    sumF += weightBlock(H + unit * WIDTH, k) * block;
-    sumG += weightBlock(2u * H + unit * WIDTH, k) * block;
-    sumO += weightBlock(3u * H + unit * WIDTH, k) * block;
+    sumI = addProduct(sumI, weightBlock(unit * WIDTH, k), block);
+    sumF = addProduct(sumF, weightBlock(H + unit * WIDTH, k), block);
+    sumG = addProduct(sumG, weightBlock(2u * H + unit * WIDTH, k), block);
+    sumO = addProduct(sumO, weightBlock(3u * H + unit * WIDTH, k), block);
   }
   sumI = sumSlices(sumI, member, slice);
   sumF = sumSlices(sumF, member, slice);
@@ -64,19 +48,25 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     for (var r = 0u; r < rows; r++) {
       let row = params.t * params.B + firstRow + r;
       let at = row * 4u * UNITS + unit;
-      let i = sigmoid(gatesX[at] + column(sumI, r));
-      let f = sigmoid(gatesX[at + UNITS] + column(sumF, r));
-      let g = safeTanh(gatesX[at + 2u * UNITS] + column(sumG, r));
-      let o = sigmoid(gatesX[at + 3u * UNITS] + column(sumO, r));
-      var c = c0[(firstRow + r) * UNITS + unit];
-      if (!FIRST) { c = cells[before + r * UNITS + unit]; }
-      c = f * c + i * g;
-      gates[at] = i;
-      gates[at + UNITS] = f;
-      gates[at + 2u * UNITS] = g;
-      gates[at + 3u * UNITS] = o;
-      cells[row * UNITS + unit] = c;
-      output[row * UNITS + unit] = o * safeTanh(c);
+      let input = Gates(gatesX[at], gatesX[at + UNITS], gatesX[at + 2u * UNITS], gatesX[at + 3u * UNITS]);
+      let recurrent = Gates(column(sumI, r), column(sumF, r), column(sumG, r), column(sumO, r));
+      let state = before + r * UNITS + unit;
+      var h = T();
+      var c = T();
+      if (FIRST) {
+        h = h0[state];
+        c = c0[state];
+      } else {
+        h = output[state];
+        c = cells[state];
+      }
+      let next = cellOf(input, recurrent, h, c);
+      gates[at] = next.gates.i;
+      gates[at + UNITS] = next.gates.f;
+      gates[at + 2u * UNITS] = next.gates.g;
+      gates[at + 3u * UNITS] = next.gates.o;
+      cells[row * UNITS + unit] = next.c;
+      output[row * UNITS + unit] = next.h;
     }
   }
 }

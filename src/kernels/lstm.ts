@@ -1,5 +1,7 @@
 import lstm from '../../shaders/lib/lstm.wgsl' with { type: 'text' };
+import lstmCellText from '../../shaders/lib/lstmCell.wgsl' with { type: 'text' };
 import lstmSequence from '../../shaders/lib/lstmSequence.wgsl' with { type: 'text' };
+import lstmStep from '../../shaders/lib/lstmStep.wgsl' with { type: 'text' };
 import math from '../../shaders/lib/math.wgsl' with { type: 'text' };
 import backwardSequence from '../../shaders/lstm/backward.sequence.wgsl' with { type: 'text' };
 import backwardStep from '../../shaders/lstm/backward.steps.wgsl' with { type: 'text' };
@@ -20,10 +22,11 @@ import {
   type Variant,
 } from './kernel.ts';
 import { roughly } from './lanes.ts';
+import './blocksLibrary.ts';
 import { addLibrary } from './library.ts';
 import { loop, timesIn } from './loopLimit.ts';
 
-addLibrary({ lstm, lstmSequence, math });
+addLibrary({ lstm, lstmCell: lstmCellText, lstmSequence, lstmStep, math });
 
 /** One direction of one LSTM layer: `T` time steps of `B` batch rows, hidden size `H`. */
 export interface LstmProblem {
@@ -147,6 +150,9 @@ function wide(
     weightBlock: `fn weightBlock(row: u32, k: u32) -> Block {
   let at = row * UNITS + k;
   return ${direction === 'forward' ? `transpose(${weights})` : weights};
+}`,
+    addProduct: `fn addProduct(sum: Block, weights: Block, block: Block) -> Block {
+  return multiplyAdd(sum, block, weights);
 }`,
     column: 'fn column(block: Block, row: u32) -> T {\n  var copy = block;\n  return copy[row];\n}',
   };

@@ -44,16 +44,26 @@ fn rowSum(lane: u32, own: vec2<f32>) -> vec2<f32> {
   return gathered(first);
 }
 
-// The sum over the rows that the workgroup has at a time, known to the lanes of the first of them.
+// The sum over the rows that the workgroup has at a time, known to the lanes of the first of them; in two levels where they are
+// many: lanes of the first HEADS rows take in those of every HEADS-th row after them.
+const ROWS: u32 = SIZE / LANES;
+const HEADS: u32 = select(1u, select(4u, 16u, ROWS > 64u), ROWS > 4u);
 fn columnSum(lane: u32, own: Element) -> Element {
-  if (LANES == SIZE) { return own; }
+  if (ROWS == 1u) { return own; }
   var sum = own;
   // The lanes have read the sum before this one.
   workgroupBarrier();
   columns[lane] = sum;
   workgroupBarrier();
-  if (lane < LANES) {
-    for (var k = lane + LANES; k < SIZE; k += LANES) { sum += columns[k]; }
+  if (lane < HEADS * LANES) {
+    for (var k = lane + HEADS * LANES; k < SIZE; k += HEADS * LANES) { sum += columns[k]; }
+    columns[lane] = sum;
+  }
+  if (HEADS > 1u) {
+    workgroupBarrier();
+    if (lane < LANES) {
+      for (var k = lane + LANES; k < HEADS * LANES; k += LANES) { sum += columns[k]; }
+    }
   }
   return sum;
 }

@@ -296,7 +296,9 @@ export const normBackward = family<BackwardProblem>({
         const [lanes, size] = manyLanes(elementsOf(E));
         const layout = rowsOf(rows, E, 1, lanes, size);
         const each = loop(layout.pieces) + layout.meeting + loop(layout.pieces, loop(4));
-        const last = loop(4, 2 * loop(size / lanes));
+        const atOnce = size / lanes;
+        const heads = atOnce > 64 ? 16 : atOnce > 4 ? 4 : 1;
+        const last = loop(4, 2 * (loop(atOnce / heads) + loop(heads)));
         // No more workgroups than fill a large device a few times over: each adds to what is summed at last.
         const most = Math.max(1, timesIn(profile.loopLimit - last, each));
         const times = Math.min(most, Math.ceil(layout.workgroups / 256));

@@ -6,20 +6,21 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { takeInstallOptions } from './commandLine.mjs';
-import { denoEnvironment, denoFlags, ensurePeers, ensureVulkan, findDeno, root } from './machine.mjs';
+import { denoEnvironment, denoFlags, ensurePackages, ensureVulkan, findDeno, root } from './machine.mjs';
 
 /**
  * What a script needs, unless it only prints its help: a Vulkan driver, since Chrome brings a software adapter of its own,
- * and the libraries that weft is compared with; what draws the plots of scaling is installed beside those.
- * @type {Record<string, { vulkan: (has: (option: string) => boolean) => boolean, peers?: boolean }>}
+ * and the packages of a folder: the libraries that weft is compared with, beside which lies what draws the plots of scaling, or Dawn.
+ * @type {Record<string, { vulkan: (has: (option: string) => boolean) => boolean, packages?: 'bench' | 'bench/static' }>}
  */
 const needs = {
   'demo/main.ts': { vulkan: (has) => !has('--browser') },
-  'bench/main.ts': { vulkan: (has) => has('--deno'), peers: true },
+  'bench/main.ts': { vulkan: (has) => has('--deno'), packages: 'bench' },
   'bench/counts.ts': { vulkan: () => true },
   'bench/host/main.ts': { vulkan: (has) => has('--deno') },
   'bench/results.ts': { vulkan: () => false },
-  'bench/scaling/main.ts': { vulkan: (has) => !has('--browser'), peers: true },
+  'bench/static/main.ts': { vulkan: () => true, packages: 'bench/static' },
+  'bench/scaling/main.ts': { vulkan: (has) => !has('--browser'), packages: 'bench' },
 };
 
 try {
@@ -28,7 +29,7 @@ try {
   if (!need) throw new Error(`tools/deno.mjs runs ${Object.keys(needs).join(', ')}, not ${script || 'nothing'}`);
   const has = (/** @type {string} */ option) => args.includes(option);
   if (!has('--help') && !has('-h')) {
-    if (need.peers) await ensurePeers();
+    if (need.packages) await ensurePackages(need.packages);
     if (need.vulkan(has)) await ensureVulkan();
   }
   const parameters = ['run', ...denoFlags, join(root, script), ...args];

@@ -134,12 +134,25 @@ export async function ensureVulkan() {
   throw new Error(`weft needs a Vulkan driver, and there is none: ${instead}`);
 }
 
-/** Runs `npm ci` in bench/, for the libraries that weft is compared with, where what is installed isn't what the lock file says. */
-export async function ensurePeers() {
-  const folder = join(root, 'bench');
+/** What the folders with a package.json of their own are for. */
+const packages = {
+  bench: 'the libraries that it is compared with',
+  'bench/static': "Dawn, Chrome's WebGPU, as a package of 130 MB",
+};
+
+/**
+ * Runs `npm ci` in a folder where what is installed isn't what its lock file says.
+ * @param {keyof typeof packages} name
+ */
+export async function ensurePackages(name) {
+  const folder = join(root, name);
   if (versions(join(folder, 'package-lock.json')) === versions(join(folder, 'node_modules/.package-lock.json'))) return;
-  const what = 'the libraries that it is compared with';
-  const wish = { what, how: 'what bench/package.json lists, with npm', instead: 'run `npm ci` in the folder bench.' };
+  const what = packages[name];
+  const wish = {
+    what,
+    how: `what ${name}/package.json lists, with npm`,
+    instead: `run \`npm ci\` in the folder ${name}.`,
+  };
   await permit(wish, decideHere(false));
   runNpm('npm', ['ci', ...quietly], folder);
 }

@@ -7,11 +7,11 @@ import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { takeInstallOptions } from './commandLine.mjs';
-import { ensurePeers, root } from './machine.mjs';
+import { ensurePackages, root } from './machine.mjs';
 
 const args = takeInstallOptions(process.argv.slice(2));
 try {
-  await ensurePeers();
+  await ensurePackages('bench');
 } catch (error) {
   const message = error instanceof Error ? error.message : String(error);
   if (args[0] === 'build') {

@@ -21,8 +21,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
 
   let all = Bounds(0u, params.L - 1u);
   // The first step sets what the others add to; keys that no query sees need it too, and find all of their queries hidden.
-  let start = select(0u, min(group.x * SIZE * 4u, params.L - 1u), CAUSAL);
-  for (var row = walkFrom(start); row < walkTo(params.L); row += 4u) {
+  let walk = queryWalk(batch, head, group.x * (4u * SIZE), 4u * SIZE);
+  for (var row = walk.start; row < walk.end; row += 4u) {
     let queries = otherPlaces(qBase, row, params.qRow, all, lane);
     let gradients = otherPlaces(dOBase, row, params.dORow, all, lane);
     var p = mat4x4<f32>(); // Q Kᵀ, then weights
@@ -42,7 +42,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       var sum = weighted(otherQ(queries, column), d);
       let ofValues = weighted(otherDO(gradients, column), p);
       for (var i = 0u; i < 2u; i++) {
-        storeFour(at, column, sum, vec4<f32>(1.0), row == start, live);
+        storeFour(at, column, sum, vec4<f32>(1.0), row == walk.first, live);
         at = dValues;
         sum = ofValues;
       }

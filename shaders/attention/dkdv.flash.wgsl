@@ -24,14 +24,14 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let key = group.x * 32u + team * 4u;
   let keys = places(startK(batch, head), key, params.kRow, params.S);
   let values = places(startV(batch, head), key, params.vRow, params.S);
-  let start = select(0u, group.x * 32u, CAUSAL);
+  let walk = queryWalk(batch, head, group.x * 32u, 32u);
 
   var dK: Sums;
   var dV: Sums;
   var secondK: Sums; // of the second chunk
   var secondV: Sums;
   var staging = 0u;
-  for (var first = walkFrom(start); first < walkTo(params.L); first += 32u) {
+  for (var first = walk.start; first < walk.end; first += 32u) {
     let row = first + member * OTHERS;
     var products = mat4x4<f32>(); // Q Kᵀ
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {

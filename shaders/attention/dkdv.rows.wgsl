@@ -37,8 +37,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let tainted = DIAGONAL && anyOfTeam(isTaintedQ(qBase, near, params.L) | isTaintedDO(dOBase, near, params.L));
 
   // The first step sets what the others add to; keys that no query sees need it too, and find all of their queries hidden.
-  let start = select(0u, min(group.x * SIZE * 8u, params.L - 1u), CAUSAL);
-  for (var row = walkFrom(start); row < walkTo(params.L); row += 16u) {
+  let walk = queryWalk(batch, head, group.x * (8u * SIZE), 8u * SIZE);
+  for (var row = walk.start; row < walk.end; row += 16u) {
     var queries = others(qBase, row, params.qRow, seeing, lane);
     var gradients = others(dOBase, row, params.dORow, seeing, lane);
     var p = productsKQ(keysA, keysB, queries); // products, then weights
@@ -56,15 +56,15 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let takes = tainted && row < first + TEAM;
     for (var column = select(0u, params.columns, takes); column < params.columns; column++) {
       let own = sumsQ(queries, column, d);
-      storeSum(dKA, dKB, column, Sum(own.a * params.scale, own.b * params.scale, ones, ones, row == start), live);
+      storeSum(dKA, dKB, column, Sum(own.a * params.scale, own.b * params.scale, ones, ones, row == walk.first), live);
     }
     for (var column = select(0u, params.columns, takes); column < params.columns; column++) {
       let own = sumsDO(gradients, column, p);
-      storeSum(dVA, dVB, column, Sum(own.a, own.b, ones, ones, row == start), live);
+      storeSum(dVA, dVB, column, Sum(own.a, own.b, ones, ones, row == walk.first), live);
     }
     if (DIAGONAL) {
       for (var i = select(params.blocks, 0u, takes); i < params.blocks; i++) {
-        let isFirst = row == start && i == 0u;
+        let isFirst = row == walk.first && i == 0u;
         for (var column = 0u; column < params.columns; column++) {
           let q = otherQ(queries.at0, column);
           storeSum(dKA, dKB, column, Sum(takenProduct(q, d.a0) * params.scale, takenProduct(q, d.b0) * params.scale, ones, ones, isFirst), live);

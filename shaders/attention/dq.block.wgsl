@@ -19,9 +19,9 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let results = places(startDQ(batch, head), row, params.dQRow, params.L);
   let saved = savedRows(batch, head, row, true);
   let all = Bounds(0u, params.S - 1u);
-  let end = walkTo(select(params.S, min(params.S, (group.x + 1u) * SIZE * 4u), CAUSAL));
+  let walk = keyWalk(batch, head, group.x * (4u * SIZE), 4u * SIZE);
 
-  for (var key = walkFrom(0u); key < end; key += 4u) {
+  for (var key = walk.start; key < walk.end; key += 4u) {
     let keys = otherPlaces(kBase, key, params.kRow, all, lane);
     let values = otherPlaces(vBase, key, params.vRow, all, lane);
     var p = mat4x4<f32>(); // Q Kᵀ, then weights
@@ -33,7 +33,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     p = weigh(scoresOf(p, batch, head, row, key), saved.lse);
     d = transpose(slopesOf(p, d, dropoutFactors(batch, head, row, key), saved.delta, params.scale));
     for (var column = 0u; column < params.columns; column++) {
-      storeFour(results, column, weighted(otherK(keys, column), d), vec4<f32>(1.0), key == 0u, live);
+      storeFour(results, column, weighted(otherK(keys, column), d), vec4<f32>(1.0), key == walk.first, live);
     }
   }
 }

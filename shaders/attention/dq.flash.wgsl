@@ -24,13 +24,13 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let row = group.x * 32u + team * 4u;
   let queries = places(startQ(batch, head), row, params.qRow, params.L);
   let gradients = places(startDO(batch, head), row, params.dORow, params.L);
-  let end = walkTo(select(params.S, min(params.S, group.x * 32u + 32u), CAUSAL));
+  let walk = keyWalk(batch, head, group.x * 32u, 32u);
   let saved = savedRows(batch, head, row, member == 0u);
 
   var dQ: Sums;
   var second: Sums; // of the second chunk
   var staging = 0u;
-  for (var first = walkFrom(0u); first < end; first += 32u) {
+  for (var first = walk.start; first < walk.end; first += 32u) {
     let key = first + member * 4u;
     var slopes = mat4x4<f32>(); // dO Vᵀ
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {

@@ -45,9 +45,9 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let all = Bounds(0u, params.S - 1u);
   let seen = Bounds(0u, select(params.S, min(params.S, first + TEAM), DIAGONAL) - 1u);
   let tainted = DIAGONAL && anyOfTeam(isTaintedK(kBase, row, params.S));
-  let end = walkTo(select(params.S, min(params.S, (group.x + 1u) * SIZE * 8u), CAUSAL));
+  let walk = keyWalk(batch, head, group.x * (8u * SIZE), 8u * SIZE);
 
-  for (var key = walkFrom(0u); key < end; key += 16u) {
+  for (var key = walk.start; key < walk.end; key += 16u) {
     var keys = others(kBase, key, params.kRow, seen, lane);
     var s = productsQK(queriesA, queriesB, keys);
     var d = productsDOV(gradientsA, gradientsB, others(vBase, key, params.vRow, all, lane));
@@ -60,13 +60,13 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     let takes = tainted && key + 15u > first;
     for (var column = select(0u, params.columns, takes); column < params.columns; column++) {
       let own = sumsK(keys, column, s);
-      storeSum(resultsA, resultsB, column, Sum(own.a, own.b, ones, ones, key == 0u), live);
+      storeSum(resultsA, resultsB, column, Sum(own.a, own.b, ones, ones, key == walk.first), live);
     }
     if (DIAGONAL) {
       for (var i = select(params.blocks, 0u, takes); i < params.blocks; i++) {
         for (var column = 0u; column < params.columns; column++) {
           let k = otherK(keys.at0, column);
-          let sum = Sum(takenProduct(k, s.a0), takenProduct(k, s.b0), ones, ones, key == 0u && i == 0u);
+          let sum = Sum(takenProduct(k, s.a0), takenProduct(k, s.b0), ones, ones, key == walk.first && i == 0u);
           storeSum(resultsA, resultsB, column, sum, live);
         }
         s = turned(s, s.a0, s.b0);

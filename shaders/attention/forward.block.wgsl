@@ -15,14 +15,14 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let live = liveOf(row, 4u, params.L);
   let queries = places(startQ(batch, head), row, params.qRow, params.L);
   let results = places(startO(batch, head), row, params.ORow, params.L);
-  let end = walkTo(select(params.S, min(params.S, (group.x + 1u) * SIZE * 4u), CAUSAL));
+  let walk = keyWalk(batch, head, group.x * (4u * SIZE), 4u * SIZE);
   let all = Bounds(0u, params.S - 1u);
   let statistic = (batch * params.H + head) * params.L + row;
 
   let running = runningOf(statistic, live);
   var peak = running.peak;
   var total = running.total;
-  for (var key = walkFrom(0u); key < end; key += 4u) {
+  for (var key = walk.start; key < walk.end; key += 4u) {
     let keys = otherPlaces(kBase, key, params.kRow, all, lane);
     var s = mat4x4<f32>(); // products, then scores, then weights
     for (var column = 0u; column < params.columns; column++) { s += transpose(blockQ(queries, column)) * otherK(keys, column); }
@@ -34,10 +34,10 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     total = total * shrink + sum(s);
     s = transpose(times(s, dropoutFactors(batch, head, row, key)));
     // With the last keys, rows are divided by the sum of all weights.
-    let factor = select(vec4<f32>(1.0), inverseOf(total), vec4<bool>(key + 4u >= end));
+    let factor = select(vec4<f32>(1.0), inverseOf(total), vec4<bool>(key + 4u >= walk.end));
     let values = otherPlaces(vBase, key, params.vRow, all, lane);
     for (var column = 0u; column < params.columns; column++) {
-      storeFour(results, column, scaled(weighted(otherV(values, column), s), factor), shrink * factor, key == 0u, live);
+      storeFour(results, column, scaled(weighted(otherV(values, column), s), factor), shrink * factor, key == walk.first, live);
     }
   }
 

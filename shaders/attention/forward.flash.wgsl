@@ -26,7 +26,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let member = lane % MEMBERS;
   let row = group.x * 32u + team * 4u;
   let queries = places(startQ(batch, head), row, params.qRow, params.L);
-  let end = walkTo(select(params.S, min(params.S, group.x * 32u + 32u), CAUSAL));
+  let walk = keyWalk(batch, head, group.x * 32u, 32u);
   let live = min(4u, params.L - min(row, params.L));
   let running = runningOf((batch * params.H + head) * params.L + row, live);
 
@@ -41,7 +41,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   var peak = running.peak;
   var total = select(vec4<f32>(), running.total, member == 0u); // over this member's keys
   var staging = 0u;
-  for (var first = walkFrom(0u); first < end; first += 32u) {
+  for (var first = walk.start; first < walk.end; first += 32u) {
     let key = first + member * 4u;
     var products = mat4x4<f32>();
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {

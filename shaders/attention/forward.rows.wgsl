@@ -28,7 +28,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let queriesB = places(qBase, row + 4u, params.qRow, params.L);
   let resultsA = places(OBase, row, params.ORow, params.L);
   let resultsB = places(OBase, row + 4u, params.ORow, params.L);
-  let end = walkTo(select(params.S, min(params.S, (group.x + 1u) * SIZE * 8u), CAUSAL));
+  let walk = keyWalk(batch, head, group.x * (8u * SIZE), 8u * SIZE);
   let first = row / TEAM * TEAM;
   let all = Bounds(0u, params.S - 1u);
   let seen = Bounds(0u, select(params.S, min(params.S, first + TEAM), DIAGONAL) - 1u);
@@ -41,7 +41,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   var peakB = runningB.peak;
   var totalA = runningA.total;
   var totalB = runningB.total;
-  for (var key = walkFrom(0u); key < end; key += 16u) {
+  for (var key = walk.start; key < walk.end; key += 16u) {
     // Products, then scores, then weights.
     var s = productsQK(queriesA, queriesB, others(kBase, key, params.kRow, all, lane));
     let beforeA = peakA;
@@ -65,14 +65,14 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       s = turned(s, afterDropout(a, batch, head, row, key + 4u * i), afterDropout(b, batch, head, row + 4u, key + 4u * i));
     }
     // With the last keys, rows are divided by the sum of all weights.
-    let isLast = vec4<bool>(key + 16u >= end);
+    let isLast = vec4<bool>(key + 16u >= walk.end);
     let factorA = select(vec4<f32>(1.0), inverseOf(totalA), isLast);
     let factorB = select(vec4<f32>(1.0), inverseOf(totalB), isLast);
     var values = others(vBase, key, params.vRow, seen, lane);
     let takes = tainted && key + 15u > first;
     for (var column = select(0u, params.columns, takes); column < params.columns; column++) {
       let own = sumsV(values, column, s);
-      let sum = Sum(scaled(own.a, factorA), scaled(own.b, factorB), shrinkA * factorA, shrinkB * factorB, key == 0u);
+      let sum = Sum(scaled(own.a, factorA), scaled(own.b, factorB), shrinkA * factorA, shrinkB * factorB, key == walk.first);
       storeSum(resultsA, resultsB, column, sum, live);
     }
     if (DIAGONAL) {
@@ -81,7 +81,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
         let keepB = select(vec4<f32>(1.0), shrinkB * factorB, i == 0u);
         for (var column = 0u; column < params.columns; column++) {
           let v = otherV(values.at0, column);
-          let sum = Sum(scaled(takenProduct(v, s.a0), factorA), scaled(takenProduct(v, s.b0), factorB), keepA, keepB, key == 0u && i == 0u);
+          let sum = Sum(scaled(takenProduct(v, s.a0), factorA), scaled(takenProduct(v, s.b0), factorB), keepA, keepB, key == walk.first && i == 0u);
           storeSum(resultsA, resultsB, column, sum, live);
         }
         s = turned(s, s.a0, s.b0);

@@ -5,9 +5,11 @@
 const CAUSAL: bool = false;
 // Whether there is a mask that hides keys.
 const MASKED: bool = false;
+// Whether hooks take the place of keyRange and queryRange.
+const RANGED: bool = false;
 // Where keys are hidden, they and their values are left out whatever they are: 0 · NaN would be NaN. Until then the weight and
 // the slope of a hidden key are −0, which marks them; of others, what is 0 has no sign.
-const HIDES: bool = CAUSAL || MASKED;
+const HIDES: bool = CAUSAL || MASKED || RANGED;
 const HIDDEN: f32 = -1e30; // the score of a key that does not count
 const FLOOR: f32 = -1e20; // what the largest score of a row starts from: far above HIDDEN, so that hidden keys weigh nothing
 const NOTHING: f32 = 1e-30; // a row whose weights add up to less has no key to see
@@ -33,8 +35,17 @@ struct Params {
 @group(0) @binding(2) var<storage, read> k: array<Element>;
 @group(0) @binding(3) var<storage, read> v: array<Element>;
 
-// Hook: adds the mask to the scores of four query rows and one key; HIDDEN where it hides the key.
-fn addMask(scores: vec4<f32>, batch: u32, head: u32, row: u32, key: u32) -> vec4<f32> { return scores; }
+// Hook: the keys that queries may see, from the first to before the end; neither goes down from one query to the next. Lengths,
+// windows and blocks are ranges.
+struct KeyRange { first: vec4<u32>, end: vec4<u32> }
+fn keyRange(batch: u32, head: u32, rows: vec4<u32>) -> KeyRange {
+  return KeyRange(vec4<u32>(), select(vec4<u32>(params.S), min(rows + 1u, vec4<u32>(params.S)), vec4<bool>(CAUSAL)));
+}
+// Hook: the same from the other side, a range of queries that holds at least all that see a key.
+struct QueryRange { first: u32, end: u32 }
+fn queryRange(batch: u32, head: u32, key: u32) -> QueryRange { return QueryRange(select(0u, key, CAUSAL), params.L); }
+// Hook: adds a bias to the scores of four query rows and one key; HIDDEN where it hides the key.
+fn addBias(scores: vec4<f32>, batch: u32, head: u32, row: u32, key: u32) -> vec4<f32> { return scores; }
 // Hook: what dropout multiplies the weights of four query rows and four keys by.
 fn dropoutFactors(batch: u32, head: u32, row: u32, key: u32) -> mat4x4<f32> {
   return mat4x4<f32>(vec4<f32>(1.0), vec4<f32>(1.0), vec4<f32>(1.0), vec4<f32>(1.0));
@@ -48,13 +59,22 @@ fn store(base: u32, column: u32, value: vec4<f32>) {
 }
 // Whether this is one of several dispatches, each for its part of what a workgroup walks over: keys, or queries.
 const SPLIT: bool = false;
-fn walkFrom(start: u32) -> u32 {
-  if (SPLIT) { return max(start, params.first); }
-  return start;
+// All that a workgroup walks over begins at `first`; this dispatch goes from `start` to before `end`. It is never nothing: the first
+// step may be what sets a result.
+struct Walk { first: u32, start: u32, end: u32 }
+fn walkOf(first: u32, end: u32) -> Walk {
+  if (SPLIT) { return Walk(first, max(first, params.first), min(max(end, first + 1u), params.end)); }
+  return Walk(first, first, max(end, first + 1u));
 }
-fn walkTo(end: u32) -> u32 {
-  if (SPLIT) { return min(end, params.end); }
-  return end;
+// Over the keys that `count` query rows see, from a multiple of 32 on.
+fn keyWalk(batch: u32, head: u32, row: u32, count: u32) -> Walk {
+  let range = keyRange(batch, head, vec4<u32>(row, min(row + count, params.L) - 1u, 0u, 0u));
+  return walkOf(min(range.first.x, params.S - 1u) / 32u * 32u, range.end.y);
+}
+// Over the queries that see `count` keys.
+fn queryWalk(batch: u32, head: u32, key: u32, count: u32) -> Walk {
+  let first = min(queryRange(batch, head, key).first, params.L - 1u);
+  return walkOf(first, queryRange(batch, head, min(key + count, params.S) - 1u).end);
 }
 // Whether it goes on from what earlier ones have left.
 fn resumes() -> bool { return SPLIT && params.first > 0u; }
@@ -66,21 +86,26 @@ fn added(base: u32, column: u32, value: vec4<f32>) -> vec4<f32> {
   if (resumes()) { return value + loadResult(base, column); }
   return value;
 }
-// Each of four query rows sees the keys before this one.
-fn limits(row: u32) -> vec4<u32> {
+// What four query rows see; nothing past the last one.
+fn rangeOf(batch: u32, head: u32, row: u32) -> KeyRange {
   let rows = row + vec4<u32>(0u, 1u, 2u, 3u);
-  let seen = min(select(vec4<u32>(params.S), rows + 1u, vec4<bool>(CAUSAL)), vec4<u32>(params.S));
-  return select(vec4<u32>(), seen, rows < vec4<u32>(params.L));
+  let range = keyRange(batch, head, rows);
+  return KeyRange(range.first, select(vec4<u32>(), range.end, rows < vec4<u32>(params.L)));
+}
+fn sees(range: KeyRange, key: u32) -> vec4<bool> {
+  let isBefore = range.end > vec4<u32>(key);
+  if (RANGED) { return isBefore & (range.first <= vec4<u32>(key)); }
+  return isBefore;
 }
 // Scores from products q·k of four query rows (components) and four keys (columns); HIDDEN where a row does not see a key.
 fn scoresOf(products: mat4x4<f32>, batch: u32, head: u32, row: u32, key: u32) -> mat4x4<f32> {
-  let end = limits(row);
+  let range = rangeOf(batch, head, row);
   let hidden = vec4<f32>(HIDDEN);
   return mat4x4<f32>(
-    select(hidden, addMask(products[0] * params.scale, batch, head, row, key), end > vec4<u32>(key)),
-    select(hidden, addMask(products[1] * params.scale, batch, head, row, key + 1u), end > vec4<u32>(key + 1u)),
-    select(hidden, addMask(products[2] * params.scale, batch, head, row, key + 2u), end > vec4<u32>(key + 2u)),
-    select(hidden, addMask(products[3] * params.scale, batch, head, row, key + 3u), end > vec4<u32>(key + 3u)),
+    select(hidden, addBias(products[0] * params.scale, batch, head, row, key), sees(range, key)),
+    select(hidden, addBias(products[1] * params.scale, batch, head, row, key + 1u), sees(range, key + 1u)),
+    select(hidden, addBias(products[2] * params.scale, batch, head, row, key + 2u), sees(range, key + 2u)),
+    select(hidden, addBias(products[3] * params.scale, batch, head, row, key + 3u), sees(range, key + 3u)),
   );
 }
 fn areNaN(x: vec4<f32>) -> vec4<bool> { return (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u); }

@@ -3,7 +3,11 @@
 // queries, or of keys) and walks over the others (keys, or queries). Products of them are 4×4 blocks in which the column is
 // a key and the component a query.
 const SIZE: u32 = 8u;
-const TAKES: bool = HIDES; // whether products with weights leave out what is hidden
+// What the causal rule alone hides from all rows of lanes that load together may just not be read (see attentionWide.wgsl); else
+// products with weights leave out what is hidden.
+const WIDE: bool = false;
+const DIAGONAL: bool = CAUSAL && !MASKED && !RANGED;
+const TAKES: bool = HIDES && !(WIDE && DIAGONAL);
 
 // Hook, with attentionOther.wgsl: the others are the same for all lanes of a workgroup, so that lanes which can read each
 // other's values need not load all four.

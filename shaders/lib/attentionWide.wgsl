@@ -37,7 +37,6 @@ fn product(own: mat4x4<f32>, other: mat4x4<f32>) -> mat4x4<f32> {
 // What the causal rule hides and is not finite must not meet a weight of 0. What it hides from all rows of the lanes that load
 // together, a team, is not read: bounds see to that. What it hides from some of them lies beside the diagonal; it is looked at
 // before the walk, and where it has taints, the blocks there take a way of their own, which costs nothing elsewhere.
-const DIAGONAL: bool = CAUSAL && !MASKED;
 const TEAM: u32 = 8u; // rows that a team owns
 fn anyOfTeam(tainted: bool) -> bool { return tainted; } // hook
 

@@ -90,9 +90,7 @@ interface Form {
 const tiles = { forward, dq, dkdv };
 const rows = { forward: forwardRows, dq: dqRows, dkdv: dkdvRows };
 const block = { forward: forwardBlock, dq: dqBlock, dkdv: dkdvBlock };
-const wideLanes = (SIZE: number, TEAM: number) => (problem: AttentionProblem) => ({
-  ...{ SIZE, TEAM, TAKES: problem.mask !== undefined },
-});
+const wideLanes = (SIZE: number, TEAM: number) => () => ({ SIZE, TEAM, WIDE: true });
 const blockLanes = (SIZE: number) => () => ({ SIZE });
 /** The sums of dK and dV for large heads need more lanes, or they would not find room in the registers. */
 const tileLanes = ({ D }: AttentionProblem, part: Part) => ({ D, MEMBERS: part === 'dkdv' && D > 64 ? 16 : 8 });

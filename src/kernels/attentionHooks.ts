@@ -69,7 +69,7 @@ export function hooks(
   };
   if (problem.mask) {
     bind('mask', 'f32');
-    functions.addMask = addMask;
+    functions.addBias = addMask;
   }
   if (problem.dropout > 0) {
     bind('randomKey', 'vec4<u32>');
@@ -125,7 +125,7 @@ const buffers: Readonly<Record<string, string>> = { O: 'O', DO: 'dO' };
 
 const vectorStore = 'fn store(base: u32, column: u32, value: vec4<f32>) { result[(base >> 2u) + column] = value; }';
 
-const addMask = /* wgsl */ `fn addMask(scores: vec4<f32>, batch: u32, head: u32, row: u32, key: u32) -> vec4<f32> {
+const addMask = /* wgsl */ `fn addBias(scores: vec4<f32>, batch: u32, head: u32, row: u32, key: u32) -> vec4<f32> {
   let base = params.maskOffset + batch * params.maskBatch + head * params.maskHead + key * params.maskKey;
   let rows = base + (row + vec4<u32>(0u, 1u, 2u, 3u)) * params.maskRow;
   let own = vec4<f32>(mask[rows.x], mask[rows.y], mask[rows.z], mask[rows.w]);

@@ -6,11 +6,11 @@ import {
   attentionBackward,
   attentionForward,
 } from '../../src/kernels/attention.ts';
-import type { Operand } from '../../src/kernels/kernel.ts';
+import type { KernelCall as Call, Dispatch, Family, Operand, Variant } from '../../src/kernels/kernel.ts';
 import { evaluate, type Ref, ref } from '../reference/index.ts';
 import { build, flatIndex, get, indices } from '../reference/ref.ts';
 import { runtime } from '../support/environment.ts';
-import { runProfile } from '../support/kernels.ts';
+import { runCall, runProfile } from '../support/kernels.ts';
 import { type Case, conformance, near } from './conformance.ts';
 import { type Draw, drawFor } from './draw.ts';
 import { fill, place } from './operands.ts';
@@ -31,6 +31,8 @@ interface Options {
    * [L, B, H, D]; heads: [B, L, H, D].
    */
   readonly layout?: 'dense' | 'packed' | 'loose' | 'heads';
+  /** For `ranged`: a query sees so many keys, itself the last, and only those before the length of its sequence. */
+  readonly window?: number;
   /** For the tiles only: other variants have the head size as a number, and another one shows nothing new. */
   readonly tilesOnly?: boolean;
   /** Its three pipelines take SwiftShader seconds, and show no path of the shaders that another case has not. */
@@ -51,9 +53,24 @@ const all: readonly Options[] = [
 
 const options = all.filter(({ inDenoOnly }) => !inDenoOnly || runtime === 'deno');
 
-const nameOf = ({ B, H, L, S, D, causal, dropout, mask, layout = 'dense' }: Options) =>
+/** In hooks: of a window and of lengths; the queries of the first sequence end with some that see nothing. */
+const rangedOptions: readonly Options[] = [
+  { B: 2, H: 1, L: 70, S: 70, D: 8, window: 20 },
+  { B: 2, H: 1, L: 66, S: 66, D: 68, window: 3, tilesOnly: true },
+];
+const lengthOf = (batch: number) => 33 + 37 * batch;
+const rangeHooks = (window: number) => ({
+  keyRange: `fn keyRange(batch: u32, head: u32, rows: vec4<u32>) -> KeyRange {
+  let end = min(rows + 1u, vec4<u32>(min(33u + 37u * batch, params.S)));
+  return KeyRange(min(max(rows, vec4<u32>(${window - 1}u)) - ${window - 1}u, end), end);
+}`,
+  queryRange: `fn queryRange(batch: u32, head: u32, key: u32) -> QueryRange { return QueryRange(key, min(key + ${window}u, params.L)); }`,
+});
+
+const nameOf = ({ B, H, L, S, D, causal, dropout, mask, window, layout = 'dense' }: Options) =>
   [
     `[${B}, ${H}, ${L}, ${D}] over ${S} keys, ${layout}`,
+    window && `window of ${window}`,
     causal && 'causal',
     mask && 'masked',
     dropout && `dropout ${dropout}`,
@@ -106,13 +123,22 @@ function drawInputs(options: Options, draw: Draw) {
     Filled,
     Filled,
   ];
-  const mask = problem.mask && fill(problem.mask, draw, 2);
+  const mask = options.window ? outside(options, options.window) : problem.mask && fill(problem.mask, draw, 2);
   if (problem.mask && mask) hide(problem.mask, mask);
   const key = dropout > 0 ? [draw.u32(4, 0, 2 ** 32)] : [];
-  return { problem, q, k, v, dO, mask, key, more: [...(mask ? [mask.buffer] : []), ...key] };
+  return { problem, q, k, v, dO, mask, key, more: [...(problem.mask && mask ? [mask.buffer] : []), ...key] };
 }
 
 type Filled = ReturnType<typeof fill>;
+
+/** What ranges hide, as a mask for the reference. */
+function outside({ B, H, L, S }: Options, window: number): Filled {
+  const value = build([B, H, L, S], ([b, , i, j]) => {
+    const [batch, row, key] = [b, i, j] as [number, number, number];
+    return key > row || key <= row - window || key >= lengthOf(batch) ? -1e9 : 0;
+  });
+  return { buffer: new Float32Array(0), value };
+}
 
 /** Hides every third key, and all keys of the first row where each row has a mask of its own. */
 function hide({ shape, strides }: Operand, mask: Filled): void {
@@ -176,9 +202,28 @@ function laid(...parts: (readonly [Operand, Ref])[]): Ref {
   return buffer;
 }
 
-conformance(
-  attentionForward,
-  options.map(
+/** The variants of a family with other ranges in place of their own. */
+function ranged<Problem>(family: Family<Problem>, window: number): Family<Problem> {
+  const replace = (dispatch: Dispatch): Dispatch => ({
+    ...dispatch,
+    constants: { ...dispatch.constants, RANGED: true },
+    functions: { ...dispatch.functions, ...rangeHooks(window) },
+  });
+  const variants = Object.entries(family.variants).map(([name, variant]): [string, Variant<Problem>] => [
+    name,
+    {
+      ...variant,
+      call(problem, profile) {
+        const call = variant.call(problem, profile);
+        return { ...call, dispatches: call.dispatches.map(replace) };
+      },
+    },
+  ]);
+  return { ...family, name: `${family.name} of ranges`, variants: Object.fromEntries(variants) };
+}
+
+const forwardCases = (given: readonly Options[]) =>
+  given.map(
     (each): Case<AttentionProblem> => ({
       name: nameOf(each),
       problem: problemOf(each),
@@ -192,12 +237,10 @@ conformance(
         };
       },
     }),
-  ),
-);
+  );
 
-conformance(
-  attentionBackward,
-  options.map(
+const backwardCases = (given: readonly Options[]) =>
+  given.map(
     (each): Case<AttentionBackwardProblem> => ({
       name: nameOf(each),
       problem: problemOf(each),
@@ -214,8 +257,43 @@ conformance(
         };
       },
     }),
-  ),
-);
+  );
+
+conformance(attentionForward, forwardCases(options));
+conformance(attentionBackward, backwardCases(options));
+for (const each of rangedOptions) {
+  conformance(ranged(attentionForward, each.window ?? 1), forwardCases([each]));
+  conformance(ranged(attentionBackward, each.window ?? 1), backwardCases([each]));
+}
+
+describe('ranges', () => {
+  const [each] = rangedOptions as [Options];
+  const families = [ranged(attentionForward, each.window ?? 1), ranged(attentionBackward, each.window ?? 1)] as const;
+  for (const name of Object.keys(attentionForward.variants)) {
+    it(`${name}: what they hide may be anything`, async ({ skip }) => {
+      const { problem, q, k, v, dO, mask } = drawInputs(each, drawFor('hidden keys'));
+      if (attentionForward.variants[name]?.unsupported?.(problem, runProfile)) skip();
+      const { O, lse } = attention({ problem, q, k, v, dO, mask, key: [], more: [] });
+      const { B, H, L, S, D } = each;
+      const run = async () => {
+        const saved = [O, lse].map(({ data }) => Float32Array.from(data));
+        const [forward, backward] = families.map(({ variants }) => variants[name]?.call(problem, runProfile)) as Call[];
+        const f32 = (length: number) => ({ dtype: 'f32' as const, length });
+        const inputs = [q.buffer, k.buffer, v.buffer];
+        const [results] = await runCall(forward as Call, inputs, [f32(B * H * L * D), f32(B * H * L)]);
+        const [gradients] = await runCall(
+          backward as Call,
+          [...inputs, ...saved, dO.buffer],
+          [f32(B * H * (L + 2 * S) * D)],
+        );
+        return [...(results?.outputs ?? []), ...(gradients?.outputs ?? [])].map((output) => Array.from(output));
+      };
+      const before = await run();
+      for (const buffer of [k.buffer, v.buffer]) buffer.fill(Number.NaN, lengthOf(0) * D, S * D);
+      expect(await run()).toEqual(before);
+    });
+  }
+});
 
 describe('the attention of this test', () => {
   it('is that of the reference where nothing is dropped', () => {

@@ -1,7 +1,7 @@
 /**
  * deno run -A compile.ts FOLDER [PATTERN]: has weft make the pipelines of the works whose name fits PATTERN, through Dawn as
- * Chrome would, one at a time, so that the Vulkan layer (layer.c) knows where its report on each goes. Writes to FOLDER, for
- * each pipeline, N.wgsl and N.txt, and index.json. Values, times and `tune` mean nothing here: nothing runs.
+ * Chrome would, one at a time, so that the Vulkan layer (layer.c) knows where its report on each goes. Writes to FOLDER
+ * the WGSL of each pipeline and the report on it, numbered, and index.json. Values, times and `tune` mean nothing here: nothing runs.
  */
 
 import { writeFileSync } from 'node:fs';

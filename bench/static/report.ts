@@ -19,7 +19,7 @@ import type { Row } from './compare.ts';
 
 /** What a report is about. */
 export interface Entry {
-  /** N of N.wgsl and N.txt. */
+  /** The number that the files of its WGSL and of the report bear. */
   readonly file: number;
   readonly work: string;
   readonly kernel: string;

@@ -13,8 +13,6 @@ const TILE_N: u32 = 64u;
 const TILE_K: u32 = 16u;
 const BLOCKS_M: u32 = 1u;
 const BLOCKS_N: u32 = 1u;
-// K is divisible by TILE_K.
-const K_TILED: bool = false;
 const THREADS_M: u32 = TILE_M / (4u * BLOCKS_M);
 const THREADS_N: u32 = TILE_N / (4u * BLOCKS_N);
 const SIZE: u32 = THREADS_M * THREADS_N;
@@ -30,9 +28,9 @@ var<workgroup> tileB: array<Line, QUADS_N>;
 // What this thread has brought of the summed operand: always the same four lines.
 var<private> sum: vec4<f32>;
 
-// Zeros from step `end` on, in both operands: what is read there may be infinite.
-fn clip(value: vec4<f32>, k: u32, alongK: bool) -> vec4<f32> {
-  if (K_TILED) { return value; }
+// Zeros from step K on, in both operands: what is read there may be infinite. Only a last tile that is not `whole` reaches there.
+fn clip(value: vec4<f32>, k: u32, alongK: bool, whole: bool) -> vec4<f32> {
+  if (whole) { return value; }
   if (K_WHOLE) { return select(vec4<f32>(), value, k < params.K); }
   let step = vec4<u32>(k) + select(vec4<u32>(), vec4<u32>(0u, 1u, 2u, 3u), alongK);
   return select(vec4<f32>(), value, step < vec4<u32>(params.K));
@@ -48,33 +46,33 @@ fn ownB(lane: u32, first: u32, n: u32) -> u32 {
   if (B_TRANSPOSED) { return first + (n + lane / QUADS_K) * params.bLead + 4u * (lane % QUADS_K); }
   return first + lane / QUADS_N * params.bLead + n + 4u * (lane % QUADS_N);
 }
-fn fillA(lane: u32, own: u32, k: u32) {
+fn fillA(lane: u32, own: u32, k: u32, whole: bool) {
   for (var i = 0u; i < TILE_M * QUADS_K / SIZE; i++) {
     let place = i * SIZE + lane;
     if (A_TRANSPOSED) {
       let x = place % QUADS_M;
       let y = place / QUADS_M;
-      let value = clip(readA(own + (k + i * (SIZE / QUADS_M)) * params.aLead), k + y, false);
+      let value = clip(readA(own + (k + i * (SIZE / QUADS_M)) * params.aLead), k + y, false, whole);
       tileA[x].blocks[y / 4u][y % 4u] = value;
       if (SUMMED == 1u) { sum += value; }
     } else {
       let x = place / QUADS_K;
       let y = place % QUADS_K;
-      tileA[x / 4u].blocks[y][x % 4u] = clip(readA(own + i * (SIZE / QUADS_K) * params.aLead + k), k + 4u * y, true);
+      tileA[x / 4u].blocks[y][x % 4u] = clip(readA(own + i * (SIZE / QUADS_K) * params.aLead + k), k + 4u * y, true, whole);
     }
   }
 }
-fn fillB(lane: u32, own: u32, k: u32) {
+fn fillB(lane: u32, own: u32, k: u32, whole: bool) {
   for (var i = 0u; i < TILE_N * QUADS_K / SIZE; i++) {
     let place = i * SIZE + lane;
     if (B_TRANSPOSED) {
       let x = place / QUADS_K;
       let y = place % QUADS_K;
-      tileB[x / 4u].blocks[y][x % 4u] = clip(readB(own + i * (SIZE / QUADS_K) * params.bLead + k), k + 4u * y, true);
+      tileB[x / 4u].blocks[y][x % 4u] = clip(readB(own + i * (SIZE / QUADS_K) * params.bLead + k), k + 4u * y, true, whole);
     } else {
       let x = place % QUADS_N;
       let y = place / QUADS_N;
-      let value = clip(readB(own + (k + i * (SIZE / QUADS_N)) * params.bLead), k + y, false);
+      let value = clip(readB(own + (k + i * (SIZE / QUADS_N)) * params.bLead), k + y, false, whole);
       tileB[x].blocks[y / 4u][y % 4u] = value;
       if (SUMMED == 2u) { sum += value; }
     }
@@ -121,8 +119,13 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let fromA = ownA(lane, tile.startOfA, m);
   let fromB = ownB(lane, tile.startOfB, n);
   for (var step = tile.begin; step < tile.end; step += TILE_K) {
-    fillA(lane, fromA, step);
-    fillB(lane, fromB, step);
+    if (step + TILE_K <= params.K) {
+      fillA(lane, fromA, step, true);
+      fillB(lane, fromB, step, true);
+    } else {
+      fillA(lane, fromA, step, false);
+      fillB(lane, fromB, step, false);
+    }
     workgroupBarrier();
     for (var k = 0u; k < QUADS_K; k++) {
       let a0 = blockA(threadM, k);

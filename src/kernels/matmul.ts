@@ -100,7 +100,7 @@ function multiply(
   const tiling: Tiling = tilings[name];
   return {
     source: tiling.source,
-    constants: { ...constants(product), ...tiling.constants(product.K) },
+    constants: { ...constants(product), ...tiling.constants },
     bindings: [a, b, splits === 1 ? output(0) : scratch(0)],
     uniforms: uniforms(product, splits, slice),
     workgroups: grid(workgroups(product, tiling, splits)),

@@ -23,8 +23,7 @@ export interface Tiling {
   turns(k: number): number;
   /** Whether sums of an operand have threads of their own, which may read it in either direction. */
   readonly sumsApart: boolean;
-  /** For products of K steps. */
-  constants(K: number): Readonly<Record<string, number | boolean>>;
+  readonly constants: Readonly<Record<string, number>>;
 }
 
 const inWorkgroupMemory = (M: number, N: number, K: number, blocksM: number, blocksN: number): Tiling => ({
@@ -41,10 +40,7 @@ const inWorkgroupMemory = (M: number, N: number, K: number, blocksM: number, blo
     );
   },
   sumsApart: false,
-  constants: (steps) => ({
-    ...{ TILE_M: M, TILE_N: N, TILE_K: K, BLOCKS_M: blocksM, BLOCKS_N: blocksN },
-    K_TILED: steps % K === 0,
-  }),
+  constants: { TILE_M: M, TILE_N: N, TILE_K: K, BLOCKS_M: blocksM, BLOCKS_N: blocksN },
 });
 
 /** Turns of a thread that makes sums of an operand: `sumLines` in shaders/lib/productBlocks.wgsl. */
@@ -59,7 +55,7 @@ const inRegisters = (blocks: number): Tiling => ({
   threads: 8,
   turns: (k) => Math.max(loop(Math.ceil(k / 4)) + loop(4 * blocks, loop(blocks, loop(4))), sumTurns(k)),
   sumsApart: true,
-  constants: () => ({ BLOCKS: blocks }),
+  constants: { BLOCKS: blocks },
 });
 
 /** A tile for the four lanes of a quad. */
@@ -71,7 +67,7 @@ const inQuads = (blocks: number): Tiling => ({
   threads: 4,
   turns: (k) => Math.max(loop(Math.ceil(k / 4)) + loop(16 * blocks, loop(4)), sumTurns(k)),
   sumsApart: true,
-  constants: () => ({ BLOCKS: blocks }),
+  constants: { BLOCKS: blocks },
 });
 
 export const tilings = {

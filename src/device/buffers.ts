@@ -1,5 +1,6 @@
 import { wordSize } from '../core/dtype.ts';
 import { OutOfMemoryError } from '../core/errors.ts';
+import { answered } from './answered.ts';
 import { Arena } from './arena.ts';
 import { pressure } from './ballast.ts';
 import { bufferUsage } from './flags.ts';
@@ -46,6 +47,8 @@ interface Securing {
  */
 export class BufferPool {
   readonly #gpu: GPUDevice;
+  /** Of the device, for those who wait for what lies in buffers. */
+  readonly queue: GPUQueue;
   /** Hears of memory that could not be had, where nobody waits for it. */
   readonly #report: (error: OutOfMemoryError) => void;
   /** Slabs that all plans of the device share. */
@@ -67,6 +70,7 @@ export class BufferPool {
 
   constructor(gpu: GPUDevice, report: (error: OutOfMemoryError) => void) {
     this.#gpu = gpu;
+    this.queue = gpu.queue;
     this.#report = report;
     // Slabs are nobody's own: they stay when what has asked for them could not be had as a whole.
     this.arena = new Arena({
@@ -128,7 +132,7 @@ export class BufferPool {
       this.trim();
       this.arena.drop();
       // Memory that is being worked with is given back at the end of the work.
-      await this.#gpu.queue.onSubmittedWorkDone();
+      await answered(this.queue, this.queue.onSubmittedWorkDone());
     }
   }
 
@@ -178,7 +182,7 @@ export class BufferPool {
   /** Fills the slabs with a pattern that is NaN as f32 and absurd as an index: for tests that look for stale reads. */
   poison(): void {
     for (const buffer of this.arena.buffers)
-      this.#gpu.queue.writeBuffer(buffer, 0, new Uint32Array(buffer.size / wordSize).fill(0x7fc0dead));
+      this.queue.writeBuffer(buffer, 0, new Uint32Array(buffer.size / wordSize).fill(0x7fc0dead));
   }
 
   /** Drops pooled buffers. */

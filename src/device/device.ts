@@ -1,6 +1,7 @@
 import { DeviceLostError, OutOfMemoryError, WeftError } from '../core/errors.ts';
 import { pause } from '../core/pause.ts';
 import { type Choices, type DeviceProfile, defaultProfile, type SelectionProfile } from '../kernels/kernel.ts';
+import { answered } from './answered.ts';
 import { BufferPool } from './buffers.ts';
 import { PipelineCache } from './pipelines.ts';
 import { Readback } from './readback.ts';
@@ -144,7 +145,8 @@ export class Device {
 
   /** Waits until all that was submitted has run, then checks: the news of an error comes a moment after what failed. */
   async settled(): Promise<void> {
-    await this.orLost(Promise.race([this.gpu.queue.onSubmittedWorkDone(), this.lost]));
+    const { queue } = this.gpu;
+    await this.orLost(Promise.race([answered(queue, queue.onSubmittedWorkDone()), this.lost]));
     this.check();
   }
 

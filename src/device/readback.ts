@@ -1,3 +1,4 @@
+import { answered } from './answered.ts';
 import type { BufferPool } from './buffers.ts';
 import type { Device } from './device.ts';
 import { bufferUsage, mapMode } from './flags.ts';
@@ -33,7 +34,7 @@ export class Staging {
 
   /** All bytes of the step that the buffer holds; several reads share one mapping. */
   read(): Promise<ArrayBuffer> {
-    this.#reading ??= this.buffer.mapAsync(mapMode.READ).then(
+    this.#reading ??= answered(this.#buffers.queue, this.buffer.mapAsync(mapMode.READ)).then(
       () => {
         const bytes = this.buffer.getMappedRange().slice(0);
         this.buffer.unmap();

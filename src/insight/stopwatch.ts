@@ -1,4 +1,5 @@
 import { median } from '../core/median.ts';
+import { answered } from '../device/answered.ts';
 import { deno } from '../device/deno.ts';
 import type { Device } from '../device/device.ts';
 import { readTimestamps } from './timestamps.ts';
@@ -77,7 +78,7 @@ async function byWallClock(gpu: GPUDevice): Promise<Stopwatch> {
     gpu.queue.submit([encoder.finish()]);
     const done = gpu.queue.onSubmittedWorkDone();
     const returned = performance.now();
-    await done;
+    await answered(gpu.queue, done);
     return (deno ? returned : performance.now()) - start;
   };
   const empty: number[] = [];

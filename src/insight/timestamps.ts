@@ -1,3 +1,4 @@
+import { answered } from '../device/answered.ts';
 import type { BufferPool } from '../device/buffers.ts';
 import { bufferUsage, mapMode } from '../device/flags.ts';
 
@@ -17,7 +18,7 @@ export async function readTimestamps(
     encoder.resolveQuerySet(querySet, 0, count, resolved, 0);
     encoder.copyBufferToBuffer(resolved, 0, staging, 0, size);
     gpu.queue.submit([encoder.finish()]);
-    await staging.mapAsync(mapMode.READ);
+    await answered(gpu.queue, staging.mapAsync(mapMode.READ));
     return new BigUint64Array(staging.getMappedRange(0, size).slice(0));
   } finally {
     buffers.destroy(resolved);

@@ -1,3 +1,4 @@
+import { answered } from '../device/answered.ts';
 import { deno } from '../device/deno.ts';
 
 /**
@@ -18,9 +19,11 @@ const { setImmediate } = globalThis as { setImmediate?: (callback: (value?: unkn
 /** Resolves in the next turn of the event loop; a timer would take 2 ms in Deno. */
 const nextTurn = () => new Promise((resolve) => (setImmediate ?? setTimeout)(resolve));
 
+type Queue = Pick<GPUQueue, 'onSubmittedWorkDone' | 'submit'>;
+
 /** Keeps a loop of steps from running far ahead of the GPU. */
 export class BackPressure {
-  readonly #queue: Pick<GPUQueue, 'onSubmittedWorkDone'>;
+  readonly #queue: Queue;
   readonly #asksLate: boolean;
   readonly #inFlight: Promise<unknown>[] = [];
   /** The present limit of steps under way. */
@@ -32,7 +35,7 @@ export class BackPressure {
    * `asksLate`: the queue is asked only when a step has to wait, and is empty once the call returns. Asking Deno after each
    * submit would let host and device take turns, and waiting for its answer would cost 10 ms.
    */
-  constructor(queue: Pick<GPUQueue, 'onSubmittedWorkDone'>, asksLate = deno) {
+  constructor(queue: Queue, asksLate = deno) {
     this.#queue = queue;
     this.#asksLate = asksLate;
   }
@@ -58,6 +61,6 @@ export class BackPressure {
   submitted(): void {
     if (this.#asksLate) this.#submitted++;
     // Drops the error of a lost device, which shows in the next submit.
-    else this.#inFlight.push(this.#queue.onSubmittedWorkDone().catch(() => {}));
+    else this.#inFlight.push(answered(this.#queue, this.#queue.onSubmittedWorkDone()).catch(() => {}));
   }
 }

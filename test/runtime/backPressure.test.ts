@@ -46,7 +46,8 @@ describe('where the queue answers when it is done', () => {
 
   const make = () => {
     const answers: (() => void)[] = [];
-    const queue = { onSubmittedWorkDone: () => new Promise<undefined>((done) => answers.push(() => done(undefined))) };
+    const onSubmittedWorkDone = () => new Promise<undefined>((done) => answers.push(() => done(undefined)));
+    const queue = { onSubmittedWorkDone, submit: () => undefined };
     return { answers, pressure: new BackPressure(queue, false) };
   };
 
@@ -70,6 +71,7 @@ describe('where the queue is empty as soon as it has been asked', () => {
         asked++;
         return new Promise<undefined>(() => {});
       },
+      submit: () => undefined,
     };
     const pressure = new BackPressure(queue, true);
     const askedBefore: number[] = [];
@@ -82,7 +84,7 @@ describe('where the queue is empty as soon as it has been asked', () => {
   });
 
   test('timers get their turn in a loop of steps', async () => {
-    const pressure = new BackPressure({ onSubmittedWorkDone: async () => undefined }, true);
+    const pressure = new BackPressure({ onSubmittedWorkDone: async () => undefined, submit: () => undefined }, true);
     let late = false;
     setTimeout(() => {
       late = true;

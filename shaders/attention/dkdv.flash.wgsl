@@ -33,25 +33,26 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   var staging = 0u;
   for (var first = walk.start; first < walk.end; first += 32u) {
     let row = first + member * OTHERS;
-    var products = mat4x4<f32>(); // Q Kᵀ
-    for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      stageQ(qBase, first, params.L, chunk, lane, 0u);
-      workgroupBarrier();
-      products = productsK(products, keys, chunk, member);
-      workgroupBarrier();
-    }
+    stageQ(qBase, first, params.L, 0u, lane, 0u);
+    workgroupBarrier();
+    var products = productsK(mat4x4<f32>(), keys, 0u, member); // Q Kᵀ
+    workgroupBarrier();
     // dO Vᵀ, the second chunk first: the other one is summed up next.
     var slopes = mat4x4<f32>();
-    for (var turn = 0u; turn < CHUNKS; turn++) {
-      let chunk = CHUNKS - 1u - turn;
-      if (turn > 0u) {
-        workgroupBarrier();
-      }
-      staging++;
-      stageDO(dOBase, first, params.L, chunk, lane, staging);
+    if (CHUNKS > 1u) {
+      stageQ(qBase, first, params.L, 1u, lane, 0u);
       workgroupBarrier();
-      slopes = productsV(slopes, values, chunk, member);
+      products = productsK(products, keys, 1u, member);
+      workgroupBarrier();
+      stageDO(dOBase, first, params.L, 1u, lane, 0u);
+      workgroupBarrier();
+      slopes = productsV(slopes, values, 1u, member);
+      workgroupBarrier();
     }
+    staging++;
+    stageDO(dOBase, first, params.L, 0u, lane, staging);
+    workgroupBarrier();
+    slopes = productsV(slopes, values, 0u, member);
     let saved = statisticsBlock(batch, head, row);
     let p = weigh(scoresOf(products, batch, head, row, key), saved.lse);
     let factors = dropoutFactors(batch, head, row, key);

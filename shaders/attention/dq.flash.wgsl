@@ -32,25 +32,26 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   var staging = 0u;
   for (var first = walk.start; first < walk.end; first += 32u) {
     let key = first + member * 4u;
-    var slopes = mat4x4<f32>(); // dO Vᵀ
-    for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      stageV(vBase, first, params.S, chunk, lane, 0u);
-      workgroupBarrier();
-      slopes = productsDO(slopes, gradients, chunk, member);
-      workgroupBarrier();
-    }
+    stageV(vBase, first, params.S, 0u, lane, 0u);
+    workgroupBarrier();
+    var slopes = productsDO(mat4x4<f32>(), gradients, 0u, member); // dO Vᵀ
+    workgroupBarrier();
     // Q Kᵀ, the second chunk first: the other one is summed up next.
     var products = mat4x4<f32>();
-    for (var turn = 0u; turn < CHUNKS; turn++) {
-      let chunk = CHUNKS - 1u - turn;
-      if (turn > 0u) {
-        workgroupBarrier();
-      }
-      staging++;
-      stageK(kBase, first, params.S, chunk, lane, staging);
+    if (CHUNKS > 1u) {
+      stageV(vBase, first, params.S, 1u, lane, 0u);
       workgroupBarrier();
-      products = productsQ(products, queries, chunk, member);
+      slopes = productsDO(slopes, gradients, 1u, member);
+      workgroupBarrier();
+      stageK(kBase, first, params.S, 1u, lane, 0u);
+      workgroupBarrier();
+      products = productsQ(products, queries, 1u, member);
+      workgroupBarrier();
     }
+    staging++;
+    stageK(kBase, first, params.S, 0u, lane, staging);
+    workgroupBarrier();
+    products = productsQ(products, queries, 0u, member);
     let factors = dropoutFactors(batch, head, row, key);
     putWeights(team, member, slopesOf(weigh(scoresOf(products, batch, head, row, key), saved.lse), slopes, factors, saved.delta, 1.0));
     workgroupBarrier();

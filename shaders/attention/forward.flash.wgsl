@@ -43,14 +43,14 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   var staging = 0u;
   for (var first = walk.start; first < walk.end; first += 32u) {
     let key = first + member * 4u;
-    var products = mat4x4<f32>();
-    for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      if (chunk > 0u) {
-        workgroupBarrier();
-      }
-      stageK(kBase, first, params.S, chunk, lane, 0u);
+    stageK(kBase, first, params.S, 0u, lane, 0u);
+    workgroupBarrier();
+    var products = productsQ(mat4x4<f32>(), queries, 0u, member);
+    if (CHUNKS > 1u) {
       workgroupBarrier();
-      products = productsQ(products, queries, chunk, member);
+      stageK(kBase, first, params.S, 1u, lane, 0u);
+      workgroupBarrier();
+      products = productsQ(products, queries, 1u, member);
     }
     let scores = scoresOf(products, batch, head, row, key);
     exchange[team][member] = largest(scores);

@@ -67,7 +67,7 @@ export const tileWalks: Walks = (problem, part) => {
   const chunks = Math.ceil(columns / 16);
   const width = Math.ceil(columns / chunks);
   const stage = loop(Math.ceil((32 * width) / 64));
-  const multiply = loop(chunks, stage + loop(width));
+  const multiply = chunks * (stage + loop(width));
   const accumulate = loop(32);
   const again = (chunks - 1) * (stage + accumulate);
   const stored = chunks * 2 * 4 * store;

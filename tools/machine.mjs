@@ -35,6 +35,14 @@ export const chromeFlags = [
   ...(process.env.WEFT_CHROME_FLAGS ?? '').split(' ').filter(Boolean),
 ];
 
+/** Preferences for a headless Firefox that has WebGPU, in workers too, with or without a GPU. */
+export const firefoxPreferences = {
+  'dom.webgpu.enabled': true,
+  'dom.webgpu.workers.enabled': true,
+  'gfx.webgpu.ignore-blocklist': true,
+  'gfx.webgpu.force-enabled': true,
+};
+
 /** Flags for `deno run`. Importing `.wgsl` files `with { type: 'text' }` needs none since Deno 2.9. */
 export const denoFlags = ['-A', '--v8-flags=--expose-gc'];
 
@@ -115,6 +123,45 @@ export async function ensureBrowser() {
   const fetched = find();
   if (fetched) return fetched;
   throw new Error(`weft needs a browser, and none could be fetched: ${instead}`);
+}
+
+/**
+ * Path of a Firefox that has WebGPU: `FIREFOX_PATH`, an installed one, puppeteer's own, which is fetched where it is missing, or, as
+ * root on Debian and Ubuntu, one installed with apt.
+ * @returns {Promise<string>}
+ */
+export async function ensureFirefox() {
+  const { default: puppeteer } = await import('puppeteer');
+  const named = process.env.FIREFOX_PATH;
+  if (named && !existsSync(named)) throw new Error(`FIREFOX_PATH names a file that does not exist: ${named}`);
+  const find = () => {
+    if (named) return named;
+    try {
+      return (
+        findOnPath(['firefox', 'firefox-esr']) ?? [puppeteer.executablePath({ browser: 'firefox' })].find(existsSync)
+      );
+    } catch {
+      return undefined;
+    }
+  };
+  const installed = find();
+  if (installed) return installed;
+  const what = 'Firefox';
+  const instead =
+    'install it (Debian: `apt-get install firefox-esr`; anywhere: `npx puppeteer browsers install firefox`), ' +
+    'or set FIREFOX_PATH to its binary.';
+  if (canUseApt()) await aptInstall({ what, packages: ['firefox-esr'], instead });
+  else {
+    await permit({ what, how: 'Firefox into ~/.cache/puppeteer', instead }, decideHere(false));
+    try {
+      runNpm('npx', ['puppeteer', 'browsers', 'install', 'firefox'], root, 'pipe');
+    } catch (error) {
+      console.error(`Fetching Firefox failed: ${error}`);
+    }
+  }
+  const fetched = find();
+  if (fetched) return fetched;
+  throw new Error(`weft needs Firefox, and none could be fetched: ${instead}`);
 }
 
 /**

@@ -1,15 +1,16 @@
-/** A page of this project in headless Chrome, for what runs there and reports here. */
+/** A page of this project in a headless browser, for what runs there and reports here. */
 
 import { join } from 'node:path';
 import { launch } from 'puppeteer';
 import { createServer, mergeConfig } from 'vite';
-import { chromeFlags, ensureBrowser, root } from './machine.mjs';
+import { chromeFlags, ensureBrowser, ensureFirefox, firefoxPreferences, root } from './machine.mjs';
 
 /**
- * Serves the project, opens an empty page in headless Chrome and hands it to `use`, with the address of what is served.
+ * Serves the project, opens an empty page in headless Chrome, or Firefox, and hands it to `use`, with the address of what is served.
  * Browser and server are closed when `use` has ended. The error of a browser that ends before is `crash()`.
  * @template Result
  * @param {object} options
+ * @param {'chrome' | 'firefox'} [options.browser]
  * @param {import('vite').InlineConfig} [options.config] what Vite is told beyond the defaults
  * @param {boolean} [options.ownSignals] `use` ends by itself when it is interrupted; else Chrome ends at once
  * @param {() => Error} [options.crash]
@@ -17,7 +18,12 @@ import { chromeFlags, ensureBrowser, root } from './machine.mjs';
  * @returns {Promise<Result>}
  */
 export async function withPage(
-  { config = {}, ownSignals = false, crash = () => new Error('Chrome crashed or was closed') },
+  {
+    browser: name = 'chrome',
+    config = {},
+    ownSignals = false,
+    crash = () => new Error(`${name} crashed or was closed`),
+  },
   use,
 ) {
   /** @type {import('vite').InlineConfig} */
@@ -34,8 +40,10 @@ export async function withPage(
   await server.listen();
   const url = /** @type {string} */ (server.resolvedUrls?.local[0]);
   const browser = await launch({
-    executablePath: await ensureBrowser(),
-    args: chromeFlags,
+    browser: name,
+    ...(name === 'chrome'
+      ? { executablePath: await ensureBrowser(), args: chromeFlags }
+      : { executablePath: await ensureFirefox(), extraPrefsFirefox: firefoxPreferences }),
     // Work on a software adapter keeps a page busy for longer than any limit.
     protocolTimeout: 0,
     handleSIGINT: !ownSignals,

@@ -8,6 +8,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { create, globals } from 'webgpu';
+import { complain } from '../../demo/console.ts';
 import { compile, init } from '../../src/index.ts';
 import type { Entry, Index } from './report.ts';
 import { works } from './works.ts';
@@ -44,7 +45,7 @@ gpu.createComputePipelineAsync = (descriptor) => {
 
 const chosen = works.filter(({ name }) => new RegExp(pattern).test(name));
 for (const [i, { name, choices = {}, make }] of chosen.entries()) {
-  console.error(`${i + 1}/${chosen.length} ${name}`);
+  complain(`${i + 1}/${chosen.length} ${name}`);
   current = name;
   device.choose(choices);
   const [fn, ...args] = make();

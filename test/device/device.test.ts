@@ -17,6 +17,29 @@ import { device, useGpu } from '../support/gpu.ts';
 describe('limits', () => {
   useGpu();
 
+  test('are those that every WebGPU device has, in all tests', () => {
+    const { limits, features } = device.gpu;
+    expect({
+      storageBuffers: limits.maxStorageBuffersPerShaderStage,
+      storageBytes: limits.maxStorageBufferBindingSize,
+      bufferBytes: limits.maxBufferSize,
+      invocations: limits.maxComputeInvocationsPerWorkgroup,
+      workgroupBytes: limits.maxComputeWorkgroupStorageSize,
+      workgroups: limits.maxComputeWorkgroupsPerDimension,
+    }).toEqual({
+      storageBuffers: 8,
+      storageBytes: 2 ** 27,
+      bufferBytes: 2 ** 28,
+      invocations: 256,
+      workgroupBytes: 2 ** 14,
+      workgroups: 65535,
+    });
+    expect([...features]).not.toContain('subgroups');
+    const { storageBuffers, bindingBytes, bufferBytes, invocations, workgroupMemory } = device.profile;
+    expect([storageBuffers, bindingBytes, bufferBytes]).toEqual([8, 2 ** 27, 2 ** 28]);
+    expect([invocations, workgroupMemory]).toEqual([256, 2 ** 14]);
+  });
+
   test('a value that no kernel can bind is refused before anything runs', async () => {
     const tooLarge = device.profile.bindingBytes / 4 + 64;
     await expect(

@@ -224,6 +224,9 @@ const shaders = Object.entries(texts)
   .map(([path, source]) => ({ name: path.replace('../../shaders/', '').replace('.wgsl', ''), source }))
   .filter(({ source }) => barriersOf(source) > 0);
 
+/** What decides over a branch, without the suffixes of numbers: constants of a shader have capital letters only. */
+const conditionOf = (head: string) => head.replace(/^[^(]*/, '').replace(/\d+u/g, '');
+
 /** Those of the barriers without which no trial's bits change. */
 async function unnoticed(
   source: string,
@@ -243,6 +246,25 @@ async function unnoticed(
 }
 
 describe('barriers', () => {
+  // A software adapter may take one in a branch of a loop that no lane takes: another one that is missing would not show.
+  it('stand in no branch of a loop that is chosen as it runs', () => {
+    const chosen = shaders.flatMap(({ name, source }) => {
+      const heads: string[] = [];
+      return source.split('\n').flatMap((line) => {
+        const isBarrier = /^\s*workgroupBarrier\(\);/.test(line);
+        const inLoop = heads.slice(heads.findIndex((head) => /^\s*(for|while|loop)\b/.test(head)) + 1 || heads.length);
+        const branches = inLoop.filter(
+          (head) => /^\s*(\} )?(if|else|switch)\b/.test(head) && /[a-z]/.test(conditionOf(head)),
+        );
+        if (/^\s*\}/.test(line)) heads.pop();
+        if (/\{\s*$/.test(line)) heads.push(line);
+        return isBarrier && branches.length > 0 ? [name] : [];
+      });
+    });
+    // Each phase of a sample is a branch.
+    expect([...new Set(chosen)]).toEqual(['sample/phases']);
+  });
+
   it('are all tried', () => {
     expect(Object.keys(trials).sort()).toEqual(shaders.map(({ name }) => name).sort());
     for (const shader of [...triedInChromium, ...hiddenInDeno.map((each) => each.shader)]) {

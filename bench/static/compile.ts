@@ -27,20 +27,20 @@ gpu.createShaderModule = (descriptor) => {
   codes.set(module, descriptor.code);
   return module;
 };
-const createPipeline = gpu.createComputePipelineAsync.bind(gpu);
 let current = '';
-let last: Promise<unknown> = Promise.resolve();
-gpu.createComputePipelineAsync = (descriptor) => {
-  const made = last.then(() => {
-    const code = codes.get(descriptor.compute.module) as string;
-    const file = entries.size;
-    entries.set(code, { file, work: current, kernel: descriptor.label ?? '', workgroups: 0, uses: 0 });
-    writeFileSync(join(folder, `${file}.wgsl`), code);
-    process.env.PIPELINE_REPORT = join(folder, `${file}.txt`);
-    return createPipeline(descriptor);
-  });
-  last = made.catch(() => {});
-  return made;
+// Not in the background, where it could not be told which pipeline a report is on. Others, of random draws, are made at once and
+// are not reported.
+gpu.createComputePipelineAsync = async (descriptor) => {
+  const code = codes.get(descriptor.compute.module) as string;
+  const file = entries.size;
+  entries.set(code, { file, work: current, kernel: descriptor.label ?? '', workgroups: 0, uses: 0 });
+  writeFileSync(join(folder, `${file}.wgsl`), code);
+  process.env.PIPELINE_REPORT = join(folder, `${file}.txt`);
+  try {
+    return gpu.createComputePipeline(descriptor);
+  } finally {
+    delete process.env.PIPELINE_REPORT;
+  }
 };
 
 const chosen = works.filter(({ name }) => new RegExp(pattern).test(name));

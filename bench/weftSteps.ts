@@ -22,7 +22,8 @@ export const steps: Builders = {
   },
 };
 
-class LastOutput extends nn.Module {
+/** An LSTM whose last output goes through a linear layer. */
+export class LastOutput extends nn.Module {
   readonly lstm: nn.LSTM;
   readonly head: nn.Linear;
 

@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path';
 import process from 'node:process';
 import { complain, say } from '../../demo/console.ts';
 import { runProgram } from '../../tools/commandLine.mjs';
-import { asTable, fromTable, type Row, worse } from './compare.ts';
+import { asTable, fromTable, worse } from './compare.ts';
 import { reportOf } from './report.ts';
 
 const usage = `npm run static -- [--gpu NAME] [--only PATTERN] [--reports DIR] [--save]
@@ -47,9 +47,6 @@ await runProgram(
 );
 process.exit();
 
-const needs =
-  'it needs a C compiler and the headers of the Vulkan loader (Debian: `apt-get install gcc libvulkan-dev`)';
-
 /** The Vulkan layer that answers for what a GPU that is not there lacks, and writes the reports. */
 async function build(scratch: string): Promise<void> {
   try {
@@ -58,7 +55,8 @@ async function build(scratch: string): Promise<void> {
       stdio: 'pipe',
     });
   } catch (error) {
-    throw new Error(`the Vulkan layer can't be built: ${needs}\n${(error as Error).message}`);
+    const needs = 'a C compiler and the headers of the Vulkan loader (Debian: `apt-get install gcc libvulkan-dev`)';
+    throw new Error(`the Vulkan layer can't be built: it needs ${needs}\n${(error as Error).message}`);
   }
   const layer = {
     ...{ name: 'VK_LAYER_reports', type: 'GLOBAL', library_path: './layer.so', api_version: '1.3.0' },
@@ -91,7 +89,7 @@ async function show(folder: string, gpu: string, only: string, save: boolean): P
   say(`${adapter}\n`);
   say(asTable(rows));
   if (existsSync(file)) {
-    const kept: Row[] = fromTable(await readFile(file, 'utf8'));
+    const kept = fromTable(await readFile(file, 'utf8'));
     const notes = worse(kept, rows, only === '');
     say(
       notes.length === 0

@@ -194,13 +194,11 @@ function programOf(assembly: string): Program {
 const isWithin = (inner: Span, outer: Span) =>
   inner !== outer && inner.first >= outer.first && inner.last <= outer.last;
 
-/** The instructions of a span in the order in which a wave runs them: loops by their turns. */
+/** The instructions of a span in the order in which a wave runs them: `loops`, those within it, by their turns. */
 function trace(program: Program, { first, last }: Span, loops: readonly Loop[]): string[] {
   const run: string[] = [];
   for (let at = first; at <= last; at++) {
-    const loop = loops.find(
-      (each) => each.first === at && (each.first !== first || each.last !== last) && each.last <= last,
-    );
+    const loop = loops.find((each) => each.first === at && each.last <= last);
     const end = program.skips.get(at);
     if (loop) {
       const inner = loops.filter((each) => isWithin(each, loop));

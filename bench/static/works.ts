@@ -1,6 +1,7 @@
 import type { Tensor } from '../../src/index.ts';
 import * as weft from '../../src/index.ts';
-import { models, nn, optim, tensor } from '../../src/index.ts';
+import { models, type nn, optim, tensor } from '../../src/index.ts';
+import { LastOutput } from '../weftSteps.ts';
 
 /** Something to compile, and the variants of kernels that are pinned meanwhile. Nothing of it runs. */
 export interface Work {
@@ -84,19 +85,6 @@ const gpt = (layers: number, heads: number, width: number, T: number, B: number,
     return [(x, y) => step(x as Tensor, y as Tensor), ids(B, T), ids(B, T)];
   },
 });
-
-class LastOutput extends nn.Module {
-  readonly lstm: nn.LSTM;
-  readonly head: nn.Linear;
-  constructor(I: number, H: number) {
-    super();
-    this.lstm = new nn.LSTM(I, H);
-    this.head = new nn.Linear(H, 1);
-  }
-  forward(x: Tensor): Tensor {
-    return this.head.forward(this.lstm.forward(x)[0].at(-1));
-  }
-}
 
 const lstmStep = (T: number, B: number, I: number, H: number): Work => ({
   name: `lstm step T ${T}, B ${B}, I ${I}, H ${H}`,

@@ -46,10 +46,9 @@ fn rowSum(lane: u32, own: vec2<f32>) -> vec2<f32> {
 
 // The sum over the rows that the workgroup has at a time, known to the lanes of the first of them; in two levels where they are
 // many: lanes of the first HEADS rows take in those of every HEADS-th row after them.
-const ROWS: u32 = SIZE / LANES;
-const HEADS: u32 = select(1u, select(4u, 16u, ROWS > 64u), ROWS > 4u);
+const HEADS: u32 = 1u;
 fn columnSum(lane: u32, own: Element) -> Element {
-  if (ROWS == 1u) { return own; }
+  if (LANES == SIZE) { return own; }
   var sum = own;
   // The lanes have read the sum before this one.
   workgroupBarrier();

@@ -3,7 +3,7 @@ import sumText from '../../shaders/matmul/sum.wgsl' with { type: 'text' };
 import { wordSize } from '../core/dtype.ts';
 import { bindingText } from './bindingText.ts';
 import { family } from './family.ts';
-import type { DeviceProfile, Dispatch, Variant } from './kernel.ts';
+import type { DeviceProfile, Dispatch, StoreHook, Variant } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
 import { roughly } from './lanes.ts';
 import { loop } from './loopLimit.ts';
@@ -68,17 +68,19 @@ function withExtras(
     functions.storeSum = 'fn storeSum(index: u32, value: f32) { sums[index] = value; }';
   }
   const whole = line % 4 === 0;
-  const tail = whole && epilogue ? (epilogue.four ?? epilogue) : epilogue;
-  if (tail) declarations.push(tail.declarations(bindings.length + 1));
-  Object.assign(functions, tail ? tail.functions : whole && { storeFour });
+  const four = whole ? (epilogue ? epilogue.four : plainFour) : undefined;
+  const tail = four ?? epilogue;
+  if (tail) {
+    Object.assign(functions, tail.functions);
+    declarations.push(tail.declarations(bindings.length + 1));
+  }
   bindings.push(...(epilogue?.bindings ?? []));
-  const inFours = whole && (!epilogue || epilogue.four);
   return {
     ...dispatch,
     constants: {
       ...dispatch.constants,
       ...(whole && { STORE_WHOLE: true }),
-      ...(inFours && { Output: 'vec4<f32>', ...epilogue?.four?.constants }),
+      ...(four && { Output: 'vec4<f32>', ...four.constants }),
     },
     functions,
     declarations: declarations.join('\n'),
@@ -87,7 +89,12 @@ function withExtras(
   };
 }
 
-const storeFour = 'fn storeFour(index: u32, value: vec4<f32>) { output[index >> 2u] = value; }';
+/** Four at a time without an epilogue. */
+const plainFour: StoreHook['four'] = {
+  functions: { storeFour: 'fn storeFour(index: u32, value: vec4<f32>) { output[index >> 2u] = value; }' },
+  declarations: () => '',
+  constants: {},
+};
 
 /** The product, or the `splits` partial products of slices of K, without an epilogue. */
 function multiply(

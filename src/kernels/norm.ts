@@ -295,15 +295,16 @@ export const normBackward = family<BackwardProblem>({
         const { rows, E } = problem;
         const [lanes, size] = manyLanes(elementsOf(E));
         const layout = rowsOf(rows, E, 1, lanes, size);
-        const each = loop(layout.pieces) + layout.meeting + loop(layout.pieces, loop(4));
         const atOnce = size / lanes;
-        const heads = atOnce > 64 ? 16 : atOnce > 4 ? 4 : 1;
-        const last = loop(4, 2 * (loop(atOnce / heads) + loop(heads)));
+        const HEADS = atOnce > 64 ? 16 : atOnce > 4 ? 4 : 1;
+        const adapted = { ...layout, constants: { ...layout.constants, HEADS } };
+        const each = loop(layout.pieces) + layout.meeting + loop(layout.pieces, loop(4));
+        const last = loop(4, 2 * (loop(atOnce / HEADS) + loop(HEADS)));
         // No more workgroups than fill a large device a few times over: each adds to what is summed at last.
         const most = Math.max(1, timesIn(profile.loopLimit - last, each));
         const times = Math.min(most, Math.ceil(layout.workgroups / 256));
-        const block = (times * size) / lanes;
-        return normBackwardCall(problem, 'rows', backwardRows, layout, block, loop(times, each) + last, profile);
+        const block = times * atOnce;
+        return normBackwardCall(problem, 'rows', backwardRows, adapted, block, loop(times, each) + last, profile);
       },
     },
   },

@@ -83,15 +83,59 @@ export async function findDeno() {
 }
 
 /**
+ * How to find and fetch a browser.
+ * @typedef {object} BrowserSource
+ * @property {'chrome' | 'firefox'} browser as puppeteer calls it
+ * @property {string} what is needed
+ * @property {string} variable of the environment, which may name a binary
+ * @property {string[]} names on the PATH
+ * @property {string} title its name
+ * @property {string} fetched what puppeteer fetches
+ * @property {string} debian its package
+ * @property {string} install what to install by hand
+ */
+
+/** @type {BrowserSource} */
+const chrome = {
+  browser: 'chrome',
+  what: 'a browser',
+  variable: 'CHROME_PATH',
+  names: ['google-chrome-stable', 'google-chrome', 'chromium', 'chromium-browser', 'microsoft-edge'],
+  title: 'Chrome',
+  fetched: 'Chrome for Testing',
+  debian: 'chromium',
+  install: 'Chrome or Chromium',
+};
+/** @type {BrowserSource} */
+const firefox = {
+  browser: 'firefox',
+  what: 'Firefox',
+  variable: 'FIREFOX_PATH',
+  names: ['firefox', 'firefox-esr'],
+  title: 'Firefox',
+  fetched: 'Firefox',
+  debian: 'firefox-esr',
+  install: 'Firefox',
+};
+
+/**
  * Path of a Chrome or Chromium: `CHROME_PATH`, an installed one, puppeteer's own, which is fetched where it is missing, or,
  * as root on Debian and Ubuntu, one installed with apt.
  * @returns {Promise<string>}
  */
-export async function ensureBrowser() {
+export const ensureBrowser = () => ensure(chrome);
+
+/**
+ * The same for a Firefox: `FIREFOX_PATH` may name it.
+ * @returns {Promise<string>}
+ */
+export const ensureFirefox = () => ensure(firefox);
+
+/** @param {BrowserSource} source */
+async function ensure({ browser, what, variable, names, title, fetched, debian, install }) {
   const { default: puppeteer } = await import('puppeteer');
-  const named = process.env.CHROME_PATH;
-  if (named && !existsSync(named)) throw new Error(`CHROME_PATH names a file that does not exist: ${named}`);
-  const names = ['google-chrome-stable', 'google-chrome', 'chromium', 'chromium-browser', 'microsoft-edge'];
+  const named = process.env[variable];
+  if (named && !existsSync(named)) throw new Error(`${variable} names a file that does not exist: ${named}`);
   /** @param {() => string} path what throws where there is nothing */
   const existing = (path) => {
     try {
@@ -103,65 +147,26 @@ export async function ensureBrowser() {
   const find = () =>
     named ||
     (findOnPath(names) ??
-      existing(() => puppeteer.executablePath('chrome')) ??
-      existing(() => puppeteer.executablePath()));
+      // Where the system keeps Chrome.
+      existing(() => (browser === 'chrome' ? puppeteer.executablePath('chrome') : '')) ??
+      existing(() => puppeteer.executablePath({ browser })));
   const installed = find();
   if (installed) return installed;
 
-  const [what, how] = ['a browser', 'Chrome for Testing into ~/.cache/puppeteer'];
   const instead =
-    'install Chrome or Chromium (Debian: `apt-get install chromium`; anywhere: ' +
-    '`npx puppeteer browsers install chrome`), or set CHROME_PATH to its binary.';
-  await permit({ what, how, instead }, decideHere(false));
+    `install ${install} (Debian: \`apt-get install ${debian}\`; anywhere: ` +
+    `\`npx puppeteer browsers install ${browser}\`), or set ${variable} to its binary.`;
+  await permit({ what, how: `${fetched} into ~/.cache/puppeteer`, instead }, decideHere(false));
   try {
-    runNpm('npx', ['puppeteer', 'browsers', 'install', 'chrome'], root, 'pipe');
+    runNpm('npx', ['puppeteer', 'browsers', 'install', browser], root, 'pipe');
   } catch (error) {
     const [reason] = /Error: .*(\n *- .*)*/.exec(String(error).replace(/^.*\n/, '')) ?? [error];
-    console.error(`Fetching Chrome failed: ${reason}`);
-    if (canUseApt()) await aptInstall({ what, packages: ['chromium'], instead });
+    console.error(`Fetching ${title} failed: ${reason}`);
+    if (canUseApt()) await aptInstall({ what, packages: [debian], instead });
   }
-  const fetched = find();
-  if (fetched) return fetched;
-  throw new Error(`weft needs a browser, and none could be fetched: ${instead}`);
-}
-
-/**
- * Path of a Firefox that has WebGPU: `FIREFOX_PATH`, an installed one, puppeteer's own, which is fetched where it is missing, or, as
- * root on Debian and Ubuntu, one installed with apt.
- * @returns {Promise<string>}
- */
-export async function ensureFirefox() {
-  const { default: puppeteer } = await import('puppeteer');
-  const named = process.env.FIREFOX_PATH;
-  if (named && !existsSync(named)) throw new Error(`FIREFOX_PATH names a file that does not exist: ${named}`);
-  const find = () => {
-    if (named) return named;
-    try {
-      return (
-        findOnPath(['firefox', 'firefox-esr']) ?? [puppeteer.executablePath({ browser: 'firefox' })].find(existsSync)
-      );
-    } catch {
-      return undefined;
-    }
-  };
-  const installed = find();
-  if (installed) return installed;
-  const what = 'Firefox';
-  const instead =
-    'install it (Debian: `apt-get install firefox-esr`; anywhere: `npx puppeteer browsers install firefox`), ' +
-    'or set FIREFOX_PATH to its binary.';
-  if (canUseApt()) await aptInstall({ what, packages: ['firefox-esr'], instead });
-  else {
-    await permit({ what, how: 'Firefox into ~/.cache/puppeteer', instead }, decideHere(false));
-    try {
-      runNpm('npx', ['puppeteer', 'browsers', 'install', 'firefox'], root, 'pipe');
-    } catch (error) {
-      console.error(`Fetching Firefox failed: ${error}`);
-    }
-  }
-  const fetched = find();
-  if (fetched) return fetched;
-  throw new Error(`weft needs Firefox, and none could be fetched: ${instead}`);
+  const found = find();
+  if (found) return found;
+  throw new Error(`weft needs ${what}, and none could be fetched: ${instead}`);
 }
 
 /**

@@ -29,7 +29,6 @@ const guests: Readonly<Record<string, readonly string[]>> = {
   tools: ['src/core/options', 'test/skips'],
   'tools/trial': ['src/index'],
   'tools/engines': ['test/engines', 'tools'],
-  'tools/node': ['test/engines', 'tools'],
   demo: ['src/index', 'src/core/options', 'src/core/random', 'tools'],
   bench: ['src/index', 'src/core', 'demo', 'tools'],
   // It asks kernels for their variants, and the graph for its nodes.

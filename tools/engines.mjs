@@ -66,7 +66,7 @@ const inNode = {
     const folders = [dirname(await ensureBrowser()), '/usr/lib/chromium'];
     const driver = folders.map((folder) => join(folder, 'vk_swiftshader_icd.json')).find(existsSync);
     const environment = driver && !process.env.VK_DRIVER_FILES ? { VK_ICD_FILENAMES: driver } : {};
-    const { stdout } = await run(process.execPath, [join(root, 'tools/node.mjs')], {
+    const { stdout } = await run(process.execPath, [join(root, 'test/engines/node.mjs')], {
       env: { ...denoEnvironment, ...environment },
     });
     return JSON.parse(stdout);

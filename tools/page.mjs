@@ -22,7 +22,7 @@ export async function withPage(
     browser: name = 'chrome',
     config = {},
     ownSignals = false,
-    crash = () => new Error(`${name} crashed or was closed`),
+    crash = () => new Error(`${name === 'chrome' ? 'Chrome' : 'Firefox'} crashed or was closed`),
   },
   use,
 ) {

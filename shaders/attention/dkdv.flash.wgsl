@@ -1,9 +1,9 @@
 // uses: attentionGradients, attentionStart(q k v dO dK dV), attentionProducts(k v), attentionTile(q dO)
 // Attention, backward, gradients of keys and values (FlashAttention-2): dV = Pᵀ dO, dK = scale dSᵀ Q.
 //
-// The mirror of dq.flash.wgsl: a workgroup takes 32 keys and walks over tiles of 32 query rows; teams of 8 lanes own four keys,
-// a member scores them against four rows (a 4×4 block: column = key, component = row) and accumulates every eighth vec4
-// column of dK and dV (columns of the matrix = keys). Grid: [tiles of 32 keys, H, B].
+// The mirror of dq.flash.wgsl: a workgroup takes 32 keys and walks over tiles of 32 query rows; teams own four keys, a member scores
+// them against four rows, or two where a team has 16 lanes (a block: column = key, component = row), and accumulates every eighth
+// or sixteenth vec4 column of dK and dV (columns of the matrix = keys). Grid: [tiles of 32 keys, H, B].
 //
 // q, dO [B, H, L, D], k, v, dK and dV (somewhere in result) [B, H, S, D], strided; statistics: dense [B, H, L] of (lse, δ).
 

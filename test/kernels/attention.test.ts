@@ -6,7 +6,7 @@ import {
   attentionBackward,
   attentionForward,
 } from '../../src/kernels/attention.ts';
-import type { KernelCall as Call, Dispatch, Family, Operand, Variant } from '../../src/kernels/kernel.ts';
+import type { Dispatch, Family, KernelCall, Operand, Variant } from '../../src/kernels/kernel.ts';
 import { evaluate, type Ref, ref } from '../reference/index.ts';
 import { build, flatIndex, get, indices } from '../reference/ref.ts';
 import { runtime } from '../support/environment.ts';
@@ -277,12 +277,14 @@ describe('ranges', () => {
       const { B, H, L, S, D } = each;
       const run = async () => {
         const saved = [O, lse].map(({ data }) => Float32Array.from(data));
-        const [forward, backward] = families.map(({ variants }) => variants[name]?.call(problem, runProfile)) as Call[];
+        const [forward, backward] = families.map(({ variants }) =>
+          variants[name]?.call(problem, runProfile),
+        ) as KernelCall[];
         const f32 = (length: number) => ({ dtype: 'f32' as const, length });
         const inputs = [q.buffer, k.buffer, v.buffer];
-        const [results] = await runCall(forward as Call, inputs, [f32(B * H * L * D), f32(B * H * L)]);
+        const [results] = await runCall(forward as KernelCall, inputs, [f32(B * H * L * D), f32(B * H * L)]);
         const [gradients] = await runCall(
-          backward as Call,
+          backward as KernelCall,
           [...inputs, ...saved, dO.buffer],
           [f32(B * H * (L + 2 * S) * D)],
         );

@@ -6,7 +6,8 @@ import { isPartOf, type Run } from './test/runs.ts';
 import { pureCalls } from './tools/pure.mjs';
 import { minifyWgsl } from './tools/wgsl.mjs';
 
-// `vitest` on Node drives headless Chromium; `deno run -A node_modules/vitest/vitest.mjs` runs the same files in Deno.
+// `vitest` on Node drives headless Chromium; `deno run -A node_modules/vitest/vitest.mjs` runs the same files in Deno. Other
+// runs have a name: WEFT_RUNTIME.
 const inDeno = 'Deno' in globalThis;
 
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -46,7 +47,7 @@ const site: BuildOptions = {
 };
 
 const run: Run = {
-  runtime: inDeno ? 'deno' : 'chromium',
+  runtime: (process.env.WEFT_RUNTIME as Run['runtime'] | undefined) ?? (inDeno ? 'deno' : 'chromium'),
   profile: process.env.WEFT_PROFILE === 'gpu' ? 'gpu' : 'software',
 };
 
@@ -63,6 +64,7 @@ export default defineConfig(async ({ mode }) => ({
     include: ['test/**/*.test.ts'],
     exclude: [...configDefaults.exclude, ...(mode === 'test' ? testsOfOtherRuns() : [])],
     env: {
+      WEFT_RUNTIME: run.runtime,
       WEFT_PROFILE: run.profile,
       WEFT_FUZZ: process.env.WEFT_FUZZ ?? '',
       WEFT_SOAK: process.env.WEFT_SOAK ?? '',
@@ -74,7 +76,7 @@ export default defineConfig(async ({ mode }) => ({
     // Only a hang takes this long; some tests take a minute with a software adapter on a slow machine.
     testTimeout: 300_000,
     hookTimeout: 300_000,
-    ...(inDeno ? { pool: 'forks', execArgv: ['--expose-gc'] } : { browser: await chromium() }),
+    ...(await placeOf(run)),
   },
 }));
 
@@ -86,14 +88,21 @@ function testsOfOtherRuns() {
   return files.filter((name) => name.endsWith('.test.ts') && !isPartOf(name, run));
 }
 
-async function chromium() {
+/** Where the tests of a run are executed. */
+async function placeOf({ runtime }: Run) {
+  if (runtime === 'worker') return { pool: 'threads' as const };
+  const process = { pool: 'forks' as const, execArgv: ['--expose-gc'] };
+  if (runtime === 'deno') return process;
+  if (runtime === 'node') return { ...process, setupFiles: [file('test/support/node.ts')] };
   const { puppeteer } = await import('./test/support/puppeteer.ts');
   return {
-    enabled: true,
-    headless: true,
-    screenshotFailures: false,
-    provider: puppeteer(),
-    instances: [{ browser: 'chromium' as const }],
+    browser: {
+      enabled: true,
+      headless: true,
+      screenshotFailures: false,
+      provider: puppeteer(runtime),
+      instances: [{ browser: runtime }],
+    },
   };
 }
 

@@ -26,7 +26,7 @@ const floors: readonly (readonly string[])[] = [
  * files; the longest that holds a file counts.
  */
 const guests: Readonly<Record<string, readonly string[]>> = {
-  tools: ['src/core/options', 'test/skips'],
+  tools: ['src/core/options', 'test/runs', 'test/skips'],
   'tools/trial': ['src/index'],
   'tools/engines': ['test/engines', 'tools'],
   demo: ['src/index', 'src/core/options', 'src/core/random', 'tools'],

@@ -1,11 +1,13 @@
 /**
  * Which tests are part of which run of `npm test`, and why. Two compilers, Tint's and naga's, read each kernel, and either
  * profile picks kernels of its own: kernels and ops are part of all four runs. The engine, which is the same for all kernels,
- * is part of one on either stack. What stands on it needs one, where it has what it is about; a chosen few are part of two.
+ * is part of one on either stack. What stands on it needs one, where it has what it is about; a chosen few are part of two. The
+ * other engines that users have run a chosen part.
  */
 
 export interface Run {
-  readonly runtime: 'chromium' | 'deno';
+  /** `worker` is a worker of Deno's. */
+  readonly runtime: 'chromium' | 'deno' | 'firefox' | 'node' | 'worker';
   readonly profile: 'gpu' | 'software';
 }
 
@@ -23,6 +25,41 @@ const denoSoftware: Run = { runtime: 'deno', profile: 'software' };
 
 /** The longest first: `npm test` starts them in this order. */
 export const allRuns: readonly Run[] = [chromiumGpu, chromiumSoftware, denoGpu, denoSoftware];
+
+const firefox: Run = { runtime: 'firefox', profile: 'software' };
+const node: Run = { runtime: 'node', profile: 'software' };
+const worker: Run = { runtime: 'worker', profile: 'software' };
+
+/** Of these, each runs `chosen` and nothing else. */
+export const otherRuns: readonly Run[] = [firefox, node, worker];
+
+export const chosen: Part = {
+  tests: [
+    'kernels/attention',
+    'kernels/crossEntropy',
+    'kernels/cumsum',
+    'kernels/elementwise',
+    'kernels/embedding',
+    'kernels/gather',
+    'kernels/lstm',
+    'kernels/matmul',
+    'kernels/norm',
+    'kernels/reduce',
+    'kernels/softmax',
+    'kernels/topK',
+    'kernels/updates',
+    'ops/graphs',
+    'runtime/step',
+    'runtime/loss',
+    'models/trajectory',
+    'train/training',
+    'io/save',
+  ],
+  runs: otherRuns,
+  reason:
+    'engines with a compiler, a driver or an event loop of their own: a case for each kernel (test/kernels/conformance.ts), ' +
+    'random graphs, readback, a lost device, whole models, checkpoints and files',
+};
 
 export const parts: readonly Part[] = [
   {
@@ -115,5 +152,8 @@ export function partOf(file: string): Part {
   return found;
 }
 
-export const isPartOf = (file: string, { runtime, profile }: Run): boolean =>
-  partOf(file).runs.some((run) => run.runtime === runtime && run.profile === profile);
+export const isPartOf = (file: string, { runtime, profile }: Run): boolean => {
+  const isHere = (run: Run) => run.runtime === runtime && run.profile === profile;
+  if (otherRuns.some(isHere)) return chosen.tests.some((path) => file === `test/${path}.test.ts`);
+  return partOf(file).runs.some(isHere);
+};

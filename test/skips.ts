@@ -1,10 +1,12 @@
+import type { Run } from './runs.ts';
+
 /** A test that may be skipped, and why. `npm test` fails on a skip that is not listed and on an entry that nothing matches. */
 export interface Skip {
   /** Full name of the test (`describe` names and its own, joined by spaces), or a pattern for several. */
   readonly test: string | RegExp;
   /** The runs that the entry is about; all of them where left out. Which tests a run has stands in runs.ts. */
-  readonly runtime?: 'chromium' | 'deno';
-  readonly profile?: 'gpu' | 'software';
+  readonly runtime?: Run['runtime'];
+  readonly profile?: Run['profile'];
   /** The skip depends on what the adapter or the machine can do: on another the test runs, and the entry need not match a skip. */
   readonly adapterDependent?: boolean;
   readonly reason: string;
@@ -52,6 +54,21 @@ export const skips: readonly Skip[] = [
     profile: 'software',
     adapterDependent: true,
     reason: 'a process of its own takes Deno, and a limit to it the right to make control groups of Linux',
+  },
+  {
+    test: /^files of Deno and Node /,
+    runtime: 'firefox',
+    reason: 'a page has no paths; the Deno runs do',
+  },
+  {
+    test: /^files of a page /,
+    runtime: 'worker',
+    reason: 'Deno has paths; the browser runs have the files of a page',
+  },
+  {
+    test: /^files of a page /,
+    runtime: 'node',
+    reason: 'Node has paths; the browser runs have the files of a page',
   },
   {
     test: /^files of Deno and Node /,

@@ -1,8 +1,7 @@
 /** `npm run engines`: trains the same models on all engines, and holds their losses against each other. */
 
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { installHelp, runProgram, UsageError } from './commandLine.mjs';
 import {
@@ -13,6 +12,7 @@ import {
   ensurePackages,
   ensureVulkan,
   findDeno,
+  nodeEnvironment,
   root,
 } from './machine.mjs';
 import { callExport, withPage } from './page.mjs';
@@ -62,12 +62,8 @@ const inNode = {
     await ensureBrowser();
   },
   train: async () => {
-    // Dawn wants a newer driver than some systems have; Chrome brings one that computes on the CPU.
-    const folders = [dirname(await ensureBrowser()), '/usr/lib/chromium'];
-    const driver = folders.map((folder) => join(folder, 'vk_swiftshader_icd.json')).find(existsSync);
-    const environment = driver && !process.env.VK_DRIVER_FILES ? { VK_ICD_FILENAMES: driver } : {};
     const { stdout } = await run(process.execPath, [join(root, 'test/engines/node.mjs')], {
-      env: { ...denoEnvironment, ...environment },
+      env: await nodeEnvironment(),
     });
     return JSON.parse(stdout);
   },

@@ -8,7 +8,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { decideHere, permit } from './install.mjs';
 
@@ -49,6 +49,16 @@ export const denoFlags = ['-A', '--v8-flags=--expose-gc'];
 /** Environment for `deno run`: Mesa's driver complains on each start where no session set XDG_RUNTIME_DIR. */
 export const denoEnvironment =
   process.platform === 'linux' ? { XDG_RUNTIME_DIR: tmpdir(), ...process.env } : process.env;
+
+/**
+ * Environment for the package `webgpu` in Node. Dawn wants a newer Vulkan driver than some systems have; Chrome brings one
+ * that computes on the CPU.
+ */
+export async function nodeEnvironment() {
+  const folders = [dirname(await ensureBrowser()), '/usr/lib/chromium'];
+  const driver = folders.map((folder) => join(folder, 'vk_swiftshader_icd.json')).find(existsSync);
+  return { ...denoEnvironment, ...(driver && !process.env.VK_DRIVER_FILES ? { VK_ICD_FILENAMES: driver } : {}) };
+}
 
 /**
  * Path of the Deno binary: the one that npm installed, else the one on the PATH.

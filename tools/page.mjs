@@ -6,6 +6,23 @@ import { createServer, mergeConfig } from 'vite';
 import { chromeFlags, ensureBrowser, ensureFirefox, firefoxPreferences, root } from './machine.mjs';
 
 /**
+ * A headless Chrome, or Firefox, that has WebGPU.
+ * @param {'chrome' | 'firefox'} browser
+ * @param {import('puppeteer').LaunchOptions} [options]
+ */
+export async function launchBrowser(browser, options = {}) {
+  return launch({
+    browser,
+    ...(browser === 'chrome'
+      ? { executablePath: await ensureBrowser(), args: chromeFlags }
+      : { executablePath: await ensureFirefox(), extraPrefsFirefox: firefoxPreferences }),
+    // Work on a software adapter keeps a page busy for longer than any limit.
+    protocolTimeout: 0,
+    ...options,
+  });
+}
+
+/**
  * Serves the project, opens an empty page in headless Chrome, or Firefox, and hands it to `use`, with the address of what is served.
  * Browser and server are closed when `use` has ended. The error of a browser that ends before is `crash()`.
  * @template Result
@@ -39,16 +56,7 @@ export async function withPage(
   const server = await createServer(mergeConfig(defaults, config));
   await server.listen();
   const url = /** @type {string} */ (server.resolvedUrls?.local[0]);
-  const browser = await launch({
-    browser: name,
-    ...(name === 'chrome'
-      ? { executablePath: await ensureBrowser(), args: chromeFlags }
-      : { executablePath: await ensureFirefox(), extraPrefsFirefox: firefoxPreferences }),
-    // Work on a software adapter keeps a page busy for longer than any limit.
-    protocolTimeout: 0,
-    handleSIGINT: !ownSignals,
-    handleSIGTERM: !ownSignals,
-  });
+  const browser = await launchBrowser(name, { handleSIGINT: !ownSignals, handleSIGTERM: !ownSignals });
   try {
     const page = await browser.newPage();
     const crashed = new Promise((_, reject) => {

@@ -1,4 +1,7 @@
-/** `npm test`: runs the suite in headless Chromium and in Deno, each with both kernel selection profiles. */
+/**
+ * `npm test`: runs the suite in headless Chromium and in Deno, each with both kernel selection profiles, and a chosen part of
+ * it on other engines: test/runs.ts says which.
+ */
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -6,7 +9,17 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { runnerImport } from 'vite';
 import { installHelp, runProgram, UsageError } from './commandLine.mjs';
-import { denoEnvironment, denoFlags, ensureBrowser, ensureVulkan, findDeno, root } from './machine.mjs';
+import {
+  denoEnvironment,
+  denoFlags,
+  ensureBrowser,
+  ensureFirefox,
+  ensurePackages,
+  ensureVulkan,
+  findDeno,
+  nodeEnvironment,
+  root,
+} from './machine.mjs';
 import { newsFrom, showProgress } from './progress.mjs';
 import { isSkipped, unlistedSkips, unmatchedEntries } from './skips.mjs';
 
@@ -18,7 +31,8 @@ import { isSkipped, unlistedSkips, unmatchedEntries } from './skips.mjs';
 
 const usage = `Usage: npm test -- [options] [path filter ...]
 
-  --runtime chromium|deno       only this WebGPU stack
+  --runtime chromium|deno       only this WebGPU stack, or the chosen part of the
+            firefox|node|worker tests on Firefox, Node, or in a worker of Deno's
   --profile gpu|software        only the kernels of a GPU, or those for drivers
                                 that compute on the CPU
   -t, --testNamePattern REGEXP  only tests whose full name matches
@@ -38,6 +52,31 @@ browser, WEFT_CHROME_FLAGS adds flags to it.`;
 
 /** A run that takes longer than this hangs. */
 const limitMinutes = 60;
+
+/**
+ * What a runtime needs from the machine, and how it is called: with vitest for its first argument.
+ * @typedef {{ needs: () => Promise<unknown>, call: () => Promise<{ command: string, flags: string[], env: NodeJS.ProcessEnv }> }} Runtime
+ */
+
+const onNode = async (env = process.env) => ({ command: process.execPath, flags: [], env });
+const onDeno = async () => ({ command: await findDeno(), flags: ['run', ...denoFlags], env: denoEnvironment });
+
+/** @type {Readonly<Record<string, Runtime>>} */
+const runtimes = {
+  chromium: { needs: ensureBrowser, call: onNode },
+  deno: { needs: ensureVulkan, call: onDeno },
+  firefox: { needs: ensureFirefox, call: onNode },
+  node: {
+    needs: async () => {
+      await ensurePackages('bench/static');
+      await ensureBrowser();
+    },
+    call: async () => onNode(await nodeEnvironment()),
+  },
+  worker: { needs: ensureVulkan, call: onDeno },
+};
+/** Those without which the suite does not run; others are left out where they can't be had. */
+const needed = ['chromium', 'deno'];
 
 /** The halves of a whole run, and what tells vitest of them. They share no pipelines, so nothing is compiled twice. */
 const halves = [
@@ -59,37 +98,58 @@ await runProgram(
     allowPositionals: true,
   },
   ({ runtime, profile, testNamePattern, fuzz, soak }, paths) => {
-    const runtimes = choose('--runtime', runtime, ['chromium', 'deno']);
+    const names = choose('--runtime', runtime, Object.keys(runtimes));
     const profiles = choose('--profile', profile, ['gpu', 'software']);
     if (soak) process.env.WEFT_SOAK = '1';
     if (fuzz !== undefined) process.env.WEFT_FUZZ = graphs(fuzz);
     // Random graphs come in place of the suite, where nothing else is asked for.
     const filters = fuzz !== undefined && paths.length === 0 ? ['test/ops/graphs.test.ts'] : paths;
-    return test(runtimes, profiles, filters, testNamePattern);
+    return test(names, profiles, filters, testNamePattern);
   },
 );
 
 /**
- * @param {string[]} runtimes
+ * @param {string[]} names of runtimes
  * @param {string[]} profiles
  * @param {string[]} filters parts of the paths of files; all files where empty
  * @param {string} [pattern] of the names of tests
  */
-async function test(runtimes, profiles, filters, pattern) {
-  if (runtimes.includes('chromium')) process.env.CHROME_PATH = await ensureBrowser();
-  if (runtimes.includes('deno')) await ensureVulkan();
+async function test(names, profiles, filters, pattern) {
+  const { module } = await runnerImport(join(root, 'test/runs.ts'));
+  const { allRuns, otherRuns } = /** @type {typeof import('../test/runs.ts')} */ (module);
+  const due = [...allRuns, ...otherRuns].filter((run) => names.includes(run.runtime) && profiles.includes(run.profile));
+  for (const name of new Set(due.map((run) => run.runtime))) {
+    try {
+      await runtimes[name]?.needs();
+    } catch (error) {
+      if (needed.includes(name) || names.length === 1) throw error;
+      console.log(`${name} is left out: ${error instanceof Error ? error.message : error}`);
+      names = names.filter((each) => each !== name);
+    }
+  }
 
   // One seed for all runs, so that they draw the same inputs.
   process.env.WEFT_SEED ??= String(Math.floor(Math.random() * 2 ** 32));
   console.log(`Inputs are drawn from WEFT_SEED=${process.env.WEFT_SEED}`);
 
   const isWhole = filters.length === 0 && pattern === undefined;
-  const parts = isWhole
-    ? halves
-    : [{ half: '', which: [...filters, ...(pattern === undefined ? [] : ['-t', pattern])] }];
-  const waiting = runtimes.flatMap((runtime) =>
-    profiles.flatMap((profile) => parts.map((part) => ({ runtime, profile, ...part }))),
-  );
+  const asOne = [{ half: '', which: [...filters, ...(pattern === undefined ? [] : ['-t', pattern])] }];
+  const partsOf = (/** @type {typeof due} */ runs, /** @type {typeof asOne} */ parts) =>
+    runs
+      .filter((run) => due.includes(run) && names.includes(run.runtime))
+      .flatMap((run) => parts.map((part) => ({ ...run, ...part })));
+  // Deno comes last: see below.
+  const waiting = [
+    ...partsOf(
+      allRuns.filter(({ runtime }) => runtime !== 'deno'),
+      isWhole ? halves : asOne,
+    ),
+    ...partsOf([...otherRuns], asOne),
+    ...partsOf(
+      allRuns.filter(({ runtime }) => runtime === 'deno'),
+      isWhole ? halves : asOne,
+    ),
+  ];
   const progress = waiting.length > 1 ? showProgress() : undefined;
   /** @type {Run[]} */
   const done = [];
@@ -148,7 +208,7 @@ async function runSuite({ runtime, profile, half, which }, progress) {
   const title = [runtime, profile, half].filter(Boolean).join(' ');
   const folder = mkdtempSync(join(tmpdir(), 'weft-test-'));
   const reportFile = join(folder, 'report.json');
-  const [command, flags] = runtime === 'deno' ? [await findDeno(), ['run', ...denoFlags]] : [process.execPath, []];
+  const { command, flags, env } = await /** @type {Runtime} */ (runtimes[runtime]).call();
   // Another run may have the tests that are asked for: test/runs.ts.
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--passWithNoTests', ...which];
   const reporters = [
@@ -165,10 +225,11 @@ async function runSuite({ runtime, profile, half, which }, progress) {
   const { code, output } = await execute(command, [...flags, ...vitest, ...reporters], {
     hear: standing?.hear,
     env: {
-      ...(runtime === 'deno' ? denoEnvironment : {}),
-      // What has been set here, too: the seed.
+      // What has been set here: the seed.
       ...process.env,
+      ...env,
       ...(process.stdout.isTTY ? { FORCE_COLOR: '1' } : {}),
+      WEFT_RUNTIME: runtime,
       WEFT_PROFILE: profile,
       // Another process keeps its own.
       WEFT_CACHE: title.replaceAll(' ', '-'),
@@ -248,7 +309,8 @@ async function checkSkips(runs, areWhole) {
   const { skips } = /** @type {typeof import('../test/skips.ts')} */ (module);
   for (const run of runs) {
     run.problems.push(...unlistedSkips(run, skips));
-    if (areWhole) run.problems.push(...unmatchedEntries(run, skips));
+    // Others have a part of the tests, and need not have those that an entry is about.
+    if (areWhole && needed.includes(run.runtime)) run.problems.push(...unmatchedEntries(run, skips));
     if (run.tests.length > 0 && run.tests.every(isSkipped)) run.problems.push('not a single test was run');
   }
 }

@@ -24,10 +24,15 @@ export interface MemoryReport {
 
 /**
  * Milliseconds that the news of a loss may take after the first error that the loss causes. On a busy machine it takes
- * hundreds after a read that was broken off, and such a read has hardly another reason.
+ * hundreds after a read that was broken off, and such a read has hardly another reason; nor has an error that a runtime
+ * reports of a call of weft's, as Firefox does between a loss and its news.
  */
-const newsOfLoss = (error: unknown) =>
-  /^(Abort|Operation)Error$/.test((error as Error | null)?.name ?? '') ? 1000 : 50;
+function newsOfLoss(error: unknown, isReported: boolean): number {
+  if (isReported) return 1000;
+  // Errors of weft itself have another reason than the loss.
+  if (error instanceof WeftError) return 0;
+  return /^(Abort|Operation)Error$/.test((error as Error | null)?.name ?? '') ? 1000 : 50;
+}
 
 /** What is known of a device when it is opened. */
 export interface Opening {
@@ -78,6 +83,8 @@ export class Device {
   #recoverable: WeakRef<Recoverable>[] = [];
   #recovered: Promise<number> | null = null;
   #error: Error | null = null;
+  /** Errors of the runtime that nobody caught, but for those of its memory. */
+  readonly #reported = new WeakSet<Error>();
   #lost: DeviceLostError | null = null;
   /** Rejects when the device is lost; awaits race with it. */
   readonly lost: Promise<never>;
@@ -106,7 +113,9 @@ export class Device {
     this.readback = new Readback(this);
     this.status = new Status(this.buffers);
     gpu.addEventListener('uncapturederror', (event) => {
-      this.#error ??= uncaptured(event.error);
+      const error = uncaptured(event.error);
+      if (!(error instanceof OutOfMemoryError)) this.#reported.add(error);
+      this.#error ??= error;
       event.preventDefault?.();
     });
     this.lost = gpu.lost.then(({ reason, message }) => {
@@ -146,8 +155,21 @@ export class Device {
   /** Waits until all that was submitted has run, then checks: the news of an error comes a moment after what failed. */
   async settled(): Promise<void> {
     const { queue } = this.gpu;
-    await this.orLost(Promise.race([answered(queue, queue.onSubmittedWorkDone()), this.lost]));
-    this.check();
+    await this.guarded(Promise.race([answered(queue, queue.onSubmittedWorkDone()), this.lost]));
+  }
+
+  /** Waits for work of the runtime, a mapping say, then reports errors that came up. */
+  guarded<T>(work: Promise<T>): Promise<T> {
+    return this.orLost(this.#checked(work));
+  }
+
+  async #checked<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } finally {
+      // Throws in place of an error of the work, of which it knows more.
+      this.check();
+    }
   }
 
   /**
@@ -158,9 +180,8 @@ export class Device {
     try {
       return await work;
     } catch (error) {
-      // Errors of weft itself have another reason than the loss. Nothing may wait for `lost` here: it would keep what
-      // the error holds.
-      const patience = error instanceof WeftError ? 0 : newsOfLoss(error);
+      // Nothing may wait for `lost` here: it would keep what the error holds.
+      const patience = newsOfLoss(error, this.#reported.has(error as Error));
       const end = performance.now() + patience;
       // Counts by the clock: in a hidden page each pause takes a second.
       while (!this.#lost && performance.now() < end) await pause(5);

@@ -78,7 +78,11 @@ export class Readback {
   /**
    * Copies in one submit, and waits for one `mapAsync`. `now` tells where the ranges lie once there is a buffer for them.
    */
-  async read(requests: readonly ReadRequest[], now = () => requests): Promise<ArrayBuffer[]> {
+  read(requests: readonly ReadRequest[], now = () => requests): Promise<ArrayBuffer[]> {
+    return this.#device.orLost(this.#read(requests, now));
+  }
+
+  async #read(requests: readonly ReadRequest[], now: () => readonly ReadRequest[]): Promise<ArrayBuffer[]> {
     this.#device.check();
     const staging = await this.stagingFor(requests);
     return this.copy(now(), staging);
@@ -106,7 +110,7 @@ export class Readback {
       encoder.copyBufferToBuffer(buffer, offset, staging.buffer, offsets[i] as number, length);
     this.#device.gpu.queue.submit([encoder.finish()]);
     try {
-      const all = await this.guarded(staging.read());
+      const all = await this.#device.guarded(staging.read());
       return requests.map(({ bytes: length }, i) => {
         const offset = offsets[i] as number;
         return all.slice(offset, offset + length);
@@ -132,17 +136,5 @@ export class Readback {
     const [words] = (await this.read([{ ...range, bytes }])) as [ArrayBuffer];
     learn(new Uint32Array(words));
     for (const verdict of verdicts) verdict.knowsEarlier();
-  }
-
-  /** Waits for a mapping, then reports errors that came up. */
-  async guarded<T>(work: Promise<T>): Promise<T> {
-    try {
-      const result = await this.#device.orLost(work);
-      this.#device.check();
-      return result;
-    } catch (error) {
-      this.#device.check();
-      throw error;
-    }
   }
 }

@@ -81,7 +81,7 @@ export async function tune<Args extends readonly unknown[]>(
       results.push({ ...(await measure(device, use, { rounds, signal })), count });
     }
   });
-  await device.readback.guarded(Promise.race([measuring, device.lost]));
+  await device.guarded(Promise.race([measuring, device.lost]));
   const report = new TuneReport(device.adapter, results);
   device.choose({ ...device.choices, ...report.choices });
   try {

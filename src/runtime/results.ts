@@ -88,7 +88,7 @@ export class ResultRing {
     const verdict = this.#verdict;
     residence.staged = async () => {
       if (staging.generation !== generation) return null;
-      const all = await this.#device.readback.guarded(staging.read());
+      const all = await this.#device.guarded(staging.read());
       if (verdict) {
         verdict.learn(new Uint32Array(all, 0, statusWords));
         if (verdict.unknown.length > 0) return null;

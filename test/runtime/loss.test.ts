@@ -115,3 +115,25 @@ describe.each(Object.keys(works))('a device that is lost during %s', (name) => {
     for (const next of Object.values(works)) await expect(next(made)).rejects.toBeInstanceOf(DeviceLostError);
   });
 });
+
+describe('an error that is reported before the news of the loss that causes it', () => {
+  it.each(['the first step', 'reads at once', 'steps that are read'])('in %s', async (name) => {
+    const made = await site();
+    const { gpu } = made.device;
+    await made.compiled();
+    // As Firefox does.
+    const error = new GPUValidationError('a buffer is invalid');
+    gpu.dispatchEvent(new GPUUncapturedErrorEvent('uncapturederror', { error }));
+    const result = (works[name] as (typeof works)[string])(made);
+    setTimeout(() => gpu.destroy(), 100);
+    await expect(result).rejects.toThrow(/^\[device\] the GPU device was lost/);
+  });
+
+  it('is told where there is no loss', async () => {
+    const { device, model } = await site();
+    const error = new GPUValidationError('a buffer is invalid');
+    device.gpu.dispatchEvent(new GPUUncapturedErrorEvent('uncapturederror', { error }));
+    await expect(model.parameters()[0]?.data()).rejects.toThrow('[device] a buffer is invalid');
+    device.destroy();
+  });
+});

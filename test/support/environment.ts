@@ -1,5 +1,15 @@
-/** Which WebGPU stack runs this file: Chromium (Tint, Dawn) or Deno (naga, wgpu). */
-export const runtime: 'chromium' | 'deno' = 'Deno' in globalThis ? 'deno' : 'chromium';
+import type { Run } from '../runs.ts';
+
+/** The run of test/runs.ts that this file is part of, from `WEFT_RUNTIME`. */
+const run = import.meta.env.WEFT_RUNTIME as Run['runtime'];
+
+/** Which WebGPU stack runs this file: Chromium (Tint, Dawn), Deno or Firefox (naga, wgpu), or Node (Tint, Dawn). */
+export const runtime = run === 'worker' ? 'deno' : run;
+
+/** Whether this run has the chosen part of the tests: few cases of what has many. */
+export const isChosenPart = run !== 'chromium' && run !== 'deno';
+
+export const hasFiles = runtime === 'deno' || runtime === 'node';
 
 /** The kernel selection profile that this run pins, from `WEFT_PROFILE`. */
 export const profile: 'gpu' | 'software' = import.meta.env.WEFT_PROFILE === 'gpu' ? 'gpu' : 'software';
@@ -15,13 +25,16 @@ export const fuzz: { readonly start: number; readonly end: number } = graphsOf(i
 
 function graphsOf(asked: string): { start: number; end: number } {
   // A pipeline takes Chromium ten times as long as Deno.
-  const shares = {
+  const shares: Record<string, [number, number]> = {
     'deno software': [0, 105],
     'deno gpu': [105, 210],
     'chromium software': [210, 225],
     'chromium gpu': [225, 240],
+    'firefox software': [240, 260],
+    'node software': [260, 270],
+    'worker software': [270, 290],
   };
-  const [start, end] = shares[`${runtime} ${profile}`] as [number, number];
+  const [start, end] = shares[`${run} ${profile}`] as [number, number];
   if (asked === '') return { start, end };
   const [first, last] = asked.split('-').map(Number) as [number, number?];
   return last === undefined ? { start: 0, end: first } : { start: first, end: last + 1 };

@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import { type DType, type HostArray, hostArray } from '../../src/core/dtype.ts';
+import { answered } from '../../src/device/answered.ts';
 import { firstFinding, mostFindings, statusWords } from '../../src/kernels/findings.ts';
 import type { BindingSource, DeviceProfile, Dispatch, KernelCall } from '../../src/kernels/kernel.ts';
 import { defaultProfile } from '../../src/kernels/kernel.ts';
@@ -10,13 +11,14 @@ import { profile } from './environment.ts';
 /** Runs kernel calls straight on a device, without the engine: poisoned memory, guard zones, and probes for missing barriers. */
 
 const adapter = await navigator.gpu?.requestAdapter();
+const description = adapter?.info.description ?? '';
 
 /** The device at default limits, as the run's selection profile sees it. */
 export const runProfile: DeviceProfile = {
   ...defaultProfile,
   selection: profile,
   subgroups: adapter?.features.has('subgroups') ?? false,
-  loopLimit: loopLimitOf(adapter?.info.description ?? '', /llvmpipe/i.test(adapter?.info.description ?? '')),
+  loopLimit: loopLimitOf(description, adapter?.info.isFallbackAdapter || /llvmpipe/i.test(description)),
 };
 export const profiles: readonly DeviceProfile[] = [
   { ...defaultProfile, selection: 'gpu' },
@@ -259,7 +261,7 @@ export async function runCall(
   const caught = (await Promise.all(scopes)).flatMap((error) => error?.message ?? []);
   if (caught.length + errors.length > 0) throw new Error([...caught, ...errors.splice(0)].join('\n'));
 
-  await staging.mapAsync(GPUMapMode.READ);
+  await answered(device.queue, staging.mapAsync(GPUMapMode.READ));
   const bytes = staging.getMappedRange().slice(0);
   for (const buffer of buffers) buffer.destroy();
   at = 0;
@@ -294,7 +296,7 @@ function uniformsOf(
   { dispatches }: KernelCall,
   shaders: readonly (readonly SpecialisedShader[])[],
   probes: readonly Probe[],
-): DataView<ArrayBuffer> {
+): Uint8Array<ArrayBuffer> {
   const slots = dispatches.length + 1;
   const view = new DataView(new ArrayBuffer(guard * slots * probes.length));
   const setters = { f32: 'setFloat32', i32: 'setInt32', u32: 'setUint32' } as const;
@@ -309,7 +311,7 @@ function uniformsOf(
     }
     view.setUint32(guard * (slots * p + dispatches.length), Number(reversed), true);
   }
-  return view;
+  return new Uint8Array(view.buffer);
 }
 
 export function sameBits(a: Run, b: Run): boolean {

@@ -1,28 +1,21 @@
 import { defineBrowserProvider } from '@vitest/browser';
-import { type Browser, launch, type Page } from 'puppeteer';
-import { chromeFlags, ensureBrowser } from '../../tools/machine.mjs';
+import type { Browser, Page } from 'puppeteer';
+import { launchBrowser } from '../../tools/page.mjs';
 
-/** vitest's browser mode on an installed Chrome or Chromium, driven by Puppeteer. */
-export function puppeteer() {
+/** vitest's browser mode on an installed Chrome, Chromium or Firefox, driven by Puppeteer. */
+export function puppeteer(name: 'chromium' | 'firefox') {
   return defineBrowserProvider({
     name: 'puppeteer',
-    supportedBrowser: ['chromium'],
+    supportedBrowser: [name],
     providerFactory: () => {
       let browser: Promise<Browser> | undefined;
       const pages = new Map<string, Page>();
-      const start = async () =>
-        launch({
-          executablePath: await ensureBrowser(),
-          args: chromeFlags,
-          // A suite on a software adapter keeps the page busy for longer than the default of three minutes.
-          protocolTimeout: 0,
-        });
       return {
         name: 'puppeteer',
         supportsParallelism: false,
         getCommandsContext: (sessionId) => ({ page: pages.get(sessionId) }),
         openPage: async (sessionId, url) => {
-          browser ??= start();
+          browser ??= launchBrowser(name === 'firefox' ? name : 'chrome');
           const page = await (await browser).newPage();
           pages.set(sessionId, page);
           await page.goto(url);

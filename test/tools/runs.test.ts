@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { allRuns, isPartOf, partOf, parts } from '../runs.ts';
+import { allRuns, chosen, isPartOf, otherRuns, partOf, parts } from '../runs.ts';
 
 describe('the runs of npm test', () => {
   const all = Object.keys(import.meta.glob('../**/*.test.ts')).map((path) =>
@@ -33,5 +33,19 @@ describe('the runs of npm test', () => {
     expect(runsOf('test/kernels/matmul.test.ts')).toEqual(allRuns);
     expect(runsOf('test/kernels/barriers.test.ts').map(({ profile }) => profile)).toEqual(['software', 'software']);
     expect(runsOf('test/io/bytes.test.ts')).toEqual([{ runtime: 'deno', profile: 'software' }]);
+  });
+
+  it('have a chosen part on other engines, each kernel among it', () => {
+    const sources = import.meta.glob('../kernels/*.test.ts', { query: '?raw', import: 'default', eager: true });
+    const kernels = Object.entries(sources as Record<string, string>).filter(([, text]) =>
+      text.includes('conformance('),
+    );
+    const files = kernels.map(([path]) => path.replace('../', 'test/'));
+    expect(files.length).toBeGreaterThan(10);
+    for (const run of otherRuns) {
+      const own = all.filter((file) => isPartOf(file, run));
+      expect(own.length).toBe(chosen.tests.length);
+      expect(own).toEqual(expect.arrayContaining(files));
+    }
   });
 });

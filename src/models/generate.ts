@@ -6,9 +6,12 @@ import type { Tensor } from '../graph/tensor.ts';
 import { evaluating } from '../nn/module.ts';
 import { tensor } from '../ops/create.ts';
 import { embedding } from '../ops/embedding.ts';
+import { gather } from '../ops/gather.ts';
+import { concat } from '../ops/join.ts';
 import { type SamplingSettings, sampleWith, samplingKinds, settingsTensor } from '../ops/sample.ts';
 import { at } from '../ops/slice.ts';
 import { reshape } from '../ops/view.ts';
+import { mostInFlight } from '../runtime/backPressure.ts';
 import { type Compiled, compile } from '../runtime/step.ts';
 import type { GPT } from './gpt.ts';
 import type { RecurrentLanguageModel } from './recurrent.ts';
@@ -19,7 +22,7 @@ export interface GenerateOptions extends SamplingSettings {
   tokens: number;
   /** Makes the sample repeatable, and leaves the default generator as it was; without it that one is drawn from. */
   seed?: number | bigint;
-  /** Ends the sample early: the tokens so far are returned. */
+  /** Ends the sample early: the tokens so far are returned, and the few that are being drawn are not. */
   signal?: AbortSignal;
   /** Called with each token as it comes. */
   onToken?: (id: number) => void;
@@ -34,8 +37,9 @@ const generateOptions = declareOptions<GenerateOptions>(
 
 /**
  * Continues a prompt of token ids, and gives the ids of the new tokens. Each is drawn on the GPU by one compiled step, whose
- * arguments the settings are; only its id is read. The model's mode is left alone: the step evaluates. Calls may overlap,
- * with each other and with training, whose weights each token takes as they are then.
+ * arguments the settings and the token before are; only its id is read, while the next ones are made. The model's mode is
+ * left alone: the step evaluates. Calls may overlap, with each other and with training, whose weights each token takes as
+ * they are then.
  */
 export async function generate(
   model: LanguageModel,
@@ -46,16 +50,45 @@ export async function generate(
   const given = Array.from(prompt);
   checkPrompt(given, model.config.vocabularySize);
   const choice = new Choice(settings, seed === undefined ? defaultGenerator : new Generator(seed));
-  const next = model.carries === 'window' ? continueGPT(model, choice) : continueRecurrent(model, choice);
-  for (const id of given.slice(0, -1)) await next.add(id);
+  const before = given.slice(0, -1);
+  const draw = await (model.carries === 'window'
+    ? continueGPT(model, choice, before)
+    : continueRecurrent(model, choice, before));
   const made: number[] = [];
-  let last = given.at(-1) as number;
-  while (made.length < tokens && !signal?.aborted) {
-    last = await (await next.draw(last)).item();
-    made.push(last);
-    onToken?.(last);
+  const reads: Read[] = [];
+  let last = tensor(Int32Array.of(given.at(-1) as number));
+  try {
+    while (made.length < tokens && !signal?.aborted) {
+      // A read takes up to 10 ms, however quick the token was: meanwhile the device makes the next ones.
+      const isFree = !reads[0]?.isDone && reads.length < mostInFlight;
+      if (isFree && made.length + reads.length < tokens) {
+        last = await draw(last);
+        reads.push(new Read(last));
+      } else {
+        const id = await (reads.shift() as Read).id;
+        made.push(id);
+        onToken?.(id);
+      }
+    }
+  } finally {
+    await Promise.allSettled(reads.map(({ id }) => id));
   }
   return made;
+}
+
+/** A token on its way to the host. */
+class Read {
+  readonly id: Promise<number>;
+  isDone = false;
+
+  constructor(token: Tensor) {
+    this.id = token.item();
+    const note = () => {
+      this.isDone = true;
+    };
+    // An error is thrown by the read that is waited for.
+    this.id.then(note, note);
+  }
 }
 
 /** How one call chooses tokens: arguments of the compiled step, so that all calls share its plan. */
@@ -77,35 +110,37 @@ class Choice {
 /** Draws an id for each row, inside of a step. */
 const chosen = (logits: Tensor, settings: Tensor, key: Tensor) => sampleWith(logits, settings, { key, stream: 0 });
 
-/** A text that is being continued. */
-interface Continuation {
-  /** Adds a token whose successor is known. */
-  add(id: number): Promise<unknown>;
-  /** Adds a token and draws its successor, [1]. */
-  draw(id: number): Promise<Tensor>;
-}
+/** Adds a token [1] to a text, and draws its successor, [1]. */
+type Draw = (id: Tensor) => Promise<Tensor>;
 
 /**
  * Continues with a GPT. The window has the length of the context, and the position to read is an input, so that one plan
  * serves all positions.
  */
-function continueGPT(model: GPT, choice: Choice): Continuation {
-  const { contextLength } = model.config;
-  const seen: number[] = [];
-  const step = stepOf(model, (ids: Tensor, position: Tensor, settings: Tensor, key: Tensor) => {
-    // [1, E]; what follows the position is padding, which causal attention does not see from there.
-    const row = embedding(position, at(model.hidden(ids), 0));
-    return chosen(model.logits(row), settings, key); // [1]
-  });
-  return {
-    add: async (id) => seen.push(id),
-    draw: (id) => {
-      seen.push(id);
-      const window = new Int32Array(contextLength);
-      window.set(seen.slice(-contextLength));
-      const position = Math.min(seen.length, contextLength) - 1;
-      return step(tensor(window, { shape: [1, contextLength] }), tensor(Int32Array.of(position)), ...choice.next());
+function continueGPT(model: GPT, choice: Choice, before: readonly number[]): Draw {
+  const T = model.config.contextLength;
+  const step = stepOf(
+    model,
+    (window: Tensor, id: Tensor, places: Tensor, position: Tensor, settings: Tensor, key: Tensor) => {
+      const ids = gather(concat([window, reshape(id, [1, 1])], 1), places, 1); // [1, T]
+      // [1, E]; what follows the position is padding, which causal attention does not see from there.
+      const row = embedding(position, at(model.hidden(ids), 0));
+      return { next: chosen(model.logits(row), settings, key), ids };
     },
+  );
+  const first = new Int32Array(T);
+  first.set(before.slice(-T));
+  let window = tensor(first, { shape: [1, T] });
+  let count = Math.min(before.length, T);
+  return async (id) => {
+    // Where each id of the window lies in what it was, behind which the new one is.
+    const isFull = count === T;
+    const places = Int32Array.from({ length: T }, (_, i) => (isFull ? i + 1 : i === count ? T : i));
+    if (!isFull) count++;
+    const position = tensor(Int32Array.of(count - 1));
+    const { next, ids } = await step(window, id, tensor(places, { shape: [1, T] }), position, ...choice.next());
+    window = ids;
+    return next;
   };
 }
 
@@ -113,20 +148,25 @@ function continueGPT(model: GPT, choice: Choice): Continuation {
  * Continues with a recurrent model. The state goes from step to step; the prompt's tokens take the same plan, and nothing
  * of them is read.
  */
-function continueRecurrent(model: RecurrentLanguageModel, choice: Choice): Continuation {
+async function continueRecurrent(
+  model: RecurrentLanguageModel,
+  choice: Choice,
+  before: readonly number[],
+): Promise<Draw> {
   const { cell, layers, hidden } = model.config;
   const zeros = () => tensor(new Float32Array(layers * hidden), { shape: [layers, 1, hidden] });
   let state: readonly Tensor[] = cell === 'lstm' ? [zeros(), zeros()] : [zeros()];
-  const step = stepOf(model, (id: Tensor, before: readonly Tensor[], settings: Tensor, key: Tensor) => {
-    const { logits, state: after } = model.run(id, before); // [1, 1, V]
+  const step = stepOf(model, (id: Tensor, state: readonly Tensor[], settings: Tensor, key: Tensor) => {
+    const { logits, state: after } = model.run(reshape(id, [1, 1]), state); // [1, 1, V]
     return { next: chosen(reshape(logits, [1, -1]), settings, key), after };
   });
-  const draw = async (id: number) => {
-    const { next, after } = await step(tensor(Int32Array.of(id), { shape: [1, 1] }), state, ...choice.next());
+  const draw = async (id: Tensor) => {
+    const { next, after } = await step(id, state, ...choice.next());
     state = after;
     return next;
   };
-  return { add: draw, draw };
+  for (const id of before) await draw(tensor(Int32Array.of(id)));
+  return draw;
 }
 
 /** The compiled step of each model. */

@@ -36,25 +36,36 @@ export {
 export * as models from './models/index.ts';
 /** Layers, and the modules that models are made of. */
 export * as nn from './nn/index.ts';
+export { type ReverseSequenceOptions, repeat, reverseSequence, roll } from './ops/arrange.ts';
 export { type AttentionOptions, scaledDotProductAttention } from './ops/attention.ts';
 export { categorical } from './ops/categorical.ts';
 export { checkpoint } from './ops/checkpoint.ts';
-export { arange, full, ones, parameter, tensor, zeros } from './ops/create.ts';
+export { arange, full, linspace, ones, onesLike, parameter, tensor, zeros, zerosLike } from './ops/create.ts';
 export { type CrossEntropyOptions, crossEntropy } from './ops/crossEntropy.ts';
 export { cumsum } from './ops/cumsum.ts';
 export { defineOp, type OpDefinition } from './ops/define.ts';
 export { dynamic } from './ops/dynamic.ts';
 export { einsum } from './ops/einsum.ts';
 export * from './ops/elementwise.ts';
-export { embedding } from './ops/embedding.ts';
-export { gather, scatterAdd } from './ops/gather.ts';
+export { embedding, indexSelect } from './ops/embedding.ts';
+export { gather, maxWithIndices, minWithIndices, scatterAdd } from './ops/gather.ts';
 export { grad, valueAndGrad } from './ops/gradient.ts';
 export { iota, oneHot, tril, triu } from './ops/indexing.ts';
-export { concat, split, stack } from './ops/join.ts';
+export { chunk, concat, split, stack, unbind } from './ops/join.ts';
 export { type LinearCrossEntropyOptions, linearCrossEntropy } from './ops/linearCrossEntropy.ts';
-export { huberLoss, l1Loss, mseLoss } from './ops/losses.ts';
+export {
+  type BinaryCrossEntropyOptions,
+  binaryCrossEntropyWithLogits,
+  huberLoss,
+  type KlDivOptions,
+  klDiv,
+  l1Loss,
+  mseLoss,
+} from './ops/losses.ts';
 export { lstm, lstmCell } from './ops/lstm.ts';
+export { maskedFill, sequenceMask } from './ops/masks.ts';
 export { matmul } from './ops/matmul.ts';
+export { type NllLossOptions, nllLoss } from './ops/nllLoss.ts';
 export { layerNorm, rmsNorm } from './ops/norm.ts';
 export {
   bernoulli,
@@ -68,11 +79,32 @@ export {
   type UniformOptions,
   uniform,
 } from './ops/random.ts';
-export { argMax, argMin, logSumExp, max, mean, min, type ReduceOptions, sum, sumSquares } from './ops/reduce.ts';
+export {
+  all,
+  any,
+  argMax,
+  argMin,
+  logSumExp,
+  max,
+  mean,
+  min,
+  type ReduceOptions,
+  sum,
+  sumSquares,
+} from './ops/reduce.ts';
 export { type SampleOptions, sample } from './ops/sample.ts';
 export { type ScanStep, scan } from './ops/scan.ts';
 export { at, pad, slice } from './ops/slice.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
+export {
+  type CosineSimilarityOptions,
+  cosineSimilarity,
+  type NormOptions,
+  norm,
+  std,
+  type VarianceOptions,
+  variance,
+} from './ops/statistics.ts';
 export { topK } from './ops/topK.ts';
 export { expand, flip, permute, reshape, squeeze, transpose, unsqueeze } from './ops/view.ts';
 /** Optimizers, learning-rate schedules, clipping of gradients. */

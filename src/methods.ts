@@ -1,18 +1,21 @@
 import type { Values } from './core/types.ts';
 import { Stateful } from './graph/parameter.ts';
 import { Tensor } from './graph/tensor.ts';
+import { repeat, roll } from './ops/arrange.ts';
 import { asTensor } from './ops/create.ts';
 import { cumsum } from './ops/cumsum.ts';
 import * as elementwise from './ops/elementwise.ts';
 import { gather, scatterAdd } from './ops/gather.ts';
 import { backward } from './ops/gradient.ts';
 import { oneHot, tril, triu } from './ops/indexing.ts';
-import { split } from './ops/join.ts';
+import { chunk, split, unbind } from './ops/join.ts';
+import { maskedFill } from './ops/masks.ts';
 import { matmul } from './ops/matmul.ts';
 import { dropout } from './ops/random.ts';
-import { argMax, argMin, logSumExp, max, mean, min, sum } from './ops/reduce.ts';
+import { all, any, argMax, argMin, logSumExp, max, mean, min, sum } from './ops/reduce.ts';
 import { at, pad, slice } from './ops/slice.ts';
 import { logSoftmax, softmax } from './ops/softmax.ts';
+import { norm, std, variance } from './ops/statistics.ts';
 import { topK } from './ops/topK.ts';
 import { detach, expand, flip, permute, reshape, squeeze, transpose, unsqueeze } from './ops/view.ts';
 import './runtime/reading.ts';
@@ -35,6 +38,7 @@ const methods = {
   ...{ relu, leakyRelu, elu, gelu, silu, softplus, clamp, cast },
   ...{ reshape, permute, transpose, slice, at, expand, flip, squeeze, unsqueeze, detach, pad, split },
   ...{ sum, mean, max, min, logSumExp, argMax, argMin, softmax, logSoftmax },
+  ...{ any, all, variance, std, norm, chunk, unbind, roll, repeat, maskedFill },
   ...{ cumsum, gather, scatterAdd, topK, oneHot, tril, triu, matmul, dropout },
   /** Adds the gradient of this scalar (or of its product with `seed`) to the `grad` of every parameter behind it. */
   backward,

@@ -68,6 +68,18 @@ const step = compile((x: Tensor) => x.add(1));
 const x = () => f32(2, 2);
 
 const functions: Rows<typeof weft, 'Tensor.elu' | 'DataLoader.restore'> = {
+  all: (o) => weft.all(x().greater(0), 1, o),
+  any: (o) => weft.any(x().greater(0), 1, o),
+  binaryCrossEntropyWithLogits: (o) => weft.binaryCrossEntropyWithLogits(x(), x(), o),
+  cosineSimilarity: (o) => weft.cosineSimilarity(x(), x(), 1, o),
+  klDiv: (o) => weft.klDiv(x(), x(), o),
+  maxWithIndices: (o) => weft.maxWithIndices(x(), 1, o),
+  minWithIndices: (o) => weft.minWithIndices(x(), 1, o),
+  nllLoss: (o) => weft.nllLoss(x(), i32(2), o),
+  norm: (o) => weft.norm(x(), 1, o),
+  reverseSequence: (o) => weft.reverseSequence(x(), i32(2), o),
+  std: (o) => weft.std(x(), 1, o),
+  variance: (o) => weft.variance(x(), 1, o),
   argMax: (o) => weft.argMax(x(), 1, o),
   argMin: (o) => weft.argMin(x(), 1, o),
   compile: (o) => compile(() => x(), o),

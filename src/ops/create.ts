@@ -14,8 +14,10 @@ import {
   anyNumber,
   anything,
   brief,
+  count,
   declareOptions,
   expectKind,
+  finite,
   flag,
   shown,
   shownList,
@@ -25,7 +27,7 @@ import { checkShape, formatShape, type Shape, sizeOf } from '../core/shape.ts';
 import type { Values } from '../core/types.ts';
 import { fromHost } from '../graph/leaf.ts';
 import { Parameter } from '../graph/parameter.ts';
-import { apply } from '../graph/record.ts';
+import { apply, expectTensor } from '../graph/record.ts';
 import { Tensor } from '../graph/tensor.ts';
 import { full as constant, copy } from './elementwise.ts';
 
@@ -93,6 +95,29 @@ export function full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor 
 export const zeros = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 0, dtype);
 /** A tensor of ones. */
 export const ones = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 1, dtype);
+
+/** Zeros of the shape and type of a tensor. */
+export function zerosLike(x: Tensor): Tensor {
+  expectTensor('zerosLike', 'the input', x);
+  return full(x.shape, 0, x.dtype);
+}
+/** Ones of the shape and type of a tensor. */
+export function onesLike(x: Tensor): Tensor {
+  expectTensor('onesLike', 'the input', x);
+  return full(x.shape, 1, x.dtype);
+}
+/** `steps` numbers (f32) at equal distances from `start` to `end`, both among them. */
+export function linspace(start: number, end: number, steps: number): Tensor {
+  for (const [name, value] of Object.entries({ start, end })) expectKind('linspace', name, value, finite);
+  expectKind('linspace', 'steps', steps, count);
+  const by = (end - start) / Math.max(1, steps - 1);
+  // From either side, so that the end is met exactly.
+  const at = (i: number) => (2 * i < steps ? start + i * by : end - (steps - 1 - i) * by);
+  return fromHost(
+    { shape: checkShape('linspace', [steps]), dtype: 'f32' },
+    Float32Array.from({ length: steps }, (_, i) => at(i)),
+  );
+}
 
 export interface ParameterOptions {
   /** Names the parameter in messages. */

@@ -1,7 +1,7 @@
 import { dtypeAmong } from '../core/dtype.ts';
 import { ShapeError } from '../core/errors.ts';
 import { exactly, nth } from '../core/lists.ts';
-import { declareOptions, integer, type Kinds, oneOf, probability } from '../core/options.ts';
+import { declareOptions, integer, type Kinds, oneOf, probability, tensorLike } from '../core/options.ts';
 import { formatShape, sameShape, sizeOf } from '../core/shape.ts';
 import type { TensorType } from '../core/types.ts';
 import type { Op, OpDef } from '../graph/op.ts';
@@ -14,7 +14,7 @@ import {
 } from '../kernels/crossEntropy.ts';
 import { familyCall } from '../kernels/family.ts';
 import { differentiateComposed } from './autograd.ts';
-import { add, cast, div, maximum, mul, notEqual, where, zeros } from './elementwise.ts';
+import { add, cast, div, equal, maximum, mul, notEqual, sub, where, zeros } from './elementwise.ts';
 import { oneHot } from './indexing.ts';
 import { sum } from './reduce.ts';
 import { logSoftmax } from './softmax.ts';
@@ -76,21 +76,26 @@ function problemOf(logits: Tensor, targets: Tensor, attributes: CrossEntropyAttr
 
 export type Reduction = 'mean' | 'sum' | 'none';
 export const reductionKind = oneOf('mean', 'sum', 'none');
-/** Options of `crossEntropy`, with the meaning and the defaults that PyTorch's have. */
-export interface CrossEntropyOptions {
+/** Options of every cross-entropy, with the meaning and the defaults that PyTorch's have. */
+export interface TargetOptions {
   /** Positions with this target count for nothing. */
   ignoreIndex?: number;
   /** ε of Szegedy et al. 2016: (1−ε)·nll + ε/V·Σ −log p. */
   labelSmoothing?: number;
-  /** `mean` divides by the number of targets that are not ignored. */
+  /** `mean` divides by the number of targets that are not ignored, or by the sum of their weights. */
   reduction?: Reduction;
 }
-export const crossEntropyKinds: Kinds<CrossEntropyOptions> = {
+/** Options of `crossEntropy`. */
+export interface CrossEntropyOptions extends TargetOptions {
+  /** What the loss of a target of each class is multiplied by, [V]. */
+  weight?: Tensor;
+}
+export const crossEntropyKinds: Kinds<TargetOptions> = {
   ignoreIndex: integer,
   labelSmoothing: probability,
   reduction: reductionKind,
 };
-const crossEntropyOptions = declareOptions<CrossEntropyOptions>(crossEntropyKinds);
+const crossEntropyOptions = declareOptions<CrossEntropyOptions>({ ...crossEntropyKinds, weight: tensorLike });
 
 /**
  * −log softmax(logits)[target] in nats; logits [..., V], targets [...] (i32 or u32). Fused: the probabilities are never
@@ -99,11 +104,8 @@ const crossEntropyOptions = declareOptions<CrossEntropyOptions>(crossEntropyKind
 export function crossEntropy(logits: Tensor, targets: Tensor, options?: CrossEntropyOptions): Tensor {
   expectDType('crossEntropy', 'logits', logits, ['f32']);
   expectRank('crossEntropy', 'logits', logits, 1, Infinity);
-  const { ignoreIndex, labelSmoothing, reduction } = checkCrossEntropy(
-    'crossEntropy',
-    targets,
-    crossEntropyOptions('crossEntropy', options),
-  );
+  const given = crossEntropyOptions('crossEntropy', options);
+  const { ignoreIndex, labelSmoothing, reduction } = checkCrossEntropy('crossEntropy', targets, given);
   if (!sameShape(logits.shape.slice(0, -1), targets.shape)) {
     throw new ShapeError(
       `[crossEntropy] targets must have the shape of the logits without the classes, ${formatShape(logits.shape.slice(0, -1))}, got ${formatShape(targets.shape)}`,
@@ -113,8 +115,18 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options?: CrossEnt
   const rows = sizeOf(targets.shape);
   const [loss, , weight] = apply(crossEntropyOp, [reshape(logits, [rows, V]), reshape(targets, [rows])], {
     ignoreIndex,
-    labelSmoothing,
+    labelSmoothing: given.weight ? 0 : labelSmoothing,
   });
+  if (given.weight) {
+    const weights = weightsOf('crossEntropy', given.weight, targets, V);
+    const counted = notEqual(targets, ignoreIndex);
+    let weighted = mul(reshape(loss, targets.shape), mul(weights, 1 - labelSmoothing));
+    if (labelSmoothing > 0) {
+      const all = sum(mul(logSoftmax(logits), given.weight), -1);
+      weighted = sub(weighted, where(counted, mul(all, labelSmoothing / V), 0));
+    }
+    return reducedLoss(weighted, weights, counted, reduction);
+  }
   if (reduction === 'none') return reshape(loss, targets.shape);
   if (reduction === 'sum') return sum(loss);
   return div(sum(loss), maximum(sum(weight), 1));
@@ -124,10 +136,26 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options?: CrossEnt
 export function checkCrossEntropy(
   op: string,
   targets: Tensor,
-  { ignoreIndex = -100, labelSmoothing = 0, reduction = 'mean' }: CrossEntropyOptions,
-): Required<CrossEntropyOptions> {
+  { ignoreIndex = -100, labelSmoothing = 0, reduction = 'mean' }: TargetOptions,
+): Required<TargetOptions> {
   expectDType(op, 'targets', targets, ['i32', 'u32']);
   return { ignoreIndex, labelSmoothing, reduction };
+}
+
+/** What the weights of the classes [V] are for targets; any number for one that is no class. */
+export function weightsOf(op: string, weight: Tensor, targets: Tensor, V: number): Tensor {
+  expectDType(op, 'weight', weight, ['f32']);
+  if (!sameShape(weight.shape, [V]))
+    throw new ShapeError(`[${op}] weight must have a number for each class, [${V}], got ${formatShape(weight.shape)}`);
+  return sum(mul(oneHot(targets, V), weight), -1);
+}
+
+/** Losses of targets, 0 where these are ignored, as `reduction` has them; `weights` of the targets, or of each 1. */
+export function reducedLoss(loss: Tensor, weights: Tensor, counted: Tensor, reduction: Reduction): Tensor {
+  if (reduction === 'none') return loss;
+  if (reduction === 'sum') return sum(loss);
+  const total = sum(where(counted, weights, 0));
+  return div(sum(loss), where(equal(total, 0), 1, total));
 }
 
 /** For the registry. */

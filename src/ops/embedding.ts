@@ -1,13 +1,13 @@
 import { dtypeAmong } from '../core/dtype.ts';
 import { exactly, nth } from '../core/lists.ts';
-import { sizeOf } from '../core/shape.ts';
+import { normaliseAxis, sizeOf } from '../core/shape.ts';
 import type { TensorType } from '../core/types.ts';
 import type { Op, OpDef } from '../graph/op.ts';
 import { applyOne, expectDType, expectRank } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { embeddingBackward as backwardFamily, embedding as family } from '../kernels/embedding.ts';
 import { familyCall } from '../kernels/family.ts';
-import { reshape } from './view.ts';
+import { permute, reshape } from './view.ts';
 
 /** Rows of weight [V, E] by ids [count]. */
 const embeddingOp: Op<[weight: Tensor, ids: Tensor]> = {
@@ -51,6 +51,24 @@ export function embedding(ids: Tensor, weight: Tensor): Tensor {
   expectRank('embedding', 'weight', weight, 2);
   const rows = applyOne(embeddingOp, [weight, reshape(ids, [sizeOf(ids.shape)])]);
   return reshape(rows, [...ids.shape, nth(weight.shape, 1)]);
+}
+
+/**
+ * The slices of x (f32) at the positions `index` [N] (i32 or u32) along an axis, as `torch.index_select`. A position outside
+ * throws a ValueError at the next read.
+ */
+export function indexSelect(x: Tensor, index: Tensor, axis = 0): Tensor {
+  expectDType('indexSelect', 'the input', x, ['f32']);
+  expectDType('indexSelect', 'the index', index, ['i32', 'u32']);
+  expectRank('indexSelect', 'the index', index, 1);
+  const dimension = normaliseAxis('indexSelect', axis, x.rank);
+  const others = x.shape.map((_, i) => i).filter((i) => i !== dimension);
+  const rows = reshape(permute(x, [dimension, ...others]), [nth(x.shape, dimension), -1]);
+  const picked = reshape(embedding(index, rows), [index.size, ...others.map((i) => nth(x.shape, i))]);
+  return permute(
+    picked,
+    x.shape.map((_, i) => [dimension, ...others].indexOf(i)),
+  );
 }
 
 /** For the registry. */

@@ -10,6 +10,8 @@ import { familyCall } from '../kernels/family.ts';
 import { gather as gatherFamily } from '../kernels/gather.ts';
 import { scatterAdd as scatterFamily } from '../kernels/scatterAdd.ts';
 import { zeros } from './elementwise.ts';
+import { argMax, argMin, type ReduceOptions, reduceOptions } from './reduce.ts';
+import { squeeze } from './view.ts';
 
 /** The axis that the index goes along, and its extent. */
 type Along = { axis: number; n: number };
@@ -76,6 +78,23 @@ export function scatterAdd(x: Tensor, index: Tensor, source: Tensor, axis: numbe
       `[scatterAdd] index ${formatShape(index.shape)} and source ${formatShape(source.shape)} must have one shape`,
     );
   return applyOne(scatterAddOp, [x, index, source], { axis: dimension, n: nth(x.shape, dimension) });
+}
+
+/** The largest elements along an axis, the first of equals, with their positions (i32), as `torch.max` gives them. */
+export function maxWithIndices(x: Tensor, axis: number, options?: ReduceOptions): { values: Tensor; indices: Tensor } {
+  return extremes('maxWithIndices', argMax, x, axis, options);
+}
+/** The smallest elements along an axis, the first of equals, with their positions (i32), as `torch.min` gives them. */
+export function minWithIndices(x: Tensor, axis: number, options?: ReduceOptions): { values: Tensor; indices: Tensor } {
+  return extremes('minWithIndices', argMin, x, axis, options);
+}
+function extremes(name: string, positions: typeof argMax, x: Tensor, axis: number, options: ReduceOptions | undefined) {
+  const { keepDims = false } = reduceOptions(name, options);
+  expectDType(name, 'the input', x, ['f32', 'i32', 'u32']);
+  const dimension = normaliseAxis(name, axis, x.rank);
+  const indices = positions(x, dimension, { keepDims: true });
+  const values = gather(x, indices, dimension);
+  return keepDims ? { values, indices } : { values: squeeze(values, dimension), indices: squeeze(indices, dimension) };
 }
 
 /** For the registry. */

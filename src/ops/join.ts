@@ -6,7 +6,7 @@ import type { Op, OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { zeros } from './elementwise.ts';
-import { unsqueeze } from './view.ts';
+import { squeeze, unsqueeze } from './view.ts';
 
 /**
  * Ops that put tensors side by side. They are elementwise: each element of the result knows which input covers it, so they
@@ -112,6 +112,19 @@ export function split(x: Tensor, extents: number | readonly number[], axis = 0):
     );
   }
   return [...apply(splitOp, [x], { axis: dimension, extents: [...list] })];
+}
+/** At most `chunks` parts of one extent along an axis, the last one smaller where it must be, as `torch.chunk`. */
+export function chunk(x: Tensor, chunks: number, axis = 0): Tensor[] {
+  expectTensor('chunk', 'the input', x);
+  expectKind('chunk', 'the number of chunks', chunks, count);
+  const dimension = normaliseAxis('chunk', axis, x.rank);
+  return split(x, Math.ceil(nth(x.shape, dimension) / chunks), dimension);
+}
+/** The slices along an axis, without that axis. */
+export function unbind(x: Tensor, axis = 0): Tensor[] {
+  expectTensor('unbind', 'the input', x);
+  const dimension = normaliseAxis('unbind', axis, x.rank);
+  return split(x, 1, dimension).map((part) => squeeze(part, dimension));
 }
 /** For the registry. */
 export const joinOps = { concat: concatOp, split: splitOp } satisfies Readonly<Record<string, OpDef>>;

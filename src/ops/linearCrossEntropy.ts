@@ -8,12 +8,12 @@ import type { Each, Op, OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectDType, expectRank } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import {
-  type CrossEntropyOptions,
   checkCrossEntropy,
   crossEntropy,
   crossEntropyBackwardOp,
   crossEntropyKinds,
   crossEntropyOp,
+  type TargetOptions,
 } from './crossEntropy.ts';
 import { add, cast, constantOf, div, maximum, mul, notEqual, ones } from './elementwise.ts';
 import { matmul } from './matmul.ts';
@@ -23,7 +23,7 @@ import { slice } from './slice.ts';
 import { expand, reshape, transpose } from './view.ts';
 
 /** `chunk` is the number of tokens whose logits exist at once. */
-type Settings = Required<CrossEntropyOptions> & { chunk: number };
+type Settings = Required<TargetOptions> & { chunk: number };
 type Inputs = [loss: Tensor, hidden: Tensor, weight: Tensor, targets: Tensor, ...bias: Tensor[]];
 
 /**
@@ -151,7 +151,7 @@ function unit(count: Tensor | null): (from: number, to: number) => Tensor {
  * Options of `linearCrossEntropy`: those of `crossEntropy`, the bias of the head, and how much of the logits exists at
  * once.
  */
-export interface LinearCrossEntropyOptions extends CrossEntropyOptions {
+export interface LinearCrossEntropyOptions extends TargetOptions {
   /** Added to the logits, [V]. */
   bias?: Tensor | null;
   /** Tokens whose logits exist at once, a multiple of 64; by default as many as fit 32 MiB, but at least 128. */

@@ -4,7 +4,7 @@ import { nth } from '../core/lists.ts';
 import { declareOptions, flag } from '../core/options.ts';
 import { normaliseAxes, type Shape, sizeOf } from '../core/shape.ts';
 import type { Op, OpDef } from '../graph/op.ts';
-import { applyOne, expectTensor } from '../graph/record.ts';
+import { applyOne, expectDType, expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { familyCall } from '../kernels/family.ts';
 import { reduce as family, type ReduceKind } from '../kernels/reduce.ts';
@@ -65,8 +65,8 @@ export interface ReduceOptions {
   /** Whether reduced dimensions are kept with extent 1; default false. */
   keepDims?: boolean;
 }
-const reduceOptions = declareOptions<ReduceOptions>({ keepDims: flag });
-type Axes = number | readonly number[] | null;
+export const reduceOptions = declareOptions<ReduceOptions>({ keepDims: flag });
+export type Axes = number | readonly number[] | null;
 
 function reduceOver(
   name: string,
@@ -127,6 +127,17 @@ export function argMax(x: Tensor, axis?: number, options?: ReduceOptions): Tenso
 /** Position (i32) of the smallest element along an axis, the first of equals; of the flat tensor where no axis is given. */
 export function argMin(x: Tensor, axis?: number, options?: ReduceOptions): Tensor {
   return reduceOver('argMin', 'argMin', x, axis, options, number);
+}
+
+/** True where an element of bool x is true along the axes; axes as for `sum`. */
+export function any(x: Tensor, axes?: Axes, options?: ReduceOptions): Tensor {
+  expectDType('any', 'the input', x, ['bool']);
+  return cast(reduceOver('any', 'max', cast(x, 'i32'), axes, options, number), 'bool');
+}
+/** True where all elements of bool x are true along the axes; axes as for `sum`. */
+export function all(x: Tensor, axes?: Axes, options?: ReduceOptions): Tensor {
+  expectDType('all', 'the input', x, ['bool']);
+  return cast(reduceOver('all', 'min', cast(x, 'i32'), axes, options, number), 'bool');
 }
 
 /** Sums a tensor down to a shape that broadcasts to its own: the gradient of broadcasting. */

@@ -125,11 +125,18 @@ const functions: Rows<typeof weft, 'Tensor.elu' | 'DataLoader.restore'> = {
   tune: (o) => weft.tune(step, [x()], o),
 };
 const modules: Rows<typeof nn, 'MultiHeadAttention.forward' | 'TransformerBlock.forward' | 'Module.loadStateDict'> = {
+  BatchNorm1d: (o) => new nn.BatchNorm1d(2, o),
+  BatchNorm2d: (o) => new nn.BatchNorm2d(2, o),
+  Bilinear: (o) => new nn.Bilinear(2, 2, 2, o),
+  ELU: (o) => new nn.ELU(o),
+  GELU: (o) => new nn.GELU(o),
+  GroupNorm: (o) => new nn.GroupNorm(1, 2, o),
   GRU: (o) => new nn.GRU(2, 2, o),
   GRUCell: (o) => new nn.GRUCell(2, 2, o),
   LSTM: (o) => new nn.LSTM(2, 2, o),
   LSTMCell: (o) => new nn.LSTMCell(2, 2, o),
   LayerNorm: (o) => new nn.LayerNorm(2, o),
+  LeakyReLU: (o) => new nn.LeakyReLU(o),
   Linear: (o) => new nn.Linear(2, 2, o),
   'Module.loadStateDict': (o) => new nn.Linear(2, 2).loadStateDict(new nn.Linear(2, 2).stateDict(), o),
   MultiHeadAttention: (o) => new nn.MultiHeadAttention(2, 1, o),
@@ -142,6 +149,7 @@ const modules: Rows<typeof nn, 'MultiHeadAttention.forward' | 'TransformerBlock.
   'TransformerBlock.forward': (o) => new nn.TransformerBlock(2, 1, { feedForward: 2 }).forward(f32(1, 1, 2), o),
 };
 const initialisers: Rows<typeof nn.init> = {
+  chrono: (o) => nn.init.chrono(2, 5, o),
   kaimingNormal: (o) => nn.init.kaimingNormal([2, 2], o),
   kaimingUniform: (o) => nn.init.kaimingUniform([2, 2], o),
   normal: (o) => nn.init.normal([2, 2], o),

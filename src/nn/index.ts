@@ -1,14 +1,29 @@
+export {
+  ELU,
+  GELU,
+  Identity,
+  LeakyReLU,
+  LogSoftmax,
+  ReLU,
+  Sigmoid,
+  SiLU,
+  Softmax,
+  Softplus,
+  Tanh,
+} from './activations.ts';
 export { type AttendOptions, MultiHeadAttention, type MultiHeadAttentionOptions } from './attention.ts';
 export { Buffer } from './buffer.ts';
 export { GRUCell, LSTMCell, RNNCell } from './cells.ts';
+export { ModuleDict, ModuleList } from './containers.ts';
 export { Dropout } from './dropout.ts';
 export { Embedding } from './embedding.ts';
 /** Initial values of weights. */
 export * as init from './init.ts';
 export { Linear } from './linear.ts';
 export { type Layer, Module } from './module.ts';
-export { LayerNorm, RMSNorm } from './norm.ts';
+export { BatchNorm1d, BatchNorm2d, type BatchNormOptions, GroupNorm, LayerNorm, RMSNorm } from './norm.ts';
 export { GRU, LSTM, type RecurrentOptions, RNN } from './recurrent.ts';
 export { Sequential } from './sequential.ts';
+export { Bilinear, type BilinearOptions, Flatten } from './shapes.ts';
 export type { LoadOptions, LoadReport, StateDict } from './stateDict.ts';
 export { TransformerBlock, type TransformerBlockOptions } from './transformer.ts';

@@ -1,9 +1,11 @@
 import { ShapeError, ValueError } from '../core/errors.ts';
-import { declareOptions, finite, generatorLike, shown } from '../core/options.ts';
+import { count, declareOptions, expectKind, finite, generatorLike, integerFrom, shown } from '../core/options.ts';
 import { defaultGenerator, type Generator, hostDraws, normalSettings, uniformSettings } from '../core/random.ts';
 import { checkShape, formatShape, type Shape, sizeOf } from '../core/shape.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { filled } from '../ops/create.ts';
+import { log, neg } from '../ops/elementwise.ts';
+import { concat } from '../ops/join.ts';
 import {
   checkBounds,
   drawn,
@@ -128,3 +130,17 @@ function fans(op: string, shape: Shape): [fanIn: number, fanOut: number] {
   return [into * sizeOf(kernel), out * sizeOf(kernel)];
 }
 const sum = ([a, b]: readonly [number, number]) => a + b;
+
+/**
+ * The bias [4H] of an LSTM whose memory is to reach back up to `longest` steps: that of the forget gates is ln u, that of the
+ * input gates −ln u, with u uniform in [1, longest − 1), so that units forget at different speeds (Tallec and Ollivier 2018,
+ * "chrono"). For `bias_ih`, beside zeros in `bias_hh`.
+ */
+export function chrono(hiddenSize: number, longest: number, options?: RandomOptions): Tensor {
+  const { generator } = chronoOptions('chrono', options);
+  expectKind('chrono', 'hiddenSize', hiddenSize, count);
+  expectKind('chrono', 'longest', longest, integerFrom(3));
+  const forget = log(uniform([hiddenSize], { low: 1, high: longest - 1, ...given(generator) }));
+  return concat([neg(forget), forget, zeros([2 * hiddenSize])]);
+}
+const chronoOptions = declareOptions<RandomOptions>({ generator: generatorLike });

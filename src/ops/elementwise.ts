@@ -1,13 +1,21 @@
 import { type DType, expectKnownDType, fitting, integerRange } from '../core/dtype.ts';
 import { DTypeError, ValueError } from '../core/errors.ts';
 import { nth } from '../core/lists.ts';
-import { anyNumber, declareOptions, expectKind, finite, oneOf, shown } from '../core/options.ts';
+import { anyNumber, expectKind, shown } from '../core/options.ts';
 import { broadcastShapes, checkShape, type Shape, sameShape } from '../core/shape.ts';
 import type { Op, OpDef } from '../graph/op.ts';
 import { applyOne, expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import type { ExpressionContext } from '../kernels/expression.ts';
 import { literal } from '../kernels/numbers.ts';
+import {
+  type EluOptions,
+  eluOptions,
+  type GeluOptions,
+  geluOptions,
+  type LeakyReluOptions,
+  leakyReluOptions,
+} from './activationOptions.ts';
 import { any, bool, f, float, guarded, number, op, unary } from './elementwiseRow.ts';
 
 /**
@@ -277,22 +285,6 @@ const whereFinite: Unary = unaryFunction(unaryOps.isFinite);
 export { whereFinite as isFinite, whereInf as isInf, whereNaN as isNaN };
 /** The same values, of any type, in memory of their own. */
 export const copy: Unary = unaryFunction(unaryOps.copy);
-
-interface LeakyReluOptions {
-  /** Factor where x is not positive; 0.01 by default. */
-  slope?: number;
-}
-interface EluOptions {
-  /** α, the distance of the lower bound from 0; 1 by default. */
-  alpha?: number;
-}
-interface GeluOptions {
-  /** `none`, the default, takes Φ itself; `tanh` takes ½(1 + tanh(√(2/π)·(x + 0.044715x³))) in its place. */
-  approximate?: 'none' | 'tanh';
-}
-const leakyReluOptions = declareOptions<LeakyReluOptions>({ slope: finite });
-const eluOptions = declareOptions<EluOptions>({ alpha: finite });
-const geluOptions = declareOptions<GeluOptions>({ approximate: oneOf('none', 'tanh') });
 
 /** x where positive, slope·x elsewhere, of f32 numbers (Maas et al. 2013). */
 export function leakyRelu(x: Tensor, options?: LeakyReluOptions): Tensor {

@@ -80,6 +80,8 @@ const functions: Rows<typeof weft, 'Tensor.elu' | 'DataLoader.restore'> = {
   reverseSequence: (o) => weft.reverseSequence(x(), i32(2), o),
   std: (o) => weft.std(x(), 1, o),
   variance: (o) => weft.variance(x(), 1, o),
+  bucketBatches: (o) => weft.bucketBatches([[1]], o),
+  padSequences: (o) => weft.padSequences([[1]], o),
   argMax: (o) => weft.argMax(x(), 1, o),
   argMin: (o) => weft.argMin(x(), 1, o),
   compile: (o) => compile(() => x(), o),

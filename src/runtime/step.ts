@@ -1,6 +1,6 @@
 import { WeftError } from '../core/errors.ts';
 import { oneByOne } from '../core/oneByOne.ts';
-import { brief, declareOptions, flag } from '../core/options.ts';
+import { brief, count, declareOptions, flag } from '../core/options.ts';
 import { Recent } from '../core/recent.ts';
 import { formatShape } from '../core/shape.ts';
 import { currentDevice } from '../device/current.ts';
@@ -11,18 +11,23 @@ import { asTensors, signatureOf, tensorsAmong } from './arguments.ts';
 import { inOrder, materialise } from './eager.ts';
 import { Plan } from './plan.ts';
 
-/** Plans kept per compiled function before the least recently used one goes. */
-const keptPlans = 16;
+/** Signatures whose plans are kept by default. */
+const keptSignatures = 16;
 /** Plans kept per signature: one for each mode (training, evaluation, gradients present or not). */
 const keptModes = 4;
-/** Signatures after which a warning says what varies. */
+/** Signatures after which a warning says what varies, where nobody has said how many there are. */
 const manySignatures = 8;
 
 /** Runs calls one after another in the order in which they were made, whether they were waited for or not. */
 const calls = oneByOne();
 
-/** Checks for the search of an error; each makes the compiled function slow. */
+/** Options of `compile`: how many plans it keeps, and checks for the search of an error, each of which makes it slow. */
 export interface CompileOptions {
+  /**
+   * Signatures, such as lengths of sequences, whose plans are kept; 16 by default. Beyond them the one that was not used
+   * for the longest is given back, and traced anew when it comes again.
+   */
+  plans?: number;
   /** Traces again at every call, and throws where the recording has changed: a captured number, a branch. Slow. */
   debug?: boolean;
   /**
@@ -32,7 +37,7 @@ export interface CompileOptions {
   checkFinite?: boolean;
 }
 
-const compileOptions = declareOptions<CompileOptions>({ debug: flag, checkFinite: flag });
+const compileOptions = declareOptions<CompileOptions>({ plans: count, debug: flag, checkFinite: flag });
 
 /**
  * Throws where a new trace differs from the plan, in debug mode: JavaScript that depends on more than the arguments is
@@ -104,8 +109,12 @@ export function compile<Args extends readonly unknown[], Result>(
   fn: (...args: Args) => Result,
   options?: CompileOptions,
 ): Compiled<Args, Result> {
-  const { debug = false, checkFinite = false } = compileOptions('compile', options);
-  const plans = new Recent(keptPlans, destroyAll);
+  const { plans: kept, debug = false, checkFinite = false } = compileOptions('compile', options);
+  const most = kept ?? keptSignatures;
+  const plans = new Recent(most, destroyAll);
+  /** Signatures that have had a plan, some of which was given back since. */
+  const seen = new Recent<true>(4 * most);
+  let hasTold = false;
   let traces = 0;
   /** A plan for these arguments, and for the modes and gradients of now. */
   const choose = (args: readonly unknown[]): Plan => {
@@ -118,11 +127,18 @@ export function compile<Args extends readonly unknown[], Result>(
     const plan = Plan.trace(fn as (...args: never[]) => unknown, args, currentDevice(), { checkFinite });
     traces++;
     tellUnheld(fn, plan.unheld);
+    if (seen.has(signature) && !plans.has(signature) && !hasTold) {
+      hasTold = true;
+      console.warn(
+        `[compile] ${nameOf(fn)} is traced again for a signature whose plan was given back: it is called with more than ${most} in turn. Keep more of them, compile(fn, { plans: ${2 * most} }), or pad what comes in to fewer lengths.`,
+      );
+    }
+    seen.set(signature, true);
     // Keeps plans for other modes: training and evaluation take turns.
     const list = [...(plans.get(signature) ?? []).filter(({ device }) => !device.isLost), plan];
     if (list.length > keptModes) list.shift()?.destroy();
     plans.set(signature, list);
-    if (plans.size === manySignatures) {
+    if (plans.size === manySignatures && kept === undefined) {
       console.warn(
         `[compile] ${nameOf(fn)} has been traced for ${plans.size} signatures; each costs a plan. They are:\n  ${[...plans.keys()].map((each) => brief(each, 200)).join('\n  ')}`,
       );

@@ -173,6 +173,29 @@ describe('a replayed step', () => {
     expect(device.memory().liveBytes - before).toBeLessThan(17 * 2 ** 18);
   });
 
+  test('keeps as many plans as it is told, and says so where that is too few', async () => {
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => {});
+    try {
+      const lengths = Array.from({ length: 20 }, (_, i) => tensor(new Float32Array(i + 1)));
+      const [few, enough] = [
+        compile((x: Tensor) => x.add(1), { plans: 3 }),
+        compile((x: Tensor) => x.add(1), { plans: 20 }),
+      ];
+      for (let round = 0; round < 2; round++) for (const x of lengths) await enough(x);
+      expect([enough.traces, enough.plans.size]).toEqual([20, 20]);
+      expect(warn).not.toHaveBeenCalled();
+      for (let round = 0; round < 2; round++) for (const x of lengths.slice(0, 4)) await few(x);
+      expect([few.traces, few.plans.size]).toEqual([8, 3]);
+      expect(warn).toHaveBeenCalledTimes(1);
+      expect(warn.mock.calls[0]?.[0]).toContain(
+        'called with more than 3 in turn. Keep more of them, compile(fn, { plans: 6 })',
+      );
+    } finally {
+      warn.mockRestore();
+    }
+    expect(() => compile(() => {}, { plans: 0 })).toThrow('[compile] plans must be a positive integer, got 0');
+  });
+
   test('gives results larger than a slot of the ring as their own memory', async () => {
     const double = compile((x: Tensor) => x.mul(2));
     const first = await double(ones([1000]));

@@ -35,10 +35,10 @@ export class Parameter extends Stateful {
   }
 
   /** The accumulated gradient, or null. */
-  get grad(): Tensor | null {
+  override get grad(): Tensor | null {
     return gradientOf(this.state);
   }
-  set grad(value: Tensor | null) {
+  override set grad(value: Tensor | null) {
     setGradient(this.state, value);
   }
 

@@ -1,9 +1,10 @@
 import { type DType, type HostArray, HostValues } from '../core/dtype.ts';
-import { UnsupportedError } from '../core/errors.ts';
+import { DTypeError, UnsupportedError } from '../core/errors.ts';
 import { denoInspect, formatValues, headline, nested, nodeInspect } from '../core/print.ts';
 import { formatShape, type Shape, sizeOf } from '../core/shape.ts';
 import type { NestedArray, TensorType } from '../core/types.ts';
 import type { Node } from './node.ts';
+import { retain, retainedGradient } from './retained.ts';
 import type { Source } from './source.ts';
 import type { State } from './state.ts';
 
@@ -60,6 +61,21 @@ export class Tensor implements TensorType {
   get version(): Tensor {
     this.expectHeld();
     return this;
+  }
+
+  /**
+   * Has `backward` keep the gradient of this value, f32, in `grad`, as it does for parameters: ∂L/∂h of a hidden state. To
+   * be called before `backward`, in compiled steps within. PyTorch's `retain_grad`.
+   */
+  retainGrad(): this {
+    if (this.dtype !== 'f32') throw new DTypeError(`[retainGrad] this is ${this.dtype}; only f32 has gradients`);
+    retain(this);
+    return this;
+  }
+
+  /** The gradient, added up over calls of `backward`: of a parameter, or of what was told to `retainGrad`; else null. */
+  get grad(): Tensor | null {
+    return retainedGradient(this);
   }
 
   /** Throws where the value is gone for good. */

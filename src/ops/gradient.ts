@@ -7,6 +7,7 @@ import { reachable } from '../graph/node.ts';
 import { gradientOf, type Parameter, setGradient } from '../graph/parameter.ts';
 import { inOnePass, keepAtFlush } from '../graph/pending.ts';
 import { currentTrace, expectTensor } from '../graph/record.ts';
+import { isRetained, retainedGradient, setRetainedGradient } from '../graph/retained.ts';
 import { type State, stateOf } from '../graph/state.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { differentiate } from './autograd.ts';
@@ -56,13 +57,13 @@ function unfrozen(): (tensor: Tensor) => boolean {
 }
 
 /**
- * Adds the gradient of `loss` to the `grad` of every parameter it depends on, but of those that are frozen; nothing is
- * computed for these.
+ * Adds the gradient of `loss` to the `grad` of every parameter it depends on, but of those that are frozen, for whose sake
+ * nothing is computed, and of every value that was told to `retainGrad`.
  */
 export function backward(loss: Tensor, seed?: Tensor): void {
   scalar('backward', loss, seed);
   const isUnfrozen = unfrozen();
-  const gradients = differentiate(loss, isUnfrozen, seed);
+  const gradients = differentiate(loss, (tensor) => isRetained(tensor) || isUnfrozen(tensor), seed, isUnfrozen);
   if (gradients.size === 0) {
     const nodes = reachable([loss.version], trainable);
     const found = [loss.version, ...nodes.flatMap(({ inputs }) => inputs)].filter(trainable);
@@ -79,9 +80,16 @@ export function backward(loss: Tensor, seed?: Tensor): void {
     setGradient(state, before ? add(before, gradient) : gradient);
     assigned.push(state);
   }
+  const kept: Tensor[] = [];
+  for (const [tensor, gradient] of gradients) {
+    if (!isRetained(tensor)) continue;
+    const before = retainedGradient(tensor);
+    setRetainedGradient(tensor, before ? add(before, gradient) : gradient);
+    kept.push(gradient);
+  }
   if (currentTrace()) return;
   keepAtFlush(loss);
-  inOnePass([loss, ...assigned.flatMap(({ gradient }) => (gradient ? [gradient.committed] : []))]);
+  inOnePass([loss, ...assigned.flatMap(({ gradient }) => (gradient ? [gradient.committed] : [])), ...kept]);
 }
 
 interface GradOptions {

@@ -243,3 +243,58 @@ describe('a penalty on gradients', () => {
 async function values(...tensors: readonly Tensor[]): Promise<number[][]> {
   return (await read(...tensors)).map((each) => [...each]);
 }
+
+describe('retainGrad', () => {
+  const steps = (w: Tensor, x: Tensor) => {
+    const hidden: Tensor[] = [];
+    let h = x;
+    for (let t = 0; t < 3; t++) {
+      h = h.matmul(w).tanh().retainGrad();
+      hidden.push(h);
+    }
+    return { hidden, loss: h.square().sum() };
+  };
+
+  test('keeps the gradients of values on the way, which are those that grad gives', async () => {
+    const [w, x] = [parameter(draw([3, 3])), draw([2, 3])];
+    const { hidden, loss } = steps(w, x);
+    const wanted = grad(loss, hidden);
+    expect(hidden.map((h) => h.grad)).toEqual([null, null, null]);
+    loss.backward();
+    const [wGrad] = grad(loss, [w]) as [Tensor];
+    const kept = [...hidden.map((h) => h.grad as Tensor), w.grad as Tensor];
+    const values = await read(...kept, ...wanted, wGrad);
+    for (let i = 0; i < 4; i++) expect(values[i]).toEqual(values[4 + i]);
+    expect(loss.grad).toBe(null);
+  });
+
+  test('adds up over calls, and takes no frozen parameter with it', async () => {
+    const w = parameter(draw([3, 3]));
+    const x = draw([2, 3]).retainGrad();
+    w.requiresGrad = false;
+    const loss = x.matmul(w).sum();
+    loss.backward();
+    const once = x.grad as Tensor;
+    loss.backward();
+    const [a, b] = await read(once, x.grad as Tensor);
+    expect(Array.from(b ?? [])).toEqual(Array.from(a ?? [], (value) => 2 * value));
+    expect(w.grad).toBe(null);
+  });
+
+  test('gives results of a compiled step', async () => {
+    const [w, x] = [parameter(draw([3, 3])), draw([2, 3])];
+    const step = compile((input: Tensor) => {
+      const { hidden, loss } = steps(w, input);
+      loss.backward();
+      w.grad = null;
+      return hidden.map((h) => h.grad as Tensor);
+    });
+    const { hidden, loss } = steps(w, x);
+    const values = await read(...(await step(x)), ...grad(loss, hidden));
+    for (let i = 0; i < 3; i++) expect(values[i]).toEqual(values[3 + i]);
+  });
+
+  test('says what it does not take', () => {
+    expect(() => tensor(Int32Array.of(1)).retainGrad()).toThrow('[retainGrad] this is i32; only f32 has gradients');
+  });
+});

@@ -25,8 +25,10 @@ import { isSkipped, unlistedSkips, unmatchedEntries } from './skips.mjs';
 
 /**
  * @typedef {{ fullName: string, status: string }} TestResult
- * @typedef {{ testResults: { name: string, status: string, message: string, assertionResults: TestResult[] }[] }} JsonReport
- * @typedef {{ runtime: string, profile: string, seconds: number, tests: TestResult[], problems: string[] }} Run
+ * @typedef {{ name: string, status: string, message: string, startTime: number, endTime: number, assertionResults: TestResult[] }} FileResult
+ * @typedef {{ testResults: FileResult[] }} JsonReport
+ * @typedef {{ name: string, seconds: number }} FileTime
+ * @typedef {{ runtime: string, profile: string, seconds: number, tests: TestResult[], problems: string[], files: FileTime[] }} Run
  */
 
 const usage = `Usage: npm test -- [options] [path filter ...]
@@ -187,12 +189,13 @@ function whole(parts) {
   const runs = new Map();
   for (const part of parts) {
     const title = `${part.runtime} ${part.profile}`;
-    const { seconds, tests, problems } = runs.get(title) ?? { seconds: 0, tests: [], problems: [] };
+    const { seconds, tests, problems, files } = runs.get(title) ?? { seconds: 0, tests: [], problems: [], files: [] };
     runs.set(title, {
       ...part,
       seconds: seconds + part.seconds,
       tests: [...tests, ...part.tests],
       problems: [...problems, ...part.problems],
+      files: [...files, ...part.files],
     });
   }
   return [...runs.values()];
@@ -238,14 +241,14 @@ async function runSuite({ runtime, profile, half, which }, progress) {
   const seconds = (performance.now() - start) / 1000;
   standing?.end();
 
-  const { tests, problems } = readReport(reportFile);
+  const { tests, problems, files } = readReport(reportFile);
   rmSync(folder, { recursive: true });
   const failed = problems.length > 0 || tests.some((test) => test.status === 'failed');
   if (code !== 0 && !failed) problems.push(`vitest ended with ${code}: see the output of this run`);
   progress?.print(
-    `\n── ${title}\n${code === 0 ? '' : output}${summary({ runtime, profile, seconds, tests, problems })}`,
+    `\n── ${title}\n${code === 0 ? '' : output}${summary({ runtime, profile, seconds, tests, problems, files })}`,
   );
-  return { runtime, profile, seconds, tests, problems };
+  return { runtime, profile, seconds, tests, problems, files };
 }
 
 /**
@@ -280,9 +283,9 @@ function execute(command, parameters, { hear, env }) {
 }
 
 /**
- * The tests of a run by vitest's JSON report, and the files that could not be run.
+ * The tests of a run by vitest's JSON report, the files that could not be run, and how long each took.
  * @param {string} file
- * @returns {{ tests: TestResult[], problems: string[] }}
+ * @returns {{ tests: TestResult[], problems: string[], files: FileTime[] }}
  */
 function readReport(file) {
   try {
@@ -293,9 +296,13 @@ function readReport(file) {
         (result) => result.status === 'failed' && !result.assertionResults.some((test) => test.status === 'failed'),
       )
       .map((result) => `${relative(root, result.name)}: ${result.message || 'failed outside of its tests'}`);
-    return { tests, problems };
+    const files = testResults.map(({ name, startTime, endTime }) => ({
+      name: relative(root, name),
+      seconds: (endTime - startTime) / 1000,
+    }));
+    return { tests, problems, files };
   } catch {
-    return { tests: [], problems: ['the run ended without a report'] };
+    return { tests: [], problems: ['the run ended without a report'], files: [] };
   }
 }
 
@@ -320,11 +327,21 @@ async function checkSkips(runs, areWhole) {
  * @param {Run} run
  */
 function summary(run) {
-  const { runtime, profile, seconds, tests, problems } = run;
+  const { runtime, profile, seconds, tests, problems, files } = run;
   const failures = tests.filter((test) => test.status === 'failed').map((test) => test.fullName);
   const { passed, failed, skipped } = countsOf(run);
   const line = `${runtime.padEnd(9)} ${profile.padEnd(9)} ${passed} passed, ${failed} failed, ${skipped} skipped in ${seconds.toFixed(1)} s`;
-  return [line, ...[...failures, ...problems].map((each) => `  ✗ ${each}`)].join('\n');
+  return [line, ...longest(files), ...[...failures, ...problems].map((each) => `  ✗ ${each}`)].join('\n');
+}
+
+/**
+ * The files that took the most of a run, in a line; none where it has few.
+ * @param {readonly FileTime[]} files
+ */
+function longest(files) {
+  if (files.length <= 10) return [];
+  const first = files.toSorted((a, b) => b.seconds - a.seconds).slice(0, 4);
+  return [`  longest: ${first.map(({ name, seconds }) => `${name} ${seconds.toFixed(0)} s`).join(', ')}`];
 }
 
 /** @param {Run} run */

@@ -11,14 +11,16 @@ import { profile } from './environment.ts';
 /** Runs kernel calls straight on a device, without the engine: poisoned memory, guard zones, and probes for missing barriers. */
 
 const adapter = await navigator.gpu?.requestAdapter();
-const description = adapter?.info.description ?? '';
+const nameOf = ({ vendor, architecture, device, description }: GPUAdapterInfo) =>
+  [vendor, architecture, device, description].join(' ');
+const adapterName = adapter ? nameOf(adapter.info) : '';
 
 /** The device at default limits, as the run's selection profile sees it. */
 export const runProfile: DeviceProfile = {
   ...defaultProfile,
   selection: profile,
   subgroups: adapter?.features.has('subgroups') ?? false,
-  loopLimit: loopLimitOf(description, adapter?.info.isFallbackAdapter || /llvmpipe/i.test(description)),
+  loopLimit: loopLimitOf(adapterName, adapter?.info.isFallbackAdapter || /llvmpipe/i.test(adapterName)),
 };
 export const profiles: readonly DeviceProfile[] = [
   { ...defaultProfile, selection: 'gpu' },
@@ -107,8 +109,7 @@ async function open(): Promise<Gpu> {
   });
   const errors: string[] = [];
   device.addEventListener('uncapturederror', ({ error }) => errors.push(error.message));
-  const { vendor, architecture, device: model, description } = adapter.info;
-  return { device, name: [vendor, architecture, model, description].join(' '), pipelines: new Map(), errors };
+  return { device, name: adapterName, pipelines: new Map(), errors };
 }
 
 /** Whether lanes run one after another, so that what a missing barrier does is the same each time. */

@@ -36,6 +36,7 @@ const internal = new Set([
   'later',
   'adamw',
   'sgd',
+  'ruled',
   'clipNorm',
   'gate',
   'clipScale',

@@ -161,7 +161,10 @@ const initialisers: Rows<typeof nn.init> = {
   xavierUniform: (o) => nn.init.xavierUniform([2, 2], o),
 };
 const optimizers: Rows<typeof optim> = {
+  Adagrad: (o) => new optim.Adagrad(weights(), o),
   Adam: (o) => new optim.Adam(weights(), o),
+  Lion: (o) => new optim.Lion(weights(), o),
+  RMSprop: (o) => new optim.RMSprop(weights(), o),
   AdamW: (o) => new optim.AdamW(weights(), o),
   // Abstract: its heirs are here.
   Optimizer: (o) => new optim.SGD(weights(), o),

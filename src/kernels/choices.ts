@@ -8,7 +8,7 @@ const familyNames = [
   ...['matmul', 'attentionForward', 'attentionBackward', 'lstmForward', 'lstmBackward', 'lstmCell', 'lstmCellBackward'],
   ...['norm', 'normBackward', 'softmax', 'softmaxBackward', 'crossEntropy', 'crossEntropyBackward', 'reduce', 'cumsum'],
   ...['embedding', 'embeddingBackward', 'gather', 'scatterAdd', 'topK', 'categorical', 'sample', 'place', 'commit'],
-  ...['adamw', 'sgd', 'gate', 'clipNorm', 'clipScale'],
+  ...['adamw', 'sgd', 'ruled', 'gate', 'clipNorm', 'clipScale'],
 ];
 
 /**

@@ -1,8 +1,8 @@
 import findingsLibrary from '../../shaders/lib/findings.wgsl' with { type: 'text' };
 import packedLibrary from '../../shaders/lib/packed.wgsl' with { type: 'text' };
 import adamwSource from '../../shaders/updates/adamw.wgsl' with { type: 'text' };
+import descendSource from '../../shaders/updates/descend.wgsl' with { type: 'text' };
 import gateSource from '../../shaders/updates/gate.wgsl' with { type: 'text' };
-import sgdSource from '../../shaders/updates/sgd.wgsl' with { type: 'text' };
 import { type Bound, bindingText, bindingTexts } from './bindingText.ts';
 import { family } from './family.ts';
 import type { BindingSource, DeviceProfile, Dispatch } from './kernel.ts';
@@ -86,9 +86,7 @@ export function adamHyper(
   const [beta1, beta2] = settings.betas.map(Math.fround) as [number, number];
   const [logBeta1, logBeta2] = [beta1, beta2].map((beta) => Math.max(Math.log(beta), -60)) as [number, number];
   const [decay, l2] = decoupled ? [lr * weightDecay, 0] : [0, weightDecay];
-  // Between parameters all is 0, and 0/0 would be told of.
-  const positiveEps = Math.max(eps, 2 ** -126);
-  return [lr, beta1, beta2, positiveEps, decay, l2, logBeta1, logBeta2, Math.ceil(end / packedBlock)];
+  return [lr, beta1, beta2, least(eps), decay, l2, logBeta1, logBeta2, Math.ceil(end / packedBlock)];
 }
 
 export interface SgdProblem extends PackedProblem {
@@ -96,20 +94,22 @@ export interface SgdProblem extends PackedProblem {
   readonly momentum: boolean;
 }
 
+const direction = 'fn direction(index: u32, gradient: Vector, h: Hyper, step: f32) -> Vector';
+
 /** The direction with momentum; the buffer of the first step is the gradient, whatever it held before. */
 const momentumHook = {
   declarations: bindingText(4, 'read_write', 'buffer', 'array<Vector>'),
   functions: {
-    direction: `fn direction(index: u32, gradient: Vector, h: Hyper, step: f32) -> Vector {
-  let velocity = select(h.momentum * buffer[index] + gradient, gradient, step == 1.0);
+    direction: `${direction} {
+  let velocity = select(h.a * buffer[index] + gradient, gradient, step == 1.0);
   buffer[index] = velocity;
-  return select(velocity, gradient + h.momentum * velocity, h.nesterov != 0.0);
+  return select(velocity, gradient + h.a * velocity, h.b != 0.0);
 }`,
   },
 };
 
 /**
- * inputs parameters [N], gradients [N], hyper [groups · 5] (see `sgdHyper`), buffer [N] with momentum, then as
+ * inputs parameters [N], gradients [N], hyper [groups · 7] (see `sgdHyper`), buffer [N] with momentum, then as
  * `PackedProblem` says → outputs parameters and, with momentum, the buffer, in place of inputs 0 and 3, then the next counts.
  */
 export const sgd = family<SgdProblem>({
@@ -121,8 +121,17 @@ export const sgd = family<SgdProblem>({
         return {
           dispatches: [
             problem.momentum
-              ? packed(problem, profile, 'sgd/momentum', sgdSource, [...bindings, inout(3, 1)], 4, 2, momentumHook)
-              : packed(problem, profile, 'sgd/plain', sgdSource, bindings, 3, 1),
+              ? packed(
+                  problem,
+                  profile,
+                  'sgd/descend/momentum',
+                  descendSource,
+                  [...bindings, inout(3, 1)],
+                  4,
+                  2,
+                  momentumHook,
+                )
+              : packed(problem, profile, 'sgd/descend/plain', descendSource, bindings, 3, 1),
           ],
         };
       },
@@ -131,8 +140,21 @@ export const sgd = family<SgdProblem>({
   select: () => 'packed',
 });
 
-/** How many numbers `sgdHyper` gives. */
-export const sgdWords = 5;
+/** How many numbers `sgdHyper` and the hypers of rules give. */
+export const descendWords = 7;
+
+interface DescendSettings {
+  readonly lr: number;
+  /** Added to the gradient, times the parameter. */
+  readonly l2: number;
+  /** Share of the parameter that goes. */
+  readonly decay: number;
+  /** What `direction` has for h.a, h.b and h.c. */
+  readonly own: readonly number[];
+}
+function descendHyper({ lr, l2, decay, own: [a = 0, b = 0, c = 0] }: DescendSettings, end: number): number[] {
+  return [lr, l2, decay, a, b, c, Math.ceil(end / packedBlock)];
+}
 
 /** Settings of one group as `sgd` reads them; `end` as for `adamHyper`. */
 export function sgdHyper(
@@ -145,7 +167,141 @@ export function sgdHyper(
   end = 0,
 ): number[] {
   const { lr, momentum, nesterov, weightDecay } = settings;
-  return [lr, momentum, weightDecay, Number(nesterov), Math.ceil(end / packedBlock)];
+  return descendHyper({ lr, l2: weightDecay, decay: 0, own: [momentum, Number(nesterov)] }, end);
+}
+
+/** What a rule keeps beside the parameters, and how it finds its direction. */
+interface Rule {
+  readonly states: readonly string[];
+  readonly direction: string;
+  /** The bits of what must stay finite. */
+  readonly kept: string;
+}
+
+const meanSquare = `let s = h.a * square[index] + (1.0 - h.a) * gradient * gradient;
+  square[index] = s;
+  let d = gradient / (sqrt(s) + h.b);`;
+/** No square is negative. */
+const square = 'bitcast<Bits>(square[index])';
+const rules = {
+  /** a: decay of the mean square, b: ε. */
+  rmsprop: { states: ['square'], direction: `${meanSquare}\n  return d;`, kept: square },
+  /** The same; c: momentum. */
+  rmspropMomentum: {
+    states: ['square', 'velocity'],
+    direction: `${meanSquare}
+  let v = h.c * velocity[index] + d;
+  velocity[index] = v;
+  return v;`,
+    kept: square,
+  },
+  /** a: ε, b: decay of the learning rate, c: what the squares add up from. */
+  adagrad: {
+    states: ['square'],
+    direction: `let s = select(square[index], Vector(h.c), step == 1.0) + gradient * gradient;
+  square[index] = s;
+  return gradient / ((sqrt(s) + h.a) * (1.0 + (step - 1.0) * h.b));`,
+    kept: square,
+  },
+  /** a: share of the mean in the direction, b: decay of the mean. Of what is not finite, the sign is not either. */
+  lion: {
+    states: ['average'],
+    direction: `let before = average[index];
+  let ahead = h.a * before + (1.0 - h.a) * gradient;
+  average[index] = h.b * before + (1.0 - h.b) * gradient;
+  return select(sign(ahead), ahead, magnitude(ahead) >= Bits(NOT_FINITE));`,
+    kept: 'magnitude(average[index])',
+  },
+} satisfies Record<string, Rule>;
+export type RuleName = keyof typeof rules;
+
+/** How many states a rule has. */
+export const statesOf = (rule: RuleName): number => rules[rule].states.length;
+
+export interface RuledProblem extends PackedProblem {
+  readonly rule: RuleName;
+}
+
+/**
+ * inputs parameters [N], gradients [N], hyper [groups · 7], the states of the rule [N] each, then as `PackedProblem` says →
+ * outputs parameters and states, in place of inputs 0 and from 3 on, then the next counts.
+ */
+export const ruled = family<RuledProblem>({
+  name: 'ruled',
+  variants: {
+    packed: {
+      call: (problem, profile) => {
+        const { states, direction: body, kept }: Rule = rules[problem.rule];
+        const bindings = [inout(0, 0), input(1), input(2), ...states.map((_, i) => inout(3 + i, 1 + i))];
+        const hook = {
+          declarations: bindingTexts(
+            4,
+            states.map((name): Bound => ['read_write', name, 'array<Vector>']),
+          ).join('\n'),
+          functions: {
+            direction: `${direction} {\n  ${body}\n}`,
+            kept: `fn kept(index: u32) -> Bits { return ${kept}; }`,
+          },
+        };
+        const [firstInput, firstOutput] = [3 + states.length, 1 + states.length];
+        return {
+          dispatches: [
+            packed(
+              problem,
+              profile,
+              `ruled/descend/${problem.rule}`,
+              descendSource,
+              bindings,
+              firstInput,
+              firstOutput,
+              hook,
+            ),
+          ],
+        };
+      },
+    },
+  },
+  select: () => 'packed',
+});
+
+/** ε where nothing may be divided by 0: between parameters all is 0, and 0/0 would be told of. */
+const least = (eps: number) => Math.max(eps, 2 ** -126);
+
+/** Settings of one group for `rmsprop` and `rmspropMomentum`; `end` as for `adamHyper`. */
+export function rmspropHyper(
+  settings: {
+    readonly lr: number;
+    readonly alpha: number;
+    readonly eps: number;
+    readonly momentum: number;
+    readonly weightDecay: number;
+  },
+  end = 0,
+): number[] {
+  const { lr, alpha, eps, momentum, weightDecay } = settings;
+  return descendHyper({ lr, l2: weightDecay, decay: 0, own: [alpha, least(eps), momentum] }, end);
+}
+/** Settings of one group for `adagrad`. */
+export function adagradHyper(
+  settings: {
+    readonly lr: number;
+    readonly lrDecay: number;
+    readonly eps: number;
+    readonly initialAccumulatorValue: number;
+    readonly weightDecay: number;
+  },
+  end = 0,
+): number[] {
+  const { lr, lrDecay, eps, initialAccumulatorValue, weightDecay } = settings;
+  return descendHyper({ lr, l2: weightDecay, decay: 0, own: [least(eps), lrDecay, initialAccumulatorValue] }, end);
+}
+/** Settings of one group for `lion`. */
+export function lionHyper(
+  settings: { readonly lr: number; readonly betas: readonly [number, number]; readonly weightDecay: number },
+  end = 0,
+): number[] {
+  const { lr, betas, weightDecay } = settings;
+  return descendHyper({ lr, l2: 0, decay: lr * weightDecay, own: betas }, end);
 }
 
 interface Hook {

@@ -8,10 +8,13 @@ import { familyCall } from '../kernels/family.ts';
 import {
   adamWords,
   adamw as adamwFamily,
+  descendWords,
   gate as gateFamily,
   type PackedProblem,
+  type RuleName,
+  ruled as ruledFamily,
   sgd as sgdFamily,
-  sgdWords,
+  statesOf,
   type Telling,
 } from '../kernels/updates.ts';
 import { pack } from './packing.ts';
@@ -65,8 +68,28 @@ const sgdOp: Op<
     keeps: true,
     problem: ({ inputs: [parameters, , hyper], attributes }) =>
       familyCall(sgdFamily, {
-        ...problemOf(parameters, hyper, sgdWords, attributes),
+        ...problemOf(parameters, hyper, descendWords, attributes),
         momentum: attributes.momentum,
+      }),
+  },
+};
+const ruledOp: Op<
+  [parameters: Tensor, gradients: Tensor, hyper: Tensor, ...statesAndTurn: Tensor[]],
+  UpdateAttributes & { rule: RuleName },
+  [parameters: Tensor, ...statesAndCounts: Tensor[]]
+> = {
+  name: 'ruled',
+  infer: ([parameters, , , ...rest], { by, rule }) => {
+    const [states, turn] = [rest.slice(0, statesOf(rule)), rest.slice(statesOf(rule))];
+    return [like(parameters), ...[...states, ...countsIn(turn, by)].map(like)];
+  },
+  lowering: {
+    kind: 'kernel',
+    keeps: true,
+    problem: ({ inputs: [parameters, , hyper], attributes }) =>
+      familyCall(ruledFamily, {
+        ...problemOf(parameters, hyper, descendWords, attributes),
+        rule: attributes.rule,
       }),
   },
 };
@@ -137,7 +160,7 @@ export function adamwUpdate({ turn, telling = ownFinding, ...packs }: AdamwUpdat
 export interface SgdUpdate {
   parameters: Tensor;
   gradients: Tensor;
-  /** [groups·5], see `sgdHyper`. */
+  /** [groups·7], see `sgdHyper`. */
   hyper: Tensor;
   /** The running direction [N], where a group has momentum. */
   buffer: Tensor | null;
@@ -162,6 +185,33 @@ export function sgdUpdate({ parameters, gradients, hyper, buffer, turn, telling 
     buffer: momentum ? nth(others, 0) : null,
     counts: others[momentum ? 1 : 0] ?? null,
   };
+}
+
+export interface RuledUpdate {
+  rule: RuleName;
+  parameters: Tensor;
+  gradients: Tensor;
+  /** [groups·7], see `rmspropHyper`, `adagradHyper`, `lionHyper`. */
+  hyper: Tensor;
+  /** What the rule keeps, [N] each. */
+  states: readonly Tensor[];
+  turn: Turn;
+  telling?: Telling;
+}
+/** One step over packs [N] by a rule of `ruled`. `counts` are the next ones, where the turn has counts. */
+export function ruledUpdate({ rule, turn, telling = ownFinding, ...packs }: RuledUpdate): {
+  parameters: Tensor;
+  states: Tensor[];
+  counts: Tensor | null;
+} {
+  const { inputs, attributes } = inputsOf(turn);
+  const [parameters, ...others] = apply(
+    ruledOp,
+    [packs.parameters, packs.gradients, packs.hyper, ...packs.states, ...inputs],
+    { ...attributes, ...telling, rule },
+  );
+  const count = statesOf(rule);
+  return { parameters, states: others.slice(0, count), counts: others[count] ?? null };
 }
 
 /** The condition that leaves a step out. */
@@ -233,7 +283,24 @@ export function clipScale(squares: Tensor, { maxNorm, strict }: ClipSettings): {
 }
 
 export { blockFound, leftOut, mostFindings } from '../kernels/findings.ts';
-export { adamHyper, leftAlone, packedBlock, sgdHyper, type Telling } from '../kernels/updates.ts';
+export {
+  adagradHyper,
+  adamHyper,
+  leftAlone,
+  lionHyper,
+  packedBlock,
+  type RuleName,
+  rmspropHyper,
+  sgdHyper,
+  type Telling,
+} from '../kernels/updates.ts';
 
 /** For tests that walk every op. */
-export const updateOps = { adamw: adamwOp, sgd: sgdOp, gate: gateOp, clipNorm: clipNormOp, clipScale: clipScaleOp };
+export const updateOps = {
+  adamw: adamwOp,
+  sgd: sgdOp,
+  ruled: ruledOp,
+  gate: gateOp,
+  clipNorm: clipNormOp,
+  clipScale: clipScaleOp,
+};

@@ -18,7 +18,7 @@ import { sample } from '../../src/kernels/sample.ts';
 import { scatterAdd } from '../../src/kernels/scatterAdd.ts';
 import { softmax, softmaxBackward } from '../../src/kernels/softmax.ts';
 import { topK } from '../../src/kernels/topK.ts';
-import { adamHyper, adamw, gate, sgd } from '../../src/kernels/updates.ts';
+import { adamHyper, adamw, gate, ruled, sgd } from '../../src/kernels/updates.ts';
 import type { Output } from '../support/kernels.ts';
 import type { Draw } from './draw.ts';
 import { biasGelu } from './hooks.ts';
@@ -338,8 +338,17 @@ export const growths: readonly Growth[] = [
     'N',
     (N) => ({ N, members: 1, groups: 1, by: 'counts', momentum: false, finding: 0, firstBlock: 0 }),
     (n, draw) => ({
-      inputs: [draw.f32(n), draw.f32(n), draw.f32(5, 0.1, 0.5), Int32Array.of(1)],
+      inputs: [draw.f32(n), draw.f32(n), draw.f32(7, 0.1, 0.5), Int32Array.of(1)],
       outputs: [f32(n), { dtype: 'i32', length: 1 }],
+    }),
+  ),
+  growth(
+    ruled,
+    'N',
+    (N) => ({ N, members: 1, groups: 1, by: 'counts', rule: 'adagrad', finding: 0, firstBlock: 0 }),
+    (n, draw) => ({
+      inputs: [draw.f32(n), draw.f32(n), draw.f32(7, 0.1, 0.5), draw.f32(n, 0.5, 1), Int32Array.of(1)],
+      outputs: [f32(n), f32(n), { dtype: 'i32', length: 1 }],
     }),
   ),
   growth(

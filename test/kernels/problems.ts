@@ -21,7 +21,7 @@ import { sample } from '../../src/kernels/sample.ts';
 import { scatterAdd } from '../../src/kernels/scatterAdd.ts';
 import { softmax, softmaxBackward } from '../../src/kernels/softmax.ts';
 import { topK } from '../../src/kernels/topK.ts';
-import { adamw, gate, sgd } from '../../src/kernels/updates.ts';
+import { adamw, gate, ruled, sgd } from '../../src/kernels/updates.ts';
 import { elementwiseOps } from '../../src/ops/elementwise.ts';
 import { biasGelu, halfBackwards, productOfInputs, residual } from './hooks.ts';
 import { place } from './operands.ts';
@@ -279,6 +279,11 @@ const families: Readonly<Record<string, (profile: DeviceProfile) => KernelCall[]
   sample: selected(sample, () => product({ rows: [2], n: [2, 257, 2 ** 18], stream: [0] })),
   adamw: selected(adamw, packs),
   sgd: selected(sgd, packs),
+  ruled: selected(ruled, function* () {
+    for (const { momentum, ...pack } of packs())
+      for (const rule of ['rmsprop', 'rmspropMomentum', 'adagrad', 'lion'] as const)
+        if (!momentum) yield { ...pack, rule };
+  }),
   gate: selected(gate, () => product({ members: [3], scaled: flags, skips: [null, 0] })),
   clipNorm: selected(clipNorm, () => product({ N: [64, 63, 2 ** 20], maxNorm: [1], strict: flags })),
   clipScale: selected(clipScale, () => [{ count: 5, maxNorm: 1, strict: false }]),

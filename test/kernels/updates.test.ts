@@ -5,13 +5,19 @@ import { familyCall } from '../../src/kernels/family.ts';
 import { mostFindings } from '../../src/kernels/findings.ts';
 import type { DeviceProfile, Family } from '../../src/kernels/kernel.ts';
 import {
+  adagradHyper,
   adamHyper,
   adamw,
   type GateProblem,
   gate,
   leftAlone,
+  lionHyper,
   type PackedProblem,
   packedBlock,
+  type RuledProblem,
+  type RuleName,
+  rmspropHyper,
+  ruled,
   type SgdProblem,
   sgd,
   sgdHyper,
@@ -192,8 +198,68 @@ const sgdCases = packs
     }),
   );
 
+/** Settings of a group for each rule, and what the reference has for them. */
+const rules = {
+  rmsprop: (group: number) => {
+    const own = { alpha: Math.fround(0.9), eps: Math.fround(1e-4), momentum: 0, ...rate(group) };
+    return { hyper: (end: number) => rmspropHyper(own, end), rule: 'rmsprop', own };
+  },
+  rmspropMomentum: (group: number) => {
+    const own = { alpha: Math.fround(0.9), eps: Math.fround(1e-4), momentum: Math.fround(0.5), ...rate(group) };
+    return { hyper: (end: number) => rmspropHyper(own, end), rule: 'rmsprop', own };
+  },
+  adagrad: (group: number) => {
+    const own = { lrDecay: Math.fround(0.1), eps: Math.fround(1e-4), initialAccumulatorValue: 0.5, ...rate(group) };
+    return { hyper: (end: number) => adagradHyper(own, end), rule: 'adagrad', own };
+  },
+  lion: (group: number) => {
+    const own = { betas: [Math.fround(0.9), Math.fround(0.99)] as const, ...rate(group) };
+    return { hyper: (end: number) => lionHyper(own, end), rule: 'lion', own };
+  },
+} as const;
+const rate = (group: number) => ({
+  lr: Math.fround(0.01 * (1 + (group % 9))),
+  weightDecay: Math.fround(0.1 * (group % 2)),
+});
+
+const ruledCases = packs
+  .flatMap((pack, i) =>
+    (Object.keys(rules) as RuleName[]).filter((_, j) => j === i % 4 || i > 3).map((rule) => ({ ...pack, rule })),
+  )
+  .map(
+    (problem): Case<Pack & RuledProblem> => ({
+      name: `${nameOf(problem)}, ${problem.rule}`,
+      problem,
+      prepare(draw) {
+        const { N, groups, rule } = problem;
+        const states = rule === 'rmspropMomentum' ? [draw.f32(N, 0.4, 0.5), draw.f32(N)] : [draw.f32(N, 0.4, 0.5)];
+        const packed = [draw.f32(N), draw.f32(N), ...states];
+        const { inputs, parts, next } = turnOf(problem, draw);
+        const settings = Array.from({ length: groups }, (_, group) => rules[rule](group));
+        const kept = [0, ...states.map((_, i) => 2 + i)];
+        const expected = byParts(parts, packed, kept, (values, { group }, step) => {
+          const { rule: name, own } = settings[group] as (typeof settings)[number];
+          return evaluate(name, values, { ...own, step });
+        });
+        const [parameters, gradients, ...others] = packed as [HostArray, HostArray, ...HostArray[]];
+        return {
+          inputs: [
+            parameters,
+            gradients,
+            Float32Array.from(settings.flatMap(({ hyper }, group) => hyper(endOf(N, groups, group)))),
+            ...others,
+            ...inputs,
+          ],
+          expected: [...expected.map((data) => near({ data }, 1e-6, 1e-6)), ...next],
+          failed: problem.failed ?? false,
+        };
+      },
+    }),
+  );
+
 conformance(adamw, adamwCases);
 conformance(sgd, sgdCases);
+conformance(ruled, ruledCases);
 
 const floatOf = (bits: number) => new Float32Array(Uint32Array.of(bits).buffer)[0] as number;
 const notFinite = { NaN: floatOf(0x7fc00000), '-NaN': floatOf(0xffc00000), '∞': Infinity, '-∞': -Infinity };
@@ -270,8 +336,9 @@ function tells<Problem extends Pack>(family: Family<Problem>, cases: readonly Ca
 
     it('of finite gradients that make too large a value', async () => {
       for (const element of elements) {
-        // A square of 1e42, or a step of some 1e37 from the largest number.
-        const [parameter, value] = family.name === 'adamw' ? [0, 1e21] : [floatOf(0xff7fffff), 2e38];
+        // A square of 1e42, or a step of some 1e37 from the largest number. Lion goes no further than its learning rate.
+        if ('rule' in problem && problem.rule === 'lion') return;
+        const [parameter, value] = family.name === 'sgd' ? [floatOf(0xff7fffff), 2e38] : [0, 1e21];
         const { finding } = await told(family, each, [
           { to: 'parameters', element, value: parameter },
           { to: 'gradients', element, value },
@@ -283,6 +350,7 @@ function tells<Problem extends Pack>(family: Family<Problem>, cases: readonly Ca
 }
 tells(adamw, adamwCases, 1e18);
 tells(sgd, sgdCases, 1e38);
+tells(ruled, ruledCases, 1e18);
 
 conformance(
   gate,

@@ -14,12 +14,15 @@ import {
 } from '../../src/index.ts';
 import { Linear } from '../../src/nn/index.ts';
 import {
+  Adagrad,
   Adam,
   AdamW,
   type CommonSettings,
   clipGradNorm,
   clipGradValue,
+  Lion,
   type Optimizer,
+  RMSprop,
   SGD,
 } from '../../src/optim/index.ts';
 import { expectNear, type GoldenCase, given, goldenCases, stored } from '../support/golden.ts';
@@ -33,7 +36,14 @@ type Settings = Record<string, unknown>;
 /** What all optimizers do, whatever their settings. */
 type AnyOptimizer = Pick<Optimizer<CommonSettings>, 'step' | 'zeroGrad' | 'steps' | 'stateDict' | 'loadStateDict'>;
 type Make = new (trained: never, options: Settings) => AnyOptimizer;
-const optimizers: Readonly<Record<string, Make>> = { sgd: SGD, adam: Adam, adamw: AdamW };
+const optimizers: Readonly<Record<string, Make>> = {
+  sgd: SGD,
+  adam: Adam,
+  adamw: AdamW,
+  rmsprop: RMSprop,
+  adagrad: Adagrad,
+  lion: Lion,
+};
 
 /** The optimizer of a case, with a group for each of its two parameters. */
 function optimizerOf(golden: GoldenCase) {
@@ -61,7 +71,9 @@ function atStep(golden: GoldenCase, name: string, step: number): Float32Array<Ar
 }
 
 // Dampening is the one option of PyTorch's SGD that weft leaves out.
-const trained = cases.filter(({ name }) => /^(sgd|adam)/.test(name) && name !== 'sgd_dampening');
+const trained = cases.filter(
+  ({ name }) => Object.hasOwn(optimizers, name.split('_')[0] as string) && name !== 'sgd_dampening',
+);
 
 describe.for(['compiled', 'eager'])('ten steps agree with PyTorch, %s', (mode) => {
   it.for(trained)('$name', async (golden) => {

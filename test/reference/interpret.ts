@@ -251,14 +251,33 @@ const adapters: Adapters = {
     const buffer = attributes.momentum ? rest.shift() : undefined;
     const outputs = [parameters, ...(buffer ? [buffer] : [])].map((x) => ref((x as Ref).shape, (x as Ref).data));
     for (const [i, p] of (parameters as Ref).data.entries()) {
-      const { step, scale, group, runs } = turnOf(attributes, rest, groupOf(hyper as Ref, 5, i), i);
+      const { step, scale, group, runs } = turnOf(attributes, rest, groupOf(hyper as Ref, 7, i), i);
       if (!runs) continue;
-      const [lr, momentum, weightDecay, nesterov] = row(hyper as Ref, 5, group);
+      const [lr, weightDecay, , momentum, nesterov] = row(hyper as Ref, 7, group);
       const g = get(gradients as Ref, i) * scale + weightDecay * p;
       const velocity = buffer && step > 1 ? momentum * get(buffer, i) + g : g;
       const direction = buffer ? (nesterov ? g + momentum * velocity : velocity) : g;
       for (const [n, value] of [p - lr * direction, velocity].slice(0, outputs.length).entries())
         (outputs[n] as Ref).data[i] = value;
+    }
+    return [...outputs, ...nextCounts(attributes, rest)];
+  },
+  ruled: ([parameters, gradients, hyper, ...rest], { attributes }) => {
+    const states = rest.splice(0, attributes.rule === 'rmspropMomentum' ? 2 : 1);
+    const outputs = [parameters, ...states].map((x) => ref((x as Ref).shape, (x as Ref).data));
+    for (const i of (parameters as Ref).data.keys()) {
+      const { step, scale, group, runs } = turnOf(attributes, rest, groupOf(hyper as Ref, 7, i), i);
+      if (!runs) continue;
+      const [lr, l2, decay, a, b, c] = row(hyper as Ref, 7, group);
+      const one = (x: Ref, factor = 1) => ref([1], [get(x, i) * factor]);
+      const given = [one(parameters as Ref), one(gradients as Ref, scale), ...states.map((x) => one(x))];
+      const next =
+        attributes.rule === 'lion'
+          ? evaluate('lion', given, { lr, betas: [a, b], weightDecay: lr === 0 ? 0 : decay / lr })
+          : attributes.rule === 'adagrad'
+            ? evaluate('adagrad', given, { lr, lrDecay: b, eps: a, initialAccumulatorValue: c, weightDecay: l2, step })
+            : evaluate('rmsprop', given, { lr, alpha: a, eps: b, momentum: c, weightDecay: l2 });
+      for (const [n, x] of next.entries()) (outputs[n] as Ref).data[i] = get(x, 0);
     }
     return [...outputs, ...nextCounts(attributes, rest)];
   },

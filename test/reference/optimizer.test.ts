@@ -10,6 +10,9 @@ interface Options {
   readonly momentum?: number;
   readonly dampening?: number;
   readonly nesterov?: boolean;
+  readonly alpha?: number;
+  readonly lrDecay?: number;
+  readonly initialAccumulatorValue?: number;
   readonly weightDecay?: number;
   readonly groups?: Readonly<Record<string, Partial<Options>>>;
   /** For each parameter, an x for each step in which it has a gradient. */
@@ -19,7 +22,7 @@ interface Options {
 const cases = await golden('optimizer');
 
 describe('optimizers agree with PyTorch over ten steps', () => {
-  it.for(cases.filter(({ name }) => /^(sgd|adam)/.test(name)))('$name', ({ name, options, x }) => {
+  it.for(cases.filter(({ name }) => /^(sgd|adam|rmsprop|adagrad|lion)/.test(name)))('$name', ({ name, options, x }) => {
     for (const key of ['w', 'b']) {
       const whole = options as unknown as Options;
       const { betas = [0.9, 0.999], ...given } = { ...whole, ...whole.groups?.[key] };
@@ -41,6 +44,16 @@ describe('optimizers agree with PyTorch over ten steps', () => {
           // Left alone, and its steps are not counted.
         } else if (name.startsWith('sgd')) {
           [parameter, state[0]] = rules.sgd([parameter, gradient, state[0]], { ...all, step });
+        } else if (name.startsWith('rmsprop')) {
+          const kept = all.momentum ? state : [state[0]];
+          const settings = { alpha: 0.99, ...all };
+          [parameter, ...state] = rules.rmsprop([parameter, gradient, ...kept] as never, settings) as [Ref, Ref, Ref];
+        } else if (name.startsWith('adagrad')) {
+          const settings = { lrDecay: 0, initialAccumulatorValue: 0, ...all, eps: given.eps ?? 1e-10, step };
+          [parameter, state[0]] = rules.adagrad([parameter, gradient, state[0]], settings);
+        } else if (name.startsWith('lion')) {
+          const settings = { ...all, betas: whole.betas ?? ([0.9, 0.99] as const) };
+          [parameter, state[0]] = rules.lion([parameter, gradient, state[0]], settings);
         } else {
           const rule = name.startsWith('adamw') ? rules.adamw : rules.adam;
           [parameter, ...state] = rule([parameter, gradient, ...state], { ...all, step });
@@ -58,6 +71,8 @@ describe('optimizers agree with PyTorch over ten steps', () => {
   });
 
   it('has a case for each optimizer', () => {
-    expect(cases.map(({ name }) => name)).toEqual(expect.arrayContaining(['sgd', 'adam', 'adamw', 'adamw_groups']));
+    expect(cases.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['sgd', 'adam', 'adamw', 'adamw_groups', 'rmsprop', 'adagrad', 'lion']),
+    );
   });
 });

@@ -20,6 +20,30 @@ interface SgdAttributes {
   readonly step: number;
 }
 
+interface RmspropAttributes {
+  readonly lr: number;
+  readonly alpha: number;
+  readonly eps: number;
+  readonly momentum?: number;
+  readonly weightDecay?: number;
+}
+
+interface AdagradAttributes {
+  readonly lr: number;
+  readonly lrDecay: number;
+  readonly eps: number;
+  readonly initialAccumulatorValue: number;
+  readonly weightDecay: number;
+  /** Counted from 1. */
+  readonly step: number;
+}
+
+interface LionAttributes {
+  readonly lr: number;
+  readonly betas: readonly [number, number];
+  readonly weightDecay: number;
+}
+
 /** Adam without weight decay (Kingma & Ba, 2015): the next parameter, mean and mean square. */
 function adam(parameter: Ref, gradient: Ref, mean: Ref, square: Ref, attributes: AdamAttributes): [Ref, Ref, Ref] {
   const { lr, beta1, beta2, eps, step } = attributes;
@@ -54,6 +78,36 @@ export const optimizer = {
     const next = map([velocity ?? ref(parameter.shape), decayed], (v, g) => momentum * v + share * g);
     const direction = nesterov ? map([decayed, next], (g, v) => g + momentum * v) : momentum === 0 ? decayed : next;
     return [map([parameter, direction], (p, d) => p - lr * d), next];
+  },
+
+  /** parameter, gradient, mean square, velocity? → next ones, by PyTorch's formula. */
+  rmsprop: ([parameter, gradient, square, velocity]: readonly [Ref, Ref, Ref, Ref?], attributes: RmspropAttributes) => {
+    const { lr, alpha, eps, momentum = 0, weightDecay = 0 } = attributes;
+    const decayed = map([gradient, parameter], (g, p) => g + weightDecay * p);
+    const next = map([square, decayed], (s, g) => alpha * s + (1 - alpha) * g * g);
+    const divided = map([decayed, next], (g, s) => g / (Math.sqrt(s) + eps));
+    const moved = velocity ? map([velocity, divided], (v, d) => momentum * v + d) : divided;
+    return [map([parameter, moved], (p, d) => p - lr * d), next, ...(velocity ? [moved] : [])];
+  },
+
+  /** parameter, gradient, sum of squares → next ones, by PyTorch's formula. */
+  adagrad: ([parameter, gradient, sum]: readonly [Ref, Ref, Ref], attributes: AdagradAttributes): [Ref, Ref] => {
+    const { lr, lrDecay, eps, initialAccumulatorValue, weightDecay, step } = attributes;
+    const decayed = map([gradient, parameter], (g, p) => g + weightDecay * p);
+    const next = map([sum, decayed], (s, g) => (step === 1 ? initialAccumulatorValue : s) + g * g);
+    const rate = lr / (1 + (step - 1) * lrDecay);
+    return [map([parameter, decayed, next], (p, g, s) => p - (rate * g) / (Math.sqrt(s) + eps)), next];
+  },
+
+  /** parameter, gradient, mean → next ones: algorithm 2 of Chen et al., 2023. */
+  lion: ([parameter, gradient, mean]: readonly [Ref, Ref, Ref], attributes: LionAttributes): [Ref, Ref] => {
+    const { lr, betas, weightDecay } = attributes;
+    const [beta1, beta2] = betas;
+    const next = map([parameter, gradient, mean], (p, g, m) => {
+      const ahead = beta1 * m + (1 - beta1) * g;
+      return p - lr * (Math.sign(ahead) + weightDecay * p);
+    });
+    return [next, map([gradient, mean], (g, m) => beta2 * m + (1 - beta2) * g)];
   },
 
   /** Gradients → the same scaled by min(1, maxNorm / (norm + 1e-6)), and the norm of all of them before. */

@@ -45,12 +45,16 @@ import {
 import { pack } from '../../src/ops/packing.ts';
 import { type OpName, ops } from '../../src/ops/registry.ts';
 import {
+  adagradHyper,
   adamHyper,
   adamwUpdate,
   clipNorm,
   clipScale,
   gateSteps,
   leftAlone,
+  lionHyper,
+  rmspropHyper,
+  ruledUpdate,
   sgdHyper,
   sgdUpdate,
 } from '../../src/ops/updates.ts';
@@ -75,6 +79,15 @@ const sample = (label: string, inputs: () => Tensor[], run: Run): Sample => ({
   inputs,
   run: run as Sample['run'],
 });
+
+/** Settings for each rule of `ruled`. */
+const rmspropSettings = { lr: 0.1, alpha: 0.9, eps: 1e-3, momentum: 0.5, weightDecay: 0.1 };
+const settingsOfRules = {
+  rmsprop: rmspropHyper(rmspropSettings),
+  rmspropMomentum: rmspropHyper(rmspropSettings),
+  adagrad: adagradHyper({ lr: 0.1, lrDecay: 0.1, eps: 1e-3, initialAccumulatorValue: 0.2, weightDecay: 0.1 }),
+  lion: lionHyper({ lr: 0.1, betas: [0.9, 0.99], weightDecay: 0.1 }),
+};
 
 /** Few shapes, so that pipelines are shared: one that fills vectors of four and one that does not. */
 const [even, odd]: [Shape, Shape] = [
@@ -553,6 +566,22 @@ export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
       },
     ),
   ],
+  ruled: (['rmsprop', 'rmspropMomentum', 'adagrad', 'lion'] as const).map((rule) =>
+    sample(
+      rule,
+      () => [
+        ...[draw([64]), draw([64]), tensor(settingsOfRules[rule]), counts(), draw([64], 0.1, 1)],
+        ...(rule === 'rmspropMomentum' ? [draw([64])] : []),
+      ],
+      (parameters, gradients, hyper, steps, ...states) => {
+        const turn = { counts: steps as Tensor, scale: null };
+        const next = ruledUpdate({ rule, parameters, gradients, hyper, states, turn } as Parameters<
+          typeof ruledUpdate
+        >[0]);
+        return [next.parameters, ...next.states, next.counts as Tensor];
+      },
+    ),
+  ),
   gate: [
     sample(
       'clipped',

@@ -65,7 +65,8 @@ export class Tensor implements TensorType {
 
   /**
    * Has `backward` keep the gradient of this value, f32, in `grad`, as it does for parameters: ∂L/∂h of a hidden state. To
-   * be called before `backward`, in compiled steps within. PyTorch's `retain_grad`.
+   * be called before `backward`, in compiled steps within; values in the body of a `scan` or `checkpoint` get none. PyTorch's
+   * `retain_grad`.
    */
   retainGrad(): this {
     if (this.dtype !== 'f32') throw new DTypeError(`[retainGrad] this is ${this.dtype}; only f32 has gradients`);

@@ -9,7 +9,7 @@ import {
   denoFlags,
   ensureBrowser,
   ensureFirefox,
-  ensurePackages,
+  ensureNodeGpu,
   ensureVulkan,
   findDeno,
   nodeEnvironment,
@@ -57,10 +57,7 @@ const inDeno = (...args) => ({
 
 /** @type {Engine} */
 const inNode = {
-  needs: async () => {
-    await ensurePackages('bench/static');
-    await ensureBrowser();
-  },
+  needs: ensureNodeGpu,
   train: async () => {
     const { stdout } = await run(process.execPath, [join(root, 'test/engines/node.mjs')], {
       env: await nodeEnvironment(),

@@ -248,6 +248,12 @@ function runNpm(program, args, cwd, stdio = ['ignore', 2, 2]) {
 /** Nothing that a package brings is run, and nothing else is said. */
 const quietly = ['--ignore-scripts', '--no-audit', '--no-fund'];
 
+/** Sees to it that Node has WebGPU: a package, and the browser whose driver `nodeEnvironment` names. */
+export async function ensureNodeGpu() {
+  await ensurePackages('bench/static');
+  await ensureBrowser();
+}
+
 /** @returns {boolean} */
 function hasVulkanDriver() {
   if (process.env.VK_DRIVER_FILES || process.env.VK_ICD_FILENAMES) return true;

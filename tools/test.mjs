@@ -14,7 +14,7 @@ import {
   denoFlags,
   ensureBrowser,
   ensureFirefox,
-  ensurePackages,
+  ensureNodeGpu,
   ensureVulkan,
   findDeno,
   nodeEnvironment,
@@ -33,8 +33,8 @@ import { isSkipped, unlistedSkips, unmatchedEntries } from './skips.mjs';
 
 const usage = `Usage: npm test -- [options] [path filter ...]
 
-  --runtime chromium|deno       only this WebGPU stack, or the chosen part of the
-            firefox|node|worker tests on Firefox, Node, or in a worker of Deno's
+  --runtime NAME                only chromium or deno, or the part of the tests
+                                that firefox, node or a worker (of Deno's) has
   --profile gpu|software        only the kernels of a GPU, or those for drivers
                                 that compute on the CPU
   -t, --testNamePattern REGEXP  only tests whose full name matches
@@ -68,13 +68,7 @@ const runtimes = {
   chromium: { needs: ensureBrowser, call: onNode },
   deno: { needs: ensureVulkan, call: onDeno },
   firefox: { needs: ensureFirefox, call: onNode },
-  node: {
-    needs: async () => {
-      await ensurePackages('bench/static');
-      await ensureBrowser();
-    },
-    call: async () => onNode(await nodeEnvironment()),
-  },
+  node: { needs: ensureNodeGpu, call: async () => onNode(await nodeEnvironment()) },
   worker: { needs: ensureVulkan, call: onDeno },
 };
 /** Those without which the suite does not run; others are left out where they can't be had. */

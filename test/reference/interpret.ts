@@ -273,7 +273,7 @@ const adapters: Adapters = {
       const given = [one(parameters as Ref), one(gradients as Ref, scale), ...states.map((x) => one(x))];
       const next =
         attributes.rule === 'lion'
-          ? evaluate('lion', given, { lr, betas: [a, b], weightDecay: lr === 0 ? 0 : decay / lr })
+          ? lionStep(given, { lr, l2, decay, a, b })
           : attributes.rule === 'adagrad'
             ? evaluate('adagrad', given, { lr, lrDecay: b, eps: a, initialAccumulatorValue: c, weightDecay: l2, step })
             : evaluate('rmsprop', given, { lr, alpha: a, eps: b, momentum: c, weightDecay: l2 });
@@ -294,6 +294,18 @@ const adapters: Adapters = {
   clipNorm: ([gradients], { attributes }) =>
     clipped(Math.sqrt((gradients as Ref).data.reduce((sum, g) => sum + g * g, 0)), number(attributes, 'maxNorm')),
 };
+
+/** Lion as the kernel has it, whose step is as far from finite as its gradient. */
+function lionStep(
+  [parameter, gradient, mean]: readonly Ref[],
+  { lr, l2, decay, a, b }: Readonly<Record<'lr' | 'l2' | 'decay' | 'a' | 'b', number>>,
+): Ref[] {
+  const [p, m] = [get(parameter as Ref, 0), get(mean as Ref, 0)];
+  const g = get(gradient as Ref, 0) + l2 * p;
+  const ahead = a * m + (1 - a) * g;
+  const direction = Number.isFinite(ahead) ? Math.sign(ahead) : ahead;
+  return [ref([1], [p - decay * p - lr * direction]), ref([1], [b * m + (1 - b) * g])];
+}
 
 /** The position of the greatest of each row. */
 function bestOf(scores: Ref, shape: Shape): Ref {

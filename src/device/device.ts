@@ -158,6 +158,11 @@ export class Device {
     await this.guarded(Promise.race([answered(queue, queue.onSubmittedWorkDone()), this.lost]));
   }
 
+  /** As `check`, but that an error which the loss may be behind waits for the news of it. */
+  checked(): Promise<void> {
+    return this.guarded(Promise.resolve());
+  }
+
   /** Waits for work of the runtime, a mapping say, then reports errors that came up. */
   guarded<T>(work: Promise<T>): Promise<T> {
     return this.orLost(this.#checked(work));

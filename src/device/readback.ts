@@ -78,12 +78,8 @@ export class Readback {
   /**
    * Copies in one submit, and waits for one `mapAsync`. `now` tells where the ranges lie once there is a buffer for them.
    */
-  read(requests: readonly ReadRequest[], now = () => requests): Promise<ArrayBuffer[]> {
-    return this.#device.orLost(this.#read(requests, now));
-  }
-
-  async #read(requests: readonly ReadRequest[], now: () => readonly ReadRequest[]): Promise<ArrayBuffer[]> {
-    this.#device.check();
+  async read(requests: readonly ReadRequest[], now = () => requests): Promise<ArrayBuffer[]> {
+    await this.#device.checked();
     const staging = await this.stagingFor(requests);
     return this.copy(now(), staging);
   }

@@ -153,11 +153,7 @@ export class Plan {
   }
 
   /** Runs one step on the tensors among its arguments; resolves when it is queued. */
-  replay(args: readonly Tensor[]): Promise<unknown> {
-    return this.device.orLost(this.#replay(args));
-  }
-
-  async #replay(args: readonly Tensor[]): Promise<unknown> {
+  async replay(args: readonly Tensor[]): Promise<unknown> {
     const prepared = await this.#prepare();
     await this.#pressure.room();
     const drawn = args.map(({ version }) => version).filter(({ host }) => !host);

@@ -1,6 +1,6 @@
 // uses: order, findings, packed
 // One step against the gradient, by a rule, over all parameters in one flat buffer, an invocation to VECTORS Vectors.
-// 1: parameters [N], 2: gradients [N], 3: hyper [groups, 7], see `hyperOf`; then what `direction` and `turnOf` read. Weight decay is
+// 1: parameters [N], 2: gradients [N], 3: hyper [groups, 7], see `descendHyper`; then what `direction` and `turnOf` read. Weight decay is
 // added to the gradient (l2), or acts on the parameter (decay); a, b and c are the rule's.
 struct Hyper { lr: f32, l2: f32, decay: f32, a: f32, b: f32, c: f32, end: f32 }
 

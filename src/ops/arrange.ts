@@ -20,15 +20,12 @@ export function roll(x: Tensor, shifts: number | readonly number[], axes?: numbe
   expectTensor('roll', 'the input', x);
   expectKind('roll', 'shifts', shifts, either(integer, listOf(integer)));
   expectKind('roll', 'axes', axes ?? null, nullable(either(integer, listOf(integer))));
-  if (axes === undefined || axes === null)
-    return reshape(roll(reshape(x, [sizeOf(x.shape)]), typeof shifts === 'number' ? shifts : [...shifts], 0), x.shape);
-  const [moves, along] = [shifts, axes].map((each) => (typeof each === 'number' ? [each] : [...each])) as [
-    number[],
-    number[],
-  ];
+  if (axes === undefined || axes === null) return reshape(roll(reshape(x, [sizeOf(x.shape)]), shifts, 0), x.shape);
+  const listed = (each: number | readonly number[]) => (typeof each === 'number' ? [each] : each);
+  const [moves, along] = [listed(shifts), listed(axes)];
   if (moves.length !== along.length)
     throw new ShapeError(`[roll] ${moves.length} shifts for ${along.length} axes: there must be one for each`);
-  return moves.reduce((y, move, i) => rolled(y, move, normaliseAxis('roll', nth(along, i), x.rank)), x.version);
+  return moves.reduce((y: Tensor, move, i) => rolled(y, move, normaliseAxis('roll', nth(along, i), x.rank)), x.version);
 }
 
 function rolled(x: Tensor, move: number, axis: number): Tensor {
@@ -76,7 +73,7 @@ const reverseOptions = declareOptions<ReverseSequenceOptions>({ timeAxis: intege
 
 /**
  * Sequences x [T, B, ...] turned round, each within its own length [B] (i32 or u32): y[t, b] = x[lengths[b] − 1 − t, b] for
- * t < lengths[b]; what lies behind stays. A length outside [0, T] throws a ValueError at the next read.
+ * t < lengths[b]; what lies behind stays. A length above T throws a ValueError at the next read, one below 0 counts as 0.
  */
 export function reverseSequence(x: Tensor, lengths: Tensor, options?: ReverseSequenceOptions): Tensor {
   expectTensor('reverseSequence', 'the input', x);

@@ -269,14 +269,22 @@ const adapters: Adapters = {
       const { step, scale, group, runs } = turnOf(attributes, rest, groupOf(hyper as Ref, 7, i), i);
       if (!runs) continue;
       const [lr, l2, decay, a, b, c] = row(hyper as Ref, 7, group);
-      const one = (x: Ref, factor = 1) => ref([1], [get(x, i) * factor]);
-      const given = [one(parameters as Ref), one(gradients as Ref, scale), ...states.map((x) => one(x))];
+      const one = (value: number) => ref([1], [value]);
+      const [p, g] = [get(parameters as Ref, i), get(gradients as Ref, i) * scale];
+      const given = (gradient: number) => [one(p), one(gradient), ...states.map((x) => one(get(x, i)))];
       const next =
         attributes.rule === 'lion'
-          ? lionStep(given, { lr, l2, decay, a, b })
+          ? evaluate('lion', given(g + l2 * p), { lr, betas: [a, b], weightDecay: decay / lr })
           : attributes.rule === 'adagrad'
-            ? evaluate('adagrad', given, { lr, lrDecay: b, eps: a, initialAccumulatorValue: c, weightDecay: l2, step })
-            : evaluate('rmsprop', given, { lr, alpha: a, eps: b, momentum: c, weightDecay: l2 });
+            ? evaluate('adagrad', given(g), {
+                lr,
+                lrDecay: b,
+                eps: a,
+                initialAccumulatorValue: c,
+                weightDecay: l2,
+                step,
+              })
+            : evaluate('rmsprop', given(g), { lr, alpha: a, eps: b, momentum: c, weightDecay: l2 });
       for (const [n, x] of next.entries()) (outputs[n] as Ref).data[i] = get(x, 0);
     }
     return [...outputs, ...nextCounts(attributes, rest)];
@@ -294,18 +302,6 @@ const adapters: Adapters = {
   clipNorm: ([gradients], { attributes }) =>
     clipped(Math.sqrt((gradients as Ref).data.reduce((sum, g) => sum + g * g, 0)), number(attributes, 'maxNorm')),
 };
-
-/** Lion as the kernel has it, whose step is as far from finite as its gradient. */
-function lionStep(
-  [parameter, gradient, mean]: readonly Ref[],
-  { lr, l2, decay, a, b }: Readonly<Record<'lr' | 'l2' | 'decay' | 'a' | 'b', number>>,
-): Ref[] {
-  const [p, m] = [get(parameter as Ref, 0), get(mean as Ref, 0)];
-  const g = get(gradient as Ref, 0) + l2 * p;
-  const ahead = a * m + (1 - a) * g;
-  const direction = Number.isFinite(ahead) ? Math.sign(ahead) : ahead;
-  return [ref([1], [p - decay * p - lr * direction]), ref([1], [b * m + (1 - b) * g])];
-}
 
 /** The position of the greatest of each row. */
 function bestOf(scores: Ref, shape: Shape): Ref {

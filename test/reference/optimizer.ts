@@ -99,13 +99,13 @@ export const optimizer = {
     return [map([parameter, decayed, next], (p, g, s) => p - (rate * g) / (Math.sqrt(s) + eps)), next];
   },
 
-  /** parameter, gradient, mean → next ones: algorithm 2 of Chen et al., 2023. */
+  /** parameter, gradient, mean → next ones: algorithm 2 of Chen et al., 2023. What is not finite has itself for its sign. */
   lion: ([parameter, gradient, mean]: readonly [Ref, Ref, Ref], attributes: LionAttributes): [Ref, Ref] => {
     const { lr, betas, weightDecay } = attributes;
     const [beta1, beta2] = betas;
     const next = map([parameter, gradient, mean], (p, g, m) => {
       const ahead = beta1 * m + (1 - beta1) * g;
-      return p - lr * (Math.sign(ahead) + weightDecay * p);
+      return p - lr * ((Number.isFinite(ahead) ? Math.sign(ahead) : ahead) + weightDecay * p);
     });
     return [next, map([gradient, mean], (g, m) => beta2 * m + (1 - beta2) * g)];
   },

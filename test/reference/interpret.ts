@@ -253,11 +253,11 @@ const adapters: Adapters = {
     for (const [i, p] of (parameters as Ref).data.entries()) {
       const { step, scale, group, runs } = turnOf(attributes, rest, groupOf(hyper as Ref, 7, i), i);
       if (!runs) continue;
-      const [lr, weightDecay, , momentum, nesterov] = row(hyper as Ref, 7, group);
+      const [lr, weightDecay, decay, momentum, nesterov] = row(hyper as Ref, 7, group);
       const g = get(gradients as Ref, i) * scale + weightDecay * p;
       const velocity = buffer && step > 1 ? momentum * get(buffer, i) + g : g;
       const direction = buffer ? (nesterov ? g + momentum * velocity : velocity) : g;
-      for (const [n, value] of [p - lr * direction, velocity].slice(0, outputs.length).entries())
+      for (const [n, value] of [p - decay * p - lr * direction, velocity].slice(0, outputs.length).entries())
         (outputs[n] as Ref).data[i] = value;
     }
     return [...outputs, ...nextCounts(attributes, rest)];
@@ -285,7 +285,9 @@ const adapters: Adapters = {
                 step,
               })
             : evaluate('rmsprop', given(g), { lr, alpha: a, eps: b, momentum: c, weightDecay: l2 });
-      for (const [n, x] of next.entries()) (outputs[n] as Ref).data[i] = get(x, 0);
+      // Lion's formula has the decay that acts on the parameter; here every rule has it.
+      const decayed = attributes.rule === 'lion' ? 0 : decay * p;
+      for (const [n, x] of next.entries()) (outputs[n] as Ref).data[i] = get(x, 0) - (n === 0 ? decayed : 0);
     }
     return [...outputs, ...nextCounts(attributes, rest)];
   },

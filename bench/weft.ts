@@ -18,9 +18,9 @@ import {
 import { attentionBackward, attentionForward } from '../src/kernels/attention.ts';
 import { crossEntropyBackward, crossEntropy as crossEntropyFamily } from '../src/kernels/crossEntropy.ts';
 import type { Choices } from '../src/kernels/kernel.ts';
-import { lstmBackward, lstmForward } from '../src/kernels/lstm.ts';
 import { matmul as matmulFamily } from '../src/kernels/matmul.ts';
 import { norm } from '../src/kernels/norm.ts';
+import { recurrentBackward, recurrentForward } from '../src/kernels/recurrent.ts';
 import { softmax as softmaxFamily } from '../src/kernels/softmax.ts';
 import { adamw } from '../src/kernels/updates.ts';
 import { selfAttention } from '../src/nn/attention.ts';
@@ -40,9 +40,9 @@ const families: { readonly [Kind in Problem['kind']]?: readonly { name: string; 
   softmax: [softmaxFamily],
   'layer norm': [norm],
   'cross-entropy': [crossEntropyFamily, crossEntropyBackward],
-  'lstm cell': [lstmForward],
-  'lstm sequence forward': [lstmForward],
-  'lstm sequence forward+backward': [lstmForward, lstmBackward],
+  'lstm cell': [recurrentForward],
+  'lstm sequence forward': [recurrentForward],
+  'lstm sequence forward+backward': [recurrentForward, recurrentBackward],
   adamw: [adamw],
 };
 

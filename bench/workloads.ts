@@ -30,13 +30,11 @@ export const workloads: Readonly<Record<string, Workload>> = {
       ids,
     );
   },
-  lstmStep: async () => {
-    const { model, x, y } = recurrent();
-    const step = trainingStep(model, (input, target) => mseLoss(model.forward(input), target));
-    return async () => (await step(x, y)).item();
-  },
+  lstmStep: recurrentStep('lstm'),
+  gruStep: recurrentStep('gru'),
+  rnnStep: recurrentStep('rnn'),
   lstmForward: async () => {
-    const { model, x } = recurrent();
+    const { model, x } = recurrent('lstm');
     return disposing(
       compile((input: Tensor) => model.forward(input)),
       x,
@@ -67,19 +65,34 @@ function gpt() {
   return { model, ids: draw(), targets: draw() };
 }
 
-/** LSTM: I 32, H 64, T 32, B 8; a linear layer on the last output. */
+const layers = { lstm: () => new nn.LSTM(32, 64), gru: () => new nn.GRU(32, 64), rnn: () => new nn.RNN(32, 64) };
+
+/** I 32, H 64, T 32, B 8; a linear layer on the last output. */
 class LastOutput extends nn.Module {
-  readonly lstm = new nn.LSTM(32, 64);
+  readonly layer: nn.LSTM | nn.GRU | nn.RNN;
   readonly head = new nn.Linear(64, 1);
+
+  constructor(kind: keyof typeof layers) {
+    super();
+    this.layer = layers[kind]();
+  }
 
   /** [T, B, I] → [B, 1] */
   forward(x: Tensor): Tensor {
-    return this.head.forward(this.lstm.forward(x)[0].at(-1));
+    return this.head.forward(this.layer.forward(x)[0].at(-1));
   }
 }
 
-function recurrent() {
-  return { model: new LastOutput(), x: randn([32, 8, 32]), y: randn([8, 1]) };
+function recurrent(kind: keyof typeof layers) {
+  return { model: new LastOutput(kind), x: randn([32, 8, 32]), y: randn([8, 1]) };
+}
+
+function recurrentStep(kind: keyof typeof layers): Workload {
+  return async () => {
+    const { model, x, y } = recurrent(kind);
+    const step = trainingStep(model, (input, target) => mseLoss(model.forward(input), target));
+    return async () => (await step(x, y)).item();
+  };
 }
 
 /** Gradients clipped by their norm, then AdamW. */

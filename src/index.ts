@@ -50,6 +50,7 @@ export * from './ops/elementwise.ts';
 export { embedding, indexSelect } from './ops/embedding.ts';
 export { gather, maxWithIndices, minWithIndices, scatterAdd } from './ops/gather.ts';
 export { grad, valueAndGrad } from './ops/gradient.ts';
+export { type GruOptions, gru } from './ops/gru.ts';
 export { iota, oneHot, tril, triu } from './ops/indexing.ts';
 export { chunk, concat, split, stack, unbind } from './ops/join.ts';
 export { type LinearCrossEntropyOptions, linearCrossEntropy } from './ops/linearCrossEntropy.ts';
@@ -79,6 +80,7 @@ export {
   type UniformOptions,
   uniform,
 } from './ops/random.ts';
+export type { Lengths, RecurrenceOptions } from './ops/recurrent.ts';
 export {
   all,
   any,
@@ -92,6 +94,7 @@ export {
   sum,
   sumSquares,
 } from './ops/reduce.ts';
+export { type Nonlinearity, type RnnOptions, rnn } from './ops/rnn.ts';
 export { type SampleOptions, sample } from './ops/sample.ts';
 export { type ScanStep, scan } from './ops/scan.ts';
 export { at, pad, slice } from './ops/slice.ts';

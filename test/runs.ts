@@ -42,6 +42,7 @@ export const chosen: Part = {
     'kernels/embedding',
     'kernels/gather',
     'kernels/lstm',
+    'kernels/recurrent',
     'kernels/matmul',
     'kernels/norm',
     'kernels/reduce',

@@ -59,7 +59,7 @@ const machines: Readonly<Record<string, Machine>> = {
 };
 
 /** Kernels that arithmetic bounds; memory bounds the others. */
-const arithmetic = /^(matmul\/(?!gemv|pad$|splitK\/sum)|attention\w+\/(?!.*delta)|lstm(Forward|Backward)\/)/;
+const arithmetic = /^(matmul\/(?!gemv|pad$|splitK\/sum)|attention\w+\/(?!.*delta)|recurrent(Forward|Backward)\/)/;
 
 /** What instructions are, by the first pattern that fits. */
 const kinds: readonly (readonly [kind: string, pattern: RegExp])[] = [

@@ -52,7 +52,7 @@ const attention = (D: number, options: { mask?: boolean; T?: number } = {}): Wor
 
 const recurrence = (T: number, B: number, H: number, variant: string): Work => ({
   name: `lstm T${T} B${B} H${H}`,
-  choices: { lstmForward: variant, lstmBackward: variant },
+  choices: { recurrentForward: variant, recurrentBackward: variant },
   make: () => [
     (seed, gates, weights) => {
       const { output } = weft.lstm(gates as Tensor, weft.zeros([B, H]), weft.zeros([B, H]), weights as Tensor);

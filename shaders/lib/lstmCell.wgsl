@@ -1,16 +1,15 @@
 // uses: math
 // The cell of an LSTM (Hochreiter, Schmidhuber 1997; gates i, f, g, o as in PyTorch) and its gradient:
 //   c' = f * c + i * g;  h' = o * tanh(c').
-// With the memory around them, both are hooks: another cell of four gates, h and c may take their place.
 struct Gates { i: T, f: T, g: T, o: T }
 // What a step leaves: the gates as its gradient wants them, h and c.
 struct Cell { gates: Gates, h: T, c: T }
-// From what the gates get of the input (biases included) and of h before, and h and c before.
-fn cellOf(input: Gates, recurrent: Gates, h: T, c: T) -> Cell {
-  let i = sigmoid(input.i + recurrent.i);
-  let f = sigmoid(input.f + recurrent.f);
-  let g = safeTanh(input.g + recurrent.g);
-  let o = sigmoid(input.o + recurrent.o);
+// From the gates before their activations, and c before.
+fn cellOf(sums: Gates, c: T) -> Cell {
+  let i = sigmoid(sums.i);
+  let f = sigmoid(sums.f);
+  let g = safeTanh(sums.g);
+  let o = sigmoid(sums.o);
   let next = f * c + i * g;
   return Cell(Gates(i, f, g, o), o * safeTanh(next), next);
 }

@@ -17,9 +17,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let index = linearGroup(group, num_workgroups) * SIZE + lane;
   if (index >= params.B * H) { return; }
   let at = index / H * 4u * H + index % H;
-  // All that the gates get, of the input and of h before, comes together.
-  let all = Gates(preGates[at], preGates[at + H], preGates[at + 2u * H], preGates[at + 3u * H]);
-  let next = cellOf(all, Gates(), 0.0, cBefore[index]);
+  let sums = Gates(preGates[at], preGates[at + H], preGates[at + 2u * H], preGates[at + 3u * H]);
+  let next = cellOf(sums, cBefore[index]);
   gates[at] = next.gates.i;
   gates[at + H] = next.gates.f;
   gates[at + 2u * H] = next.gates.g;

@@ -1,3 +1,4 @@
+import { sizeOf } from '../core/shape.ts';
 import type { KernelLowering } from '../graph/op.ts';
 import type { DeviceProfile } from '../kernels/kernel.ts';
 import { bindingCount, type Group } from './fusion.ts';
@@ -53,7 +54,14 @@ function summedInput(host: Group, sum: Operation): number {
   if (host.head?.kind !== 'kernel' || !matrix || !coversDensely(source)) return -1;
   const { sums } = host.head.node.op.lowering as KernelLowering;
   return host.head.inputs.findIndex((access, index) => {
-    const read = access.value === source.value ? sums?.(operandOf(access), index) : null;
+    const read = startsAt(access, source.value) ? sums?.(operandOf(access), index) : null;
     return read?.rows === matrix.rows && read.columns === matrix.columns;
   });
+}
+
+/** Whether an access begins where a value does: at its first element, or at that of a part of what it reads. */
+function startsAt({ value, layout: { offset } }: Access, wanted: Value): boolean {
+  if (value === wanted) return offset === 0;
+  const { parent, type } = wanted;
+  return parent?.value === value && parent.offset === offset && sizeOf(type.shape) < sizeOf(value.type.shape);
 }

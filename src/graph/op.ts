@@ -122,7 +122,7 @@ export interface KernelLowering<
   readonly load?: boolean;
   /** For an op that sums the rows of input 0, seen as a dense matrix, and does nothing else: the matrix. */
   rowSum?(node: Node<Inputs, Own, Outputs>): Matrix | null;
-  /** The dense matrix as which the kernel reads the whole of input `index`, where it can sum its rows beside its own work. */
+  /** The dense matrix as which the kernel reads input `index`, where it can sum its rows beside its own work. */
   sums?(operand: Operand, index: number): Matrix | null;
 }
 

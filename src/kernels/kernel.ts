@@ -72,6 +72,8 @@ export interface Dispatch {
   readonly declarations?: string;
   /** Files of shaders/lib/ that replaced functions use beyond those that the shader names itself. */
   readonly library?: readonly string[];
+  /** Files of shaders/lib/ that are taken in place of those that the shader names, by these. */
+  readonly instead?: Readonly<Record<string, string>>;
   /** Storage bindings in the order of `@binding(1)`, `@binding(2)`, …; binding 0 is the uniform block. */
   readonly bindings: readonly BindingSource[];
   /** Values of the fields of `struct Params`, by name. */

@@ -18,11 +18,15 @@ export function addLibrary(texts: Readonly<Record<string, string>>): void {
   Object.assign(files, texts);
 }
 
-/** The texts of all files that a shader uses, and that these use, each once; what is used comes first. */
-export function libraryOf(source: string, more: readonly string[] = []): string[] {
+/** The texts of all files that a shader uses, and that these use, each once, some `instead` of others; what is used comes first. */
+export function libraryOf(
+  source: string,
+  more: readonly string[] = [],
+  instead: Readonly<Record<string, string>> = {},
+): string[] {
   const texts = new Map<string, string>();
   const take = (use: string) => {
-    for (const [name, text] of textsOf(use)) {
+    for (const [name, text] of textsOf(instead[use] ?? use)) {
       if (texts.has(name)) continue;
       listed('uses', text).forEach(take);
       texts.set(name, text);

@@ -45,7 +45,7 @@ function inForm(
   overrides: Readonly<Record<string, string>>,
   form: TextForm,
 ): { shader: SpecialisedShader; hasExtents: boolean } {
-  const taken = () => paramFields(withLibrary(marked.source, marked.library)).length;
+  const taken = () => paramFields(textOf(marked)).length;
   const { fields: numbers, hasExtents, ...texts } = takeNumbers(marked, taken, form);
   const more = form === 'general' ? { library: [...(marked.library ?? []), quotientFile] } : {};
   const dispatch = { ...marked, ...texts, ...more };
@@ -56,6 +56,7 @@ function inForm(
     functions,
     declarations,
     library,
+    dispatch.instead,
     dispatch.without,
     bindings.length,
     guarded,
@@ -73,7 +74,7 @@ function specialised(
   numbers: readonly Field[],
   overrides: Readonly<Record<string, string>>,
 ): SpecialisedShader {
-  let code = withLibrary(dispatch.source, dispatch.library);
+  let code = textOf(dispatch);
   for (const [name, value] of Object.entries(dispatch.constants ?? {}))
     code = setConstant(code, name, value, dispatch.kernel);
   for (const [name, text] of Object.entries({ ...dispatch.functions, ...overrides }))
@@ -85,9 +86,16 @@ function specialised(
   return { code, access: bindingAccess(code, dispatch), fields: paramFields(code) };
 }
 
-/** The shader with what it uses of `shaders/lib/` in front, and `more` of that. */
-export const withLibrary = (source: string, more: readonly string[] = []): string =>
-  hoistDirectives([...libraryOf(source, more), source].join('\n'));
+/** The shader of a dispatch with all that it uses of `shaders/lib/` in front. */
+export const textOf = ({ source, library, instead }: Pick<Dispatch, 'source' | 'library' | 'instead'>): string =>
+  withLibrary(source, library, instead);
+
+/** The shader with what it uses of `shaders/lib/` in front, and `more` of that, some files `instead` of others. */
+export const withLibrary = (
+  source: string,
+  more?: readonly string[],
+  instead?: Readonly<Record<string, string>>,
+): string => hoistDirectives([...libraryOf(source, more, instead), source].join('\n'));
 
 const undeclared = (kernel: string, what: string) => new WeftError(`[specialise] ${kernel} declares no ${what}`);
 

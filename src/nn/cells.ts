@@ -1,20 +1,19 @@
 import { ShapeError, ValueError } from '../core/errors.ts';
-import { declareOptions, flag, listOf, oneOf, shown, tensorLike } from '../core/options.ts';
+import { declareOptions, flag, listOf, shown, tensorLike } from '../core/options.ts';
 import { formatShape, sameShape } from '../core/shape.ts';
 import type { Parameter } from '../graph/parameter.ts';
 import { expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { parameter } from '../ops/create.ts';
 import { zeros } from '../ops/elementwise.ts';
-import { split } from '../ops/join.ts';
+import { gruStep } from '../ops/gru.ts';
 import { lstm } from '../ops/lstm.ts';
+import { type Nonlinearity, nonlinearityKind } from '../ops/rnn.ts';
 import { unsqueeze } from '../ops/view.ts';
 import { uniform } from './init.ts';
 import { linear } from './linear.ts';
 import { Module } from './module.ts';
 import { checkSizes } from './sizes.ts';
-
-export type Nonlinearity = 'tanh' | 'relu';
 
 /** Weights of one recurrence: from the input [G·H, I], from the state before [G·H, H], and their biases [G·H]. */
 export interface RecurrentWeights {
@@ -42,17 +41,6 @@ export function recurrentWeights(
   };
 }
 
-/** h' = (1 − z)∘n + z∘h with reset r and update z (Cho et al. 2014; PyTorch's form): shares [B, 3H] of input and state, in the order r, z, n. */
-export function gruStep(ofInput: Tensor, ofState: Tensor, h: Tensor): Tensor {
-  const H = h.shape[1] as number;
-  const [xr, xz, xn] = split(ofInput, H, 1) as [Tensor, Tensor, Tensor];
-  const [hr, hz, hn] = split(ofState, H, 1) as [Tensor, Tensor, Tensor];
-  const reset = xr.add(hr).sigmoid();
-  const update = xz.add(hz).sigmoid();
-  const fresh = xn.add(reset.mul(hn)).tanh();
-  return fresh.add(update.mul(h.sub(fresh)));
-}
-
 /** Options of `LSTMCell` and `GRUCell`. */
 export interface CellOptions {
   /** Whether there are biases; default true. */
@@ -63,7 +51,6 @@ export interface RNNCellOptions extends CellOptions {
   /** Default `tanh`. */
   nonlinearity?: Nonlinearity;
 }
-export const nonlinearityKind = oneOf('tanh', 'relu');
 const cellOptions = declareOptions<CellOptions>({ bias: flag });
 const rnnCellOptions = declareOptions<RNNCellOptions>({ bias: flag, nonlinearity: nonlinearityKind });
 

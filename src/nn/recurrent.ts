@@ -4,20 +4,15 @@ import { formatShape, sameShape } from '../core/shape.ts';
 import { expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { zeros } from '../ops/elementwise.ts';
+import { gru } from '../ops/gru.ts';
 import { concat, stack } from '../ops/join.ts';
 import { lstm } from '../ops/lstm.ts';
 import { dropout } from '../ops/random.ts';
-import { scan } from '../ops/scan.ts';
+import { type Lengths, lengthsKind, lengthsOf, type RecurrenceOptions } from '../ops/recurrent.ts';
+import { type Nonlinearity, nonlinearityKind, rnn } from '../ops/rnn.ts';
 import { at } from '../ops/slice.ts';
 import { permute } from '../ops/view.ts';
-import {
-  checkPair,
-  gruStep,
-  type Nonlinearity,
-  nonlinearityKind,
-  type RecurrentWeights,
-  recurrentWeights,
-} from './cells.ts';
+import { checkPair, type RecurrentWeights, recurrentWeights } from './cells.ts';
 import { linear } from './linear.ts';
 import { Module } from './module.ts';
 import { checkSizes } from './sizes.ts';
@@ -49,6 +44,16 @@ const recurrentKinds: Kinds<RecurrentOptions> = {
 };
 const recurrentOptions = declareOptions<RecurrentOptions>(recurrentKinds);
 const rnnOptions = declareOptions<RNNOptions>({ ...recurrentKinds, nonlinearity: nonlinearityKind });
+
+/** Options of a call of `LSTM`, `GRU` and `RNN`. */
+export interface SequenceOptions {
+  /**
+   * How many of the T steps are each row's own, [B] of i32 or as many numbers from 1 to T; default all. Outputs past a row's end
+   * are 0, its last states are those at its own end, and a second direction starts there. Padding changes nothing.
+   */
+  lengths?: Lengths;
+}
+const sequenceOptions = declareOptions<SequenceOptions>({ lengths: lengthsKind });
 
 /** One layer in one direction, time first: the output [T, B, H] and the last state. */
 interface Pass {
@@ -105,17 +110,32 @@ abstract class Recurrent extends Module {
   }
 
   /** Runs the recurrence over x [T, B, I] from the state, each part [B, H]. */
-  protected abstract pass(x: Tensor, weights: RecurrentWeights, state: readonly Tensor[], reverse: boolean): Pass;
+  protected abstract pass(
+    x: Tensor,
+    weights: RecurrentWeights,
+    state: readonly Tensor[],
+    options: RecurrenceOptions,
+  ): Pass;
 
   /** Runs all layers from `states`, each [layers·directions, B, H] or zeros, and gives their last states so. */
-  protected run(x: Tensor, states: readonly (Tensor | undefined)[]): { output: Tensor; states: Tensor[] } {
+  protected run(
+    x: Tensor,
+    states: readonly (Tensor | undefined)[],
+    given?: SequenceOptions,
+  ): { output: Tensor; states: Tensor[] } {
+    const { lengths } = sequenceOptions(this.constructor.name, given);
     const initial = this.#initialStates(x, states);
+    const [T, B] = (this.batchFirst ? [x.shape[1], x.shape[0]] : x.shape) as [number, number];
+    const own = lengths === undefined ? {} : { lengths: lengthsOf(this.constructor.name, lengths, B, T) };
     const directions = this.bidirectional ? [false, true] : [false];
     const last: (readonly Tensor[])[] = [];
     let input = this.batchFirst ? permute(x, [1, 0, 2]) : x; // [T, B, I]
     for (const [layer, weights] of this.#weights.entries()) {
       const passes = directions.map((reverse, d) =>
-        this.pass(input, weights[d] as RecurrentWeights, initial(layer * directions.length + d), reverse),
+        this.pass(input, weights[d] as RecurrentWeights, initial(layer * directions.length + d), {
+          reverse,
+          ...own,
+        }),
       );
       for (const { state } of passes) last.push(state);
       input = concat(
@@ -166,9 +186,13 @@ export class LSTM extends Recurrent {
   }
 
   /** x [T, B, I], h and c [layers·directions, B, H] or zeros → output [T, B, directions·H] and the last h and c. */
-  forward(x: Tensor, state?: readonly [h: Tensor, c: Tensor]): [output: Tensor, state: [h: Tensor, c: Tensor]] {
+  forward(
+    x: Tensor,
+    state?: readonly [h: Tensor, c: Tensor],
+    options?: SequenceOptions,
+  ): [output: Tensor, state: [h: Tensor, c: Tensor]] {
     checkPair('LSTM', state);
-    const { output, states } = this.run(x, [state?.[0], state?.[1]]);
+    const { output, states } = this.run(x, [state?.[0], state?.[1]], options);
     return [output, states as [Tensor, Tensor]];
   }
 
@@ -176,9 +200,9 @@ export class LSTM extends Recurrent {
     x: Tensor,
     weights: RecurrentWeights,
     [h0, c0]: readonly [Tensor, Tensor],
-    reverse: boolean,
+    options: RecurrenceOptions,
   ): Pass {
-    const { output, h, c } = lstm(gatesOfInput(x, weights), h0, c0, weights.weightHH, { reverse });
+    const { output, h, c } = lstm(gatesOfInput(x, weights), h0, c0, weights.weightHH, options);
     return { output, state: [h, c] };
   }
 }
@@ -190,21 +214,20 @@ export class GRU extends Recurrent {
   }
 
   /** x [T, B, I], h [layers·directions, B, H] or zeros → output [T, B, directions·H] and the last h. */
-  forward(x: Tensor, state?: Tensor): [output: Tensor, state: Tensor] {
-    const { output, states } = this.run(x, [state]);
+  forward(x: Tensor, state?: Tensor, options?: SequenceOptions): [output: Tensor, state: Tensor] {
+    const { output, states } = this.run(x, [state], options);
     return [output, states[0] as Tensor];
   }
 
   protected override pass(
     x: Tensor,
     { weightIH, weightHH, biasIH, biasHH }: RecurrentWeights,
-    state: readonly Tensor[],
-    reverse: boolean,
+    [h0]: readonly [Tensor],
+    options: RecurrenceOptions,
   ): Pass {
     // The reset gate multiplies the state's share, b_hh included, so that only b_ih can go with the input's.
-    const [weight, bias] = [weightHH.version, biasHH?.version];
-    const step = (h: Tensor, gates: Tensor) => gruStep(gates, linear(h, weight, bias), h);
-    return recur(step, state, linear(x, weightIH, biasIH), reverse);
+    const { output, h } = gru(linear(x, weightIH, biasIH), h0, weightHH, { ...options, bias: biasHH });
+    return { output, state: [h] };
   }
 }
 
@@ -220,33 +243,19 @@ export class RNN extends Recurrent {
   }
 
   /** x [T, B, I], h [layers·directions, B, H] or zeros → output [T, B, directions·H] and the last h. */
-  forward(x: Tensor, state?: Tensor): [output: Tensor, state: Tensor] {
-    const { output, states } = this.run(x, [state]);
+  forward(x: Tensor, state?: Tensor, options?: SequenceOptions): [output: Tensor, state: Tensor] {
+    const { output, states } = this.run(x, [state], options);
     return [output, states[0] as Tensor];
   }
 
-  protected override pass(x: Tensor, weights: RecurrentWeights, state: readonly Tensor[], reverse: boolean): Pass {
-    const weight = weights.weightHH.version;
-    const step = (h: Tensor, gates: Tensor) => gates.add(linear(h, weight))[this.nonlinearity]();
-    return recur(step, state, gatesOfInput(x, weights), reverse);
+  protected override pass(
+    x: Tensor,
+    weights: RecurrentWeights,
+    [h0]: readonly [Tensor],
+    options: RecurrenceOptions,
+  ): Pass {
+    const { nonlinearity } = this;
+    const { output, h } = rnn(gatesOfInput(x, weights), h0, weights.weightHH, { ...options, nonlinearity });
+    return { output, state: [h] };
   }
-}
-
-/** A recurrence that has no kernel of its own, over the gates [T, B, G·H]: `step` gives the next h from the last. */
-function recur(
-  step: (h: Tensor, gates: Tensor) => Tensor,
-  [h0]: readonly Tensor[],
-  gates: Tensor,
-  reverse: boolean,
-): Pass {
-  const { carry, ys } = scan(
-    ([h], [x]) => {
-      const next = step(h as Tensor, x as Tensor);
-      return { carry: [next], y: [next] };
-    },
-    [h0 as Tensor],
-    [gates],
-    { reverse },
-  );
-  return { output: ys[0] as Tensor, state: carry };
 }

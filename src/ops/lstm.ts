@@ -7,26 +7,41 @@ import type { NoAttributes, Op, OpDef } from '../graph/op.ts';
 import { apply, expectDType, expectRank } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { familyCall } from '../kernels/family.ts';
-import { lstmCell as cellFamily, lstmBackward, lstmCellBackward, lstmForward } from '../kernels/lstm.ts';
+import { lstmCell as cellFamily, lstmCellBackward } from '../kernels/lstm.ts';
+import { recurrentBackward, recurrentForward } from '../kernels/recurrent.ts';
 import { differentiateComposed } from './autograd.ts';
-import { add, constantOf, mul, sigmoid, square, sub, tanh, zeros } from './elementwise.ts';
+import { add, less, mul, sigmoid, square, sub, tanh, where, zeros } from './elementwise.ts';
 import { concat, split, stack } from './join.ts';
 import { matmul } from './matmul.ts';
+import {
+  activeSteps,
+  checkRecurrence,
+  f32,
+  lengthsKind,
+  lengthsOf,
+  ownSteps,
+  type RecurrenceAttributes,
+  type RecurrenceOptions,
+  recurrentGradient,
+  statesBefore,
+} from './recurrent.ts';
 import { type ScanStep, scan } from './scan.ts';
 import { at, slice } from './slice.ts';
-import { reshape, transpose, unsqueeze } from './view.ts';
+import { transpose } from './view.ts';
 
-const f32 = (shape: readonly number[]): TensorType => ({ shape, dtype: 'f32' });
 const sizes = (gates: TensorType) => {
   const [T, B, H4] = exactly(3, gates.shape);
   return { T, B, H: H4 / 4 };
 };
 
-/** Inputs: gatesX [T, B, 4H], h0, c0 [B, H], W_hh [4H, H]. Outputs: h and c of every step [T, B, H], activated gates. */
+/**
+ * Inputs: gatesX [T, B, 4H], h0 [B, H], W_hh [4H, H], c0 [B, H], perhaps lengths [B]. Outputs: h and c of every step [T, B, H],
+ * activated gates, of which those of a step beyond its row's length are -1.
+ */
 const lstmOp: Op<
-  [gatesX: Tensor, h0: Tensor, c0: Tensor, weight: Tensor],
-  { reverse: boolean },
-  [output: Tensor, cells: Tensor, gates: Tensor]
+  [gatesX: Tensor, h0: Tensor, weight: Tensor, c0: Tensor, ...lengths: Tensor[]],
+  RecurrenceAttributes,
+  [hidden: Tensor, cells: Tensor, gates: Tensor]
 > = {
   name: 'lstm',
   infer: ([gatesX]) => {
@@ -35,79 +50,82 @@ const lstmOp: Op<
   },
   lowering: {
     kind: 'kernel',
-    problem: ({ inputs: [gatesX], attributes: { reverse } }) => familyCall(lstmForward, { ...sizes(gatesX), reverse }),
+    problem: ({ inputs: [gatesX], attributes }) =>
+      familyCall(recurrentForward, { cell: 'lstm', ...sizes(gatesX), ...attributes }),
   },
   gradient: ({ inputs, outputs, attributes }, outputGradients) => {
-    const [dOutput, dCells, dActivated] = outputGradients;
+    const [dHidden, dCells, dActivated] = outputGradients;
     // Only backward reads all cells and the gates: they have a gradient where a gradient is differentiated again.
     if (dActivated) return differentiateComposed(lstmOp, inputs, attributes, outputGradients);
-    const [gatesX, h0, c0, weight] = inputs;
-    const [output, cells, gates] = outputs;
+    const [gatesX, h0, weight, c0] = inputs;
+    const [hidden, cells, gates] = outputs;
     const { T, B, H } = sizes(gatesX);
     const { reverse } = attributes;
-    const last = reverse ? 0 : T - 1;
     // Forward, only the last cell has a reader; its gradient arrives as that of all cells, zero elsewhere.
-    const dStateN = dCells ? stack([zeros([B, H]), at(dCells, last)]) : zeros([2, B, H]);
-    const [dGates, dState0] = apply(
-      lstmBackwardOp,
-      [dOutput ?? zeros([T, B, H]), dStateN, gates, cells, c0, weight],
-      attributes,
-    );
-    return [dGates, at(dState0, 0), at(dState0, 1), recurrentGradient(dGates, output, h0, reverse)];
+    const dC = dCells ? [at(dCells, reverse ? 0 : T - 1)] : [];
+    const [dGates, dState0] = apply(lstmBackwardOp, [dHidden ?? zeros([T, B, H]), weight, gates, cells, c0, ...dC], {
+      ...attributes,
+      dC: dC.length > 0,
+    });
+    return [
+      dGates,
+      at(dState0, 0),
+      recurrentGradient(dGates, hidden, h0, reverse),
+      at(dState0, 1),
+      ...(attributes.lengths ? [null] : []),
+    ];
   },
-  decompose: ([gatesX, h0, c0, weight], { reverse }) => {
+  decompose: ([gatesX, h0, weight, c0, ...lengths], { reverse }) => {
     const transposed = transpose(weight);
-    const step: ScanStep = (carry, slices) => {
+    const step: ScanStep = (carry, [x, active]) => {
       const [h, c] = exactly(2, carry);
-      const [output, next, gates] = cellOf(add(nth(slices, 0), matmul(h, transposed)), c);
+      const cell = cellOf(add(x as Tensor, matmul(h, transposed)), c);
+      const before = [h, c, -1] as const;
+      const [output, next, gates] = active
+        ? exactly(
+            3,
+            cell.map((value, i) => where(active, value, nth(before, i))),
+          )
+        : cell;
       return { carry: [output, next], y: [output, next, gates] };
     };
-    return scan(step, [h0, c0], [gatesX], { reverse }).ys;
+    const T = nth(gatesX.shape, 0);
+    return scan(step, [h0, c0], [gatesX, ...lengths.map((each) => activeSteps(each, T))], { reverse }).ys;
   },
 };
 
-/** [T, B, X] as [T·B, X]. */
-const rows = (x: Tensor) => reshape(x, [-1, nth(x.shape, 2)]);
-
-/** dW_hh = Σₜ dGatesₜᵀ·hₜ₋₁, one product over all steps; a first state of zeros adds nothing. */
-function recurrentGradient(dGates: Tensor, output: Tensor, h0: Tensor, reverse: boolean): Tensor {
-  const T = nth(output.shape, 0);
-  const product = (gates: Tensor, states: Tensor) => matmul(transpose(rows(gates)), rows(states));
-  const first = unsqueeze(h0, 0);
-  if (T === 1) return product(dGates, first);
-  const before = slice(output, [reverse ? [1, T] : [0, T - 1]]);
-  if (constantOf(h0) === 0) return product(slice(dGates, [reverse ? [0, T - 1] : [1, T]]), before);
-  return product(dGates, concat(reverse ? [before, first] : [first, before]));
-}
-
+/** From what the forward pass has left; dC [B, H] is the gradient of the last c. */
 const lstmBackwardOp: Op<
-  [dOutput: Tensor, dStateN: Tensor, gates: Tensor, cells: Tensor, c0: Tensor, weight: Tensor],
-  { reverse: boolean },
+  [dHidden: Tensor, weight: Tensor, gates: Tensor, cells: Tensor, c0: Tensor, ...dC: Tensor[]],
+  RecurrenceAttributes & { readonly dC: boolean },
   [dGates: Tensor, dState0: Tensor]
 > = {
   name: 'lstmBackward',
-  infer: ([dOutput]) => {
-    const [T, B, H] = exactly(3, dOutput.shape);
+  infer: ([dHidden]) => {
+    const [T, B, H] = exactly(3, dHidden.shape);
     return [f32([T, B, 4 * H]), f32([2, B, H])];
   },
   lowering: {
     kind: 'kernel',
     // A gradient that only the last outputs have is spread over all of them where it is read.
     load: true,
-    problem: ({ inputs: [, , gates], attributes: { reverse } }, _, { load }) =>
-      familyCall(lstmBackward, { ...sizes(gates), reverse, ...(load ? { load } : {}) }),
+    problem: ({ inputs: [, , gates], attributes }, _, { load }) =>
+      familyCall(recurrentBackward, { cell: 'lstm', ...sizes(gates), ...attributes, ...(load ? { load } : {}) }),
   },
-  decompose: ([dOutput, dStateN, gates, cells, c0, weight], { reverse }) => {
-    const first = unsqueeze(c0, 0);
-    const before = reverse ? slice(concat([cells, first]), [[1]]) : slice(concat([first, cells]), [[0, -1]]);
+  decompose: ([dHidden, weight, gates, cells, c0, ...dC], { reverse, lengths }) => {
     const step: ScanStep = (carry, slices) => {
       const [dh, dc] = exactly(2, carry);
       const [dy, activated, c, next] = exactly(4, slices);
-      const [dGates, dBefore] = cellGradientOf(add(dh, dy), dc, activated, c, next);
-      return { carry: [matmul(dGates, weight), dBefore], y: [dGates] };
+      const dNext = add(dh, dy);
+      const [dGates, dBefore] = cellGradientOf(dNext, dc, activated, c, next);
+      if (!lengths) return { carry: [matmul(dGates, weight), dBefore], y: [dGates] };
+      const rests = less(slice(activated, [null, [0, 1]]), 0);
+      const own = where(rests, 0, dGates);
+      return { carry: [where(rests, dNext, matmul(own, weight)), where(rests, dc, dBefore)], y: [own] };
     };
-    const states = [at(dStateN, 0), at(dStateN, 1)];
-    const { carry, ys } = scan(step, states, [dOutput, gates, before, cells], { reverse: !reverse });
+    const states = [zeros(c0.shape), dC[0] ?? zeros(c0.shape)];
+    const before = statesBefore(cells, c0, reverse);
+    const { carry, ys } = scan(step, states, [dHidden, gates, before, cells], { reverse: !reverse });
     return [...ys, stack(carry)];
   },
 };
@@ -167,11 +185,7 @@ const cellSizes = ({ shape }: TensorType) => {
   return { B, H };
 };
 
-interface LSTMOptions {
-  /** From the last step to the first; default false. */
-  reverse?: boolean;
-}
-const lstmOptions = declareOptions<LSTMOptions>({ reverse: flag });
+const lstmOptions = declareOptions<RecurrenceOptions>({ reverse: flag, lengths: lengthsKind });
 
 /**
  * An LSTM over a whole sequence (Hochreiter and Schmidhuber 1997; gates i, f, g, o), in a handful of dispatches. `gatesX`
@@ -183,31 +197,14 @@ export function lstm(
   h0: Tensor,
   c0: Tensor,
   weight: Tensor,
-  options?: LSTMOptions,
+  options?: RecurrenceOptions,
 ): { output: Tensor; h: Tensor; c: Tensor } {
-  const { reverse = false } = lstmOptions('lstm', options);
-  for (const [name, x] of [
-    ['gatesX', gatesX],
-    ['h0', h0],
-    ['c0', c0],
-    ['the weight', weight],
-  ] as const)
-    expectDType('lstm', name, x, ['f32']);
-  expectRank('lstm', 'gatesX', gatesX, 3);
-  const { T, B, H } = sizes(gatesX);
-  if (
-    !Number.isInteger(H) ||
-    !sameShape(h0.shape, [B, H]) ||
-    !sameShape(c0.shape, [B, H]) ||
-    !sameShape(weight.shape, [4 * H, H])
-  ) {
-    throw new ShapeError(
-      `[lstm] for gatesX ${formatShape(gatesX.shape)} = [T, B, 4H], h0 and c0 must be [B, H] and the weight [4H, H], got ${formatShape(h0.shape)}, ${formatShape(c0.shape)} and ${formatShape(weight.shape)}`,
-    );
-  }
-  const [output, cells] = apply(lstmOp, [gatesX, h0, c0, weight], { reverse });
-  const last = reverse ? 0 : T - 1;
-  return { output, h: at(output, last), c: at(cells, last) };
+  const { reverse = false, lengths } = lstmOptions('lstm', options);
+  const { T, B } = checkRecurrence('lstm', 4, gatesX, { h0, c0 }, weight);
+  const own = lengths === undefined ? undefined : lengthsOf('lstm', lengths, B, T);
+  const attributes = { reverse, lengths: own !== undefined };
+  const [hidden, cells] = apply(lstmOp, [gatesX, h0, weight, c0, ...(own ? [own] : [])], attributes);
+  return { ...ownSteps(hidden, attributes, own), c: at(cells, reverse ? 0 : T - 1) };
 }
 
 /** One LSTM step: gates before activation [B, 4H] (x·W_ihᵀ + h·W_hhᵀ + biases), c [B, H] → h' and c' [B, H]. */

@@ -23,11 +23,11 @@ const matmulOp: Op<[a: Tensor, b: Tensor]> = {
     store: true,
     strided: isMatrix,
     // dW = dCᵀ·X (or Xᵀ·dC) reads the rows of dC in the order in which a bias gradient sums them.
-    sums: ({ shape, strides, offset }, index) => {
+    sums: ({ shape, strides }, index) => {
       const [rows, columns] = index === 0 ? [1, 0] : [0, 1];
       const matrix = { rows: nth(shape, rows), columns: nth(shape, columns) };
       const dense = (strides[columns] === 1 || matrix.columns === 1) && strides[rows] === matrix.columns;
-      return shape.length === 2 && offset === 0 && dense ? matrix : null;
+      return shape.length === 2 && dense ? matrix : null;
     },
     problem: ({ types: [{ shape }] }, [a, b], { store, sum }) => {
       const batch = shape.slice(0, -2);

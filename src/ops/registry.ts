@@ -8,6 +8,7 @@ import { cumsumOps } from './cumsum.ts';
 import { elementwiseOps } from './elementwise.ts';
 import { embeddingOps } from './embedding.ts';
 import { gatherOps } from './gather.ts';
+import { gruOps } from './gru.ts';
 import { indexingOps } from './indexing.ts';
 import { joinOps } from './join.ts';
 import { linearCrossEntropyOps } from './linearCrossEntropy.ts';
@@ -17,6 +18,7 @@ import { normOps } from './norm.ts';
 import { packOps } from './packing.ts';
 import { randomOps } from './random.ts';
 import { reduceOps } from './reduce.ts';
+import { rnnOps } from './rnn.ts';
 import { sampleOps } from './sample.ts';
 import { sliceOps } from './slice.ts';
 import { softmaxOps } from './softmax.ts';
@@ -41,6 +43,8 @@ export const ops = {
   ...linearCrossEntropyOps,
   ...crossEntropyOps,
   ...lstmOps,
+  ...gruOps,
+  ...rnnOps,
   ...matmulOps,
   ...normOps,
   ...packOps,

@@ -231,7 +231,7 @@ test('an LSTM whose last output has a gradient is one kernel each way at the gpu
   const results = grad(h, [gates], { seed: value(2, 8) });
   const { commands } = buildProgram({ results, updates: [] }, (x) => x.isComputed, defaultProfile);
   expect(commands.map(({ label }) => label)).toEqual([
-    'lstmForward/sequence [6, 2, 8]',
-    'lstmBackward/sequence [6, 2, 32]',
+    'recurrentForward/sequence [6, 2, 8]',
+    'recurrentBackward/sequence [6, 2, 32]',
   ]);
 });

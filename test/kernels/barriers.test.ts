@@ -6,9 +6,9 @@ import { clipNorm } from '../../src/kernels/clip.ts';
 import { cumsum } from '../../src/kernels/cumsum.ts';
 import type { DeviceProfile, Family, KernelCall, SelectionProfile, Variant } from '../../src/kernels/kernel.ts';
 import { defaultProfile } from '../../src/kernels/kernel.ts';
-import { lstmBackward, lstmForward } from '../../src/kernels/lstm.ts';
 import { matmul } from '../../src/kernels/matmul.ts';
 import { normBackward } from '../../src/kernels/norm.ts';
+import { recurrentBackward, recurrentForward } from '../../src/kernels/recurrent.ts';
 import { reduce } from '../../src/kernels/reduce.ts';
 import { sample } from '../../src/kernels/sample.ts';
 import { softmax } from '../../src/kernels/softmax.ts';
@@ -72,24 +72,24 @@ function matmulTrial(variant: string, M: number, N: number, K: number): Trial {
 }
 
 function lstmTrials(variant: string, H: number, selection: SelectionProfile): [forward: Trial, backward: Trial] {
-  const problem = { T: 3, B: 5, H, reverse: false };
+  const problem = { cell: 'lstm' as const, T: 3, B: 5, H, reverse: false, lengths: false };
   const BH = 5 * H;
   const [sequence, weights] = [3 * BH, draw.f32(4 * H * H, 0.5)];
   return [
     trial(
-      lstmForward,
+      recurrentForward,
       variant,
       selection,
       problem,
-      [4 * sequence, BH, BH, weights],
+      [4 * sequence, BH, weights, BH],
       [sequence, sequence, 4 * sequence],
     ),
     trial(
-      lstmBackward,
+      recurrentBackward,
       variant,
       selection,
       problem,
-      [sequence, 2 * BH, 4 * sequence, sequence, BH, weights],
+      [sequence, weights, 4 * sequence, sequence, BH],
       [4 * sequence, 2 * BH],
     ),
   ];
@@ -122,14 +122,14 @@ const trials: Readonly<Record<string, () => readonly Trial[]>> = {
   'cumsum/scan': () => [
     trial(cumsum, 'scan', 'gpu', { outer: 2, n: 5000, inner: 1, reverse: false, dtype: 'f32' }, [10000], [10000]),
   ],
-  'lib/lstmSequence': () => lstms('sequence').flat(),
-  'lib/lstmStep': () => lstms('steps').flat(),
+  'lib/recurrentSequence': () => lstms('sequence').flat(),
+  'lib/recurrentStep': () => lstms('steps').flat(),
   'lib/meeting': () => [
     trial(softmax, 'rows', 'gpu', { log: false, outer: 3, n: 1024, inner: 1 }, [3072], [3072]),
     trial(reduce, 'rows', 'gpu', reduceProblem(2048, 1), [3 * 2048], [3]),
   ],
-  'lstm/forward.sequence': () => lstms('sequence').map(([forward]) => forward),
-  'lstm/backward.sequence': () => lstms('sequence').map(([, backward]) => backward),
+  'recurrent/forward.sequence': () => lstms('sequence').map(([forward]) => forward),
+  'recurrent/backward.sequence': () => lstms('sequence').map(([, backward]) => backward),
   'matmul/gemv': () => [matmulTrial('gemv', 1, 67, 300)],
   'matmul/tiled': () => [matmulTrial('tiled32', 40, 36, 72)],
   'norm/backward.rows': () =>
@@ -177,10 +177,10 @@ const trials: Readonly<Record<string, () => readonly Trial[]>> = {
 
 /** A barrier is needed by the text, which is the same for both stacks: each is tried on one. These take Deno long to compile. */
 const triedInChromium: readonly string[] = [
-  'lib/lstmSequence',
-  'lib/lstmStep',
-  'lstm/backward.sequence',
-  'lstm/forward.sequence',
+  'lib/recurrentSequence',
+  'lib/recurrentStep',
+  'recurrent/backward.sequence',
+  'recurrent/forward.sequence',
 ];
 
 /** Barriers, counted from 0 in the text, that do not show in Deno, and so must in Chromium. */

@@ -9,10 +9,11 @@ import { embedding, embeddingBackward } from '../../src/kernels/embedding.ts';
 import { familyCall } from '../../src/kernels/family.ts';
 import { gather } from '../../src/kernels/gather.ts';
 import type { DeviceProfile, Family, KernelCall } from '../../src/kernels/kernel.ts';
-import { lstmBackward, lstmCell, lstmCellBackward, lstmForward } from '../../src/kernels/lstm.ts';
+import { lstmCell, lstmCellBackward } from '../../src/kernels/lstm.ts';
 import { matmul } from '../../src/kernels/matmul.ts';
 import { norm, normBackward } from '../../src/kernels/norm.ts';
 import { place as placeFamily } from '../../src/kernels/place.ts';
+import { recurrentBackward, recurrentForward } from '../../src/kernels/recurrent.ts';
 import { reduce } from '../../src/kernels/reduce.ts';
 import { sample } from '../../src/kernels/sample.ts';
 import { scatterAdd } from '../../src/kernels/scatterAdd.ts';
@@ -104,14 +105,14 @@ const ids = (count: number) => ({ count, V: 5, E: 3, indexDType: 'i32' as const 
 const idsData = (count: number, draw: Draw) => [whole(draw, 3 * count), draw.i32(count, 0, 5)];
 const indices = (m: number) => ({ outer: 2, n: 5, inner: 2, m, dtype: 'f32' as const, indexDType: 'i32' as const });
 
-const lstm = (T: number, H: number) => ({ T, B: 2, H, reverse: false });
+const lstm = (T: number, H: number) => ({ cell: 'lstm' as const, T, B: 2, H, reverse: false, lengths: false });
 function lstmData(T: number, H: number, draw: Draw): Data {
-  const inputs = [draw.f32(8 * T * H), draw.f32(2 * H), draw.f32(2 * H), draw.f32(4 * H * H, 1 / Math.sqrt(H))];
+  const inputs = [draw.f32(8 * T * H), draw.f32(2 * H), draw.f32(4 * H * H, 1 / Math.sqrt(H)), draw.f32(2 * H)];
   return { inputs, outputs: [f32(2 * T * H), f32(2 * T * H), f32(8 * T * H)] };
 }
 function lstmBackwardData(T: number, H: number, draw: Draw): Data {
-  const states = [draw.f32(2 * T * H), draw.f32(4 * H), draw.f32(8 * T * H, 0.4, 0.5), draw.f32(2 * T * H)];
-  const inputs = [...states, draw.f32(2 * H), draw.f32(4 * H * H, 0.5 / Math.sqrt(H))];
+  const weights = draw.f32(4 * H * H, 0.5 / Math.sqrt(H));
+  const inputs = [draw.f32(2 * T * H), weights, draw.f32(8 * T * H, 0.4, 0.5), draw.f32(2 * T * H), draw.f32(2 * H)];
   return { inputs, outputs: [f32(8 * T * H), f32(4 * H)] };
 }
 
@@ -268,28 +269,28 @@ export const growths: readonly Growth[] = [
     { exact: true, refused: true, most: 2 ** 10 },
   ),
   growth(
-    lstmForward,
+    recurrentForward,
     'T',
     (T) => lstm(T, 3),
     (T, draw) => lstmData(T, 3, draw),
     { most: 2 ** 10 },
   ),
   growth(
-    lstmBackward,
+    recurrentBackward,
     'T',
     (T) => lstm(T, 3),
     (T, draw) => lstmBackwardData(T, 3, draw),
     { most: 2 ** 10 },
   ),
   growth(
-    lstmForward,
+    recurrentForward,
     'H',
     (n) => lstm(1, odd(n)),
     (n, draw) => lstmData(1, odd(n), draw),
     { refused: true, most: 2 ** 9 },
   ),
   growth(
-    lstmBackward,
+    recurrentBackward,
     'H',
     (n) => lstm(1, odd(n)),
     (n, draw) => lstmBackwardData(1, odd(n), draw),

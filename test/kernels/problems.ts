@@ -12,10 +12,11 @@ import { embedding, embeddingBackward } from '../../src/kernels/embedding.ts';
 import { familyCall } from '../../src/kernels/family.ts';
 import { gather } from '../../src/kernels/gather.ts';
 import type { DeviceProfile, Dispatch, Family, KernelCall } from '../../src/kernels/kernel.ts';
-import { lstmBackward, lstmCell, lstmCellBackward, lstmForward } from '../../src/kernels/lstm.ts';
+import { lstmCell, lstmCellBackward } from '../../src/kernels/lstm.ts';
 import { matmul } from '../../src/kernels/matmul.ts';
 import { norm, normBackward } from '../../src/kernels/norm.ts';
 import { place as placeFamily } from '../../src/kernels/place.ts';
+import { recurrentBackward, recurrentForward } from '../../src/kernels/recurrent.ts';
 import { type ReduceKind, reduce } from '../../src/kernels/reduce.ts';
 import { sample } from '../../src/kernels/sample.ts';
 import { scatterAdd } from '../../src/kernels/scatterAdd.ts';
@@ -182,9 +183,24 @@ const indexings = () =>
     indexDType: indices,
   });
 const hiddenSizes = [...extents.filter((n) => n <= 1025), 6, 12, 20, 48, 100];
-const lstms = () => product({ T: [1, 2], B: [3], H: hiddenSizes, reverse: flags });
-const lstmGradients = () =>
-  product({ T: [1, 2], B: [3], H: hiddenSizes, reverse: flags, load: [undefined, halfBackwards(6, 6)] });
+/** All sizes of LSTMs; of the other cells, which differ in what runs at each step, those that choose another text. */
+function* recurrences() {
+  yield* product({ cell: ['lstm'] as const, T: [1, 2], B: [3], H: hiddenSizes, reverse: flags, lengths: [false] });
+  yield* product({
+    cell: ['lstm', 'gru', 'tanh', 'relu'] as const,
+    T: [2],
+    B: [3],
+    H: [6, 64, 1024],
+    reverse: [false],
+    lengths: flags,
+    bias: flags,
+  });
+}
+function* recurrentGradients() {
+  for (const problem of recurrences())
+    for (const load of [undefined, halfBackwards(6, 6)])
+      for (const dC of problem.cell === 'lstm' ? flags : [false]) yield { ...problem, dC, ...(load ? { load } : {}) };
+}
 const cells = () => product({ B: [3], H: [1, 64] });
 const packs = () =>
   product({
@@ -287,8 +303,8 @@ const families: Readonly<Record<string, (profile: DeviceProfile) => KernelCall[]
   gate: selected(gate, () => product({ members: [3], scaled: flags, skips: [null, 0] })),
   clipNorm: selected(clipNorm, () => product({ N: [64, 63, 2 ** 20], maxNorm: [1], strict: flags })),
   clipScale: selected(clipScale, () => [{ count: 5, maxNorm: 1, strict: false }]),
-  lstmForward: selected(lstmForward, lstms),
-  lstmBackward: selected(lstmBackward, lstmGradients),
+  recurrentForward: selected(recurrentForward, recurrences),
+  recurrentBackward: selected(recurrentBackward, recurrentGradients),
   lstmCell: selected(lstmCell, cells),
   lstmCellBackward: selected(lstmCellBackward, cells),
   elementwise: elementwiseCalls,

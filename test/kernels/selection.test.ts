@@ -5,9 +5,9 @@ import { cumsum } from '../../src/kernels/cumsum.ts';
 import { embeddingBackward } from '../../src/kernels/embedding.ts';
 import { familyCall } from '../../src/kernels/family.ts';
 import { defaultProfile, type Family, grid } from '../../src/kernels/kernel.ts';
-import { lstmBackward, lstmForward } from '../../src/kernels/lstm.ts';
 import { matmul } from '../../src/kernels/matmul.ts';
 import { norm, normBackward } from '../../src/kernels/norm.ts';
+import { recurrentBackward, recurrentForward } from '../../src/kernels/recurrent.ts';
 import { reduce } from '../../src/kernels/reduce.ts';
 import { scatterAdd } from '../../src/kernels/scatterAdd.ts';
 import { softmax } from '../../src/kernels/softmax.ts';
@@ -27,7 +27,7 @@ const sum = (outer: number, n: number, inner: number) => ({
   inner,
   dtype: 'f32' as const,
 });
-const lstm = (H: number) => ({ T: 4, B: 4, H, reverse: false });
+const lstm = (H: number) => ({ cell: 'lstm' as const, T: 4, B: 4, H, reverse: false, lengths: false });
 const queries = (B: number, H: number, L: number, D: number) => {
   const heads = place([B, H, L, D]);
   return {
@@ -98,9 +98,9 @@ const examples = [
   example(reduce, sum(64, 4, 1), 'thread', 'thread'),
   example(reduce, sum(1, 100, 64), 'columns', 'thread'),
   example(reduce, sum(1, 5000, 8), 'split', 'split'),
-  example(lstmForward, lstm(64), 'sequence', 'sequence'),
-  example(lstmForward, lstm(256), 'sequence', 'steps'),
-  example(lstmBackward, lstm(260), 'steps', 'steps'),
+  example(recurrentForward, lstm(64), 'sequence', 'sequence'),
+  example(recurrentForward, lstm(256), 'sequence', 'steps'),
+  example(recurrentBackward, lstm(260), 'steps', 'steps'),
   example(cumsum, { outer: 1, n: 1000, inner: 1, reverse: false, dtype: 'f32' }, 'scan', 'serial'),
   example(cumsum, { outer: 1, n: 100000, inner: 1, reverse: false, dtype: 'f32' }, 'scan', 'blocks'),
   example(cumsum, { outer: 1, n: 5_000_000, inner: 1, reverse: false, dtype: 'f32' }, 'blocks', 'blocks'),

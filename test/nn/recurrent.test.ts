@@ -1,8 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { randn, type Tensor } from '../../src/index.ts';
+import { compile, randn, sequenceMask, type Tensor, tensor, where } from '../../src/index.ts';
 import { GRU, GRUCell, LSTM, LSTMCell, type Module, type RecurrentOptions, RNN, RNNCell } from '../../src/nn/index.ts';
-import { expectGolden, type GoldenCase, given, goldenCases, loadGolden } from '../support/golden.ts';
-import { announceReads, useGpu } from '../support/gpu.ts';
+import {
+  expectGolden,
+  expectNear,
+  type GoldenCase,
+  given,
+  goldenCases,
+  loadGolden,
+  optional,
+} from '../support/golden.ts';
+import { announceReads, read, useGpu } from '../support/gpu.ts';
 
 useGpu();
 
@@ -22,7 +30,7 @@ const kinds: Readonly<
     const module = new LSTM(inputSize, hiddenSize, options);
     const [x, h0, c0] = ['x', 'h0', 'c0'].map((name) => given(golden, name)) as [Tensor, Tensor, Tensor];
     const outputs = () => {
-      const [output, [h, c]] = module.forward(x, [h0, c0]);
+      const [output, [h, c]] = module.forward(x, [h0, c0], lengthsOf(golden));
       return { output, h, c };
     };
     return { module, inputs: { x, h0, c0 }, outputs };
@@ -42,10 +50,15 @@ const kinds: Readonly<
   rnnCell: (golden, { inputSize, hiddenSize, ...options }) => step(golden, new RNNCell(inputSize, hiddenSize, options)),
 };
 
+function lengthsOf(golden: GoldenCase) {
+  const lengths = optional(golden, 'lengths');
+  return lengths ? { lengths } : {};
+}
+
 function sequence(golden: GoldenCase, module: GRU | RNN) {
   const [x, h0] = [given(golden, 'x'), given(golden, 'h0')];
   const outputs = () => {
-    const [output, h] = module.forward(x, h0);
+    const [output, h] = module.forward(x, h0, lengthsOf(golden));
     return { output, h };
   };
   return { module, inputs: { x, h0 }, outputs };
@@ -57,11 +70,85 @@ function step(golden: GoldenCase, module: GRUCell | RNNCell) {
 }
 
 describe('recurrent modules agree with PyTorch, all gradients included', async () => {
-  it.for(await goldenCases('rnn'))('$name', async (golden) => {
+  const cases = [...(await goldenCases('rnn')), ...(await goldenCases('packed'))];
+  it.for(
+    cases.map((golden) => ({ ...golden, title: `${golden.name}${golden.tensors.has('lengths') ? ', packed' : ''}` })),
+  )('$title', async (golden) => {
     const kind = kinds[golden.name.split('_')[0] as string] as (typeof kinds)[string];
     const { module, inputs, outputs } = kind(golden, golden.options as unknown as Options);
     loadGolden(module, golden);
     await expectGolden(golden, outputs(), inputs, module);
+  });
+});
+
+describe('rows of several lengths', () => {
+  const [T, B, I, H] = [7, 4, 3, 8];
+  const lengths = [3, 7, 1, 5];
+  const kinds = { LSTM, GRU, RNN } as const;
+
+  it.for(Object.keys(kinds) as (keyof typeof kinds)[])(
+    '%s gives each what it gives it alone, whatever the padding is',
+    async (name) => {
+      const model = new kinds[name](I, H, { layers: 2, bidirectional: true });
+      const [x, other] = [randn([T, B, I]), randn([T, B, I])];
+      const run = (x: Tensor, options?: { lengths: readonly number[] }) => {
+        const [output, state] = (model as GRU).forward(x, undefined, options);
+        return [output, ...[state].flat()] as Tensor[];
+      };
+      const whole = run(x, { lengths });
+      const padded = run(where(sequenceMask(lengths, T).transpose().unsqueeze(-1), x, other), { lengths });
+      for (const [b, length] of lengths.entries()) {
+        const [output, ...states] = run(
+          x.slice([
+            [0, length],
+            [b, b + 1],
+          ]),
+        ) as [Tensor, ...Tensor[]];
+        const mine = [
+          (whole[0] as Tensor).slice([
+            [0, length],
+            [b, b + 1],
+          ]),
+          ...whole.slice(1).map((state) => state.slice([null, [b, b + 1]])),
+        ];
+        const rest = length < T ? [(whole[0] as Tensor).slice([[length], [b, b + 1]])] : [];
+        const values = await read(output, ...states, ...mine, ...rest);
+        const count = 1 + states.length;
+        // Each row's sums are added up in one order, whoever its neighbours are.
+        for (let i = 0; i < count; i++)
+          expectNear(values[count + i] as Float32Array, values[i] as Float32Array, `row ${b}, ${i}`);
+        if (length < T) expect((values.at(-1) as Float32Array).every((value) => value === 0)).toBe(true);
+      }
+      const values = await read(...whole, ...padded);
+      expect(values.slice(whole.length)).toEqual(values.slice(0, whole.length));
+    },
+  );
+
+  it('are those of a tensor in one plan, whatever it holds', async () => {
+    const model = new GRU(I, H);
+    const step = compile((x: Tensor, lengths: Tensor) => model.forward(x, undefined, { lengths })[1]);
+    const x = randn([T, B, I]);
+    for (const each of [lengths, [7, 7, 7, 7], [1, 2, 3, 4]]) {
+      const [ours, wanted] = await read(
+        await step(x, tensor(Int32Array.from(each))),
+        model.forward(x, undefined, { lengths: each })[1],
+      );
+      expect(ours).toEqual(wanted);
+    }
+    expect(step.plans).toHaveLength(1);
+  });
+
+  it('must be lengths', () => {
+    const model = new LSTM(I, H);
+    const x = randn([T, B, I]);
+    const forward = (lengths: unknown) => () => model.forward(x, undefined, { lengths: lengths as number[] });
+    expect(forward([3, 7, 0, 5])).toThrow('[LSTM] lengths must be integers from 1 to T = 7, got [3, 7, 0, 5]');
+    expect(forward([3, 8, 1, 5])).toThrow('[LSTM] lengths must be integers from 1 to T = 7');
+    expect(forward([3, 7])).toThrow('[LSTM] there must be a length for each of the 4 rows, got 2');
+    expect(forward(tensor(Int32Array.of(3, 7)))).toThrow('[LSTM] lengths must be [B] = [4], got [2]');
+    expect(forward(randn([4]))).toThrow('[LSTM] lengths must be i32 or u32');
+    expect(forward('3715')).toThrow('[LSTM] lengths must be');
+    expect(forward([1.5, 2, 3, 4])).toThrow('[LSTM] lengths must be');
   });
 });
 

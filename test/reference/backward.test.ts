@@ -43,9 +43,12 @@ const families: Readonly<Record<string, (golden: Golden) => Values>> = {
     const W = need(x, 'weight_hh_l0');
     const gatesX = reshape(gates(rows, x, '_l0'), [T, B, extent(W, 0)]);
     const [h0, c0] = [part(need(x, 'h0'), 0), part(need(x, 'c0'), 0)];
-    const [output, cells, activated] = rules.lstm([gatesX, h0, c0, W], {});
-    const dStateN = rules.concat([need(x, 'dh'), need(x, 'dc')], { axis: 0 })[0];
-    const [dGatesX, dState0] = rules.lstmBackward([need(x, 'doutput'), dStateN, activated, cells, c0, W], {});
+    const [output, cells, activated] = rules.lstm([gatesX, h0, W, c0], {});
+    // The gradient of the last h is one of the last output.
+    const [dOutput, dH] = [need(x, 'doutput'), need(x, 'dh')];
+    const none = ref([T - 1, B, extent(W, 1)]);
+    const whole = rules.add([dOutput, rules.concat([none, dH], { axis: 0 })[0]])[0] as Ref;
+    const [dGatesX, dState0] = rules.lstmBackward([whole, W, activated, cells, c0, part(need(x, 'dc'), 0)], {});
     const hidden = rules.concat([need(x, 'h0'), output], { axis: 0 })[0]; // [T + 1, B, H]
     const before = ref([T * B, extent(W, 1)], hidden.data.slice(0, T * B * extent(W, 1)));
     const dGates = reshape(dGatesX, [T * B, extent(W, 0)]);

@@ -7,6 +7,7 @@ import { lstm } from './lstm.ts';
 import { matmul } from './matmul.ts';
 import { norm } from './norm.ts';
 import { optimizer } from './optimizer.ts';
+import { recurrent } from './recurrent.ts';
 import { reduce } from './reduce.ts';
 import type { Ref, Rule } from './ref.ts';
 import { softmax } from './softmax.ts';
@@ -25,6 +26,7 @@ export const rules = {
   ...loss,
   ...attention,
   ...lstm,
+  ...recurrent,
   ...indexing,
   ...optimizer,
 };

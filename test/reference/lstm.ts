@@ -1,26 +1,7 @@
 import { sigmoid } from './elementwise.ts';
-import { matmul } from './matmul.ts';
+import { add, at, keep, order, product, type RecurrenceAttributes, setStep, step, transpose } from './recurrent.ts';
 import { extent, map, type Ref, type Rules, ref } from './ref.ts';
 import { view } from './view.ts';
-
-interface LstmAttributes {
-  /** Walks from the last step to the first; outputs keep their places in time. */
-  readonly reverse?: boolean;
-}
-
-const add = (a: Ref, b: Ref) => map([a, b], (x, y) => x + y);
-const product = (a: Ref, b: Ref) => matmul.matmul([a, b])[0];
-const transpose = (x: Ref) => view.permute([x], { order: [1, 0] })[0];
-
-/** The part of x [T, ...] that belongs to time t. */
-function step(x: Ref, t: number): Ref {
-  const size = x.data.length / extent(x, 0);
-  return ref(x.shape.slice(1), x.data.slice(t * size, (t + 1) * size));
-}
-
-function setStep(x: Ref, t: number, value: Ref): void {
-  x.data.set(value.data, t * value.data.length);
-}
 
 /** [B, 4H] → the four gates [B, H], in PyTorch's order i, f, g, o. */
 function split(gates: Ref): [Ref, Ref, Ref, Ref] {
@@ -30,9 +11,6 @@ function split(gates: Ref): [Ref, Ref, Ref, Ref] {
 }
 
 const join = (...gates: [Ref, Ref, Ref, Ref]) => view.concat(gates, { axis: 1 })[0];
-
-/** The steps in the order of the recurrence. */
-const order = (T: number, reverse: boolean) => Array.from({ length: T }, (_, n) => (reverse ? T - 1 - n : n));
 
 export const lstm = {
   /** Pre-activations [B, 4H] and cell state [B, H] → hidden state, cell state, gates after their activations. */
@@ -59,41 +37,63 @@ export const lstm = {
   },
 
   /**
-   * gatesX [T, B, 4H] (x W_ihᵀ with both biases), h0 [B, H], c0 [B, H], W_hh [4H, H] → output [T, B, H],
-   * cells [T, B, H], gates [T, B, 4H] after their activations.
+   * gatesX [T, B, 4H] (x W_ihᵀ with both biases), h0 [B, H], W_hh [4H, H], c0 [B, H], perhaps lengths [B] → the states h and c of
+   * every step [T, B, H], gates [T, B, 4H] after their activations, -1 beyond a row's length.
    */
-  lstm: ([gatesX, h0, c0, W]: readonly [Ref, Ref, Ref, Ref], { reverse = false }: LstmAttributes): [Ref, Ref, Ref] => {
+  lstm: (
+    [gatesX, h0, W, c0, lengths]: readonly [Ref, Ref, Ref, Ref, Ref?],
+    { reverse = false }: RecurrenceAttributes,
+  ): [Ref, Ref, Ref] => {
     const T = extent(gatesX, 0);
     const [output, cells, gates] = [ref([T, ...h0.shape]), ref([T, ...h0.shape]), ref(gatesX.shape)];
     let [hidden, cell] = [h0, c0];
     for (const t of order(T, reverse)) {
       const pre = add(step(gatesX, t), product(hidden, transpose(W)));
       const [nextHidden, nextCell, activated] = lstm.lstmCell([pre, cell]);
-      setStep(output, t, nextHidden);
-      setStep(cells, t, nextCell);
-      setStep(gates, t, activated);
-      [hidden, cell] = [nextHidden, nextCell];
+      hidden = keep(nextHidden, hidden, t, lengths);
+      cell = keep(nextCell, cell, t, lengths);
+      setStep(output, t, hidden);
+      setStep(cells, t, cell);
+      setStep(
+        gates,
+        t,
+        keep(
+          activated,
+          map([activated], () => -1),
+          t,
+          lengths,
+        ),
+      );
     }
     return [output, cells, gates];
   },
 
   /**
-   * Back propagation through time: dOutput [T, B, H], dStateN [2, B, H] (of the last hidden, then the last cell state),
-   * gates [T, B, 4H], cells [T, B, H], c0 [B, H], W_hh [4H, H] → gradient of gatesX, dState0 [2, B, H].
+   * Back propagation through time: dHidden [T, B, H], W_hh [4H, H], gates [T, B, 4H], cells [T, B, H], c0 [B, H], perhaps the
+   * gradient of the last c [B, H] → gradient of gatesX, dState0 [2, B, H].
    */
   lstmBackward: (
-    [dOutput, dStateN, gates, cells, c0, W]: readonly [Ref, Ref, Ref, Ref, Ref, Ref],
-    { reverse = false }: LstmAttributes,
+    [dOutput, W, gates, cells, c0, dC]: readonly [Ref, Ref, Ref, Ref, Ref, Ref?],
+    { reverse = false }: RecurrenceAttributes,
   ): [Ref, Ref] => {
-    const [dGatesX, dState0] = [ref(gates.shape), ref(dStateN.shape)];
-    let [dHidden, dCell] = [step(dStateN, 0), step(dStateN, 1)];
+    const [B, H] = [extent(c0, 0), extent(c0, 1)];
+    const [dGatesX, dState0] = [ref(gates.shape), ref([2, B, H])];
+    let [dHidden, dCell] = [ref([B, H]), dC ?? ref([B, H])];
     const steps = order(extent(gates, 0), reverse);
     for (const [n, t] of [...steps.entries()].reverse()) {
       const before = n === 0 ? c0 : step(cells, steps[n - 1] as number);
       const upstream = add(step(dOutput, t), dHidden);
-      const [dPre, dBefore] = lstm.lstmCellBackward([upstream, dCell, step(gates, t), before, step(cells, t)]);
-      setStep(dGatesX, t, dPre);
-      [dHidden, dCell] = [product(dPre, W), dBefore];
+      const left = step(gates, t);
+      // No gate but that of a step that is not the row's own is negative at i.
+      const rests = ref(
+        [B],
+        Array.from({ length: B }, (_, b) => (at(left, b * 4 * H) < 0 ? 0 : Infinity)),
+      );
+      const [dPre, dBefore] = lstm.lstmCellBackward([upstream, dCell, left, before, step(cells, t)]);
+      const own = keep(dPre, ref(dPre.shape), 0, rests);
+      setStep(dGatesX, t, own);
+      dHidden = keep(product(own, W), upstream, 0, rests);
+      dCell = keep(dBefore, dCell, 0, rests);
     }
     setStep(dState0, 0, dHidden);
     setStep(dState0, 1, dCell);

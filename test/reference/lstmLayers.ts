@@ -24,7 +24,7 @@ export function lstmLayers(x: Ref, states: readonly [Ref, Ref], parameters: Valu
       const W = need(parameters, `weight_hh${suffix}`);
       const gatesX = reshape(gates(reshape(input, [T * B, I]), parameters, suffix), [T, B, W.shape[0] as number]);
       const [h0, c0] = states.map((state) => part(state, final.hidden.length)) as [Ref, Ref];
-      const [output, cells] = rules.lstm([gatesX, h0, c0, W], { reverse });
+      const [output, cells] = rules.lstm([gatesX, h0, W, c0], { reverse });
       final.hidden.push(part(output, reverse ? 0 : T - 1));
       final.cell.push(part(cells, reverse ? 0 : T - 1));
       return output;

@@ -5,7 +5,7 @@ import { firstFinding, mostFindings, statusWords } from '../../src/kernels/findi
 import type { BindingSource, DeviceProfile, Dispatch, KernelCall } from '../../src/kernels/kernel.ts';
 import { defaultProfile } from '../../src/kernels/kernel.ts';
 import { loopLimitOf } from '../../src/kernels/loopLimit.ts';
-import { type SpecialisedShader, specialise, withLibrary } from '../../src/kernels/specialise.ts';
+import { type SpecialisedShader, specialise, textOf } from '../../src/kernels/specialise.ts';
 import { profile } from './environment.ts';
 
 /** Runs kernel calls straight on a device, without the engine: poisoned memory, guard zones, and probes for missing barriers. */
@@ -67,7 +67,7 @@ export function probed(dispatch: Dispatch, { without, general }: Probe = {}): Sp
   const declarations = `struct Probe { reversed: u32 }
 @group(1) @binding(0) var<uniform> probe: Probe;
 ${dispatch.declarations ?? ''}`;
-  const whole = withLibrary(dispatch.source, dispatch.library);
+  const whole = textOf(dispatch);
   let n = 0;
   const source = without
     ? whole.replace(without.source, (text) => text.replace(barrier, (line) => (n++ === without.barrier ? '' : line)))

@@ -12,6 +12,7 @@ import {
   full,
   gather,
   grad,
+  gru,
   layerNorm,
   linearCrossEntropy,
   logSoftmax,
@@ -24,9 +25,12 @@ import {
   min,
   normal,
   pad,
+  type RecurrenceOptions,
+  type RnnOptions,
   rand,
   randint,
   rmsNorm,
+  rnn,
   sample as sampleToken,
   scaledDotProductAttention,
   scan,
@@ -131,8 +135,14 @@ const attend =
 const masked = (q: Tensor, k: Tensor, v: Tensor, mask: Tensor) => scaledDotProductAttention(q, k, v, { mask });
 
 const gates = () => [draw([3, 2, 12]), draw([2, 3]), draw([2, 3]), draw([12, 3])];
-const sequence = (options: { reverse?: boolean }) => (x: Tensor, h: Tensor, c: Tensor, weight: Tensor) =>
+const sequence = (options: RecurrenceOptions) => (x: Tensor, h: Tensor, c: Tensor, weight: Tensor) =>
   Object.values(lstm(x, h, c, weight, options));
+const units = () => [draw([3, 2, 9]), draw([2, 3]), draw([9, 3]), draw([9])];
+const gatedUnits = (options: RecurrenceOptions) => (x: Tensor, h: Tensor, weight: Tensor, bias: Tensor) =>
+  Object.values(gru(x, h, weight, { ...options, bias }));
+const plain = () => [draw([3, 2, 3]), draw([2, 3]), draw([3, 3])];
+const plainRecurrence = (options: RnnOptions) => (x: Tensor, h: Tensor, weight: Tensor) =>
+  Object.values(rnn(x, h, weight, options));
 const cell = (x: Tensor, c: Tensor) => Object.values(lstmCell(x, c));
 const total = (parts: readonly Tensor[]) => parts.map((part) => part.sum()).reduce((a, b) => a.add(b));
 
@@ -456,12 +466,50 @@ export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
       backward(attend({ dropout: 0.4 }) as Sample['run'] as (...x: Tensor[]) => Tensor),
     ),
   ],
-  lstm: [sample('forward', gates, sequence({}) as Run), sample('reverse', gates, sequence({ reverse: true }) as Run)],
+  lstm: [
+    sample('forward', gates, sequence({}) as Run),
+    sample('reverse', gates, sequence({ reverse: true }) as Run),
+    sample('lengths', gates, sequence({ reverse: true, lengths: [1, 3] }) as Run),
+  ],
   lstmBackward: [
     sample(
       'forward',
       () => [...gates(), tensor(1)],
       backward((...inputs) => total(sequence({})(...(inputs as [Tensor, Tensor, Tensor, Tensor])))),
+    ),
+    sample(
+      'lengths',
+      () => [...gates(), tensor(1)],
+      backward((...inputs) => total(sequence({ lengths: [2, 3] })(...(inputs as [Tensor, Tensor, Tensor, Tensor])))),
+    ),
+  ],
+  gru: [
+    sample('forward', units, gatedUnits({}) as Run),
+    sample('lengths', units, gatedUnits({ reverse: true, lengths: [1, 3] }) as Run),
+  ],
+  gruBackward: [
+    sample(
+      'lengths',
+      () => [...units(), tensor(1)],
+      backward((...inputs) => total(gatedUnits({ lengths: [2, 3] })(...(inputs as [Tensor, Tensor, Tensor, Tensor])))),
+    ),
+  ],
+  rnn: [
+    sample('tanh', plain, plainRecurrence({}) as Run),
+    sample('lengths', plain, plainRecurrence({ reverse: true, lengths: [1, 3] }) as Run),
+  ],
+  rnnBackward: [
+    sample(
+      'relu',
+      () => [...plain(), tensor(1)],
+      backward((...inputs) =>
+        total(plainRecurrence({ nonlinearity: 'relu' })(...(inputs as [Tensor, Tensor, Tensor]))),
+      ),
+    ),
+    sample(
+      'lengths',
+      () => [...plain(), tensor(1)],
+      backward((...inputs) => total(plainRecurrence({ lengths: [2, 3] })(...(inputs as [Tensor, Tensor, Tensor])))),
     ),
   ],
   lstmCell: [sample('a step', () => [draw([3, 8]), draw([3, 2])], cell)],

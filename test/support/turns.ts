@@ -1,5 +1,5 @@
 import { type Dispatch, inout, type KernelCall } from '../../src/kernels/kernel.ts';
-import { withLibrary } from '../../src/kernels/specialise.ts';
+import { textOf } from '../../src/kernels/specialise.ts';
 import type { Output } from './kernels.ts';
 
 /**
@@ -27,7 +27,7 @@ function counted(dispatch: Dispatch, input: number, output: number): Dispatch {
   const binding = dispatch.bindings.length + 1;
   return {
     ...dispatch,
-    source: inside(withTurns(withLibrary(dispatch.source, dispatch.library))),
+    source: inside(withTurns(textOf(dispatch))),
     library: [],
     functions: Object.fromEntries(functions),
     declarations: `var<private> ownTurns: u32;

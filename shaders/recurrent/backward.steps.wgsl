@@ -1,23 +1,19 @@
-// uses: order, lstm, lstmCell, lstmStep
-// One time step of the gradient of an LSTM layer (see backward.sequence.wgsl) over as many workgroups as needed: first the
+// uses: order, recurrent, recurrentStep, rnnBackward
+// One time step of the gradient of a recurrent layer (see backward.sequence.wgsl) over as many workgroups as needed: first the
 // product dh = dGates . W_hh with the gate gradients of the step after, then the gates of this step. `t`, `before` and
-// `after` are this step's time and its neighbours' in the order of the forward pass. dc travels in the second half of
-// dState [2, B, H]; one more dispatch turns the gate gradients of the first step into dh0.
-struct Params { B: u32, t: u32, before: u32, after: u32, hasBefore: u32 }
+// `after` are this step's time and its neighbours' in the order of the forward pass. What a step passes on of dh, and dc, travel
+// in dState [1 or 2, B, H]; one more dispatch turns the gate gradients of the first step into dh0.
+struct Params { T: u32, B: u32, t: u32, before: u32, after: u32, hasBefore: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> dStateN: array<T>;
-@group(0) @binding(2) var<storage, read> gates: array<T>;
-@group(0) @binding(3) var<storage, read> cells: array<T>;
-@group(0) @binding(4) var<storage, read> c0: array<T>;
-@group(0) @binding(5) var<storage, read> weights: array<T>;
-@group(0) @binding(6) var<storage, read_write> dGates: array<T>;
-@group(0) @binding(7) var<storage, read_write> dState: array<T>;
-@group(0) @binding(8) var<storage, read> dOutput: array<T>;
+@group(0) @binding(1) var<storage, read> weights: array<T>;
+@group(0) @binding(2) var<storage, read_write> dGates: array<T>;
+@group(0) @binding(3) var<storage, read_write> dState: array<T>;
+@group(0) @binding(5) var<storage, read> dOutput: array<T>;
 // Blocks of units that a thread works on, 1, 2 or 4 where there is one slice.
 const BLOCKS: u32 = 1u;
 // From one block of a thread to its next.
 const STRIDE: u32 = UNITS / BLOCKS;
-// The step that starts from dStateN; the dispatch after all steps. Constants, since Mesa's software driver compiles again
+// The step that nothing comes after; the dispatch behind all steps. Constants, since Mesa's software driver compiles again
 // for each value of a uniform that decides over large branches.
 const FIRST: bool = false;
 const LAST: bool = false;
@@ -42,8 +38,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   var sum2 = Block();
   var sum3 = Block();
   if (!FIRST) {
-    let after = (params.after * params.B + firstRow) * 4u * UNITS;
-    for (var j = slice; j < 4u * UNITS; j += SLICES) {
+    let after = (params.after * params.B + firstRow) * GATES * UNITS;
+    for (var j = slice; j < GATES * UNITS; j += SLICES) {
       let block = gradientBlock(after + j);
       sum0 = addProduct(sum0, weightBlock(j * WIDTH, firstUnit), block);
       if (BLOCKS > 1u) { sum1 = addProduct(sum1, weightBlock(j * WIDTH, firstUnit + STRIDE), block); }
@@ -61,28 +57,20 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       let unit = firstUnit + n % BLOCKS * STRIDE;
       let state = (firstRow + r) * UNITS + unit;
       var dH = column(sums[n % BLOCKS], r);
+      if (PASSES && !FIRST) { dH += dState[state]; }
       if (LAST) {
         dState[state] = dH;
         continue;
       }
       var dC = T();
-      if (FIRST) {
-        dH = dStateN[state];
-        dC = dStateN[stateSize + state];
-      } else {
-        dC = dState[stateSize + state];
+      if (HAS_C) {
+        if (FIRST) { dC = lastDC(state); } else { dC = dState[stateSize + state]; }
       }
-      let at = (params.t * params.B + firstRow + r) * 4u * UNITS + unit;
-      let left = Gates(gates[at], gates[at + UNITS], gates[at + 2u * UNITS], gates[at + 3u * UNITS]);
-      var before = c0[state];
-      if (params.hasBefore == 1u) { before = cells[params.before * stateSize + state]; }
       dH += outputGradient(params.t * stateSize + state);
-      let d = cellGradient(left, cells[params.t * stateSize + state], before, dH, dC);
-      dGates[at] = d.gates.i;
-      dGates[at + UNITS] = d.gates.f;
-      dGates[at + 2u * UNITS] = d.gates.g;
-      dGates[at + 3u * UNITS] = d.gates.o;
-      dState[stateSize + state] = d.c;
+      let row = firstRow + r;
+      let d = cellBack(params.t * params.B + row, params.before * params.B + row, state, unit, params.hasBefore == 1u, dH, dC);
+      if (PASSES) { dState[state] = d.h; }
+      if (HAS_C) { dState[stateSize + state] = d.c; }
     }
   }
 }

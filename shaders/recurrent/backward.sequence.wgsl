@@ -1,17 +1,12 @@
-// uses: order, lstm, lstmCell, lstmSequence
-// Gradient of an LSTM layer over a whole sequence in one dispatch: forward.sequence.wgsl backwards in time.
-// A workgroup owns WIDTH batch rows, a thread BLOCKS times WIDTH units of them. With dh and dc from the step after, the gradient
-// of the cell gives dGates and dc_before; then dh_before = dGates . W_hh.
-// dStateN [2, B, H] is the gradient of the last h and c, dState [2, B, H] that of h0 and c0; between the chunks of a long
-// sequence dState carries both.
-@group(0) @binding(1) var<storage, read> dStateN: array<T>;
-@group(0) @binding(2) var<storage, read> gates: array<T>;
-@group(0) @binding(3) var<storage, read> cells: array<T>;
-@group(0) @binding(4) var<storage, read> c0: array<T>;
-@group(0) @binding(5) var<storage, read> weights: array<T>;
-@group(0) @binding(6) var<storage, read_write> dGates: array<T>;
-@group(0) @binding(7) var<storage, read_write> dState: array<T>;
-@group(0) @binding(8) var<storage, read> dOutput: array<T>;
+// uses: order, recurrent, recurrentSequence, rnnBackward
+// Gradient of a recurrent layer over a whole sequence in one dispatch: forward.sequence.wgsl backwards in time.
+// A workgroup owns WIDTH batch rows, a thread BLOCKS times WIDTH units of them. With dh (and dc) from the step after, the gradient
+// of the cell gives that of h's share of the gates; then dh_before = dGates . W_hh.
+// dState [1 or 2, B, H] is the gradient of h0 (and c0); between the chunks of a long sequence it carries dh (and dc).
+@group(0) @binding(1) var<storage, read> weights: array<T>;
+@group(0) @binding(2) var<storage, read_write> dGates: array<T>;
+@group(0) @binding(3) var<storage, read_write> dState: array<T>;
+@group(0) @binding(5) var<storage, read> dOutput: array<T>;
 // Blocks of units that a thread works on, 1, 2 or 4 where there is one slice.
 const BLOCKS: u32 = 1u;
 // From one block of a thread to its next.
@@ -19,9 +14,10 @@ const STRIDE: u32 = UNITS / BLOCKS;
 const SIZE: u32 = STRIDE * SLICES;
 // Vectors of units that a thread finishes: BLOCKS of each row.
 const OWN: u32 = select(1u, WIDTH * BLOCKS, SLICES == 1u);
+const OWN_C: u32 = select(1u, OWN, HAS_C);
 // Gates whose gradients are exchanged together: all, where the slices' sums take that much memory anyhow.
-const TOGETHER: u32 = select(1u, 4u, SLICES >= 4u);
-// Gradients of pre-activation gates [TOGETHER, UNITS, WIDTH rows]; then the sums [WIDTH rows, UNITS, SLICES] of dh.
+const TOGETHER: u32 = select(1u, GATES, SLICES >= 4u);
+// Gradients of gates [TOGETHER, UNITS, WIDTH rows]; then the sums [WIDTH rows, UNITS, SLICES] of dh.
 var<workgroup> exchange: array<T, WIDTH * UNITS * SLICES>;
 // The gradient of the output; a fused producer puts its own bindings in its place and replaces both functions.
 fn load(index: u32) -> f32 { return dOutput[index]; }
@@ -40,41 +36,41 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
   let own = select(select(0u, 1u, slice < rows), BLOCKS * rows, SLICES == 1u);
   let first = firstRow + slice;
   var dh: array<T, OWN>;
-  var dc: array<T, OWN>;
+  var dc: array<T, OWN_C>;
   for (var n = 0u; n < own; n++) {
     let at = (first + n / BLOCKS) * UNITS + firstUnit + n % BLOCKS * STRIDE;
     if (params.start == 0u) {
-      dh[n] = dStateN[at];
-      dc[n] = dStateN[stateSize + at];
+      if (HAS_C) { dc[n] = lastDC(at); }
     } else {
       dh[n] = dState[at];
-      dc[n] = dState[stateSize + at];
+      if (HAS_C) { dc[n] = dState[stateSize + at]; }
     }
   }
   for (var done = params.start; done < params.start + params.count; done++) {
-    let step = params.T - 1u - done;
-    let t = timeOf(step);
-    let before = timeOf(max(step, 1u) - 1u);
+    let now = params.T - 1u - done;
+    let t = timeOf(now);
+    let before = timeOf(max(now, 1u) - 1u);
     var dGate: array<array<T, OWN>, 4>;
     for (var n = 0u; n < own; n++) {
-      let state = (first + n / BLOCKS) * UNITS + firstUnit + n % BLOCKS * STRIDE;
-      let at = (t * params.B + first + n / BLOCKS) * 4u * UNITS + firstUnit + n % BLOCKS * STRIDE;
-      let left = Gates(gates[at], gates[at + UNITS], gates[at + 2u * UNITS], gates[at + 3u * UNITS]);
-      var cBefore = c0[state];
-      if (step > 0u) { cBefore = cells[before * stateSize + state]; }
-      let d = cellGradient(left, cells[t * stateSize + state], cBefore, dh[n] + outputGradient(t * stateSize + state), dc[n]);
-      dGate[0][n] = d.gates.i;
-      dGate[1][n] = d.gates.f;
-      dGate[2][n] = d.gates.g;
-      dGate[3][n] = d.gates.o;
-      dc[n] = d.c;
-      for (var gate = 0u; gate < 4u; gate++) { dGates[at + gate * UNITS] = dGate[gate][n]; }
+      let row = first + n / BLOCKS;
+      let unit = firstUnit + n % BLOCKS * STRIDE;
+      let state = row * UNITS + unit;
+      let dH = dh[n] + outputGradient(t * stateSize + state);
+      var dC = T();
+      if (HAS_C) { dC = dc[n]; }
+      let d = cellBack(t * params.B + row, before * params.B + row, state, unit, now > 0u, dH, dC);
+      dGate[0][n] = d.gate0;
+      if (GATES > 1u) { dGate[1][n] = d.gate1; }
+      if (GATES > 2u) { dGate[2][n] = d.gate2; }
+      if (GATES > 3u) { dGate[3][n] = d.gate3; }
+      if (PASSES) { dh[n] = d.h; }
+      if (HAS_C) { dc[n] = d.c; }
     }
     var sum0 = Block();
     var sum1 = Block();
     var sum2 = Block();
     var sum3 = Block();
-    for (var gate = 0u; gate < 4u; gate += TOGETHER) {
+    for (var gate = 0u; gate < GATES; gate += TOGETHER) {
       for (var n = 0u; n < own; n++) {
         let at = (firstUnit + n % BLOCKS * STRIDE) * WIDTH + slice + n / BLOCKS;
         for (var g = 0u; g < TOGETHER; g++) { exchange[g * H + at] = dGate[gate + g][n]; }
@@ -93,11 +89,14 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       workgroupBarrier();
     }
     var sums = array<Block, 4>(sumSlices(sum0, lane), sum1, sum2, sum3);
-    for (var n = 0u; n < own; n++) { dh[n] = column(sums[n % BLOCKS], n / BLOCKS); }
+    for (var n = 0u; n < own; n++) {
+      let sum = column(sums[n % BLOCKS], n / BLOCKS);
+      if (PASSES) { dh[n] += sum; } else { dh[n] = sum; }
+    }
   }
   for (var n = 0u; n < own; n++) {
     let at = (first + n / BLOCKS) * UNITS + firstUnit + n % BLOCKS * STRIDE;
     dState[at] = dh[n];
-    dState[stateSize + at] = dc[n];
+    if (HAS_C) { dState[stateSize + at] = dc[n]; }
   }
 }

@@ -1,0 +1,105 @@
+import { ShapeError, ValueError } from '../core/errors.ts';
+import { nth } from '../core/lists.ts';
+import { either, expectKind, integer, listOf, shownList, tensorLike } from '../core/options.ts';
+import { formatShape, sameShape } from '../core/shape.ts';
+import type { TensorType } from '../core/types.ts';
+import { expectDType, expectRank } from '../graph/record.ts';
+import { Tensor } from '../graph/tensor.ts';
+import { tensor } from './create.ts';
+import { cast, constantOf, where } from './elementwise.ts';
+import { concat } from './join.ts';
+import { sequenceMask } from './masks.ts';
+import { matmul } from './matmul.ts';
+import { at, slice } from './slice.ts';
+import { reshape, transpose, unsqueeze } from './view.ts';
+
+/** Lengths of the rows of a batch: [B] of i32 or u32, or as many numbers. */
+export type Lengths = Tensor | readonly number[];
+
+export const lengthsKind = either(tensorLike, listOf(integer));
+
+/** Options of a recurrence over a sequence. */
+export interface RecurrenceOptions {
+  /** From the last step to the first; default false. */
+  reverse?: boolean;
+  /**
+   * How many of the T steps are each row's own; default all. Outputs past a row's end are 0, its last state is that at its own
+   * end, and `reverse` starts there. Numbers must lie within 1 and T; of a tensor, numbers below 0 count as 0, beyond T as T.
+   */
+  lengths?: Lengths;
+}
+
+/** What kernels and definitions of recurrences are told. */
+export type RecurrenceAttributes = {
+  readonly reverse: boolean;
+  /** Whether lengths are the last input. */
+  readonly lengths: boolean;
+};
+
+export const f32 = (shape: readonly number[]): TensorType => ({ shape, dtype: 'f32' });
+
+/** Lengths as a tensor [B] of i32. Throws a ShapeError on another shape, a ValueError on numbers outside of 1 to T. */
+export function lengthsOf(op: string, lengths: Lengths, B: number, T: number): Tensor {
+  if (lengths instanceof Tensor) {
+    expectDType(op, 'lengths', lengths, ['i32', 'u32']);
+    if (!sameShape(lengths.shape, [B]))
+      throw new ShapeError(`[${op}] lengths must be [B] = [${B}], got ${formatShape(lengths.shape)}`);
+    return cast(lengths, 'i32');
+  }
+  expectKind(op, 'lengths', lengths, listOf(integer));
+  if (lengths.length !== B)
+    throw new ShapeError(`[${op}] there must be a length for each of the ${B} rows, got ${lengths.length}`);
+  if (lengths.some((length) => length < 1 || length > T))
+    throw new ValueError(`[${op}] lengths must be integers from 1 to T = ${T}, got ${shownList(lengths)}`);
+  return tensor(Int32Array.from(lengths));
+}
+
+/** Which steps are a row's own: [T, B, 1]. */
+export const activeSteps = (lengths: Tensor, T: number): Tensor => unsqueeze(transpose(sequenceMask(lengths, T)), -1);
+
+/** The output and the last state of a row's own steps, from the states of all steps [T, B, H], which stay beyond them. */
+export function ownSteps(hidden: Tensor, { reverse }: RecurrenceAttributes, lengths?: Tensor) {
+  const T = nth(hidden.shape, 0);
+  const output = lengths ? where(activeSteps(lengths, T), hidden, 0) : hidden;
+  return { output, h: at(hidden, reverse ? 0 : T - 1) };
+}
+
+/** [T, B, X] as [T·B, X]. */
+const rows = (x: Tensor) => reshape(x, [-1, nth(x.shape, 2)]);
+
+/** dW_hh = Σₜ dGatesₜᵀ·hₜ₋₁, one product over all steps; a first state of zeros adds nothing. */
+export function recurrentGradient(dGates: Tensor, hidden: Tensor, h0: Tensor, reverse: boolean): Tensor {
+  const T = nth(hidden.shape, 0);
+  const product = (gates: Tensor, states: Tensor) => matmul(transpose(rows(gates)), rows(states));
+  const first = unsqueeze(h0, 0);
+  if (T === 1) return product(dGates, first);
+  const before = slice(hidden, [reverse ? [1, T] : [0, T - 1]]);
+  if (constantOf(h0) === 0) return product(slice(dGates, [reverse ? [0, T - 1] : [1, T]]), before);
+  return product(dGates, statesBefore(hidden, h0, reverse));
+}
+
+/** The state that each step starts from, [T, B, H]. */
+export function statesBefore(states: Tensor, first: Tensor, reverse: boolean): Tensor {
+  const start = unsqueeze(first, 0);
+  const T = nth(states.shape, 0);
+  if (T === 1) return start;
+  return concat(reverse ? [slice(states, [[1]]), start] : [start, slice(states, [[0, T - 1]])]);
+}
+
+/** Throws where the inputs of a recurrence of G gates do not fit together; gives its sizes. */
+export function checkRecurrence(op: string, G: number, gatesX: Tensor, states: Record<string, Tensor>, weight: Tensor) {
+  for (const [name, x] of Object.entries({ gatesX, ...states, 'the weight': weight }))
+    expectDType(op, name, x, ['f32']);
+  expectRank(op, 'gatesX', gatesX, 3);
+  const [T, B, width] = gatesX.shape as readonly [number, number, number];
+  const H = width / G;
+  const fits = Object.values(states).every(({ shape }) => sameShape(shape, [B, H]));
+  if (!Number.isInteger(H) || !fits || !sameShape(weight.shape, [G * H, H])) {
+    const GH = G === 1 ? 'H' : `${G}H`;
+    const got = [...Object.values(states), weight].map(({ shape }) => formatShape(shape));
+    throw new ShapeError(
+      `[${op}] for gatesX ${formatShape(gatesX.shape)} = [T, B, ${GH}], ${Object.keys(states).join(' and ')} must be [B, H] and the weight [${GH}, H], got ${got.slice(0, -1).join(', ')} and ${got.at(-1)}`,
+    );
+  }
+  return { T, B, H };
+}

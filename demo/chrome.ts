@@ -9,15 +9,26 @@ import type { SampleSummary, Summary } from './report.ts';
 
 /** Runs the job in a page of headless Chrome; what it prints and writes comes back to `host`. */
 export async function runInChrome(options: Options, host: DenoHost): Promise<Summary | SampleSummary> {
-  const crash = () => new JobError('Chrome crashed or was closed; run the job again, or leave out --browser');
-  return withPage({ ownSignals: true, crash }, async (page, url) => {
-    await answerCalls(page, host);
-    await page.goto(`${url}demo/job.html`);
+  return withHost(host, { ownSignals: true }, async (page) => {
     const run: Promise<PageResult> = page.evaluate((given) => globalThis.weftJob.run(given), options);
     const interrupt = () => page.evaluate(() => globalThis.weftJob.interrupt());
-    const result = await interruptible(run, () => host.interrupted, interrupt);
-    if ('error' in result) throw new JobError(result.error);
-    return result.summary;
+    return interruptible(run, () => host.interrupted, interrupt);
+  });
+}
+
+/** Opens the page of the job in headless Chrome, for what runs there with a `PageHost`. Throws JobError where that fails. */
+export function withHost<Result>(
+  host: DenoHost,
+  options: Omit<Parameters<typeof withPage>[0], 'crash'>,
+  use: (page: Page) => Promise<{ result: Result } | { error: string }>,
+): Promise<Result> {
+  const crash = () => new JobError('Chrome crashed or was closed; run it again, or leave out --browser');
+  return withPage({ ...options, crash }, async (page, url) => {
+    await answerCalls(page, host);
+    await page.goto(`${url}demo/job.html`);
+    const outcome = await use(page);
+    if ('error' in outcome) throw new JobError(outcome.error);
+    return outcome.result;
   });
 }
 

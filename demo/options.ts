@@ -170,7 +170,8 @@ function oneOf<Name extends string>(option: string, value: string, names: readon
   return name;
 }
 
-function integer(option: string, value: string | undefined, least: number): number | null {
+/** The whole number that an option says, from `least` on; null where it is left out. */
+export function integer(option: string, value: string | undefined, least: number): number | null {
   if (value === undefined) return null;
   const number = Number(value);
   if (value.trim() === '' || !Number.isSafeInteger(number) || number < least) {

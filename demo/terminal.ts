@@ -3,6 +3,7 @@ import { plot } from 'asciichart';
 import cliProgress from 'cli-progress';
 import { type LossCurve, resample } from './chart.ts';
 import { visible } from './console.ts';
+import { duration } from './duration.ts';
 import type { Progress } from './host.ts';
 import { columnsOf, wrap } from './wrap.ts';
 
@@ -89,13 +90,4 @@ function describe({ loss, tokensPerSecond, secondsLeft }: Progress): string {
   return [`loss ${loss.toFixed(3)}`, speed, Number.isFinite(secondsLeft) ? `${duration(secondsLeft)} left` : '']
     .filter(Boolean)
     .join('  ');
-}
-
-/** 75 → 1:15 */
-export function duration(seconds: number): string {
-  const whole = Math.round(seconds);
-  const minutes = Math.floor(whole / 60);
-  const hours = Math.floor(minutes / 60);
-  const pad = (value: number) => String(value).padStart(2, '0');
-  return hours > 0 ? `${hours}:${pad(minutes % 60)}:${pad(whole % 60)}` : `${minutes}:${pad(whole % 60)}`;
 }

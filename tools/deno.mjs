@@ -10,17 +10,19 @@ import { denoEnvironment, denoFlags, ensurePackages, ensureVulkan, findDeno, roo
 
 /**
  * What a script needs, unless it only prints its help: a Vulkan driver, since Chrome brings a software adapter of its own,
- * and the packages of a folder: the libraries that weft is compared with, beside which lies what draws the plots of scaling, or Dawn.
- * @type {Record<string, { vulkan: (has: (option: string) => boolean) => boolean, packages?: 'bench' | 'bench/static' }>}
+ * and the packages of a folder: the libraries that weft is compared with, or Dawn.
+ * @type {Record<string, { vulkan: (has: (option: string) => boolean, given: readonly string[]) => boolean, packages?: 'bench' | 'bench/static' }>}
  */
 const needs = {
   'demo/main.ts': { vulkan: (has) => !has('--browser') },
+  // Without an example's name it lists them.
+  'demo/frame/main.ts': { vulkan: (has, given) => given.length > 0 && !has('--browser') && !has('--list') },
   'bench/main.ts': { vulkan: (has) => has('--deno'), packages: 'bench' },
   'bench/counts.ts': { vulkan: () => true },
   'bench/host/main.ts': { vulkan: (has) => has('--deno') },
   'bench/results.ts': { vulkan: () => false },
   'bench/static/main.ts': { vulkan: () => true, packages: 'bench/static' },
-  'bench/scaling/main.ts': { vulkan: (has) => !has('--browser'), packages: 'bench' },
+  'bench/scaling/main.ts': { vulkan: (has) => !has('--browser') },
 };
 
 try {
@@ -30,7 +32,7 @@ try {
   const has = (/** @type {string} */ option) => args.includes(option);
   if (!has('--help') && !has('-h')) {
     if (need.packages) await ensurePackages(need.packages);
-    if (need.vulkan(has)) await ensureVulkan();
+    if (need.vulkan(has, args)) await ensureVulkan();
   }
   const parameters = ['run', ...denoFlags, join(root, script), ...args];
   // npm changes to the project's root; paths on the command line are meant from where the user is.

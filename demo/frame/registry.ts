@@ -1,0 +1,14 @@
+import type { Example } from './example.ts';
+
+/** The file of each example, in the order of a course. Commands and tests know an example by its entry here. */
+const loaders = {
+  truncation: () => import('../examples/truncation.ts'),
+} satisfies Record<string, () => Promise<{ default: Example }>>;
+
+export type ExampleName = keyof typeof loaders;
+
+export const exampleNames = Object.keys(loaders) as ExampleName[];
+
+export async function loadExample(name: ExampleName): Promise<Example> {
+  return (await loaders[name]()).default;
+}

@@ -5,10 +5,12 @@ import {
   crossEntropy,
   gelu,
   grad,
+  gru,
   init,
   layerNorm,
   lstm,
   matmul,
+  rnn,
   softmax,
   type Tensor,
   tensor,
@@ -29,7 +31,7 @@ import { adamHyper, adamwUpdate } from '../src/ops/updates.ts';
 import { type Builders, build, type Library, type Work } from './peers/library.ts';
 import type { AttentionProblem } from './suites/attention.ts';
 import type { Problem } from './suites/index.ts';
-import type { LstmCellProblem, LstmProblem } from './suites/lstm.ts';
+import type { LstmCellProblem, RecurrentProblem } from './suites/recurrent.ts';
 import { steps } from './weftSteps.ts';
 
 /** The families whose variants are compared in each kind of problem. A name pins it in each family that has it. */
@@ -43,6 +45,10 @@ const families: { readonly [Kind in Problem['kind']]?: readonly { name: string; 
   'lstm cell': [recurrentForward],
   'lstm sequence forward': [recurrentForward],
   'lstm sequence forward+backward': [recurrentForward, recurrentBackward],
+  'gru sequence forward': [recurrentForward],
+  'gru sequence forward+backward': [recurrentForward, recurrentBackward],
+  'rnn sequence forward': [recurrentForward],
+  'rnn sequence forward+backward': [recurrentForward, recurrentBackward],
   adamw: [adamw],
 };
 
@@ -50,7 +56,7 @@ const families: { readonly [Kind in Problem['kind']]?: readonly { name: string; 
 const tuned = 'weft:tuned';
 /** The kernels that a GPU gets, on any adapter: those whose dispatches `npm run counts` counts. */
 export const counted = 'weft:counted';
-const isCounted = (kind: Problem['kind']) => kind in steps || /^(attention|lstm)/.test(kind);
+const isCounted = (kind: Problem['kind']) => kind in steps || /^(attention|lstm|gru|rnn)/.test(kind);
 
 /** Contenders besides `weft` itself: the variants of the kernels that a kind of problem is about, and mixtures of them. */
 export function variantsOf(kind: Problem['kind']): string[] {
@@ -209,20 +215,12 @@ const builders: Builders = {
       return { h: { value: next.h }, c: { value: next.c } };
     });
   },
-  'lstm sequence forward': async (problem) => {
-    const { run } = sequence(problem);
-    return compiled(() => ({ output: { value: run() } }));
-  },
-  'lstm sequence forward+backward': async (problem) => {
-    const { T, B, H } = problem;
-    const { run, x, weightIH, weightHH, bias } = sequence(problem);
-    const seed = tensor(problem.dOutput, { shape: [T, B, H] });
-    const names = ['dx', 'dWeightIH', 'dWeightHH', 'dBias'];
-    return compiled(() => {
-      const gradients = grad(run(), [x, weightIH, weightHH, bias], { seed });
-      return Object.fromEntries(gradients.map((value, i) => [names[i] as string, { value }]));
-    });
-  },
+  'lstm sequence forward': sequenceForward,
+  'lstm sequence forward+backward': sequenceBackward,
+  'gru sequence forward': sequenceForward,
+  'gru sequence forward+backward': sequenceBackward,
+  'rnn sequence forward': sequenceForward,
+  'rnn sequence forward+backward': sequenceBackward,
   adamw: async ({ N: _, step, parameters, gradients, mean, square, ...settings }) => {
     const counts = tensor(Int32Array.of(step - 1));
     const hyper = tensor(adamHyper({ ...settings, decoupled: true }));
@@ -265,22 +263,42 @@ const builders: Builders = {
 };
 
 /** The weights as leaves, and the input's share of the gates, one product for all steps. */
-function recurrence({ I, H, weightIH, weightHH, bias }: LstmProblem | LstmCellProblem) {
+function recurrence({ I, H, weightIH, weightHH, bias }: RecurrentProblem | LstmCellProblem) {
   const weights = {
-    weightIH: tensor(weightIH, { shape: [4 * H, I] }),
-    weightHH: tensor(weightHH, { shape: [4 * H, H] }),
+    weightIH: tensor(weightIH, { shape: [weightIH.length / I, I] }),
+    weightHH: tensor(weightHH, { shape: [weightHH.length / H, H] }),
     bias: tensor(bias),
   };
   return { ...weights, inputShare: (x: Tensor) => matmul(x, weights.weightIH.transpose()).add(weights.bias) };
 }
 
-/** The output of an LSTM over a sequence from states of zero. */
-function sequence(problem: LstmProblem) {
-  const { T, B, I, H } = problem;
+/** The output of a recurrence over a sequence from states of zero. */
+function sequence(problem: RecurrentProblem) {
+  const { cell, T, B, I, H } = problem;
   const x = tensor(problem.x, { shape: [T, B, I] });
   const { inputShare, ...weights } = recurrence(problem);
-  const run = () => lstm(inputShare(x), zeros([B, H]), zeros([B, H]), weights.weightHH).output;
+  const run = () => {
+    const start = zeros([B, H]);
+    if (cell === 'lstm') return lstm(inputShare(x), start, start, weights.weightHH).output;
+    return (cell === 'gru' ? gru : rnn)(inputShare(x), start, weights.weightHH).output;
+  };
   return { x, run, ...weights };
+}
+
+async function sequenceForward(problem: RecurrentProblem) {
+  const { run } = sequence(problem);
+  return compiled(() => ({ output: { value: run() } }));
+}
+
+async function sequenceBackward(problem: RecurrentProblem) {
+  const { T, B, H } = problem;
+  const { run, x, weightIH, weightHH, bias } = sequence(problem);
+  const seed = tensor(problem.dOutput, { shape: [T, B, H] });
+  const names = ['dx', 'dWeightIH', 'dWeightHH', 'dBias'];
+  return compiled(() => {
+    const gradients = grad(run(), [x, weightIH, weightHH, bias], { seed });
+    return Object.fromEntries(gradients.map((value, i) => [names[i] as string, { value }]));
+  });
 }
 
 function unpacked(data: Float32Array, rows: number, row: number): Record<string, Float32Array> {

@@ -42,7 +42,7 @@ type Unit = { readonly label: string; readonly of: (row: Row) => number | null }
 function unitOf(rows: readonly Row[]): Unit {
   const [first] = rows as [Row];
   if (first.suite === 'training steps') return { label: 'ms a step (less is better)', of: ({ medianMs }) => medianMs };
-  const arithmetic = /matmul|attention|lstm/.test(first.name);
+  const arithmetic = /matmul|attention|lstm|gru|rnn/.test(first.name);
   return arithmetic
     ? { label: 'GFLOP/s (more is better)', of: ({ gflops }) => gflops }
     : { label: 'GB/s (more is better)', of: ({ gbps }) => gbps };

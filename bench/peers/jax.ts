@@ -11,7 +11,7 @@ import {
   valueAndGrad,
   vjp,
 } from '@jax-js/jax';
-import type { LstmCellProblem, LstmProblem } from '../suites/lstm.ts';
+import { gatesOf, type LstmCellProblem, type RecurrentProblem } from '../suites/recurrent.ts';
 import { transposed } from '../suites/suite.ts';
 import { steps } from './jaxSteps.ts';
 import { type Builders, build, type Library, type Work } from './library.ts';
@@ -130,26 +130,12 @@ const builders: Builders = {
       },
     );
   },
-  'lstm sequence forward': async (problem) => {
-    const { T, B, I } = problem;
-    return jitted(({ x, weightIH, weightHH, bias }) => ({ output: unrolled(problem)(x, weightIH, weightHH, bias) }), {
-      ...weightsOf(problem),
-      x: array(problem.x, [T, B, I]),
-    });
-  },
-  'lstm sequence forward+backward': async (problem) => {
-    const { T, B, I, H } = problem;
-    return jitted(
-      ({ x, weightIH, weightHH, bias, dOutput }) => {
-        const [output, back] = vjp(unrolled(problem), [x, weightIH, weightHH, bias]);
-        output.dispose();
-        const [dx, dWeightIH, dWeightHH, dBias] = back(dOutput) as [np.Array, np.Array, np.Array, np.Array];
-        back.dispose();
-        return { dx, dWeightIH: dWeightIH.transpose(), dWeightHH: dWeightHH.transpose(), dBias };
-      },
-      { ...weightsOf(problem), x: array(problem.x, [T, B, I]), dOutput: array(problem.dOutput, [T, B, H]) },
-    );
-  },
+  'lstm sequence forward': sequenceForward,
+  'lstm sequence forward+backward': sequenceBackward,
+  'gru sequence forward': sequenceForward,
+  'gru sequence forward+backward': sequenceBackward,
+  'rnn sequence forward': sequenceForward,
+  'rnn sequence forward+backward': sequenceBackward,
   adamw: async ({ N, lr, betas, eps, weightDecay, step, ...inputs }) => {
     const [beta1, beta2] = betas;
     return jitted(
@@ -183,11 +169,11 @@ const builders: Builders = {
   },
 };
 
-/** The weights are stored transposed, [I, 4H] and [H, 4H]: so jax-js multiplies by them faster. */
-const weightsOf = ({ I, H, weightIH, weightHH, bias }: LstmProblem | LstmCellProblem) => ({
-  weightIH: array(transposed(weightIH, 4 * H, I), [I, 4 * H]),
-  weightHH: array(transposed(weightHH, 4 * H, H), [H, 4 * H]),
-  bias: array(bias, [4 * H]),
+/** The weights are stored transposed, [I, G·H] and [H, G·H]: so jax-js multiplies by them faster. */
+const weightsOf = ({ I, H, weightIH, weightHH, bias }: RecurrentProblem | LstmCellProblem) => ({
+  weightIH: array(transposed(weightIH, bias.length, I), [I, bias.length]),
+  weightHH: array(transposed(weightHH, bias.length, H), [H, bias.length]),
+  bias: array(bias, [bias.length]),
 });
 
 /** One step: the input's share of the gates [B, 4H], h and c [B, H] → h and c. */
@@ -199,20 +185,54 @@ function cell(share: np.Array, h: np.Array, c: np.Array, weightHH: np.Array, H: 
   return [o.mul(np.tanh(next.ref)), next];
 }
 
+function gatedUnit(share: np.Array, h: np.Array, weightHH: np.Array, H: number): np.Array {
+  const product = np.matmul(h.ref, weightHH);
+  const gate = (of: np.Array, n: number) => (n < 2 ? of.ref : of).slice([], [n * H, (n + 1) * H]);
+  const [r, z] = [0, 1].map((n) => nn.sigmoid(gate(share, n).add(gate(product, n)))) as [np.Array, np.Array];
+  const fresh = np.tanh(gate(share, 2).add(r.mul(gate(product, 2))));
+  return fresh.ref.add(z.mul(h.sub(fresh)));
+}
+
+const plainUnit = (share: np.Array, h: np.Array, weightHH: np.Array) => np.tanh(share.add(np.matmul(h, weightHH)));
+
 /** All steps, since jax-js has no scan; the input's share is one product. */
-function unrolled({ T, B, I, H }: LstmProblem) {
+function unrolled({ cell: kind, T, B, I, H }: RecurrentProblem) {
   return (x: np.Array, weightIH: np.Array, weightHH: np.Array, bias: np.Array): np.Array => {
     const share = np
       .matmul(x.reshape([T * B, I]), weightIH)
       .add(bias)
-      .reshape([T, B, 4 * H]);
+      .reshape([T, B, gatesOf[kind] * H]);
     let [h, c] = [np.zeros([B, H]), np.zeros([B, H])];
     const outputs: np.Array[] = [];
     for (let t = 0; t < T; t++) {
-      [h, c] = cell((t < T - 1 ? share.ref : share).slice(t), h, c, t < T - 1 ? weightHH.ref : weightHH, H);
+      const [own, weights] = t < T - 1 ? [share.ref, weightHH.ref] : [share, weightHH];
+      if (kind === 'lstm') [h, c] = cell(own.slice(t), h, c, weights, H);
+      else h = (kind === 'gru' ? gatedUnit : plainUnit)(own.slice(t), h, weights, H);
       outputs.push(t < T - 1 ? h.ref : h);
     }
     c.dispose();
     return np.stack(outputs);
   };
+}
+
+async function sequenceForward(problem: RecurrentProblem) {
+  const { T, B, I } = problem;
+  return jitted(({ x, weightIH, weightHH, bias }) => ({ output: unrolled(problem)(x, weightIH, weightHH, bias) }), {
+    ...weightsOf(problem),
+    x: array(problem.x, [T, B, I]),
+  });
+}
+
+async function sequenceBackward(problem: RecurrentProblem) {
+  const { T, B, I, H } = problem;
+  return jitted(
+    ({ x, weightIH, weightHH, bias, dOutput }) => {
+      const [output, back] = vjp(unrolled(problem), [x, weightIH, weightHH, bias]);
+      output.dispose();
+      const [dx, dWeightIH, dWeightHH, dBias] = back(dOutput) as [np.Array, np.Array, np.Array, np.Array];
+      back.dispose();
+      return { dx, dWeightIH: dWeightIH.transpose(), dWeightHH: dWeightHH.transpose(), dBias };
+    },
+    { ...weightsOf(problem), x: array(problem.x, [T, B, I]), dOutput: array(problem.dOutput, [T, B, H]) },
+  );
 }

@@ -1,6 +1,7 @@
 /** onnxruntime-web on its WebGPU execution provider. It has no gradients: forward passes only. */
 
 import * as ort from 'onnxruntime-web/webgpu';
+import type { LstmCellProblem, RecurrentProblem } from '../suites/recurrent.ts';
 import { type Builders, build, type Library, type Work } from './library.ts';
 import { type Graph, modelOf } from './onnx.ts';
 
@@ -121,7 +122,7 @@ const builders = (gpu: GPUDevice): Builders => ({
     return session(gpu, { nodes: [node], outputs: { y: [rows, width] } }, feeds);
   },
   'lstm cell': async (problem) => {
-    const { B, I, H, weightIH, weightHH, bias, x, h, c } = problem;
+    const { B, I, H, x, h, c } = problem;
     const node = {
       op: 'LSTM',
       inputs: ['x', 'weightIH', 'weightHH', 'bias', '', 'h0', 'c0'],
@@ -131,23 +132,12 @@ const builders = (gpu: GPUDevice): Builders => ({
     return session(
       gpu,
       { nodes: [node], outputs: { h: [1, B, H], c: [1, B, H] } },
-      { x: [x, [1, B, I]], ...lstmWeights({ I, H, weightIH, weightHH, bias }), h0: [h, [1, B, H]], c0: [c, [1, B, H]] },
+      { x: [x, [1, B, I]], ...recurrentWeights(problem, 'lstm'), h0: [h, [1, B, H]], c0: [c, [1, B, H]] },
     );
   },
-  'lstm sequence forward': async (problem) => {
-    const { T, B, I, H, x } = problem;
-    const node = {
-      op: 'LSTM',
-      inputs: ['x', 'weightIH', 'weightHH', 'bias'],
-      outputs: ['output'],
-      attributes: { hidden_size: H },
-    };
-    return session(
-      gpu,
-      { nodes: [node], outputs: { output: [T, 1, B, H] } },
-      { x: [x, [T, B, I]], ...lstmWeights(problem) },
-    );
-  },
+  'lstm sequence forward': (problem) => sequenceForward(gpu, problem),
+  'gru sequence forward': (problem) => sequenceForward(gpu, problem),
+  'rnn sequence forward': (problem) => sequenceForward(gpu, problem),
   adamw: ({ N, lr, betas, eps, weightDecay, step, parameters, gradients, mean, square }) => {
     const [beta1, beta2] = betas;
     const graph: Graph = {
@@ -238,24 +228,44 @@ async function renamed(made: Promise<Work>, names: Readonly<Record<string, strin
   };
 }
 
-/** ONNX has the gates in the order i, o, f, g, and two biases in one tensor. */
-function lstmWeights({ I, H, weightIH, weightHH, bias }: LstmWeights): Record<string, Feed> {
+/** The op of a cell, where its gates stand in ours, and what else tells it to be PyTorch's. */
+const recurrentOps = {
+  lstm: { op: 'LSTM', order: [0, 3, 1, 2], attributes: {} },
+  gru: { op: 'GRU', order: [1, 0, 2], attributes: { linear_before_reset: 1 } },
+  rnn: { op: 'RNN', order: [0], attributes: {} },
+} as const;
+
+async function sequenceForward(gpu: GPUDevice, problem: RecurrentProblem) {
+  const { cell, T, B, I, H, x } = problem;
+  const { op, attributes } = recurrentOps[cell];
+  const node = {
+    op,
+    inputs: ['x', 'weightIH', 'weightHH', 'bias'],
+    outputs: ['output'],
+    attributes: { hidden_size: H, ...attributes },
+  };
+  return session(
+    gpu,
+    { nodes: [node], outputs: { output: [T, 1, B, H] } },
+    { x: [x, [T, B, I]], ...recurrentWeights(problem, cell) },
+  );
+}
+
+/** ONNX has two biases in one tensor. */
+function recurrentWeights(
+  { I, H, weightIH, weightHH, bias }: RecurrentProblem | LstmCellProblem,
+  cell: RecurrentProblem['cell'],
+): Record<string, Feed> {
   const reordered = (data: Float32Array, width: number) => {
     const gate = (n: number) => data.subarray(n * H * width, (n + 1) * H * width);
-    return Float32Array.from([gate(0), gate(3), gate(1), gate(2)].flatMap((part) => [...part]));
+    return Float32Array.from(recurrentOps[cell].order.flatMap((n) => [...gate(n)]));
   };
-  const both = new Float32Array(8 * H);
+  const rows = bias.length;
+  const both = new Float32Array(2 * rows);
   both.set(reordered(bias, 1));
   return {
-    weightIH: [reordered(weightIH, I), [1, 4 * H, I]],
-    weightHH: [reordered(weightHH, H), [1, 4 * H, H]],
-    bias: [both, [1, 8 * H]],
+    weightIH: [reordered(weightIH, I), [1, rows, I]],
+    weightHH: [reordered(weightHH, H), [1, rows, H]],
+    bias: [both, [1, 2 * rows]],
   };
-}
-interface LstmWeights {
-  readonly I: number;
-  readonly H: number;
-  readonly weightIH: Float32Array;
-  readonly weightHH: Float32Array;
-  readonly bias: Float32Array;
 }

@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-webgpu';
 import '@tensorflow/tfjs-core/dist/register_all_gradients';
 import type { AttentionProblem } from '../suites/attention.ts';
-import type { LstmCellProblem, LstmProblem } from '../suites/lstm.ts';
+import type { LstmCellProblem, RecurrentProblem } from '../suites/recurrent.ts';
 import { swapped, transposed } from '../suites/suite.ts';
 import { type Builders, build, type Library, type Work } from './library.ts';
 import { causalMask, cell, crossEntropy, gelu, layerNorm } from './tfjsOps.ts';
@@ -112,36 +112,12 @@ const builders: Builders = {
       return { h: nextH, c: nextC };
     });
   },
-  'lstm sequence forward': async (problem) => {
-    const { T, B, I } = problem;
-    const inputs = { ...weightsOf(problem), x: tf.tensor2d(problem.x, [T * B, I]) };
-    const { x, weightIH, weightHH, bias } = inputs;
-    const run = unrolled(problem);
-    return eager(inputs, () => ({ output: run(x, weightIH, weightHH, bias) }));
-  },
-  'lstm sequence forward+backward': async (problem) => {
-    const { T, B, I, H } = problem;
-    const inputs = {
-      ...weightsOf(problem),
-      x: tf.tensor2d(problem.x, [T * B, I]),
-      dOutput: tf.tensor3d(problem.dOutput, [T, B, H]),
-    };
-    const { x, weightIH, weightHH, bias, dOutput } = inputs;
-    const gradients = tf.grads(unrolled(problem) as (...tensors: tf.Tensor[]) => tf.Tensor);
-    return eager(
-      inputs,
-      () => {
-        const [dx, dWeightIH, dWeightHH, dBias] = gradients([x, weightIH, weightHH, bias], dOutput) as [
-          tf.Tensor,
-          tf.Tensor,
-          tf.Tensor,
-          tf.Tensor,
-        ];
-        return { dx, dWeightIH, dWeightHH, dBias };
-      },
-      (name, data) => (name.startsWith('dWeight') ? transposed(data, data.length / (4 * H), 4 * H) : data),
-    );
-  },
+  'lstm sequence forward': sequenceForward,
+  'lstm sequence forward+backward': sequenceBackward,
+  'gru sequence forward': sequenceForward,
+  'gru sequence forward+backward': sequenceBackward,
+  'rnn sequence forward': sequenceForward,
+  'rnn sequence forward+backward': sequenceBackward,
   adamw: async (problem) => {
     const { lr, betas, eps, weightDecay, step } = problem;
     const [beta1, beta2] = betas;
@@ -186,22 +162,67 @@ const attention =
     tf.matMul(tf.softmax(tf.add(tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(D)), mask)), v);
 
 /** The weights are stored transposed: the backend is slower on a transposed second factor. */
-const weightsOf = ({ I, H, weightIH, weightHH, bias }: LstmProblem | LstmCellProblem) => ({
-  weightIH: tf.tensor2d(transposed(weightIH, 4 * H, I), [I, 4 * H]),
-  weightHH: tf.tensor2d(transposed(weightHH, 4 * H, H), [H, 4 * H]),
+const weightsOf = ({ I, H, weightIH, weightHH, bias }: RecurrentProblem | LstmCellProblem) => ({
+  weightIH: tf.tensor2d(transposed(weightIH, bias.length, I), [I, bias.length]),
+  weightHH: tf.tensor2d(transposed(weightHH, bias.length, H), [H, bias.length]),
   bias: tf.tensor1d(bias),
 });
 
-/** All steps by hand, the input's share being one product: the layer of tfjs-layers multiplies step by step. */
-function unrolled({ T, B, H }: LstmProblem) {
+/** All steps by hand, the input's share being one product: the layers of tfjs-layers multiply step by step. */
+function unrolled({ cell: kind, T, B, H }: RecurrentProblem) {
   return (x: tf.Tensor, weightIH: tf.Tensor, weightHH: tf.Tensor, bias: tf.Tensor): tf.Tensor => {
     const share = tf.add(tf.matMul(x, weightIH), bias);
     let [h, c]: [tf.Tensor, tf.Tensor] = [tf.zeros([B, H]), tf.zeros([B, H])];
     const outputs: tf.Tensor[] = [];
     for (const step of tf.split(share, T)) {
-      [h, c] = cell(step, h, c, weightHH);
+      if (kind === 'lstm') [h, c] = cell(step, h, c, weightHH);
+      else h = (kind === 'gru' ? gatedUnit : plainUnit)(step, h, weightHH);
       outputs.push(h);
     }
     return tf.stack(outputs);
   };
+}
+
+const plainUnit = (share: tf.Tensor, h: tf.Tensor, weightHH: tf.Tensor) =>
+  tf.tanh(tf.add(share, tf.matMul(h, weightHH)));
+
+function gatedUnit(share: tf.Tensor, h: tf.Tensor, weightHH: tf.Tensor): tf.Tensor {
+  const [xr, xz, xn] = tf.split(share, 3, 1) as [tf.Tensor, tf.Tensor, tf.Tensor];
+  const [hr, hz, hn] = tf.split(tf.matMul(h, weightHH), 3, 1) as [tf.Tensor, tf.Tensor, tf.Tensor];
+  const [r, z] = [tf.sigmoid(tf.add(xr, hr)), tf.sigmoid(tf.add(xz, hz))];
+  const n = tf.tanh(tf.add(xn, tf.mul(r, hn)));
+  return tf.add(n, tf.mul(z, tf.sub(h, n)));
+}
+
+async function sequenceForward(problem: RecurrentProblem) {
+  const { T, B, I } = problem;
+  const inputs = { ...weightsOf(problem), x: tf.tensor2d(problem.x, [T * B, I]) };
+  const { x, weightIH, weightHH, bias } = inputs;
+  const run = unrolled(problem);
+  return eager(inputs, () => ({ output: run(x, weightIH, weightHH, bias) }));
+}
+
+async function sequenceBackward(problem: RecurrentProblem) {
+  const { T, B, I, H } = problem;
+  const inputs = {
+    ...weightsOf(problem),
+    x: tf.tensor2d(problem.x, [T * B, I]),
+    dOutput: tf.tensor3d(problem.dOutput, [T, B, H]),
+  };
+  const { x, weightIH, weightHH, bias, dOutput } = inputs;
+  const gradients = tf.grads(unrolled(problem) as (...tensors: tf.Tensor[]) => tf.Tensor);
+  const rows = problem.bias.length;
+  return eager(
+    inputs,
+    () => {
+      const [dx, dWeightIH, dWeightHH, dBias] = gradients([x, weightIH, weightHH, bias], dOutput) as [
+        tf.Tensor,
+        tf.Tensor,
+        tf.Tensor,
+        tf.Tensor,
+      ];
+      return { dx, dWeightIH, dWeightHH, dBias };
+    },
+    (name, data) => (name.startsWith('dWeight') ? transposed(data, data.length / rows, rows) : data),
+  );
 }

@@ -1,7 +1,7 @@
 import { type AttentionProblem, attentionCases, attentionMemoryCases } from './attention.ts';
 import { type AdamwProblem, adamwCases, type ElementwiseProblem, elementwiseCases } from './elementwise.ts';
-import { type LstmCellProblem, type LstmProblem, lstmCases, lstmCellCases } from './lstm.ts';
 import { type MatmulProblem, matmulCases } from './matmul.ts';
+import { type LstmCellProblem, lstmCellCases, type RecurrentProblem, recurrentCases } from './recurrent.ts';
 import {
   type CrossEntropyProblem,
   crossEntropyCases,
@@ -24,7 +24,7 @@ export type Problem =
   | LayerNormProblem
   | CrossEntropyProblem
   | LstmCellProblem
-  | LstmProblem
+  | RecurrentProblem
   | AdamwProblem
   | ElementwiseProblem
   | GptStepProblem
@@ -40,7 +40,7 @@ export const cases: readonly Case[] = [
   ...layerNormCases,
   ...crossEntropyCases,
   ...lstmCellCases,
-  ...lstmCases,
+  ...recurrentCases,
   ...adamwCases,
   ...elementwiseCases,
   ...stepCases,

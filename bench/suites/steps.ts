@@ -187,7 +187,7 @@ function trained<Problem extends Training>(
     );
     const loss = lossOf(tape, leaves, problem);
     if (step === checkedStep) return { output: 'loss', indices: [0], values: loss.data };
-    tape.backward(loss);
+    tape.backward([loss]);
     const gradients = states.map(({ name }) => (leaves[name] as Matrix).gradient);
     const norm = Math.sqrt(gradients.reduce((sum, g) => sum + g.reduce((a, b) => a + b * b, 0), 0));
     const scale = Math.min(1, clip / (norm + 1e-6));

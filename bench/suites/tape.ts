@@ -1,6 +1,6 @@
 /**
  * Reverse-mode differentiation in float64, just enough for the training steps' reference: matrices, and the few ops of a
- * GPT and of an LSTM on them. Each op says in place how its gradient flows back.
+ * GPT and of recurrences on them. Each op says in place how its gradient flows back.
  */
 
 /** A matrix, its gradient, and what passes the gradient on to where it came from. */
@@ -19,9 +19,10 @@ export class Tape {
     return { rows, columns, data, gradient: new Float64Array(rows * columns) };
   }
 
-  /** Runs everything backward from the one element of `loss`. */
-  backward(loss: Matrix): void {
-    loss.gradient[0] = 1;
+  /** Runs everything backward from the elements of `outputs`, whose gradients `seed` has one after another; by default 1. */
+  backward(outputs: readonly Matrix[], seed: ArrayLike<number> = [1]): void {
+    let at = 0;
+    for (const { gradient } of outputs) for (const i of gradient.keys()) gradient[i] = seed[at++] as number;
     for (const step of this.#back.toReversed()) step();
   }
 
@@ -97,6 +98,14 @@ export class Tape {
           x.gradient[i] = (x.gradient[i] as number) + d * slope(x.data[i] as number, data[i] as number);
         }
       },
+    );
+  }
+
+  scale(x: Matrix, factor: number): Matrix {
+    return this.map(
+      x,
+      (value) => factor * value,
+      () => factor,
     );
   }
 

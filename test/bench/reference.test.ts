@@ -28,7 +28,7 @@ describe('the reference’s gradients', () => {
       draw(tape, 1, 4, 4),
       draw(tape, 5, 4, 5),
     ];
-    tape.backward(loss(tape, leaves));
+    tape.backward([loss(tape, leaves)]);
     const h = 1e-5;
     const at = (moved: Matrix, index: number, by: number) => {
       const fresh = new Tape();

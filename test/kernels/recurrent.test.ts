@@ -33,16 +33,12 @@ const problems: readonly RecurrentProblem[] = [
   lstm(3, 6, 68, false),
   lstm(2, 1, 129, true),
   lstm(2, 3, 260, false),
-  lstm(4, 5, 32, false, true),
-  lstm(4, 6, 7, true, true),
+  lstm(4, 6, 32, true, true),
   // What differs from the LSTM is a step's own: units and rows with and without vectors, few and many.
   other('gru', 3, 5, 7, { reverse: true, bias: true }),
-  other('gru', 4, 6, 32, { lengths: true, bias: true }),
-  other('gru', 2, 3, 260, { reverse: true, lengths: true }),
+  other('gru', 4, 6, 68, { lengths: true }),
   other('tanh', 3, 5, 7, { reverse: true, lengths: true }),
-  other('tanh', 2, 9, 68, {}),
-  other('tanh', 2, 3, 260, { lengths: true }),
-  other('relu', 4, 5, 32, { reverse: true, lengths: true }),
+  other('relu', 4, 9, 32, {}),
 ];
 const nameOf = ({ cell, T, B, H, reverse, lengths, bias }: RecurrentProblem) =>
   [`${cell}: T ${T}, B ${B}, H ${H}`, reverse && 'from the end', lengths && 'with lengths', bias && 'with a bias']
@@ -124,7 +120,7 @@ const backwards = problems.map(
 );
 
 /** The gradient of the output comes as an input behind the others, halved and backwards. */
-const loaded = [backwards[1], backwards[5], backwards[11], backwards[13]].map(
+const loaded = [backwards[1], backwards[5], backwards[9], backwards[11]].map(
   (each): Case<RecurrentBackwardProblem> => {
     const problem = each as RecurrentBackwardProblem;
     const inputs = { lstm: 5 + Number(problem.dC), gru: 5, tanh: 3 + Number(problem.lengths), relu: 3 }[problem.cell];
@@ -177,7 +173,7 @@ describe('a sequence in chunks', () => {
     ['recurrentForward', recurrentForward, prepareForward],
     ['recurrentBackward', recurrentBackward, prepareBackward],
   ] as const)('%s gives the bits of the whole', async (_, family, prepare) => {
-    for (const problem of [problems[1], problems[5], problems[9], problems[10], problems[14]] as RecurrentProblem[]) {
+    for (const problem of [problems[1], problems[5], problems[8], problems[10], problems[11]] as RecurrentProblem[]) {
       const long = { ...problem, T: 5 };
       const { inputs, expected } = prepare(new Draw(5), long);
       const call = (family.variants.sequence as Variant<RecurrentProblem>).call(long, runProfile);

@@ -19,8 +19,9 @@ export interface Example<Settings extends Sizes = Sizes> {
 
 /** Sizes of data, model and training. */
 export interface Sizes {
-  /** Training steps of each model; `--steps` makes them fewer. */
-  readonly steps: number;
+  /** Training steps of each model, which `--steps` makes fewer; left out where nothing is trained. */
+  readonly steps?: number;
+  readonly [name: string]: unknown;
 }
 
 /** Settings, and what the figures that come out must reach, by the name of the figure. */

@@ -4,4 +4,4 @@ export * as Plot from '@observablehq/plot';
 export { Draw } from './draw.ts';
 export { atLeast, atMost, type Example, example, type Outcome, samples, within } from './example.ts';
 export type { Lab } from './lab.ts';
-export { colours, type Picture } from './picture.ts';
+export { colours, logarithmic, type Picture } from './picture.ts';

@@ -43,11 +43,14 @@ export class Lab {
     return path;
   }
 
-  /** Trains as `train` does, shows how far it is, and gives the loss of each step. */
-  async train<Batch>(label: string, options: TrainOptions<Batch> & { readonly steps: number }): Promise<number[]> {
+  /** Trains as `train` does, shows how far it is, and gives the loss of each step: in `losses`, where a failure ends it too. */
+  async train<Batch>(
+    label: string,
+    options: TrainOptions<Batch> & { readonly steps: number },
+    losses: number[] = [],
+  ): Promise<number[]> {
     const begun = performance.now();
     this.print(`  ${label}`);
-    const losses: number[] = [];
     for await (const { step, loss, losses: latest, secondsLeft } of train(options)) {
       losses.push(...latest);
       const progress = { loss, tokensPerSecond: Number.NaN, secondsLeft: secondsLeft ?? Number.NaN };

@@ -25,6 +25,13 @@ export const colours = {
   black: '#222222',
 } as const;
 
+/** A logarithmic axis with plain numbers at its ticks. */
+export const logarithmic = (label: string, domain?: readonly [least: number, most: number]): Plot.ScaleOptions => ({
+  ...{ type: 'log', label, grid: true, ticks: 6 },
+  ...(domain && { domain }),
+  tickFormat: (value: number) => (value >= 1e-3 && value < 1e5 ? `${+value.toPrecision(3)}` : value.toExponential(0)),
+});
+
 const [width, height, gap, edge] = [440, 300, 24, 16];
 
 /** The picture as an SVG document with a text alternative. */

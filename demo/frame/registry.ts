@@ -2,6 +2,8 @@ import type { Example } from './example.ts';
 
 /** The file of each example, in the order of a course. Commands and tests know an example by its entry here. */
 const loaders = {
+  'gradient-flow': () => import('../examples/gradient-flow.ts'),
+  clipping: () => import('../examples/clipping.ts'),
   truncation: () => import('../examples/truncation.ts'),
 } satisfies Record<string, () => Promise<{ default: Example }>>;
 

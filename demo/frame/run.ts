@@ -50,14 +50,15 @@ export async function runTrial(
   host: LabHost,
 ): Promise<Result> {
   const begun = performance.now();
-  const fewer = Math.min(settings.steps, steps ?? Infinity);
+  const isShortened = settings.steps !== undefined && steps !== null && steps < settings.steps;
+  const given = isShortened ? { ...settings, steps } : settings;
   manualSeed(seed);
-  const outcome = await example.run(new Lab(host, { seed, folder: out, text }), { ...settings, steps: fewer });
+  const outcome = await example.run(new Lab(host, { seed, folder: out, text }), given);
   const missed = misses(outcome, bars);
   const picture = await host.writeFile(out, `${file}.svg`, new TextEncoder().encode(await drawn(outcome.picture)));
   host.print(`\n${figureTable(outcome, bars)}\n\n  picture      ${picture}`);
   const held = missed.length === 0;
-  const shortened = fewer < settings.steps ? ` (trained for ${fewer} steps instead of ${settings.steps})` : '';
+  const shortened = isShortened ? ` (trained for ${steps} steps instead of ${settings.steps})` : '';
   host.print(held ? '\nThe claim held.' : `\nThe claim did not hold${shortened}: ${missed.join('; ')}.`);
   const { metrics, baseline } = outcome;
   const seconds = (performance.now() - begun) / 1000;

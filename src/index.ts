@@ -36,6 +36,13 @@ export {
 export * as models from './models/index.ts';
 /** Layers, and the modules that models are made of. */
 export * as nn from './nn/index.ts';
+export {
+  type Alignment,
+  type AlignmentOptions,
+  additiveAttention,
+  dotAttention,
+  generalAttention,
+} from './ops/additiveAttention.ts';
 export { type ReverseSequenceOptions, repeat, reverseSequence, roll } from './ops/arrange.ts';
 export { type AttentionOptions, scaledDotProductAttention } from './ops/attention.ts';
 export { categorical } from './ops/categorical.ts';
@@ -53,6 +60,7 @@ export { grad, valueAndGrad } from './ops/gradient.ts';
 export { type GruOptions, gru } from './ops/gru.ts';
 export { iota, oneHot, tril, triu } from './ops/indexing.ts';
 export { chunk, concat, split, stack, unbind } from './ops/join.ts';
+export type { Lengths } from './ops/lengths.ts';
 export { type LinearCrossEntropyOptions, linearCrossEntropy } from './ops/linearCrossEntropy.ts';
 export {
   type BinaryCrossEntropyOptions,
@@ -80,7 +88,7 @@ export {
   type UniformOptions,
   uniform,
 } from './ops/random.ts';
-export type { Lengths, RecurrenceOptions } from './ops/recurrent.ts';
+export type { RecurrenceOptions } from './ops/recurrent.ts';
 export {
   all,
   any,

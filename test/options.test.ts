@@ -68,6 +68,9 @@ const step = compile((x: Tensor) => x.add(1));
 const x = () => f32(2, 2);
 
 const functions: Rows<typeof weft, 'Tensor.elu' | 'DataLoader.restore'> = {
+  additiveAttention: (o) => weft.additiveAttention(f32(1, 1, 2), f32(1, 3, 2), f32(1, 3, 2), f32(2), o),
+  dotAttention: (o) => weft.dotAttention(f32(1, 1, 2), f32(1, 3, 2), f32(1, 3, 2), o),
+  generalAttention: (o) => weft.generalAttention(f32(1, 1, 2), f32(1, 3, 2), f32(1, 3, 2), x(), o),
   all: (o) => weft.all(x().greater(0), 1, o),
   any: (o) => weft.any(x().greater(0), 1, o),
   binaryCrossEntropyWithLogits: (o) => weft.binaryCrossEntropyWithLogits(x(), x(), o),
@@ -128,7 +131,12 @@ const functions: Rows<typeof weft, 'Tensor.elu' | 'DataLoader.restore'> = {
   train: (o) => weft.train(o),
   tune: (o) => weft.tune(step, [x()], o),
 };
-const modules: Rows<typeof nn, 'MultiHeadAttention.forward' | 'TransformerBlock.forward' | 'Module.loadStateDict'> = {
+const modules: Rows<
+  typeof nn,
+  'AdditiveAttention.forward' | 'MultiHeadAttention.forward' | 'TransformerBlock.forward' | 'Module.loadStateDict'
+> = {
+  AdditiveAttention: (o) => new nn.AdditiveAttention(2, 2, 2, o),
+  'AdditiveAttention.forward': (o) => new nn.AdditiveAttention(2, 2, 2).forward(f32(1, 2), f32(1, 3, 2), o),
   BatchNorm1d: (o) => new nn.BatchNorm1d(2, o),
   BatchNorm2d: (o) => new nn.BatchNorm2d(2, o),
   Bilinear: (o) => new nn.Bilinear(2, 2, 2, o),

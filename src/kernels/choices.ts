@@ -5,19 +5,9 @@ import type { Choices } from './kernel.ts';
 
 /** All families of weft, loaded or not: whoever imports a part of weft loads some of them. */
 const familyNames = [
-  ...['matmul', 'attentionForward', 'attentionBackward', 'recurrentForward', 'recurrentBackward'],
-  ...[
-    'lstmCell',
-    'lstmCellBackward',
-    'norm',
-    'normBackward',
-    'softmax',
-    'softmaxBackward',
-    'crossEntropy',
-    'crossEntropyBackward',
-    'reduce',
-    'cumsum',
-  ],
+  ...['matmul', 'attentionForward', 'attentionBackward', 'additiveAttention', 'additiveAttentionBackward'],
+  ...['recurrentForward', 'recurrentBackward', 'lstmCell', 'lstmCellBackward'],
+  ...['norm', 'normBackward', 'softmax', 'softmaxBackward', 'crossEntropy', 'crossEntropyBackward', 'reduce', 'cumsum'],
   ...['embedding', 'embeddingBackward', 'gather', 'scatterAdd', 'topK', 'categorical', 'sample', 'place', 'commit'],
   ...['adamw', 'sgd', 'ruled', 'gate', 'clipNorm', 'clipScale'],
 ];

@@ -11,6 +11,11 @@ export {
   Softplus,
   Tanh,
 } from './activations.ts';
+export {
+  AdditiveAttention,
+  type AdditiveAttentionCall,
+  type AdditiveAttentionOptions,
+} from './additiveAttention.ts';
 export { type AttendOptions, MultiHeadAttention, type MultiHeadAttentionOptions } from './attention.ts';
 export { Buffer } from './buffer.ts';
 export { GRUCell, LSTMCell, RNNCell } from './cells.ts';

@@ -6,9 +6,10 @@ import type { Tensor } from '../graph/tensor.ts';
 import { zeros } from '../ops/elementwise.ts';
 import { gru } from '../ops/gru.ts';
 import { concat, stack } from '../ops/join.ts';
+import { type Lengths, lengthsLike, lengthsOf } from '../ops/lengths.ts';
 import { lstm } from '../ops/lstm.ts';
 import { dropout } from '../ops/random.ts';
-import { type Lengths, lengthsKind, lengthsOf, type RecurrenceOptions } from '../ops/recurrent.ts';
+import type { RecurrenceOptions } from '../ops/recurrent.ts';
 import { type Nonlinearity, nonlinearityKind, rnn } from '../ops/rnn.ts';
 import { at } from '../ops/slice.ts';
 import { permute } from '../ops/view.ts';
@@ -53,7 +54,7 @@ export interface SequenceOptions {
    */
   lengths?: Lengths;
 }
-const sequenceOptions = declareOptions<SequenceOptions>({ lengths: lengthsKind });
+const sequenceOptions = declareOptions<SequenceOptions>({ lengths: lengthsLike });
 
 /** One layer in one direction, time first: the output [T, B, H] and the last state. */
 interface Pass {

@@ -11,13 +11,13 @@ import { recurrentBackward, recurrentForward } from '../kernels/recurrent.ts';
 import { differentiateComposed } from './autograd.ts';
 import { add, mul, sigmoid, square, sub, tanh, where, zeros } from './elementwise.ts';
 import { concat, split, stack } from './join.ts';
+import { lengthsLike } from './lengths.ts';
 import { matmul } from './matmul.ts';
 import {
   activeSteps,
   checkRecurrence,
   f32,
-  lengthsKind,
-  lengthsOf,
+  ownLengths,
   ownSteps,
   type RecurrenceAttributes,
   type RecurrenceOptions,
@@ -143,7 +143,7 @@ export interface GruOptions extends RecurrenceOptions {
 }
 const gruOptions = declareOptions<GruOptions>({
   reverse: flag,
-  lengths: lengthsKind,
+  lengths: lengthsLike,
   bias: nullable(tensorLike),
 });
 
@@ -160,7 +160,7 @@ export function gru(gatesX: Tensor, h0: Tensor, weight: Tensor, options?: GruOpt
     if (!sameShape(bias.shape, [3 * H]))
       throw new ShapeError(`[gru] the bias must be [3H] = [${3 * H}], got ${formatShape(bias.shape)}`);
   }
-  const own = lengths === undefined ? undefined : lengthsOf('gru', lengths, B, T);
+  const own = ownLengths('gru', lengths, B, T);
   const attributes = { reverse, lengths: own !== undefined, bias: Boolean(bias) };
   const [hidden] = apply(gruOp, [gatesX, h0, weight, ...(bias ? [bias] : []), ...(own ? [own] : [])], attributes);
   return ownSteps(hidden, attributes, own);

@@ -12,13 +12,13 @@ import { recurrentBackward, recurrentForward } from '../kernels/recurrent.ts';
 import { differentiateComposed } from './autograd.ts';
 import { add, less, mul, sigmoid, square, sub, tanh, where, zeros } from './elementwise.ts';
 import { concat, split, stack } from './join.ts';
+import { lengthsLike } from './lengths.ts';
 import { matmul } from './matmul.ts';
 import {
   activeSteps,
   checkRecurrence,
   f32,
-  lengthsKind,
-  lengthsOf,
+  ownLengths,
   ownSteps,
   type RecurrenceAttributes,
   type RecurrenceOptions,
@@ -185,7 +185,7 @@ const cellSizes = ({ shape }: TensorType) => {
   return { B, H };
 };
 
-const lstmOptions = declareOptions<RecurrenceOptions>({ reverse: flag, lengths: lengthsKind });
+const lstmOptions = declareOptions<RecurrenceOptions>({ reverse: flag, lengths: lengthsLike });
 
 /**
  * An LSTM over a whole sequence (Hochreiter and Schmidhuber 1997; gates i, f, g, o), in a handful of dispatches. `gatesX`
@@ -201,7 +201,7 @@ export function lstm(
 ): { output: Tensor; h: Tensor; c: Tensor } {
   const { reverse = false, lengths } = lstmOptions('lstm', options);
   const { T, B } = checkRecurrence('lstm', 4, gatesX, { h0, c0 }, weight);
-  const own = lengths === undefined ? undefined : lengthsOf('lstm', lengths, B, T);
+  const own = ownLengths('lstm', lengths, B, T);
   const attributes = { reverse, lengths: own !== undefined };
   const [hidden, cells] = apply(lstmOp, [gatesX, h0, weight, c0, ...(own ? [own] : [])], attributes);
   return { ...ownSteps(hidden, attributes, own), c: at(cells, reverse ? 0 : T - 1) };

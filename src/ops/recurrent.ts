@@ -1,22 +1,16 @@
-import { ShapeError, ValueError } from '../core/errors.ts';
+import { ShapeError } from '../core/errors.ts';
 import { nth } from '../core/lists.ts';
-import { either, expectKind, integer, listOf, shownList, tensorLike } from '../core/options.ts';
 import { formatShape, sameShape } from '../core/shape.ts';
 import type { TensorType } from '../core/types.ts';
 import { expectDType, expectRank } from '../graph/record.ts';
-import { Tensor } from '../graph/tensor.ts';
-import { tensor } from './create.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import { cast, constantOf, where } from './elementwise.ts';
 import { concat } from './join.ts';
+import { type Lengths, lengthsOf } from './lengths.ts';
 import { sequenceMask } from './masks.ts';
 import { matmul } from './matmul.ts';
 import { at, slice } from './slice.ts';
 import { reshape, transpose, unsqueeze } from './view.ts';
-
-/** Lengths of the rows of a batch: [B] of i32 or u32, or as many numbers. */
-export type Lengths = Tensor | readonly number[];
-
-export const lengthsKind = either(tensorLike, listOf(integer));
 
 /** Options of a recurrence over a sequence. */
 export interface RecurrenceOptions {
@@ -38,20 +32,9 @@ export type RecurrenceAttributes = {
 
 export const f32 = (shape: readonly number[]): TensorType => ({ shape, dtype: 'f32' });
 
-/** Lengths as a tensor [B] of i32. Throws a ShapeError on another shape, a ValueError on numbers outside of 1 to T. */
-export function lengthsOf(op: string, lengths: Lengths, B: number, T: number): Tensor {
-  if (lengths instanceof Tensor) {
-    expectDType(op, 'lengths', lengths, ['i32', 'u32']);
-    if (!sameShape(lengths.shape, [B]))
-      throw new ShapeError(`[${op}] lengths must be [B] = [${B}], got ${formatShape(lengths.shape)}`);
-    return cast(lengths, 'i32');
-  }
-  expectKind(op, 'lengths', lengths, listOf(integer));
-  if (lengths.length !== B)
-    throw new ShapeError(`[${op}] there must be a length for each of the ${B} rows, got ${lengths.length}`);
-  if (lengths.some((length) => length < 1 || length > T))
-    throw new ValueError(`[${op}] lengths must be integers from 1 to T = ${T}, got ${shownList(lengths)}`);
-  return tensor(Int32Array.from(lengths));
+/** The lengths of an option as the kernels want them: [B] of i32. */
+export function ownLengths(op: string, lengths: Lengths | undefined, B: number, T: number): Tensor | undefined {
+  return lengths === undefined ? undefined : cast(lengthsOf(op, lengths, B, T), 'i32');
 }
 
 /** Which steps are a row's own: [T, B, 1]. */

@@ -1,5 +1,6 @@
 import { aliasOp, versionOp } from '../graph/leaf.ts';
 import type { OpDef } from '../graph/op.ts';
+import { additiveAttentionOps } from './additiveAttention.ts';
 import { attentionOps } from './attention.ts';
 import { categoricalOps } from './categorical.ts';
 import { checkpointOps } from './checkpoint.ts';
@@ -31,6 +32,7 @@ import { viewOps } from './view.ts';
  * and so is `scan`, which makes an op for each call.
  */
 export const ops = {
+  ...additiveAttentionOps,
   ...attentionOps,
   ...checkpointOps,
   ...elementwiseOps,

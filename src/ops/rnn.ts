@@ -6,13 +6,13 @@ import type { Tensor } from '../graph/tensor.ts';
 import { familyCall } from '../kernels/family.ts';
 import { recurrentBackward, recurrentForward } from '../kernels/recurrent.ts';
 import { add, cast, greater, mul, relu, square, sub, tanh, where, zeros } from './elementwise.ts';
+import { lengthsLike } from './lengths.ts';
 import { matmul } from './matmul.ts';
 import {
   activeSteps,
   checkRecurrence,
   f32,
-  lengthsKind,
-  lengthsOf,
+  ownLengths,
   ownSteps,
   type RecurrenceAttributes,
   type RecurrenceOptions,
@@ -97,7 +97,7 @@ export interface RnnOptions extends RecurrenceOptions {
 }
 const rnnOptions = declareOptions<RnnOptions>({
   reverse: flag,
-  lengths: lengthsKind,
+  lengths: lengthsLike,
   nonlinearity: nonlinearityKind,
 });
 
@@ -109,7 +109,7 @@ const rnnOptions = declareOptions<RnnOptions>({
 export function rnn(gatesX: Tensor, h0: Tensor, weight: Tensor, options?: RnnOptions): { output: Tensor; h: Tensor } {
   const { reverse = false, lengths, nonlinearity = 'tanh' } = rnnOptions('rnn', options);
   const { T, B } = checkRecurrence('rnn', 1, gatesX, { h0 }, weight);
-  const own = lengths === undefined ? undefined : lengthsOf('rnn', lengths, B, T);
+  const own = ownLengths('rnn', lengths, B, T);
   const attributes = { reverse, lengths: own !== undefined, nonlinearity };
   const [hidden] = apply(rnnOp, [gatesX, h0, weight, ...(own ? [own] : [])], attributes);
   return ownSteps(hidden, attributes, own);

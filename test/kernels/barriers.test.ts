@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { HostArray } from '../../src/core/dtype.ts';
+import { additiveAttention, additiveAttentionBackward } from '../../src/kernels/additiveAttention.ts';
 import { attentionBackward, attentionForward } from '../../src/kernels/attention.ts';
 import { categorical } from '../../src/kernels/categorical.ts';
 import { clipNorm } from '../../src/kernels/clip.ts';
@@ -108,6 +109,26 @@ function attentionTrials(D: number): [forward: Trial, backward: Trial] {
   ];
 }
 
+function additiveTrials(): [forward: Trial, backward: Trial] {
+  const [B, Q, S, A, D] = [3, 11, 70, 20, 36];
+  const sizes = { B, Q, S, A, D };
+  const sources = [B * Q * A, B * S * A, B * S * D, A];
+  const keysEnd = B * (Q + S) * A;
+  const offsets = [B * Q * A, keysEnd, keysEnd + B * S * D] as const;
+  const weights = draw.f32(B * Q * S, 0.5 / S, 0.5 / S);
+  return [
+    trial(additiveAttention, 'rows', 'gpu', { ...sizes, lengths: null }, sources, [B * Q * D, B * Q * S]),
+    trial(
+      additiveAttentionBackward,
+      'rows',
+      'gpu',
+      { ...sizes, weighted: false, offsets },
+      [...sources, weights, B * Q * D],
+      [offsets[2] + A],
+    ),
+  ];
+}
+
 const lstms = (variant: string) => [
   lstmTrials(variant, 15, 'gpu'),
   lstmTrials(variant, 32, 'gpu'),
@@ -116,6 +137,9 @@ const lstms = (variant: string) => [
 
 /** Calls for each file that has barriers. */
 const trials: Readonly<Record<string, () => readonly Trial[]>> = {
+  'additiveAttention/forward': () => [additiveTrials()[0]],
+  'additiveAttention/backward.scores': () => [additiveTrials()[1]],
+  'additiveAttention/backward.sums': () => [additiveTrials()[1]],
   'attention/forward.flash': () => [attentionTrials(68)[0], attentionTrials(16)[0]],
   'attention/dkdv.flash': () => [attentionTrials(68)[1], attentionTrials(16)[1]],
   'attention/dq.flash': () => [attentionTrials(68)[1], attentionTrials(16)[1]],
@@ -251,7 +275,7 @@ describe('barriers', () => {
     const chosen = shaders.flatMap(({ name, source }) => {
       const heads: string[] = [];
       return source.split('\n').flatMap((line) => {
-        const isBarrier = /^\s*workgroupBarrier\(\);/.test(line);
+        const isBarrier = /^\s*(workgroup|storage)Barrier\(\);/.test(line);
         const inLoop = heads.slice(heads.findIndex((head) => /^\s*(for|while|loop)\b/.test(head)) + 1 || heads.length);
         const branches = inLoop.filter(
           (head) => /^\s*(\} )?(if|else|switch)\b/.test(head) && /[a-z]/.test(conditionOf(head)),

@@ -1,4 +1,5 @@
 import type { HostArray } from '../../src/core/dtype.ts';
+import { additiveAttention, additiveAttentionBackward } from '../../src/kernels/additiveAttention.ts';
 import { attentionBackward, attentionForward } from '../../src/kernels/attention.ts';
 import { categorical } from '../../src/kernels/categorical.ts';
 import { clipNorm, clipScale } from '../../src/kernels/clip.ts';
@@ -96,6 +97,9 @@ function gradientData(L: number, draw: Draw): Data {
   return { inputs: [...inputs, ...rest], outputs: [f32(24 * L)] };
 }
 
+/** Additive attention of which one extent grows. */
+const sourceOf = (along: 'Q' | 'S' | 'A' | 'D', n: number) => ({ B: 2, Q: 1, S: 3, A: 3, D: 3, [along]: odd(n) });
+
 const entropy = (V: number) => ({
   ...{ rows: 2, V, ignoreIndex: -100, labelSmoothing: 0.1, targetDType: 'i32' as const },
 });
@@ -142,6 +146,38 @@ export const growths: readonly Growth[] = [
     (n) => gradients(n),
     (n, draw) => gradientData(n, draw),
   ),
+  ...(['Q', 'S', 'A', 'D'] as const).flatMap((along) => [
+    growth(
+      additiveAttention,
+      along,
+      (n) => ({ ...sourceOf(along, n), lengths: 'i32' as const }),
+      (n, draw) => {
+        const { B, Q, S, A, D } = sourceOf(along, n);
+        const inputs = [B * Q * A, B * S * A, B * S * D, A].map((length) => draw.f32(length));
+        return { inputs: [...inputs, draw.i32(B, 1, S + 1)], outputs: [f32(B * Q * D), f32(B * Q * S)] };
+      },
+      { refused: along !== 'Q' },
+    ),
+    growth(
+      additiveAttentionBackward,
+      along,
+      (n) => {
+        const { B, Q, S, A, D } = sourceOf(along, n);
+        const offsets = [B * Q * A, B * (Q + S) * A, B * (Q + S) * A + B * S * D] as const;
+        return { B, Q, S, A, D, weighted: true, offsets };
+      },
+      (n, draw) => {
+        const { B, Q, S, A, D } = sourceOf(along, n);
+        const inputs = [B * Q * A, B * S * A, B * S * D, A].map((length) => draw.f32(length));
+        const weights = draw.f32(B * Q * S, 0.5 / S, 0.5 / S);
+        return {
+          inputs: [...inputs, weights, draw.f32(B * Q * D), draw.f32(B * Q * S)],
+          outputs: [f32(B * (Q + S) * A + B * S * D + A)],
+        };
+      },
+      { refused: true },
+    ),
+  ]),
   ...[softmax, softmaxBackward].map((family, i) =>
     growth(
       family,

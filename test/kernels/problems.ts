@@ -1,6 +1,7 @@
 import type { DType } from '../../src/core/dtype.ts';
 import { denseLayout } from '../../src/core/layout.ts';
 import type { OpDef } from '../../src/graph/op.ts';
+import { additiveAttention, additiveAttentionBackward } from '../../src/kernels/additiveAttention.ts';
 import { attentionBackward, attentionForward } from '../../src/kernels/attention.ts';
 import { categorical } from '../../src/kernels/categorical.ts';
 import { clipNorm, clipScale } from '../../src/kernels/clip.ts';
@@ -259,6 +260,15 @@ const families: Readonly<Record<string, (profile: DeviceProfile) => KernelCall[]
   matmul: selected(matmul, matmuls),
   attentionForward: selected(attentionForward, attentions),
   attentionBackward: selected(attentionBackward, attentions),
+  additiveAttention: selected(additiveAttention, () =>
+    product({ B: [2, 64], Q: [1, 2000], S: [5, 300], A: [4, 7], D: [4, 7], lengths: ['i32', 'u32', null] as const }),
+  ),
+  additiveAttentionBackward: selected(additiveAttentionBackward, () =>
+    product({
+      ...{ B: [2, 64], Q: [1, 2000], S: [5, 300], A: [4, 7], D: [4, 7], weighted: flags },
+      offsets: [[64, 128, 192] as const],
+    }),
+  ),
   softmax: selected(softmax, softmaxes),
   softmaxBackward: selected(softmaxBackward, softmaxes),
   norm: selected(norm, norms),

@@ -120,21 +120,19 @@ const backwards = problems.map(
 );
 
 /** The gradient of the output comes as an input behind the others, halved and backwards. */
-const loaded = [backwards[1], backwards[5], backwards[9], backwards[11]].map(
-  (each): Case<RecurrentBackwardProblem> => {
-    const problem = each as RecurrentBackwardProblem;
-    const inputs = { lstm: 5 + Number(problem.dC), gru: 5, tanh: 3 + Number(problem.lengths), relu: 3 }[problem.cell];
-    return {
-      name: `${nameOf(problem)}, with a fused producer`,
-      problem: { ...problem, load: halfBackwards(problem.T * problem.B * problem.H, inputs) },
-      prepare(draw) {
-        const { inputs, expected } = prepareBackward(draw, problem);
-        const [dOutput] = inputs as [Float32Array<ArrayBuffer>];
-        return { inputs: [...inputs, dOutput.map((x) => 2 * x).reverse()], expected };
-      },
-    };
-  },
-);
+const loaded = [backwards[1], backwards[5], backwards[9], backwards[11]].map((each): Case<RecurrentBackwardProblem> => {
+  const problem = each as RecurrentBackwardProblem;
+  const inputs = { lstm: 5 + Number(problem.dC), gru: 5, tanh: 3 + Number(problem.lengths), relu: 3 }[problem.cell];
+  return {
+    name: `${nameOf(problem)}, with a fused producer`,
+    problem: { ...problem, load: halfBackwards(problem.T * problem.B * problem.H, inputs) },
+    prepare(draw) {
+      const { inputs, expected } = prepareBackward(draw, problem);
+      const [dOutput] = inputs as [Float32Array<ArrayBuffer>];
+      return { inputs: [...inputs, dOutput.map((x) => 2 * x).reverse()], expected };
+    },
+  };
+});
 
 /** More iterations than software drivers let one invocation make; `steps` makes as few as ever. */
 const long = lstm(1100, 1, 64, false);

@@ -142,10 +142,16 @@ describe('rows of several lengths', () => {
     const model = new LSTM(I, H);
     const x = randn([T, B, I]);
     const forward = (lengths: unknown) => () => model.forward(x, undefined, { lengths: lengths as number[] });
-    expect(forward([3, 7, 0, 5])).toThrow('[LSTM] lengths must be integers from 1 to T = 7, got [3, 7, 0, 5]');
-    expect(forward([3, 8, 1, 5])).toThrow('[LSTM] lengths must be integers from 1 to T = 7');
-    expect(forward([3, 7])).toThrow('[LSTM] there must be a length for each of the 4 rows, got 2');
-    expect(forward(tensor(Int32Array.of(3, 7)))).toThrow('[LSTM] lengths must be [B] = [4], got [2]');
+    expect(forward([3, 7, 0, 5])).toThrow(
+      '[LSTM] lengths must be 4 integers, one for each row of the batch, from 1 to 7, got [3, 7, 0, 5]',
+    );
+    expect(forward([3, 8, 1, 5])).toThrow('[LSTM] lengths must be 4 integers');
+    expect(forward([3, 7])).toThrow(
+      '[LSTM] lengths must be 4 integers, one for each row of the batch, from 1 to 7, got [3, 7]',
+    );
+    expect(forward(tensor(Int32Array.of(3, 7)))).toThrow(
+      '[LSTM] lengths must be [4], one for each row of the batch, got [2]',
+    );
     expect(forward(randn([4]))).toThrow('[LSTM] lengths must be i32 or u32');
     expect(forward('3715')).toThrow('[LSTM] lengths must be');
     expect(forward([1.5, 2, 3, 4])).toThrow('[LSTM] lengths must be');

@@ -88,11 +88,11 @@ describe('recurrences say what they want', () => {
     ],
     [
       () => rnn(draw([T, B, H]), draw([B, H]), draw([H, H]), { lengths: [1, 4] }),
-      '[rnn] lengths must be integers from 1 to T = 3',
+      '[rnn] lengths must be 2 integers, one for each row of the batch, from 1 to 3',
     ],
     [
       () => lstm(draw([T, B, 4 * H]), draw([B, H]), draw([B, H]), draw([4 * H, H]), { lengths: [3] }),
-      '[lstm] there must be a length for each of the 2 rows, got 1',
+      '[lstm] lengths must be 2 integers, one for each row of the batch, from 1 to 3, got [3]',
     ],
   ] as const)('%#', ([call, message]) => expect(call).toThrow(message));
 });

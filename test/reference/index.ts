@@ -1,4 +1,5 @@
 import type { Attributes } from '../../src/core/types.ts';
+import { additiveAttention } from './additiveAttention.ts';
 import { attention } from './attention.ts';
 import { elementwise } from './elementwise.ts';
 import { indexing } from './indexing.ts';
@@ -24,6 +25,7 @@ export const rules = {
   ...softmax,
   ...norm,
   ...loss,
+  ...additiveAttention,
   ...attention,
   ...lstm,
   ...recurrent,

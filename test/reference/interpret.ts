@@ -225,6 +225,8 @@ const adapters: Adapters = {
     const inputs = [q, k, v, O, lse, dO, ...maskAndDropout(rest, node)] as Ref[];
     return evaluate('attentionBackward', inputs, node.attributes).slice(0, 3);
   },
+  additiveAttentionBackward: (inputs, { attributes: { weighted } }) =>
+    evaluate('additiveAttentionBackward', inputs.slice(0, weighted ? 7 : 6)),
   categorical: ([logits, key], node) => [
     bestOf(random.noisy(logits as Ref, key as Ref, streamOf(node)), shapeOf(node)),
   ],

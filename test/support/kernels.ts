@@ -33,7 +33,7 @@ export interface Probe {
   readonly reversed?: boolean;
   /** Extents are uniforms, as in the pipelines that many of them share. */
   readonly general?: boolean;
-  /** The n-th `workgroupBarrier()` is missing from the text of this shader, or file of the library. */
+  /** The n-th barrier is missing from the text of this shader, or file of the library. */
   readonly without?: { readonly source: string; readonly barrier: number };
 }
 
@@ -56,7 +56,7 @@ const guard = 256;
 const poison = 0x7fc12345;
 const canary = 0x5ca1ab1e;
 
-const barrier = /^[ \t]*workgroupBarrier\(\);/gm;
+const barrier = /^[ \t]*(?:workgroup|storage)Barrier\(\);/gm;
 export const barriersOf = (source: string) => source.match(barrier)?.length ?? 0;
 
 /**

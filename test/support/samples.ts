@@ -1,5 +1,6 @@
 import { apply } from '../../src/graph/record.ts';
 import {
+  additiveAttention,
   argMax,
   bernoulli,
   categorical,
@@ -133,6 +134,9 @@ const attend =
   (q: Tensor, k: Tensor, v: Tensor) =>
     scaledDotProductAttention(q, k, v, options);
 const masked = (q: Tensor, k: Tensor, v: Tensor, mask: Tensor) => scaledDotProductAttention(q, k, v, { mask });
+
+/** Queries, keys, values and v of additive attention. */
+const source = () => [draw([2, 2, 4]), draw([2, 3, 4]), draw([2, 3, 5]), draw([4])];
 
 const gates = () => [draw([3, 2, 12]), draw([2, 3]), draw([2, 3]), draw([12, 3])];
 const sequence = (options: RecurrenceOptions) => (x: Tensor, h: Tensor, c: Tensor, weight: Tensor) =>
@@ -464,6 +468,31 @@ export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
       'dropout',
       () => heads(4),
       backward(attend({ dropout: 0.4 }) as Sample['run'] as (...x: Tensor[]) => Tensor),
+    ),
+  ],
+  additiveAttention: [
+    sample('plain', source, (q, k, x, v) => Object.values(additiveAttention(q, k, x, v as Tensor))),
+    sample(
+      'lengths',
+      () => [...source(), tensor(Int32Array.of(3, 1))],
+      (q, k, x, v, lengths) => Object.values(additiveAttention(q, k, x, v as Tensor, { lengths: lengths as Tensor })),
+    ),
+  ],
+  additiveAttentionBackward: [
+    sample(
+      'of the context',
+      () => [...source(), draw([2, 2, 5])],
+      backward((q, k, x, v) => additiveAttention(q as Tensor, k as Tensor, x as Tensor, v as Tensor).context),
+    ),
+    sample(
+      'of the weights too, with lengths',
+      () => [...source(), tensor(Uint32Array.of(3, 1)), tensor(1)],
+      backward((q, k, x, v, lengths) => {
+        const { context, weights } = additiveAttention(q as Tensor, k as Tensor, x as Tensor, v as Tensor, {
+          lengths: lengths as Tensor,
+        });
+        return context.square().sum().add(weights.square().sum());
+      }),
     ),
   ],
   lstm: [

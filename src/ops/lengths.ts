@@ -1,0 +1,32 @@
+import { ShapeError, ValueError } from '../core/errors.ts';
+import { either, integer, type Kind, listOf, shownList, tensorLike } from '../core/options.ts';
+import { formatShape, sameShape } from '../core/shape.ts';
+import { expectDType } from '../graph/record.ts';
+import { Tensor } from '../graph/tensor.ts';
+import { tensor } from './create.ts';
+
+/** How much of each sequence of a batch counts: a tensor [B] of i32 or u32, whose values may vary from step to step, or numbers. */
+export type Lengths = Tensor | readonly number[];
+
+/** What an option for lengths takes. */
+export const lengthsLike = either(tensorLike, listOf(integer)) as Kind<Lengths>;
+
+/**
+ * Lengths of B sequences of up to T as a tensor. Throws where they are not of that number, or as numbers outside [1, T]; those
+ * of a tensor are not known here, and whoever reads them has to look.
+ */
+export function lengthsOf(op: string, lengths: Lengths, B: number, T: number): Tensor {
+  if (lengths instanceof Tensor) {
+    expectDType(op, 'lengths', lengths, ['i32', 'u32']);
+    if (!sameShape(lengths.shape, [B]))
+      throw new ShapeError(
+        `[${op}] lengths must be [${B}], one for each row of the batch, got ${formatShape(lengths.shape)}`,
+      );
+    return lengths;
+  }
+  if (lengths.length !== B || lengths.some((length) => length < 1 || length > T))
+    throw new ValueError(
+      `[${op}] lengths must be ${B} integers, one for each row of the batch, from 1 to ${T}, got ${shownList(lengths)}`,
+    );
+  return tensor(Int32Array.from(lengths));
+}

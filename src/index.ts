@@ -107,6 +107,7 @@ export { type SampleOptions, sample } from './ops/sample.ts';
 export { type ScanStep, scan } from './ops/scan.ts';
 export { at, pad, slice } from './ops/slice.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
+export { argsort, randperm, type SortOptions, sort } from './ops/sort.ts';
 export {
   type CosineSimilarityOptions,
   cosineSimilarity,

@@ -15,6 +15,7 @@ import { dropout } from './ops/random.ts';
 import { all, any, argMax, argMin, logSumExp, max, mean, min, sum } from './ops/reduce.ts';
 import { at, pad, slice } from './ops/slice.ts';
 import { logSoftmax, softmax } from './ops/softmax.ts';
+import { argsort, sort } from './ops/sort.ts';
 import { norm, std, variance } from './ops/statistics.ts';
 import { topK } from './ops/topK.ts';
 import { detach, expand, flip, permute, reshape, squeeze, transpose, unsqueeze } from './ops/view.ts';
@@ -39,7 +40,7 @@ const methods = {
   ...{ reshape, permute, transpose, slice, at, expand, flip, squeeze, unsqueeze, detach, pad, split },
   ...{ sum, mean, max, min, logSumExp, argMax, argMin, softmax, logSoftmax },
   ...{ any, all, variance, std, norm, chunk, unbind, roll, repeat, maskedFill },
-  ...{ cumsum, gather, scatterAdd, topK, oneHot, tril, triu, matmul, dropout },
+  ...{ cumsum, gather, scatterAdd, sort, argsort, topK, oneHot, tril, triu, matmul, dropout },
   /** Adds the gradient of this scalar (or of its product with `seed`) to the `grad` of every parameter behind it. */
   backward,
 };

@@ -1,4 +1,4 @@
-// uses: order, bits
+// uses: order, ranking
 // Top k by tournament, for few winners: an invocation picks the best k of a chunk of candidates, keeping their list sorted
 // in the output itself; further stages do the same to those until one chunk is left.
 // 1: source [rows, count], 2: values [rows, chunks·k], 3: indices [rows, chunks·k]; stages after the first read the
@@ -6,7 +6,6 @@
 // where a chunk has fewer than k candidates.
 // LARGEST: descending, else ascending. Equal values keep the order of their indices.
 const SIZE: u32 = 8u;
-const LARGEST: bool = true;
 const ABSENT: u32 = 0xffffffffu;
 
 struct Params { rows: u32, count: u32, k: u32, chunks: u32, chunk: u32 }
@@ -18,15 +17,6 @@ struct Params { rows: u32, count: u32, k: u32, chunks: u32, chunk: u32 }
 
 // The index of candidate j of a row.
 fn candidate(row: u32, j: u32) -> u32 { return j; }
-
-// Unsigned integers in the order of the values, the best greatest: the bits of a positive float are in order as they are,
-// those of a negative one backwards. -0 counts as 0; NaN, of either sign, as more than infinity.
-fn orderOf(value: f32) -> u32 {
-  let raw = bitcast<u32>(value);
-  let bits = select(select(raw, 0u, raw == 0x80000000u), 0x7fffffffu, isNaN(value));
-  let ascending = select(bits ^ 0x80000000u, ~bits, bits >= 0x80000000u);
-  return select(~ascending, ascending, LARGEST);
-}
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {

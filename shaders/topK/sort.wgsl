@@ -1,4 +1,4 @@
-// uses: order, bits
+// uses: order, ranking
 // Top k by tournament: a workgroup sorts a chunk of candidates (bitonic: Batcher, "Sorting networks and their
 // applications", 1968) and keeps the best k; further stages do the same to those until one chunk is left.
 // 1: source [rows, count], 2: values [rows, chunks·k], 3: indices [rows, chunks·k]; stages after the first read the
@@ -8,7 +8,6 @@
 // their indices.
 const SIZE: u32 = 256u;
 const CHUNK: u32 = 2048u;
-const LARGEST: bool = true;
 const ABSENT: u32 = 0xffffffffu;
 
 struct Params { rows: u32, count: u32, k: u32, chunks: u32 }
@@ -24,21 +23,10 @@ var<workgroup> entries: array<vec2<u32>, CHUNK>;
 // The index of candidate j of a row.
 fn candidate(row: u32, j: u32) -> u32 { return j; }
 
-// Unsigned integers in the order of the values, the best greatest: the bits of a positive float are in order as they are,
-// those of a negative one backwards. -0 counts as 0; NaN, of either sign, as more than infinity.
-fn orderOf(value: f32) -> u32 {
-  let raw = bitcast<u32>(value);
-  let bits = select(select(raw, 0u, raw == 0x80000000u), 0x7fffffffu, isNaN(value));
-  let ascending = select(bits ^ 0x80000000u, ~bits, bits >= 0x80000000u);
-  return select(~ascending, ascending, LARGEST);
-}
-
 fn valueOf(order: u32) -> f32 {
   let ascending = select(~order, order, LARGEST);
   return bitcast<f32>(select(~ascending, ascending ^ 0x80000000u, ascending >= 0x80000000u));
 }
-
-fn before(a: vec2<u32>, b: vec2<u32>) -> bool { return a.x > b.x || (a.x == b.x && a.y < b.y); }
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {

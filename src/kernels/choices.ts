@@ -8,8 +8,8 @@ const familyNames = [
   ...['matmul', 'attentionForward', 'attentionBackward', 'additiveAttention', 'additiveAttentionBackward'],
   ...['recurrentForward', 'recurrentBackward', 'lstmCell', 'lstmCellBackward'],
   ...['norm', 'normBackward', 'softmax', 'softmaxBackward', 'crossEntropy', 'crossEntropyBackward', 'reduce', 'cumsum'],
-  ...['embedding', 'embeddingBackward', 'gather', 'scatterAdd', 'topK', 'categorical', 'sample', 'place', 'commit'],
-  ...['adamw', 'sgd', 'ruled', 'gate', 'clipNorm', 'clipScale'],
+  ...['embedding', 'embeddingBackward', 'gather', 'scatterAdd', 'sort', 'topK', 'categorical', 'sample'],
+  ...['place', 'commit', 'adamw', 'sgd', 'ruled', 'gate', 'clipNorm', 'clipScale'],
 ];
 
 /**

@@ -7,6 +7,7 @@ import type { DeviceProfile, Dispatch, KernelCall } from './kernel.ts';
 import { grid, input, output, scratch } from './kernel.ts';
 import { roughly } from './lanes.ts';
 import { loop, timesIn } from './loopLimit.ts';
+import './rankingLibrary.ts';
 
 /** The k ≤ 1024 largest or smallest of each row of [rows, n]. */
 export interface TopKProblem {

@@ -23,6 +23,7 @@ import { rnnOps } from './rnn.ts';
 import { sampleOps } from './sample.ts';
 import { sliceOps } from './slice.ts';
 import { softmaxOps } from './softmax.ts';
+import { sortOps } from './sort.ts';
 import { topKOps } from './topK.ts';
 import { updateOps } from './updates.ts';
 import { viewOps } from './view.ts';
@@ -39,6 +40,7 @@ export const ops = {
   ...embeddingOps,
   ...gatherOps,
   ...cumsumOps,
+  ...sortOps,
   ...topKOps,
   ...indexingOps,
   ...joinOps,

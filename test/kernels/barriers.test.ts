@@ -13,6 +13,7 @@ import { recurrentBackward, recurrentForward } from '../../src/kernels/recurrent
 import { reduce } from '../../src/kernels/reduce.ts';
 import { sample } from '../../src/kernels/sample.ts';
 import { softmax } from '../../src/kernels/softmax.ts';
+import { sort } from '../../src/kernels/sort.ts';
 import { topK } from '../../src/kernels/topK.ts';
 import { runtime } from '../support/environment.ts';
 import { barriersOf, isSoftware, type Output, type Run, runCall, sameBits } from '../support/kernels.ts';
@@ -33,6 +34,7 @@ interface Trial {
 }
 
 const draw = new Draw(1);
+const i32 = (length: number): Output => ({ dtype: 'i32', length });
 
 /** A call of a variant with drawn inputs of these lengths, f32 unless given as arrays, and outputs of those. */
 function trial<Problem>(
@@ -168,14 +170,7 @@ const trials: Readonly<Record<string, () => readonly Trial[]>> = {
   'clip/norm': () => [trial(clipNorm, 'twoPasses', 'gpu', { N: 40000, maxNorm: 1, strict: false }, [40000], [1, 1])],
   'reduce/columns': () => [trial(reduce, 'columns', 'gpu', reduceProblem(65, 33), [3 * 65 * 33], [3 * 33])],
   'categorical/gumbel': () => [
-    trial(
-      categorical,
-      'gumbel',
-      'gpu',
-      { rows: 33, n: 300, stream: 0 },
-      [9900, draw.u32(4, 0, 2 ** 32)],
-      [{ dtype: 'i32', length: 33 }],
-    ),
+    trial(categorical, 'gumbel', 'gpu', { rows: 33, n: 300, stream: 0 }, [9900, draw.u32(4, 0, 2 ** 32)], [i32(33)]),
   ],
   'sample/phases': () =>
     // Values that differ, and the best alone of them; equal values, of which the index decides up to its last digit.
@@ -191,12 +186,13 @@ const trials: Readonly<Record<string, () => readonly Trial[]>> = {
         'gpu',
         { rows: 33, n: 300, stream: 0 },
         [logits, Float32Array.of(temperature, k, p, 0), draw.u32(4, 0, 2 ** 32)],
-        [{ dtype: 'i32', length: 33 }],
+        [i32(33)],
       ),
     ),
-  'topK/sort': () => [
-    trial(topK, 'sort', 'gpu', { rows: 2, n: 100, k: 40, largest: true }, [200], [80, { dtype: 'i32', length: 80 }]),
+  'sort/bitonic': () => [
+    trial(sort, 'bitonic', 'gpu', { rows: 2, n: 100, descending: false, dtype: 'f32' }, [200], [200, i32(200)]),
   ],
+  'topK/sort': () => [trial(topK, 'sort', 'gpu', { rows: 2, n: 100, k: 40, largest: true }, [200], [80, i32(80)])],
 };
 
 /** A barrier is needed by the text, which is the same for both stacks: each is tried on one. These take Deno long to compile. */

@@ -19,6 +19,7 @@ import { reduce } from '../../src/kernels/reduce.ts';
 import { sample } from '../../src/kernels/sample.ts';
 import { scatterAdd } from '../../src/kernels/scatterAdd.ts';
 import { softmax, softmaxBackward } from '../../src/kernels/softmax.ts';
+import { sort } from '../../src/kernels/sort.ts';
 import { topK } from '../../src/kernels/topK.ts';
 import { adamHyper, adamw, gate, ruled, sgd } from '../../src/kernels/updates.ts';
 import type { Output } from '../support/kernels.ts';
@@ -281,6 +282,13 @@ export const growths: readonly Growth[] = [
     'm',
     indices,
     (m, draw) => ({ inputs: [whole(draw, 20), draw.i32(4 * m, 0, 5), whole(draw, 4 * m)], outputs: [f32(20)] }),
+    { exact: true },
+  ),
+  growth(
+    sort,
+    'n',
+    (n) => ({ rows: 2, n, descending: false, dtype: 'f32' }),
+    (n, draw) => ({ inputs: [draw.f32(2 * n)], outputs: [f32(2 * n), i32(2 * n)] }),
     { exact: true },
   ),
   growth(

@@ -22,6 +22,7 @@ import { type ReduceKind, reduce } from '../../src/kernels/reduce.ts';
 import { sample } from '../../src/kernels/sample.ts';
 import { scatterAdd } from '../../src/kernels/scatterAdd.ts';
 import { softmax, softmaxBackward } from '../../src/kernels/softmax.ts';
+import { sort } from '../../src/kernels/sort.ts';
 import { topK } from '../../src/kernels/topK.ts';
 import { adamw, gate, ruled, sgd } from '../../src/kernels/updates.ts';
 import { elementwiseOps } from '../../src/ops/elementwise.ts';
@@ -290,6 +291,9 @@ const families: Readonly<Record<string, (profile: DeviceProfile) => KernelCall[]
   ),
   commit: selected(commit, () =>
     product({ size: [5, 2 ** 15], dtype: ['f32', 'i32', 'u32', 'bool'] as const, fresh: flags }),
+  ),
+  sort: selected(sort, () =>
+    product({ rows: [2], n: [1, 100, 300, 2000, 70000], descending: flags, dtype: ['f32', 'i32', 'u32'] as const }),
   ),
   topK: selected(topK, function* () {
     for (const problem of product({

@@ -240,7 +240,7 @@ function between([x]: readonly Approximation[], y: Ref, rule: Rule, roundings: n
   );
 }
 
-const choices = new Set(['argMax', 'argMin', 'topK', 'categorical', 'sample', 'bernoulli']);
+const choices = new Set(['argMax', 'argMin', 'sort', 'topK', 'categorical', 'sample', 'bernoulli']);
 
 /** What is chosen is certain where the inputs are exact, and may be anything where they are not. */
 function chosen(inputs: readonly Approximation[], outputs: readonly Ref[]): Bounds {

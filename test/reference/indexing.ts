@@ -22,6 +22,11 @@ interface TopKAttributes {
   readonly largest?: boolean;
 }
 
+interface SortAttributes {
+  readonly axis?: number;
+  readonly descending?: boolean;
+}
+
 /** An index that is out of range reads zeros and writes nothing. */
 export const indexing = {
   /** weight [V, E], ids [...] → [..., E]. */
@@ -69,6 +74,12 @@ export const indexing = {
       y.data[target] = get(y, target) + at(source, index);
     }
     return [y];
+  },
+
+  /** x in order along an axis, the last by default, and the places that its elements come from. */
+  sort: ([x]: readonly [Ref], { axis = x.shape.length - 1, descending = false }: SortAttributes): [Ref, Ref] => {
+    const order = (line: readonly number[]) => best(line, line.length, descending);
+    return [mapLines(x, axis, (line) => order(line).map((i) => line[i] as number)), mapLines(x, axis, order)];
   },
 
   /** x [..., N] → values and their positions in the last dimension, [..., k]. */

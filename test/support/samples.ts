@@ -37,6 +37,7 @@ import {
   scan,
   scatterAdd,
   softmax,
+  sort,
   split,
   stack,
   sum,
@@ -579,6 +580,10 @@ export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
       () => [draw(odd), ids([3, 2], 5), draw([3, 2])],
       (x, index, y) => scatterAdd(x, index, y, 1),
     ),
+  ],
+  sort: [
+    sample('rows', apart, (x) => Object.values(sort(x))),
+    sample('columns, descending', apart, (x) => Object.values(sort(x, 0, { descending: true }))),
   ],
   topK: [sample('two of five', apart, (x) => Object.values(topK(x, 2)))],
   categorical: [sample('a class', apart, (x) => categorical(x))],

@@ -1,0 +1,4 @@
+import ranking from '../../shaders/lib/ranking.wgsl' with { type: 'text' };
+import { addLibrary } from './library.ts';
+
+addLibrary({ ranking });

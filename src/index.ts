@@ -47,6 +47,14 @@ export { type ReverseSequenceOptions, repeat, reverseSequence, roll } from './op
 export { type AttentionOptions, scaledDotProductAttention } from './ops/attention.ts';
 export { categorical } from './ops/categorical.ts';
 export { checkpoint } from './ops/checkpoint.ts';
+export {
+  type Conv1dOptions,
+  type Conv2dOptions,
+  type ConvTranspose2dOptions,
+  conv1d,
+  conv2d,
+  convTranspose2d,
+} from './ops/conv.ts';
 export { arange, full, linspace, ones, onesLike, parameter, tensor, zeros, zerosLike } from './ops/create.ts';
 export { type CrossEntropyOptions, crossEntropy } from './ops/crossEntropy.ts';
 export { cumsum } from './ops/cumsum.ts';

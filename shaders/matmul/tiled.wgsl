@@ -37,44 +37,57 @@ fn clip(value: vec4<f32>, k: u32, alongK: bool, whole: bool) -> vec4<f32> {
 }
 
 // Where the vec4 lies that a thread brings first, at k = 0; `first` is the index of the operand's element (row or column 0, k 0).
-// The next ones follow at equal distances.
-fn ownA(lane: u32, first: u32, m: u32) -> u32 {
+// The next ones follow at equal distances. An operand that is not there but computed has other types and functions here.
+alias OwnA = u32;
+alias OwnB = u32;
+fn ownA(lane: u32, first: u32, m: u32) -> OwnA {
   if (A_TRANSPOSED) { return first + lane / QUADS_M * params.aLead + m + 4u * (lane % QUADS_M); }
   return first + (m + lane / QUADS_K) * params.aLead + 4u * (lane % QUADS_K);
 }
-fn ownB(lane: u32, first: u32, n: u32) -> u32 {
+fn ownB(lane: u32, first: u32, n: u32) -> OwnB {
   if (B_TRANSPOSED) { return first + (n + lane / QUADS_K) * params.bLead + 4u * (lane % QUADS_K); }
   return first + lane / QUADS_N * params.bLead + n + 4u * (lane % QUADS_N);
 }
-fn fillA(lane: u32, own: u32, k: u32, whole: bool) {
+// The i-th vec4 that a thread brings for the steps from k on.
+fn bringA(lane: u32, own: OwnA, i: u32, k: u32) -> vec4<f32> {
+  if (A_TRANSPOSED) { return readA(own + (k + i * (SIZE / QUADS_M)) * params.aLead); }
+  return readA(own + i * (SIZE / QUADS_K) * params.aLead + k);
+}
+fn bringB(lane: u32, own: OwnB, i: u32, k: u32) -> vec4<f32> {
+  if (B_TRANSPOSED) { return readB(own + i * (SIZE / QUADS_K) * params.bLead + k); }
+  return readB(own + (k + i * (SIZE / QUADS_N)) * params.bLead);
+}
+fn fillA(lane: u32, own: OwnA, k: u32, whole: bool) {
   for (var i = 0u; i < TILE_M * QUADS_K / SIZE; i++) {
     let place = i * SIZE + lane;
+    let value = bringA(lane, own, i, k);
     if (A_TRANSPOSED) {
       let x = place % QUADS_M;
       let y = place / QUADS_M;
-      let value = clip(readA(own + (k + i * (SIZE / QUADS_M)) * params.aLead), k + y, false, whole);
-      tileA[x].blocks[y / 4u][y % 4u] = value;
-      if (SUMMED == 1u) { sum += value; }
+      let clipped = clip(value, k + y, false, whole);
+      tileA[x].blocks[y / 4u][y % 4u] = clipped;
+      if (SUMMED == 1u) { sum += clipped; }
     } else {
       let x = place / QUADS_K;
       let y = place % QUADS_K;
-      tileA[x / 4u].blocks[y][x % 4u] = clip(readA(own + i * (SIZE / QUADS_K) * params.aLead + k), k + 4u * y, true, whole);
+      tileA[x / 4u].blocks[y][x % 4u] = clip(value, k + 4u * y, true, whole);
     }
   }
 }
-fn fillB(lane: u32, own: u32, k: u32, whole: bool) {
+fn fillB(lane: u32, own: OwnB, k: u32, whole: bool) {
   for (var i = 0u; i < TILE_N * QUADS_K / SIZE; i++) {
     let place = i * SIZE + lane;
+    let value = bringB(lane, own, i, k);
     if (B_TRANSPOSED) {
       let x = place / QUADS_K;
       let y = place % QUADS_K;
-      tileB[x / 4u].blocks[y][x % 4u] = clip(readB(own + i * (SIZE / QUADS_K) * params.bLead + k), k + 4u * y, true, whole);
+      tileB[x / 4u].blocks[y][x % 4u] = clip(value, k + 4u * y, true, whole);
     } else {
       let x = place % QUADS_N;
       let y = place / QUADS_N;
-      let value = clip(readB(own + (k + i * (SIZE / QUADS_N)) * params.bLead), k + y, false, whole);
-      tileB[x].blocks[y / 4u][y % 4u] = value;
-      if (SUMMED == 2u) { sum += value; }
+      let clipped = clip(value, k + y, false, whole);
+      tileB[x].blocks[y / 4u][y % 4u] = clipped;
+      if (SUMMED == 2u) { sum += clipped; }
     }
   }
 }

@@ -5,7 +5,7 @@ import type { Choices } from './kernel.ts';
 
 /** All families of weft, loaded or not: whoever imports a part of weft loads some of them. */
 const familyNames = [
-  ...['matmul', 'attentionForward', 'attentionBackward', 'additiveAttention', 'additiveAttentionBackward'],
+  ...['matmul', 'conv', 'attentionForward', 'attentionBackward', 'additiveAttention', 'additiveAttentionBackward'],
   ...['recurrentForward', 'recurrentBackward', 'lstmCell', 'lstmCellBackward'],
   ...['norm', 'normBackward', 'softmax', 'softmaxBackward', 'crossEntropy', 'crossEntropyBackward', 'reduce', 'cumsum'],
   ...['embedding', 'embeddingBackward', 'gather', 'scatterAdd', 'sort', 'topK', 'categorical', 'sample'],

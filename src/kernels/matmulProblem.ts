@@ -1,5 +1,5 @@
 import { UnsupportedError } from '../core/errors.ts';
-import type { Operand, StoreHook } from './kernel.ts';
+import type { BindingSource, Dispatch, Operand, StoreHook } from './kernel.ts';
 
 /** Σₖ of one operand, a further output: [M] of `a`, [N] of `b`. The operand is contiguous across K, and there is no batch. */
 export interface OperandSum {
@@ -51,6 +51,16 @@ export interface Product {
   readonly batches: number;
   readonly epilogue?: StoreHook;
   readonly sum?: OperandSum;
+  /** Where a and b come from; inputs 0 and 1 where left out. */
+  readonly operands?: readonly [a: BindingSource, b: BindingSource];
+  /** For operands that are no matrices in memory: how a kernel finds their elements. */
+  readonly computed?: ComputedOperands;
+}
+
+/** Texts in place of those by which kernels with tiles in workgroup memory, and those with blocks in registers, read operands. */
+export interface ComputedOperands {
+  readonly tiles: Pick<Dispatch, 'constants' | 'functions' | 'declarations'>;
+  readonly blocks: Pick<Dispatch, 'constants' | 'functions' | 'declarations'>;
 }
 
 /** Whether the family can read `operand` as it lies (`[..., rows, columns]`); else the caller makes a dense copy first. */

@@ -21,6 +21,8 @@ export interface Tiling {
   readonly threads: number;
   /** Turns of a thread's loops for `k` steps along K. */
   turns(k: number): number;
+  /** Whether it reads operands in blocks of 4×4 (productBlocks.wgsl); else it brings them into workgroup memory. */
+  readonly inBlocks: boolean;
   /** Whether sums of an operand have threads of their own, which may read it in either direction. */
   readonly sumsApart: boolean;
   readonly constants: Readonly<Record<string, number>>;
@@ -39,6 +41,7 @@ const inWorkgroupMemory = (M: number, N: number, K: number, blocksM: number, blo
       loop(Math.ceil(k / K), bring + loop(K / 4)) + loop(this.threads) + loop(4) + loop(4 * blocksM * blocksN, loop(4))
     );
   },
+  inBlocks: false,
   sumsApart: false,
   constants: { TILE_M: M, TILE_N: N, TILE_K: K, BLOCKS_M: blocksM, BLOCKS_N: blocksN },
 });
@@ -54,6 +57,7 @@ const inRegisters = (blocks: number): Tiling => ({
   perGroup: 8,
   threads: 8,
   turns: (k) => Math.max(loop(Math.ceil(k / 4)) + loop(4 * blocks, loop(blocks, loop(4))), sumTurns(k)),
+  inBlocks: true,
   sumsApart: true,
   constants: { BLOCKS: blocks },
 });
@@ -66,6 +70,7 @@ const inQuads = (blocks: number): Tiling => ({
   perGroup: 1,
   threads: 4,
   turns: (k) => Math.max(loop(Math.ceil(k / 4)) + loop(16 * blocks, loop(4)), sumTurns(k)),
+  inBlocks: true,
   sumsApart: true,
   constants: { BLOCKS: blocks },
 });

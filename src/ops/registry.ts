@@ -4,6 +4,7 @@ import { additiveAttentionOps } from './additiveAttention.ts';
 import { attentionOps } from './attention.ts';
 import { categoricalOps } from './categorical.ts';
 import { checkpointOps } from './checkpoint.ts';
+import { convOps } from './conv.ts';
 import { crossEntropyOps } from './crossEntropy.ts';
 import { cumsumOps } from './cumsum.ts';
 import { elementwiseOps } from './elementwise.ts';
@@ -35,6 +36,7 @@ import { viewOps } from './view.ts';
 export const ops = {
   ...additiveAttentionOps,
   ...attentionOps,
+  ...convOps,
   ...checkpointOps,
   ...elementwiseOps,
   ...embeddingOps,

@@ -32,6 +32,8 @@ export interface Prepared {
 export interface Case<Problem> {
   readonly name: string;
   readonly problem: Problem;
+  /** Whether it runs in the general form of its texts too, which has uniforms in place of extents. */
+  readonly general?: boolean;
   /** Variants that need not take it, since the case costs them a pipeline and shows what another one shows. */
   readonly spares?: readonly string[];
   prepare(draw: Draw): Prepared;
@@ -66,7 +68,8 @@ export function conformance<Problem>(family: Family<Problem>, cases: readonly Ca
         it(`${name}: ${each.name}`, async () => {
           const data = prepared.get(each) ?? each.prepare(drawFor(`${family.name} ${each.name}`));
           prepared.set(each, data);
-          for (const call of callsOf((device) => variant.call(each.problem, device))) await check(call, data);
+          for (const call of callsOf((device) => variant.call(each.problem, device)))
+            await check(call, data, each.general);
         });
       }
     }
@@ -99,9 +102,11 @@ function isDue(call: (selection: (typeof profiles)[number]) => KernelCall): bool
 export async function check(
   call: KernelCall,
   { inputs, expected, failed = false, status = Number(failed), findings = {}, check: also }: Prepared,
+  general = false,
 ): Promise<void> {
   const shapes = expected.map(({ dtype, values }) => ({ dtype, length: values.length }));
-  const [run, reversed] = (await runCall(call, inputs, shapes, [{}, { reversed: true }], failed)) as [Run, Run];
+  const probes = [{}, { reversed: true }, ...(general ? [{ general: true }] : [])];
+  const [run, reversed, other] = (await runCall(call, inputs, shapes, probes, failed)) as [Run, Run, Run?];
   for (const [i, { values, tolerance }] of expected.entries()) {
     expectClose(run.outputs[i] as HostArray, values, tolerance, `output ${i}`);
   }
@@ -111,6 +116,7 @@ export async function check(
   );
   also?.(run);
   expect(sameBits(run, reversed), 'the same bits in reversed order').toBe(true);
+  if (other) expect(sameBits(run, other), 'the same bits in the general form').toBe(true);
 }
 
 export const ulp = 2 ** -23;

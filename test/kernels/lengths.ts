@@ -4,6 +4,7 @@ import { attentionBackward, attentionForward } from '../../src/kernels/attention
 import { categorical } from '../../src/kernels/categorical.ts';
 import { clipNorm, clipScale } from '../../src/kernels/clip.ts';
 import { commit } from '../../src/kernels/commit.ts';
+import { conv } from '../../src/kernels/conv.ts';
 import { crossEntropy, crossEntropyBackward } from '../../src/kernels/crossEntropy.ts';
 import { cumsum } from '../../src/kernels/cumsum.ts';
 import { embedding, embeddingBackward } from '../../src/kernels/embedding.ts';
@@ -78,6 +79,12 @@ const i32 = (length: number): Output => ({ dtype: 'i32', length });
 const whole = (draw: Draw, length: number) => Float32Array.from(draw.i32(length, -3, 4));
 const key = Uint32Array.of(1, 2, 3, 4);
 
+/** Three filters along the rows of pictures of 3×3. */
+const picture = {
+  ...({ groups: 1, filters: 3, image: [3, 3], result: [3, 1], kernel: [1, 3] } as const),
+  ...({ stride: [1, 1], dilation: [1, 1], before: [0, 0] } as const),
+};
+
 /** Causal, so that a walk begins or ends somewhere else in each workgroup. */
 function attention(L: number) {
   const q = place([1, 1, L, 8]);
@@ -133,6 +140,20 @@ export const growths: readonly Growth[] = [
     'K',
     (n) => product(odd(n)),
     (n, draw) => ({ inputs: [whole(draw, odd(n)), whole(draw, 5 * odd(n))], outputs: [f32(5), f32(5)] }),
+    { exact: true },
+  ),
+  growth(
+    conv,
+    'channels',
+    (channels) => ({ ...picture, makes: 'output' as const, B: 1, channels }),
+    (n, draw) => ({ inputs: [whole(draw, 9 * n), whole(draw, 9 * n)], outputs: [f32(9)] }),
+    { exact: true },
+  ),
+  growth(
+    conv,
+    'pictures',
+    (B) => ({ ...picture, makes: 'weight' as const, B, channels: 1 }),
+    (n, draw) => ({ inputs: [whole(draw, 9 * n), whole(draw, 9 * n)], outputs: [f32(9)] }),
     { exact: true },
   ),
   growth(

@@ -31,6 +31,10 @@ const shares: Readonly<Record<string, string>> = {
   'normBackward/columns/sum': 'reduce',
   'normBackward/rows/sum': 'reduce',
   'matmul/splitK/sum': 'matmul/sum',
+  // Products that find their operands in pictures.
+  'conv/splitK/sum': 'matmul/sum',
+  'conv/splitK': 'matmul',
+  conv: 'matmul',
   'matmul/splitK': 'matmul',
   'matmul/padded': 'matmul',
 };

@@ -6,6 +6,7 @@ import { attentionBackward, attentionForward } from '../../src/kernels/attention
 import { categorical } from '../../src/kernels/categorical.ts';
 import { clipNorm, clipScale } from '../../src/kernels/clip.ts';
 import { commit } from '../../src/kernels/commit.ts';
+import { type ConvProblem, conv } from '../../src/kernels/conv.ts';
 import { crossEntropy, crossEntropyBackward } from '../../src/kernels/crossEntropy.ts';
 import { cumsum } from '../../src/kernels/cumsum.ts';
 import { type Chain, elementwiseKernel } from '../../src/kernels/elementwise.ts';
@@ -85,6 +86,39 @@ function* matmuls() {
       a: place([M, K], { order: order(layout[0]), offset: offsetA }),
       b: place([K, N], { order: order(layout[1]), offset: offsetB }),
     };
+  }
+}
+
+function* convolutions(): Generator<ConvProblem> {
+  // Widths in fours and not, one channel and many, one tap and many, windows side by side and apart.
+  for (const { makes, size, width, kernel, stride, tail } of product({
+    makes: ['output', 'input', 'weight'] as const,
+    size: [
+      [1, 1, 1],
+      [5, 8, 8],
+      [32, 64, 64],
+      [1024, 256, 512],
+    ] as const,
+    width: [6, 8],
+    kernel: [
+      [1, 1],
+      [2, 2],
+      [3, 3],
+    ] as const,
+    stride: [1, 2],
+    tail: flags,
+  })) {
+    const [B, channels, filters] = size;
+    if (tail && (kernel[0] === 2 || stride === 2)) continue;
+    const result = [
+      1 + Math.floor((8 - kernel[0]) / stride),
+      1 + Math.floor((width - 2 * kernel[1] + 1) / stride),
+    ] as const;
+    const problem = {
+      ...({ makes, B, groups: 1, channels, filters, image: [8, width], result, kernel } as const),
+      ...({ stride: [stride, stride], dilation: [1, 2], before: [0, 0] } as const),
+    };
+    yield { ...problem, ...(tail && { epilogue: biasGelu([B * filters, result[1]], 2) }) };
   }
 }
 
@@ -259,6 +293,7 @@ const arity = (text: string) => /\[([^\]]*)\]/.exec(text)?.[1]?.split(',').lengt
 
 const families: Readonly<Record<string, (profile: DeviceProfile) => KernelCall[]>> = {
   matmul: selected(matmul, matmuls),
+  conv: selected(conv, convolutions),
   attentionForward: selected(attentionForward, attentions),
   attentionBackward: selected(attentionBackward, attentions),
   additiveAttention: selected(additiveAttention, () =>

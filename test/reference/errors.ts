@@ -1,5 +1,7 @@
+import { sizeOf } from '../../src/core/shape.ts';
 import type { Node } from '../../src/graph/node.ts';
 import { sumError, unit } from '../support/compare.ts';
+import type { ConvSizes } from './conv.ts';
 import { type Ref, ref } from './index.ts';
 import type { Approximation } from './interpret.ts';
 import { broadcastTo, extent, get, map } from './ref.ts';
@@ -22,7 +24,8 @@ export function errorsOf(node: Node, inputs: readonly Approximation[], outputs: 
   if (kind in sums) return [summed(inputs, rule, (sums[kind] as (typeof sums)[string])(node))];
   if (kind === 'max' || kind === 'min') return [isExact(inputs) ? null : between(inputs, outputs[0] as Ref, rule, 0)];
   if (kind === 'logSumExp') return [between(inputs, outputs[0] as Ref, rule, steps)];
-  if (kind === 'matmul') return [product(inputs, rule)];
+  if (kind === 'matmul') return [product(inputs, rule, extent((inputs[0] as Approximation).value, -1))];
+  if (kind in terms) return [product(inputs, rule, (terms[kind] as (typeof terms)[string])(node.attributes as never))];
   if (choices.has(kind)) return chosen(inputs, outputs);
   return sampled(inputs, outputs, rule);
 }
@@ -207,11 +210,17 @@ function summed(inputs: readonly Approximation[], rule: Rule, terms: number): Re
   return map([sizes, carried], (size, error) => sumError(terms, size) + error);
 }
 
+/** Products of which an element of a convolution, or of a gradient of it, is the sum; where zeros surround it, of fewer. */
+const terms: Readonly<Record<string, (sizes: ConvSizes) => number>> = {
+  conv: ({ channels, kernel }) => channels * sizeOf(kernel),
+  convInput: ({ filters, kernel }) => filters * sizeOf(kernel),
+  convWeight: ({ B, result }) => B * sizeOf(result),
+};
+
 /** A product of matrices: K terms, each a product, and (A + δA)(B + δB) − AB to first order. */
-function product([a, b]: readonly Approximation[], rule: Rule): Ref {
+function product([a, b]: readonly Approximation[], rule: Rule, K: number): Ref {
   const [x, y] = [a, b].map((input) => magnitude((input as Approximation).value)) as [Ref, Ref];
   const [dx, dy] = [errorOf(a as Approximation), errorOf(b as Approximation)];
-  const K = extent(x, -1);
   let [error] = rule([x, y]) as [Ref];
   error = ref(
     error.shape,

@@ -1,6 +1,7 @@
 import type { Attributes } from '../../src/core/types.ts';
 import { additiveAttention } from './additiveAttention.ts';
 import { attention } from './attention.ts';
+import { conv } from './conv.ts';
 import { elementwise } from './elementwise.ts';
 import { indexing } from './indexing.ts';
 import { loss } from './loss.ts';
@@ -21,6 +22,7 @@ export const rules = {
   ...elementwise,
   ...view,
   ...matmul,
+  ...conv,
   ...reduce,
   ...softmax,
   ...norm,

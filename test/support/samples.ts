@@ -6,6 +6,9 @@ import {
   categorical,
   checkpoint,
   concat,
+  conv1d,
+  conv2d,
+  convTranspose2d,
   copy,
   crossEntropy,
   cumsum,
@@ -455,6 +458,33 @@ export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
       'a vector',
       () => [draw([4]), draw([4, 5])],
       (a, b) => matmul(a, b),
+    ),
+  ],
+  conv: [
+    sample(
+      'padding, dilation, groups and a bias',
+      () => [draw([2, 4, 5, 4]), draw([6, 2, 3, 2]), draw([6])],
+      (x, weight, bias) => conv2d(x, weight, bias, { padding: [1, 2], dilation: [1, 2], groups: 2 }),
+    ),
+    sample(
+      'one dimension, a stride',
+      () => [draw([2, 3, 9]), draw([4, 3, 3])],
+      (x, weight) => conv1d(x, weight, null, { stride: 2 }),
+    ),
+  ],
+  convInput: [
+    sample(
+      'transposed, a stride',
+      () => [draw([2, 4, 3, 2]), draw([4, 3, 3, 2]), draw([6])],
+      (x, weight, bias) =>
+        convTranspose2d(x, weight, bias, { stride: 2, padding: 1, outputPadding: [1, 0], groups: 2 }),
+    ),
+  ],
+  convWeight: [
+    sample(
+      'a stride',
+      () => [draw([2, 3, 5, 4]), draw([4, 3, 2, 3]), draw([2, 4, 2, 2])],
+      backward((x, weight) => conv2d(x as Tensor, weight as Tensor, null, { stride: [2, 1] })),
     ),
   ],
   attention: [

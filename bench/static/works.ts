@@ -50,17 +50,21 @@ const attention = (D: number, options: { mask?: boolean; T?: number } = {}): Wor
   };
 };
 
-const recurrence = (T: number, B: number, H: number, variant: string): Work => ({
-  name: `lstm T${T} B${B} H${H}`,
+const recurrence = (cell: 'lstm' | 'gru' | 'rnn', T: number, B: number, H: number, variant: string): Work => ({
+  name: `${cell} T${T} B${B} H${H}`,
   choices: { recurrentForward: variant, recurrentBackward: variant },
   make: () => [
     (seed, gates, weights) => {
-      const { output } = weft.lstm(gates as Tensor, weft.zeros([B, H]), weft.zeros([B, H]), weights as Tensor);
+      const start = weft.zeros([B, H]);
+      const { output } =
+        cell === 'lstm'
+          ? weft.lstm(gates as Tensor, start, start, weights as Tensor)
+          : weft[cell](gates as Tensor, start, weights as Tensor);
       return weft.grad(output, [gates as Tensor, weights as Tensor], { seed: seed as Tensor });
     },
     f32(T, B, H),
-    f32(T, B, 4 * H),
-    f32(4 * H, H),
+    f32(T, B, { lstm: 4, gru: 3, rnn: 1 }[cell] * H),
+    f32({ lstm: 4, gru: 3, rnn: 1 }[cell] * H, H),
   ],
 });
 
@@ -128,9 +132,13 @@ export const works: readonly Work[] = [
       ...[f32(4096, 1024), ids(4096)],
     ],
   },
-  recurrence(32, 16, 128, 'sequence'),
-  recurrence(64, 8, 256, 'sequence'),
-  recurrence(8, 64, 512, 'steps'),
+  recurrence('lstm', 32, 16, 128, 'sequence'),
+  recurrence('lstm', 64, 8, 256, 'sequence'),
+  recurrence('lstm', 8, 64, 512, 'steps'),
+  recurrence('gru', 64, 8, 256, 'sequence'),
+  recurrence('gru', 8, 64, 512, 'steps'),
+  recurrence('rnn', 64, 8, 256, 'sequence'),
+  recurrence('rnn', 8, 64, 512, 'steps'),
   {
     name: 'adamw 4 Mi',
     make: () => {

@@ -59,7 +59,7 @@ const recurrence = (cell: 'lstm' | 'gru' | 'rnn', T: number, B: number, H: numbe
       const { output } =
         cell === 'lstm'
           ? weft.lstm(gates as Tensor, start, start, weights as Tensor)
-          : weft[cell](gates as Tensor, start, weights as Tensor);
+          : (cell === 'gru' ? weft.gru : weft.rnn)(gates as Tensor, start, weights as Tensor);
       return weft.grad(output, [gates as Tensor, weights as Tensor], { seed: seed as Tensor });
     },
     f32(T, B, H),

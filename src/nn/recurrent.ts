@@ -6,7 +6,7 @@ import type { Tensor } from '../graph/tensor.ts';
 import { zeros } from '../ops/elementwise.ts';
 import { gru } from '../ops/gru.ts';
 import { concat, stack } from '../ops/join.ts';
-import { type Lengths, lengthsLike, lengthsOf } from '../ops/lengths.ts';
+import { checkedLengths, type Lengths, lengthsLike } from '../ops/lengths.ts';
 import { lstm } from '../ops/lstm.ts';
 import { dropout } from '../ops/random.ts';
 import type { RecurrenceOptions } from '../ops/recurrent.ts';
@@ -49,8 +49,9 @@ const rnnOptions = declareOptions<RNNOptions>({ ...recurrentKinds, nonlinearity:
 /** Options of a call of `LSTM`, `GRU` and `RNN`. */
 export interface SequenceOptions {
   /**
-   * How many of the T steps are each row's own, [B] of i32 or as many numbers from 1 to T; default all. Outputs past a row's end
-   * are 0, its last states are those at its own end, and a second direction starts there. Padding changes nothing.
+   * How many of the T steps are each row's own, [B] of i32 or u32, or as many numbers; default all. Outputs past a row's end are
+   * 0, its last states are those at its own end, and a second direction starts there: padding changes nothing. A length outside
+   * [1, T] throws a ValueError, as a number at once, in a tensor at the next read.
    */
   lengths?: Lengths;
 }
@@ -127,7 +128,7 @@ abstract class Recurrent extends Module {
     const { lengths } = sequenceOptions(this.constructor.name, given);
     const initial = this.#initialStates(x, states);
     const [T, B] = (this.batchFirst ? [x.shape[1], x.shape[0]] : x.shape) as [number, number];
-    const own = lengths === undefined ? {} : { lengths: lengthsOf(this.constructor.name, lengths, B, T) };
+    const own = lengths === undefined ? {} : { lengths: checkedLengths(this.constructor.name, lengths, B, T) };
     const directions = this.bidirectional ? [false, true] : [false];
     const last: (readonly Tensor[])[] = [];
     let input = this.batchFirst ? permute(x, [1, 0, 2]) : x; // [T, B, I]

@@ -8,17 +8,16 @@ import type { TensorType } from '../core/types.ts';
 import type { NoAttributes, Op, OpDef } from '../graph/op.ts';
 import { packedSize } from '../graph/packing.ts';
 import { apply, expectDType, expectRank } from '../graph/record.ts';
-import { Tensor } from '../graph/tensor.ts';
+import type { Tensor } from '../graph/tensor.ts';
 import {
   additiveAttentionBackward as backwardFamily,
   additiveAttention as family,
 } from '../kernels/additiveAttention.ts';
 import { familyCall } from '../kernels/family.ts';
 import { differentiateComposed } from './autograd.ts';
-import { add, cast, less, lessEqual, mul, sub, tanh, where, zeros } from './elementwise.ts';
-import { gather } from './gather.ts';
+import { add, cast, less, mul, tanh, where, zeros } from './elementwise.ts';
 import { iota } from './indexing.ts';
-import { type Lengths, lengthsLike, lengthsOf } from './lengths.ts';
+import { checkedLengths, type Lengths, lengthsLike, lengthsOf } from './lengths.ts';
 import { matmul } from './matmul.ts';
 import { sum } from './reduce.ts';
 import { softmax } from './softmax.ts';
@@ -157,12 +156,13 @@ function checkSource(
   return lengths === undefined ? undefined : lengthsOf(op, lengths, B, S);
 }
 
-/** Positions within their source, where there are lengths: those of a tensor are looked up, so that one that is none is told of. */
-function insideOfChecked(lengths: Tensor | undefined, given: Lengths | undefined, S: number): Tensor | undefined {
-  if (!lengths) return undefined;
-  if (!(given instanceof Tensor)) return insideOf(lengths, S);
-  const last = gather(iota([S], 0), sub(cast(lengths, 'i32'), 1), 0);
-  return lessEqual(iota([nth(lengths.shape, 0), 1, S], -1), reshape(last, [-1, 1, 1]));
+/** Positions within their source, where there are lengths. */
+function insideOfChecked(
+  op: string,
+  lengths: Lengths | undefined,
+  { shape: [B = 0, S = 0] }: Tensor,
+): Tensor | undefined {
+  return lengths === undefined ? undefined : insideOf(checkedLengths(op, lengths, B, S), S);
 }
 
 /**
@@ -195,8 +195,8 @@ export function additiveAttention(
  * [B, Q, A], keys [B, S, A], values [B, S, D] → context [B, Q, D] and weights [B, Q, S].
  */
 export function dotAttention(queries: Tensor, keys: Tensor, values: Tensor, options?: AlignmentOptions): Alignment {
-  const lengths = checkSource('dotAttention', { queries, keys, values }, null, options);
-  return byProducts(queries, keys, values, insideOfChecked(lengths, options?.lengths, nth(keys.shape, 1)));
+  checkSource('dotAttention', { queries, keys, values }, null, options);
+  return byProducts(queries, keys, values, insideOfChecked('dotAttention', options?.lengths, keys));
 }
 
 /**
@@ -213,13 +213,13 @@ export function generalAttention(
   const op = 'generalAttention';
   expectDType(op, 'the weight', weight, ['f32']);
   expectRank(op, 'the weight', weight, 2);
-  const lengths = checkSource(op, { queries, keys, values }, nth(weight.shape, 1), options);
+  checkSource(op, { queries, keys, values }, nth(weight.shape, 1), options);
   const A = nth(queries.shape, 2);
   if (weight.shape[0] !== A)
     throw new ShapeError(
       `[${op}] the weight must be [${A}, ${weight.shape[1]}], the widths of queries and keys, got ${formatShape(weight.shape)}`,
     );
-  const inside = insideOfChecked(lengths, options?.lengths, nth(keys.shape, 1));
+  const inside = insideOfChecked(op, options?.lengths, keys);
   return byProducts(matmul(queries, weight), keys, values, inside);
 }
 

@@ -4,6 +4,9 @@ import { formatShape, sameShape } from '../core/shape.ts';
 import { expectDType } from '../graph/record.ts';
 import { Tensor } from '../graph/tensor.ts';
 import { tensor } from './create.ts';
+import { add, cast, sub } from './elementwise.ts';
+import { gather } from './gather.ts';
+import { iota } from './indexing.ts';
 
 /** How much of each sequence of a batch counts: a tensor [B] of i32 or u32, whose values may vary from step to step, or numbers. */
 export type Lengths = Tensor | readonly number[];
@@ -29,4 +32,19 @@ export function lengthsOf(op: string, lengths: Lengths, B: number, T: number): T
       `[${op}] lengths must be ${B} integers, one for each row of the batch, from 1 to ${T}, got ${shownList(lengths)}`,
     );
   return tensor(Int32Array.from(lengths));
+}
+
+/** What `checkedLengths` has looked up, and among how many. */
+const checked = new WeakMap<Tensor, number>();
+
+/**
+ * The same as i32, looked up among 1 to T where their values are not known here, so that one that is none is told of at the
+ * next read. Lengths that many layers share are looked up once.
+ */
+export function checkedLengths(op: string, lengths: Lengths, B: number, T: number): Tensor {
+  const own = lengthsOf(op, lengths, B, T);
+  if (checked.get(own) === T) return own;
+  const known = lengths instanceof Tensor ? add(gather(iota([T], 0), sub(cast(own, 'i32'), 1), 0), 1) : own;
+  checked.set(known, T);
+  return known;
 }

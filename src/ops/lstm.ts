@@ -121,7 +121,7 @@ const lstmBackwardOp: Op<
       if (!lengths) return { carry: [matmul(dGates, weight), dBefore], y: [dGates] };
       const rests = less(slice(activated, [null, [0, 1]]), 0);
       const own = where(rests, 0, dGates);
-      return { carry: [where(rests, dNext, matmul(own, weight)), where(rests, dc, dBefore)], y: [own] };
+      return { carry: [add(matmul(own, weight), where(rests, dNext, 0)), where(rests, dc, dBefore)], y: [own] };
     };
     const states = [zeros(c0.shape), dC[0] ?? zeros(c0.shape)];
     const before = statesBefore(cells, c0, reverse);

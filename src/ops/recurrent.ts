@@ -4,9 +4,9 @@ import { formatShape, sameShape } from '../core/shape.ts';
 import type { TensorType } from '../core/types.ts';
 import { expectDType, expectRank } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { cast, constantOf, where } from './elementwise.ts';
+import { constantOf, where } from './elementwise.ts';
 import { concat } from './join.ts';
-import { type Lengths, lengthsOf } from './lengths.ts';
+import { checkedLengths, type Lengths } from './lengths.ts';
 import { sequenceMask } from './masks.ts';
 import { matmul } from './matmul.ts';
 import { at, slice } from './slice.ts';
@@ -18,7 +18,7 @@ export interface RecurrenceOptions {
   reverse?: boolean;
   /**
    * How many of the T steps are each row's own; default all. Outputs past a row's end are 0, its last state is that at its own
-   * end, and `reverse` starts there. Numbers must lie within 1 and T; of a tensor, numbers below 0 count as 0, beyond T as T.
+   * end, and `reverse` starts there. One outside [1, T] throws a ValueError: as a number at once, in a tensor at the next read.
    */
   lengths?: Lengths;
 }
@@ -34,7 +34,7 @@ export const f32 = (shape: readonly number[]): TensorType => ({ shape, dtype: 'f
 
 /** The lengths of an option as the kernels want them: [B] of i32. */
 export function ownLengths(op: string, lengths: Lengths | undefined, B: number, T: number): Tensor | undefined {
-  return lengths === undefined ? undefined : cast(lengthsOf(op, lengths, B, T), 'i32');
+  return lengths === undefined ? undefined : checkedLengths(op, lengths, B, T);
 }
 
 /** Which steps are a row's own: [T, B, 1]. */

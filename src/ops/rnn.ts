@@ -81,7 +81,7 @@ const rnnBackwardOp: Op<
       const dGates = mul(d, slope(h as Tensor));
       const own = active ? where(active, dGates, 0) : dGates;
       const before = matmul(own, weight);
-      return { carry: [active ? where(active, before, d) : before], y: [own] };
+      return { carry: [active ? add(before, where(active, 0, d)) : before], y: [own] };
     };
     const T = nth(hidden.shape, 0);
     const xs = [dHidden, hidden, ...lengths.map((each) => activeSteps(each, T))];

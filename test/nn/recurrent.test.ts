@@ -138,6 +138,14 @@ describe('rows of several lengths', () => {
     expect(step.plans).toHaveLength(1);
   });
 
+  it('are looked at in a tensor, too', async () => {
+    const model = new LSTM(I, H, { layers: 2, bidirectional: true });
+    for (const wrong of [0, 8, -1]) {
+      const lengths = tensor(Int32Array.of(3, 7, wrong, 5));
+      await expect(read(model.forward(randn([T, B, I]), undefined, { lengths })[0])).rejects.toThrow('outside');
+    }
+  });
+
   it('must be lengths', () => {
     const model = new LSTM(I, H);
     const x = randn([T, B, I]);

@@ -92,7 +92,8 @@ export const lstm = {
       const [dPre, dBefore] = lstm.lstmCellBackward([upstream, dCell, left, before, step(cells, t)]);
       const own = keep(dPre, ref(dPre.shape), 0, rests);
       setStep(dGatesX, t, own);
-      dHidden = keep(product(own, W), upstream, 0, rests);
+      // Where a step is not the row's own, the gradient goes past gates whose own is 0: an infinite weight makes it NaN.
+      dHidden = add(product(own, W), keep(ref(c0.shape), upstream, 0, rests));
       dCell = keep(dBefore, dCell, 0, rests);
     }
     setStep(dState0, 0, dHidden);

@@ -119,7 +119,7 @@ export const recurrent = {
   ): [Ref] => {
     const output = ref(gatesX.shape);
     let hidden = h0;
-    const act = nonlinearity === 'tanh' ? Math.tanh : (x: number) => (x > 0 ? x : x * 0);
+    const act = nonlinearity === 'tanh' ? Math.tanh : (x: number) => (x <= 0 ? 0 : x);
     for (const t of order(extent(gatesX, 0), reverse)) {
       const next = map([add(step(gatesX, t), product(hidden, transpose(W)))], act);
       hidden = keep(next, hidden, t, lengths);
@@ -141,7 +141,8 @@ export const recurrent = {
       const all = map([d, step(states, t)], (d, h) => d * slope(h));
       const own = keep(all, like(all, 0), t, lengths);
       setStep(dGates, t, own);
-      dHidden = keep(product(own, W), d, t, lengths);
+      // The gates of a step that is not the row's own have the gradient 0: an infinite weight makes it NaN.
+      dHidden = lengths ? add(product(own, W), keep(like(d, 0), d, t, lengths)) : product(own, W);
     }
     return [dGates, dHidden];
   },

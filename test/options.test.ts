@@ -197,9 +197,8 @@ const optimizers: Rows<typeof optim> = {
 };
 const gpt = { vocabularySize: 3, contextLength: 4, layers: 1, heads: 1, width: 2 };
 const languageModels: Rows<typeof models> = {
+  CharRNN: (o) => new models.CharRNN(o),
   GPT: (o) => new models.GPT(o),
-  LSTMLanguageModel: (o) => new models.LSTMLanguageModel(o),
-  RecurrentLanguageModel: (o) => new models.RecurrentLanguageModel(o),
   generate: (o) => models.generate(new models.GPT(gpt), [1], o),
 };
 const bytes = () => io.writeSafetensors({ a: { dtype: 'f32', shape: [1], data: Float32Array.of(1) } });

@@ -14,7 +14,7 @@ const batch = (/** @type {number} */ from) => tensor(ids.slice(from, from + 2 * 
 const [x, y] = [batch(0), batch(1)];
 
 const gpt = new models.GPT({ vocabularySize: 11, contextLength: length, layers: 1, heads: 2, width: 16, dropout: 0.1 });
-const lstm = new models.RecurrentLanguageModel({ cell: 'lstm', vocabularySize: 11, embedding: 8, hidden: 12 });
+const lstm = new models.CharRNN({ cell: 'lstm', vocabularySize: 11, embedding: 8, hidden: 12 });
 for (const [name, model, logits] of /** @type {const} */ ([
   ['gpt', gpt, () => gpt.forward(x)],
   ['lstm', lstm, () => lstm.forward(x)],

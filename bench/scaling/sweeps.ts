@@ -54,7 +54,7 @@ export async function trainingStep(model: Model, { T, B, layers, width }: Sizes)
   const network =
     model === 'gpt'
       ? new models.GPT({ vocabularySize, contextLength: T, layers, heads: 4, width })
-      : new models.LSTMLanguageModel({ vocabularySize, embedding: width, hidden: width, layers });
+      : new models.CharRNN({ cell: 'lstm', vocabularySize, embedding: width, hidden: width, layers });
   const optimizer = new optim.AdamW(network.parameters(), { lr: 1e-4 });
   const step = compile((ids: Tensor, targets: Tensor) => {
     const loss = network.loss(ids, targets);

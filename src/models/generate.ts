@@ -13,8 +13,8 @@ import { at } from '../ops/slice.ts';
 import { reshape } from '../ops/view.ts';
 import { mostInFlight } from '../runtime/backPressure.ts';
 import { type Compiled, compile } from '../runtime/step.ts';
+import type { CharRNN } from './charRNN.ts';
 import type { GPT } from './gpt.ts';
-import type { RecurrentLanguageModel } from './recurrent.ts';
 
 /** Options of `generate`: how many tokens, and how each is drawn. */
 export interface GenerateOptions extends SamplingSettings {
@@ -28,7 +28,7 @@ export interface GenerateOptions extends SamplingSettings {
   onToken?: (id: number) => void;
 }
 
-type LanguageModel = GPT | RecurrentLanguageModel;
+type LanguageModel = GPT | CharRNN;
 
 const generateOptions = declareOptions<GenerateOptions>(
   { tokens: countUpTo(2 ** 24), ...samplingKinds, seed: anything, signal: abortSignal, onToken: callback },
@@ -148,11 +148,7 @@ function continueGPT(model: GPT, choice: Choice, before: readonly number[]): Dra
  * Continues with a recurrent model. The state goes from step to step; the prompt's tokens take the same plan, and nothing
  * of them is read.
  */
-async function continueRecurrent(
-  model: RecurrentLanguageModel,
-  choice: Choice,
-  before: readonly number[],
-): Promise<Draw> {
+async function continueRecurrent(model: CharRNN, choice: Choice, before: readonly number[]): Promise<Draw> {
   const { cell, layers, hidden } = model.config;
   const zeros = () => tensor(new Float32Array(layers * hidden), { shape: [layers, 1, hidden] });
   let state: readonly Tensor[] = cell === 'lstm' ? [zeros(), zeros()] : [zeros()];

@@ -1,3 +1,3 @@
+export { CharRNN, type CharRNNConfig } from './charRNN.ts';
 export { type GenerateOptions, generate } from './generate.ts';
 export { GPT, type GPTConfig } from './gpt.ts';
-export { LSTMLanguageModel, RecurrentLanguageModel, type RecurrentLanguageModelConfig } from './recurrent.ts';

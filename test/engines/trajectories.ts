@@ -18,14 +18,14 @@ export async function trajectories(options: InitOptions = {}): Promise<Trajector
   const batch = (from: number) => tensor(ids.slice(from, from + B * T), { shape: [B, T] });
   const [x, y] = [batch(0), batch(1)];
   const gpt = new models.GPT({ vocabularySize: V, contextLength: T, layers: 2, heads: 2, width: 32, dropout: 0.1 });
-  const lstm = new models.RecurrentLanguageModel({ cell: 'lstm', vocabularySize: V, embedding: 16, hidden: 32 });
+  const lstm = new models.CharRNN({ cell: 'lstm', vocabularySize: V, embedding: 16, hidden: 32 });
   const losses = { gpt: await train(gpt, x, y), lstm: await train(lstm, x.transpose(), y.transpose()) };
   const { adapter, profile } = device;
   device.destroy();
   return { adapter, profile: profile.selection, losses };
 }
 
-async function train(model: models.GPT | models.RecurrentLanguageModel, x: Tensor, y: Tensor): Promise<number[]> {
+async function train(model: models.GPT | models.CharRNN, x: Tensor, y: Tensor): Promise<number[]> {
   const optimizer = new optim.AdamW(model.parameters(), { lr: 1e-2 });
   const step = compile((input: Tensor, target: Tensor) => {
     const loss = model.loss(input, target);

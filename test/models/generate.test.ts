@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { countCalls } from '../../demo/counts.ts';
 import { defaultGenerator } from '../../src/core/random.ts';
 import { compile, type Parameter, type Tensor, tensor } from '../../src/index.ts';
-import { GPT, generate, RecurrentLanguageModel } from '../../src/models/index.ts';
+import { CharRNN, GPT, generate } from '../../src/models/index.ts';
 import { mostInFlight } from '../../src/runtime/backPressure.ts';
 import { announceReads, read, useGpu } from '../support/gpu.ts';
 
@@ -10,7 +10,7 @@ useGpu();
 
 const gpt = () => new GPT({ vocabularySize: 13, contextLength: 5, layers: 1, heads: 2, width: 8 });
 const recurrent = (cell: 'lstm' | 'gru' | 'rnn') =>
-  new RecurrentLanguageModel({ cell, vocabularySize: 13, embedding: 6, hidden: 8, layers: 2, dropout: 0.5 });
+  new CharRNN({ cell, vocabularySize: 13, embedding: 6, hidden: 8, layers: 2, dropout: 0.5 });
 const models = { gpt, lstm: () => recurrent('lstm'), gru: () => recurrent('gru'), rnn: () => recurrent('rnn') };
 
 describe.for(Object.entries(models))('generate, %s', ([name, make]) => {

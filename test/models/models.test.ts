@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { concat, manualSeed, type Tensor, tensor } from '../../src/index.ts';
-import { GPT, LSTMLanguageModel, RecurrentLanguageModel } from '../../src/models/index.ts';
+import { CharRNN, GPT } from '../../src/models/index.ts';
 import { drawIds } from '../support/draw.ts';
 import { expectNear } from '../support/golden.ts';
 import { read, useGpu } from '../support/gpu.ts';
@@ -68,11 +68,12 @@ describe('GPT', () => {
   });
 });
 
-describe('RecurrentLanguageModel', () => {
+describe('CharRNN', () => {
   const config = { vocabularySize: 11, embedding: 5, hidden: 6, layers: 2 };
+  const lstm = { cell: 'lstm', ...config } as const;
 
   it.for(['lstm', 'gru', 'rnn'] as const)('%s goes on from the state it gave', async (cell) => {
-    const model = new RecurrentLanguageModel({ ...config, cell });
+    const model = new CharRNN({ ...config, cell });
     const ids = drawIds([3, 5], 11);
     const first = model.run(ids.slice([null, [0, 2]]));
     const second = model.run(ids.slice([null, [2, 5]]), first.state);
@@ -98,13 +99,13 @@ describe('RecurrentLanguageModel', () => {
 
   it('has a loss near ln V before training', async () => {
     const ids = drawIds([4, 9], 11);
-    const [[loss]] = (await read(new LSTMLanguageModel(config).loss(ids, ids))) as [Float32Array];
+    const [[loss]] = (await read(new CharRNN(lstm).loss(ids, ids))) as [Float32Array];
     expect(Math.abs((loss as number) - Math.log(11))).toBeLessThan(0.3);
   });
 
   it('starts an LSTM with a short memory, or another', async () => {
     for (const forgetBias of [undefined, 0.5]) {
-      const model = new LSTMLanguageModel({ ...config, ...(forgetBias !== undefined && { forgetBias }) });
+      const model = new CharRNN({ ...lstm, ...(forgetBias !== undefined && { forgetBias }) });
       for (const name of ['lstm.bias_hh_l0', 'lstm.bias_hh_l1']) {
         const [bias] = (await read(model.stateDict().get(name) as Tensor)) as [Float32Array];
         expect([...bias.subarray(6, 12)]).toEqual(new Array(6).fill(forgetBias ?? -1));
@@ -115,11 +116,9 @@ describe('RecurrentLanguageModel', () => {
   });
 
   it('says what it wants', () => {
-    expect(() => new RecurrentLanguageModel({ ...config, cell: 'mamba' as 'gru' })).toThrow(
-      "[RecurrentLanguageModel] cell must be 'lstm', 'gru' or 'rnn', got 'mamba'",
+    expect(() => new CharRNN({ ...config, cell: 'mamba' as 'gru' })).toThrow(
+      "[CharRNN] cell must be 'lstm', 'gru' or 'rnn', got 'mamba'",
     );
-    expect(() => new LSTMLanguageModel(config).forward(drawIds([3], 11))).toThrow(
-      '[RecurrentLanguageModel] ids must be [B, T], got [3]',
-    );
+    expect(() => new CharRNN(lstm).forward(drawIds([3], 11))).toThrow('[CharRNN] ids must be [B, T], got [3]');
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { compile, readAll, type Tensor, tensor } from '../../src/index.ts';
-import { GPT, RecurrentLanguageModel } from '../../src/models/index.ts';
+import { CharRNN, GPT } from '../../src/models/index.ts';
 import { AdamW, clipGradNorm } from '../../src/optim/index.ts';
 import { expectNear, type GoldenCase, given, goldenCases, loadGolden, stored } from '../support/golden.ts';
 import { announceReads, read, useGpu } from '../support/gpu.ts';
@@ -29,7 +29,7 @@ function modelOf(golden: GoldenCase) {
   const isGpt = golden.name === 'gpt';
   const model = isGpt
     ? new GPT({ vocabularySize: vocabulary, contextLength: context, layers, heads, width: embedDim })
-    : new RecurrentLanguageModel({
+    : new CharRNN({
         cell: 'lstm',
         vocabularySize: vocabulary,
         embedding: embedDim,

@@ -13,8 +13,8 @@ import { linearCrossEntropy } from '../ops/linearCrossEntropy.ts';
 import { overwritten } from '../ops/packing.ts';
 import { permute } from '../ops/view.ts';
 
-/** Sizes and settings of a recurrent language model. */
-export interface RecurrentLanguageModelConfig {
+/** Sizes and settings of a CharRNN. */
+export interface CharRNNConfig {
   /** The recurrence. */
   cell: 'lstm' | 'gru' | 'rnn';
   /** Tokens in the vocabulary, V. */
@@ -36,23 +36,21 @@ export interface RecurrentLanguageModelConfig {
   forgetBias?: number;
 }
 
-const recurrentKinds = {
-  vocabularySize: count,
-  embedding: count,
-  hidden: count,
-  layers: countUpTo(1000),
-  dropout: probability,
-  forgetBias: finite,
-};
-const sizes = ['vocabularySize', 'embedding', 'hidden'] as const;
-const lstmConfig = declareOptions<Omit<RecurrentLanguageModelConfig, 'cell'>>(recurrentKinds, sizes);
-const recurrentConfig = declareOptions<RecurrentLanguageModelConfig>(
-  { cell: oneOf('lstm', 'gru', 'rnn'), ...recurrentKinds },
-  ['cell', ...sizes],
+const charRNNConfig = declareOptions<CharRNNConfig>(
+  {
+    cell: oneOf('lstm', 'gru', 'rnn'),
+    vocabularySize: count,
+    embedding: count,
+    hidden: count,
+    layers: countUpTo(1000),
+    dropout: probability,
+    forgetBias: finite,
+  },
+  ['cell', 'vocabularySize', 'embedding', 'hidden'],
 );
 
-/** A language model of characters or tokens: embedding, recurrent layers, a linear head (Mikolov et al. 2010; Graves 2013). */
-export class RecurrentLanguageModel extends Module {
+/** A recurrent language model of characters or tokens: embedding, recurrent layers, a linear head (Mikolov et al. 2010; Graves 2013). */
+export class CharRNN extends Module {
   /** What goes on from token to token where a text is continued: the state of the recurrence. */
   readonly carries = 'state';
   /** Embedding of the tokens, [V, embedding]. */
@@ -68,11 +66,11 @@ export class RecurrentLanguageModel extends Module {
   /** Dropout before and after the recurrent layers. */
   readonly dropout: Dropout;
   /** The configuration, with its defaults filled in. */
-  readonly config: Readonly<Required<RecurrentLanguageModelConfig>>;
+  readonly config: Readonly<Required<CharRNNConfig>>;
 
-  constructor(config: RecurrentLanguageModelConfig) {
+  constructor(config: CharRNNConfig) {
     super();
-    const settings = { layers: 1, dropout: 0, forgetBias: -1, ...recurrentConfig('RecurrentLanguageModel', config) };
+    const settings = { layers: 1, dropout: 0, forgetBias: -1, ...charRNNConfig('CharRNN', config) };
     const { cell, vocabularySize, embedding, hidden, layers, dropout, forgetBias } = settings;
     this.config = settings;
     this.embedding = new Embedding(vocabularySize, embedding);
@@ -81,7 +79,7 @@ export class RecurrentLanguageModel extends Module {
       setForgetBias(this.lstm, forgetBias);
     } else if (cell === 'gru') this.gru = new GRU(embedding, hidden, { layers, dropout });
     else if (cell === 'rnn') this.rnn = new RNN(embedding, hidden, { layers, dropout });
-    else throw new ValueError(`[RecurrentLanguageModel] cell must be 'lstm', 'gru' or 'rnn', got '${cell as string}'`);
+    else throw new ValueError(`[CharRNN] cell must be 'lstm', 'gru' or 'rnn', got '${cell as string}'`);
     this.head = new Linear(hidden, vocabularySize);
     this.dropout = new Dropout(dropout);
   }
@@ -107,9 +105,8 @@ export class RecurrentLanguageModel extends Module {
 
   /** output [T, B, H] */
   #timeFirst(ids: Tensor, state: readonly Tensor[]): { output: Tensor; state: Tensor[] } {
-    expectTensor('RecurrentLanguageModel', 'ids', ids);
-    if (ids.rank !== 2)
-      throw new ShapeError(`[RecurrentLanguageModel] ids must be [B, T], got ${formatShape(ids.shape)}`);
+    expectTensor('CharRNN', 'ids', ids);
+    if (ids.rank !== 2) throw new ShapeError(`[CharRNN] ids must be [B, T], got ${formatShape(ids.shape)}`);
     const x = this.dropout.forward(this.embedding.forward(permute(ids, [1, 0]))); // [T, B, E]
     const [output, last] = this.#recur(x, state); // [T, B, H]
     return { output: this.dropout.forward(output), state: last };
@@ -130,11 +127,4 @@ function setForgetBias(lstm: LSTM, value: number): void {
   const { hiddenSize } = lstm;
   for (const [name, bias] of lstm.namedParameters())
     if (name.startsWith('bias_hh')) bias.assign(overwritten(bias, hiddenSize, constant([hiddenSize], value)));
-}
-
-/** A `RecurrentLanguageModel` whose recurrence is an LSTM. */
-export class LSTMLanguageModel extends RecurrentLanguageModel {
-  constructor(config: Omit<RecurrentLanguageModelConfig, 'cell'>) {
-    super({ ...lstmConfig('LSTMLanguageModel', config), cell: 'lstm' });
-  }
 }

@@ -180,6 +180,7 @@ const optimizers: Rows<typeof optim> = {
   Adagrad: (o) => new optim.Adagrad(weights(), o),
   Adam: (o) => new optim.Adam(weights(), o),
   Lion: (o) => new optim.Lion(weights(), o),
+  Muon: (o) => new optim.Muon(weights(), o),
   RMSprop: (o) => new optim.RMSprop(weights(), o),
   AdamW: (o) => new optim.AdamW(weights(), o),
   // Abstract: its heirs are here.

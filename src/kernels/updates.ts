@@ -303,6 +303,19 @@ export function lionHyper(
   const { lr, betas, weightDecay } = settings;
   return descendHyper({ lr, l2: 0, decay: lr * weightDecay, own: betas }, end);
 }
+/** Settings of Muon's last step, along a direction that is made; momentum and nesterov stand in the place of the rule's own. */
+export function muonHyper(
+  settings: {
+    readonly lr: number;
+    readonly momentum: number;
+    readonly nesterov: boolean;
+    readonly weightDecay: number;
+  },
+  end = 0,
+): number[] {
+  const { lr, momentum, nesterov, weightDecay } = settings;
+  return descendHyper({ lr, l2: 0, decay: lr * weightDecay, own: [momentum, Number(nesterov)] }, end);
+}
 
 interface Hook {
   readonly declarations?: string;

@@ -288,6 +288,7 @@ export {
   adamHyper,
   leftAlone,
   lionHyper,
+  muonHyper,
   packedBlock,
   type RuleName,
   rmspropHyper,

@@ -2,6 +2,7 @@ export { Adam, type AdamSettings, AdamW } from './adam.ts';
 export { type ClipOptions, clipGradNorm, clipGradValue } from './clip.ts';
 export type { CommonSettings, ParameterGroup, StepOptions } from './groups.ts';
 export type { Divergence } from './ledger.ts';
+export { Muon, type MuonOptions, type MuonSettings } from './muon.ts';
 export { Optimizer } from './optimizer.ts';
 export {
   Adagrad,

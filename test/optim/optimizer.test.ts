@@ -21,6 +21,7 @@ import {
   clipGradNorm,
   clipGradValue,
   Lion,
+  Muon,
   type Optimizer,
   RMSprop,
   SGD,
@@ -43,6 +44,7 @@ const optimizers: Readonly<Record<string, Make>> = {
   rmsprop: RMSprop,
   adagrad: Adagrad,
   lion: Lion,
+  muon: Muon,
 };
 
 /** The optimizer of a case, with a group for each of its two parameters. */
@@ -86,7 +88,10 @@ describe.for(['compiled', 'eager'])('ten steps agree with PyTorch, %s', (mode) =
     };
     const run = mode === 'compiled' ? compile(step) : step;
     for (let n = 0; n < 10; n++) {
-      const [dw, db] = [tensor(atStep(golden, 'dw', n), { shape: w.shape }), tensor(atStep(golden, 'db', n))];
+      const [dw, db] = [
+        tensor(atStep(golden, 'dw', n), { shape: w.shape }),
+        tensor(atStep(golden, 'db', n), { shape: b.shape }),
+      ];
       await run(dw, db, has('w', n), has('b', n));
       const [gotW, gotB] = (await read(w, b)) as [Float32Array, Float32Array];
       expectNear(gotW, atStep(golden, 'w_steps', n), `w after step ${n}`, 1e-6);

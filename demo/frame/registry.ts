@@ -5,6 +5,7 @@ const loaders = {
   'gradient-flow': () => import('../examples/gradient-flow.ts'),
   clipping: () => import('../examples/clipping.ts'),
   truncation: () => import('../examples/truncation.ts'),
+  'teacher-forcing': () => import('../examples/teacher-forcing.ts'),
 } satisfies Record<string, () => Promise<{ default: Example }>>;
 
 export type ExampleName = keyof typeof loaders;

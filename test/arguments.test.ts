@@ -60,6 +60,8 @@ const f32 = (...shape: number[]) => tensor(new Float32Array(shape.reduce((a, b) 
 const x = () => f32(2, 3);
 const linear = () => new nn.Linear(3, 2);
 const model = () => new models.GPT({ vocabularySize: 3, contextLength: 4, layers: 1, heads: 1, width: 2 });
+const reader = <Model>(Class: new (config: models.RecurrentReaderConfig) => Model) =>
+  new Class({ cell: 'gru', features: 3, hidden: 2, classes: 2 });
 const trained = () => {
   const parameter = weft.parameter(f32(2));
   parameter.square().sum().backward();
@@ -204,6 +206,11 @@ const calls: Record<string, (value: never) => unknown> = {
   Embedding: (v) => new nn.Embedding(v, 2),
   'Embedding.forward': (v) => new nn.Embedding(3, 2).forward(v),
   'GPT.forward': (v) => model().forward(v),
+  'SequenceClassifier.forward': (v) => reader(models.SequenceClassifier).forward(v),
+  'SequenceClassifier.loss, targets': (v) => reader(models.SequenceClassifier).loss(f32(1, 2, 3), v),
+  'SequenceTagger.forward, lengths': (v) => reader(models.SequenceTagger).forward(f32(1, 2, 3), { lengths: v }),
+  'SequenceTagger.loss, targets': (v) => reader(models.SequenceTagger).loss(f32(1, 2, 3), v),
+  'TDNN, a layer': (v) => new models.TDNN({ features: 3, channels: 2, classes: 2, layers: [v] }),
   loadStateDict: (v) => linear().loadStateDict(v),
   'Parameter.assign': (v) => linear().weight.assign(v),
   'Parameter.grad': (v) => {

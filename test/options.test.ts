@@ -197,8 +197,16 @@ const optimizers: Rows<typeof optim> = {
   stepwise: (o) => optim.stepwise(o),
 };
 const gpt = { vocabularySize: 3, contextLength: 4, layers: 1, heads: 1, width: 2 };
-const languageModels: Rows<typeof models> = {
+const reader = { cell: 'gru', vocabularySize: 3, embedding: 2, hidden: 2, classes: 2 } as const;
+const tdnn = { vocabularySize: 3, embedding: 2, layers: [{ width: 1 }], channels: 2, classes: 2 };
+const languageModels: Rows<typeof models, 'SequenceClassifier.forward' | 'SequenceTagger.forward' | 'TDNN.forward'> = {
   CharRNN: (o) => new models.CharRNN(o),
+  SequenceClassifier: (o) => new models.SequenceClassifier(o),
+  'SequenceClassifier.forward': (o) => new models.SequenceClassifier(reader).forward(i32(1, 2), o),
+  SequenceTagger: (o) => new models.SequenceTagger(o),
+  'SequenceTagger.forward': (o) => new models.SequenceTagger(reader).forward(i32(1, 2), o),
+  TDNN: (o) => new models.TDNN(o),
+  'TDNN.forward': (o) => new models.TDNN(tdnn).forward(i32(1, 2), o),
   GPT: (o) => new models.GPT(o),
   generate: (o) => models.generate(new models.GPT(gpt), [1], o),
 };

@@ -1,3 +1,8 @@
 export { CharRNN, type CharRNNConfig } from './charRNN.ts';
+export { SequenceClassifier } from './classifier.ts';
 export { type GenerateOptions, generate } from './generate.ts';
 export { GPT, type GPTConfig } from './gpt.ts';
+export type { RecurrentReaderConfig } from './reader.ts';
+export type { ReadOptions } from './sequence.ts';
+export { SequenceTagger } from './tagger.ts';
+export { TDNN, type TDNNConfig, type TimeDelayConfig } from './tdnn.ts';

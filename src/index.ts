@@ -85,6 +85,20 @@ export { matmul } from './ops/matmul.ts';
 export { type NllLossOptions, nllLoss } from './ops/nllLoss.ts';
 export { layerNorm, rmsNorm } from './ops/norm.ts';
 export {
+  type AvgPool1dOptions,
+  type AvgPool2dOptions,
+  adaptiveAvgPool1d,
+  adaptiveAvgPool2d,
+  adaptiveMaxPool1d,
+  adaptiveMaxPool2d,
+  avgPool1d,
+  avgPool2d,
+  type MaxPool1dOptions,
+  type MaxPool2dOptions,
+  maxPool1d,
+  maxPool2d,
+} from './ops/pool.ts';
+export {
   bernoulli,
   dropout,
   type NormalOptions,
@@ -110,6 +124,7 @@ export {
   sum,
   sumSquares,
 } from './ops/reduce.ts';
+export { type InterpolateOptions, interpolate } from './ops/resample.ts';
 export { type Nonlinearity, type RnnOptions, rnn } from './ops/rnn.ts';
 export { type SampleOptions, sample } from './ops/sample.ts';
 export { type ScanStep, scan } from './ops/scan.ts';

@@ -36,6 +36,7 @@ export const otherRuns: readonly Run[] = [firefox, node, worker];
 export const chosen: Part = {
   tests: [
     'kernels/attention',
+    'kernels/conv',
     'kernels/crossEntropy',
     'kernels/cumsum',
     'kernels/elementwise',
@@ -45,7 +46,9 @@ export const chosen: Part = {
     'kernels/recurrent',
     'kernels/matmul',
     'kernels/norm',
+    'kernels/pool',
     'kernels/reduce',
+    'kernels/resample',
     'kernels/softmax',
     'kernels/topK',
     'kernels/updates',

@@ -10,6 +10,7 @@ const familyNames = [
   ...['norm', 'normBackward', 'softmax', 'softmaxBackward', 'crossEntropy', 'crossEntropyBackward', 'reduce', 'cumsum'],
   ...['embedding', 'embeddingBackward', 'gather', 'scatterAdd', 'sort', 'topK', 'categorical', 'sample'],
   ...['place', 'commit', 'adamw', 'sgd', 'ruled', 'gate', 'clipNorm', 'clipScale'],
+  ...['maxPool', 'maxPoolBackward', 'resample'],
 ];
 
 /**

@@ -18,8 +18,10 @@ import { lstmOps } from './lstm.ts';
 import { matmulOps } from './matmul.ts';
 import { normOps } from './norm.ts';
 import { packOps } from './packing.ts';
+import { poolOps } from './pool.ts';
 import { randomOps } from './random.ts';
 import { reduceOps } from './reduce.ts';
+import { resampleOps } from './resample.ts';
 import { rnnOps } from './rnn.ts';
 import { sampleOps } from './sample.ts';
 import { sliceOps } from './slice.ts';
@@ -54,6 +56,8 @@ export const ops = {
   ...matmulOps,
   ...normOps,
   ...packOps,
+  ...poolOps,
+  ...resampleOps,
   ...updateOps,
   ...randomOps,
   ...reduceOps,

@@ -15,8 +15,10 @@ import { lstmCell, lstmCellBackward } from '../../src/kernels/lstm.ts';
 import { matmul } from '../../src/kernels/matmul.ts';
 import { norm, normBackward } from '../../src/kernels/norm.ts';
 import { place as placeFamily } from '../../src/kernels/place.ts';
+import { maxPool, maxPoolBackward } from '../../src/kernels/pool.ts';
 import { recurrentBackward, recurrentForward } from '../../src/kernels/recurrent.ts';
 import { reduce } from '../../src/kernels/reduce.ts';
+import { resample } from '../../src/kernels/resample.ts';
 import { sample } from '../../src/kernels/sample.ts';
 import { scatterAdd } from '../../src/kernels/scatterAdd.ts';
 import { softmax, softmaxBackward } from '../../src/kernels/softmax.ts';
@@ -78,6 +80,10 @@ const i32 = (length: number): Output => ({ dtype: 'i32', length });
 /** f32 that are integers. */
 const whole = (draw: Draw, length: number) => Float32Array.from(draw.i32(length, -3, 4));
 const key = Uint32Array.of(1, 2, 3, 4);
+
+const pair = [1, 1] as const;
+/** The lines of one row of ones, and of one column. */
+const ones = (n: number) => [0, n, ...new Array<number>(n).fill(1), 0, n, ...new Array<number>(n).fill(1)];
 
 /** Three filters along the rows of pictures of 3×3. */
 const picture = {
@@ -155,6 +161,30 @@ export const growths: readonly Growth[] = [
     (B) => ({ ...picture, makes: 'weight' as const, B, channels: 1 }),
     (n, draw) => ({ inputs: [whole(draw, 9 * n), whole(draw, 9 * n)], outputs: [f32(9)] }),
     { exact: true },
+  ),
+  growth(
+    maxPool,
+    'rows of a window',
+    (n) => ({ planes: 2, image: [n, 2] as const, result: pair, taps: [n, 2] as const, dilation: pair }),
+    (n, draw) => ({ inputs: [draw.f32(4 * n), Float32Array.of(0, n, 0, 2)], outputs: [f32(2), i32(2)] }),
+    { exact: true, refused: true },
+  ),
+  growth(
+    maxPoolBackward,
+    'windows of a pixel',
+    (n) => ({ planes: 2, image: pair, result: [n, 1] as const, taps: [n, 1] as const }),
+    (n, draw) => ({
+      inputs: [whole(draw, 2 * n), new Int32Array(2 * n), Float32Array.of(0, n, 0, 1)],
+      outputs: [f32(2)],
+    }),
+    { exact: true, refused: true },
+  ),
+  growth(
+    resample,
+    'rows and columns of a window',
+    (n) => ({ planes: 2, from: [n, n] as const, to: pair, taps: [n, n] as const }),
+    (n, draw) => ({ inputs: [whole(draw, 2 * n * n), Float32Array.from(ones(n))], outputs: [f32(2)] }),
+    { exact: true, refused: true, most: 2 ** 11 },
   ),
   growth(
     attentionForward,

@@ -37,6 +37,8 @@ const shares: Readonly<Record<string, string>> = {
   conv: 'matmul',
   'matmul/splitK': 'matmul',
   'matmul/padded': 'matmul',
+  // One axis of the same.
+  'resample/axes': 'resample',
 };
 
 const nameOf = (kernel: string): string => {

@@ -18,8 +18,10 @@ import { lstmCell, lstmCellBackward } from '../../src/kernels/lstm.ts';
 import { matmul } from '../../src/kernels/matmul.ts';
 import { norm, normBackward } from '../../src/kernels/norm.ts';
 import { place as placeFamily } from '../../src/kernels/place.ts';
+import { type MaxPoolProblem, maxPool, maxPoolBackward } from '../../src/kernels/pool.ts';
 import { recurrentBackward, recurrentForward } from '../../src/kernels/recurrent.ts';
 import { type ReduceKind, reduce } from '../../src/kernels/reduce.ts';
+import { type ResampleProblem, resample } from '../../src/kernels/resample.ts';
 import { sample } from '../../src/kernels/sample.ts';
 import { scatterAdd } from '../../src/kernels/scatterAdd.ts';
 import { softmax, softmaxBackward } from '../../src/kernels/softmax.ts';
@@ -119,6 +121,19 @@ function* convolutions(): Generator<ConvProblem> {
       ...({ stride: [stride, stride], dilation: [1, 2], before: [0, 0] } as const),
     };
     yield { ...problem, ...(tail && { epilogue: biasGelu([B * filters, result[1]], 2) }) };
+  }
+}
+
+function* pools(): Generator<MaxPoolProblem> {
+  const windows = { planes: 6, image: [8, 8], result: [4, 4], taps: [2, 2], dilation: [1, 1] } as const;
+  yield windows;
+  yield { ...windows, store: biasGelu([6, 16], 2) };
+}
+
+function* resamplings(): Generator<ResampleProblem> {
+  for (const { taps, tail } of product({ taps: [2, 9], tail: flags })) {
+    const problem = { planes: 6, from: [8, 8], to: [4, 4], taps: [taps, taps] } as const;
+    yield { ...problem, ...(tail && { store: biasGelu([6, 16], 2) }) };
   }
 }
 
@@ -293,6 +308,9 @@ const arity = (text: string) => /\[([^\]]*)\]/.exec(text)?.[1]?.split(',').lengt
 
 const families: Readonly<Record<string, (profile: DeviceProfile) => KernelCall[]>> = {
   matmul: selected(matmul, matmuls),
+  maxPool: selected(maxPool, pools),
+  maxPoolBackward: selected(maxPoolBackward, pools),
+  resample: selected(resample, resamplings),
   conv: selected(conv, convolutions),
   attentionForward: selected(attentionForward, attentions),
   attentionBackward: selected(attentionBackward, attentions),

@@ -5,6 +5,7 @@ import type { ConvSizes } from './conv.ts';
 import { type Ref, ref } from './index.ts';
 import type { Approximation } from './interpret.ts';
 import { broadcastTo, extent, get, map } from './ref.ts';
+import type { Bands } from './resample.ts';
 
 /**
  * How far a float32 computation of an op may be off: what its own roundings add, and what the errors of its inputs become
@@ -200,7 +201,13 @@ const sums: Readonly<Record<string, (node: Node) => number>> = {
   // How many ids are equal is not known here: as many as there are.
   embeddingBackward: ({ inputs }) => inputs[0]?.shape[0] as number,
   scatterAdd: ({ inputs, attributes }) => (inputs[1]?.shape[attributes.axis as number] as number) + 1,
+  // How many windows found the same pixel is not known here: as many as there are.
+  maxPoolBackward: ({ inputs }) => sizeOf((inputs[0]?.shape ?? []).slice(1)),
+  // A term is a product of an element and two numbers that are rounded, too.
+  resample: ({ attributes: { rows, columns } }) => longest(rows as Bands) * longest(columns as Bands) + 4,
 };
+
+const longest = (bands: Bands) => Math.max(...bands.map(({ length }) => length - 1));
 
 /** Sums are linear: errors add up like the terms do, and `sumError` bounds the rest. Ids are no terms. */
 function summed(inputs: readonly Approximation[], rule: Rule, terms: number): Ref {
@@ -249,7 +256,7 @@ function between([x]: readonly Approximation[], y: Ref, rule: Rule, roundings: n
   );
 }
 
-const choices = new Set(['argMax', 'argMin', 'sort', 'topK', 'categorical', 'sample', 'bernoulli']);
+const choices = new Set(['argMax', 'argMin', 'sort', 'topK', 'categorical', 'sample', 'bernoulli', 'maxPool']);
 
 /** What is chosen is certain where the inputs are exact, and may be anything where they are not. */
 function chosen(inputs: readonly Approximation[], outputs: readonly Ref[]): Bounds {

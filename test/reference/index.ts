@@ -9,9 +9,11 @@ import { lstm } from './lstm.ts';
 import { matmul } from './matmul.ts';
 import { norm } from './norm.ts';
 import { optimizer } from './optimizer.ts';
+import { pool } from './pool.ts';
 import { recurrent } from './recurrent.ts';
 import { reduce } from './reduce.ts';
 import type { Ref, Rule } from './ref.ts';
+import { resample } from './resample.ts';
 import { softmax } from './softmax.ts';
 import { view } from './view.ts';
 
@@ -23,6 +25,8 @@ export const rules = {
   ...view,
   ...matmul,
   ...conv,
+  ...pool,
+  ...resample,
   ...reduce,
   ...softmax,
   ...norm,

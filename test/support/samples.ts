@@ -2,6 +2,7 @@ import { apply } from '../../src/graph/record.ts';
 import {
   additiveAttention,
   argMax,
+  avgPool2d,
   bernoulli,
   categorical,
   checkpoint,
@@ -17,6 +18,7 @@ import {
   gather,
   grad,
   gru,
+  interpolate,
   layerNorm,
   linearCrossEntropy,
   logSoftmax,
@@ -25,6 +27,8 @@ import {
   lstmCell,
   matmul,
   max,
+  maxPool1d,
+  maxPool2d,
   mean,
   min,
   normal,
@@ -485,6 +489,37 @@ export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
       'a stride',
       () => [draw([2, 3, 5, 4]), draw([4, 3, 2, 3]), draw([2, 4, 2, 2])],
       backward((x, weight) => conv2d(x as Tensor, weight as Tensor, null, { stride: [2, 1] })),
+    ),
+  ],
+  maxPool: [
+    sample(
+      'windows that overlap',
+      () => [drawApart([2, 3, 5, 6])],
+      (x) => maxPool2d(x, 3, { stride: 2, padding: 1 }),
+    ),
+    sample(
+      'one dimension, inputs apart',
+      () => [drawApart([2, 3, 9])],
+      (x) => maxPool1d(x, 3, { stride: 1, dilation: 2 }),
+    ),
+  ],
+  maxPoolBackward: [
+    sample(
+      'windows that overlap',
+      () => [drawApart([2, 3, 5, 6]), draw([2, 3, 3, 3])],
+      backward((x) => maxPool2d(x as Tensor, 3, { stride: 2, padding: 1 })),
+    ),
+  ],
+  resample: [
+    sample(
+      'average pool',
+      () => [draw([2, 3, 5, 6])],
+      (x) => avgPool2d(x, [2, 3], { stride: [2, 1], padding: 1 }),
+    ),
+    sample(
+      'bilinear',
+      () => [draw([2, 3, 5, 6])],
+      (x) => interpolate(x, { size: [8, 3], mode: 'bilinear' }),
     ),
   ],
   attention: [

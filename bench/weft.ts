@@ -2,6 +2,7 @@
 
 import {
   compile,
+  conv2d,
   crossEntropy,
   gelu,
   grad,
@@ -18,6 +19,7 @@ import {
   zeros,
 } from '../src/index.ts';
 import { attentionBackward, attentionForward } from '../src/kernels/attention.ts';
+import { conv } from '../src/kernels/conv.ts';
 import { crossEntropyBackward, crossEntropy as crossEntropyFamily } from '../src/kernels/crossEntropy.ts';
 import type { Choices } from '../src/kernels/kernel.ts';
 import { matmul as matmulFamily } from '../src/kernels/matmul.ts';
@@ -39,6 +41,8 @@ const families: { readonly [Kind in Problem['kind']]?: readonly { name: string; 
   matmul: [matmulFamily],
   'attention forward': [attentionForward],
   'attention forward+backward': [attentionForward, attentionBackward],
+  'conv forward': [conv],
+  'conv forward+backward': [conv],
   softmax: [softmaxFamily],
   'layer norm': [norm],
   'cross-entropy': [crossEntropyFamily, crossEntropyBackward],
@@ -183,6 +187,19 @@ const builders: Builders = {
     return compiled(() => {
       const [value] = grad(selfAttention(qkv, H, { causal: true }), [qkv], { seed }) as [Tensor];
       return { gradients: { value, unpack: (data) => unpacked(data, B * T, H * D) } };
+    });
+  },
+  'conv forward': async ({ B, C, F, S, x, weight }) => {
+    const [pictures, w] = [tensor(x, { shape: [B, C, S, S] }), tensor(weight, { shape: [F, C, 3, 3] })];
+    return compiled(() => ({ y: { value: conv2d(pictures, w, null, { padding: 1 }) } }));
+  },
+  'conv forward+backward': async ({ B, C, F, S, x, weight, dY }) => {
+    const [pictures, w] = [tensor(x, { shape: [B, C, S, S] }), tensor(weight, { shape: [F, C, 3, 3] })];
+    const seed = tensor(dY, { shape: [B, F, S, S] });
+    return compiled(() => {
+      const y = conv2d(pictures, w, null, { padding: 1 });
+      const [dX, dWeight] = grad(y, [pictures, w], { seed }) as [Tensor, Tensor];
+      return { y: { value: y }, dX: { value: dX }, dWeight: { value: dWeight } };
     });
   },
   softmax: async ({ rows, width, x }) => {

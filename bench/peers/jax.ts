@@ -6,6 +6,7 @@ import {
   init,
   type JsTree,
   jit,
+  lax,
   nn,
   numpy as np,
   valueAndGrad,
@@ -91,6 +92,23 @@ const builders: Builders = {
         return { dQ, dK, dV };
       },
       { q: array(q, shape), k: array(k, shape), v: array(v, shape), dO: array(dO, shape) },
+    );
+  },
+  'conv forward': async ({ B, C, F, S, x, weight }) =>
+    jitted(({ x, weight }) => ({ y: lax.conv(x, weight, [1, 1], 'SAME') }), {
+      x: array(x, [B, C, S, S]),
+      weight: array(weight, [F, C, 3, 3]),
+    }),
+  'conv forward+backward': async ({ B, C, F, S, x, weight, dY }) => {
+    const convolve = (x: np.Array, weight: np.Array) => lax.conv(x, weight, [1, 1], 'SAME');
+    return jitted(
+      ({ x, weight, dY }) => {
+        const [y, back] = vjp(convolve, [x, weight]);
+        const [dX, dWeight] = back(dY) as [np.Array, np.Array];
+        back.dispose();
+        return { y, dX, dWeight };
+      },
+      { x: array(x, [B, C, S, S]), weight: array(weight, [F, C, 3, 3]), dY: array(dY, [B, F, S, S]) },
     );
   },
   softmax: async ({ rows, width, x }) => jitted(({ x }) => ({ y: nn.softmax(x, -1) }), { x: array(x, [rows, width]) }),

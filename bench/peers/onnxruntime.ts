@@ -107,6 +107,11 @@ const builders = (gpu: GPUDevice): Builders => ({
     };
     return session(gpu, { nodes: [node], outputs: { O: shape } }, { q: [q, shape], k: [k, shape], v: [v, shape] });
   },
+  'conv forward': ({ B, C, F, S, x, weight }) => {
+    const node = { op: 'Conv', inputs: ['x', 'weight'], outputs: ['y'], attributes: { auto_pad: 'SAME_UPPER' } };
+    const feeds = { x: [x, [B, C, S, S]], weight: [weight, [F, C, 3, 3]] } as const;
+    return session(gpu, { nodes: [node], outputs: { y: [B, F, S, S] } }, feeds);
+  },
   softmax: ({ rows, width, x }) => {
     const node = { op: 'Softmax', inputs: ['x'], outputs: ['y'], attributes: { axis: -1 } };
     return session(gpu, { nodes: [node], outputs: { y: [rows, width] } }, { x: [x, [rows, width]] });

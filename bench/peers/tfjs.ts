@@ -5,8 +5,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-webgpu';
 import '@tensorflow/tfjs-core/dist/register_all_gradients';
 import type { AttentionProblem } from '../suites/attention.ts';
+import type { ConvProblem } from '../suites/conv.ts';
 import type { LstmCellProblem, RecurrentProblem } from '../suites/recurrent.ts';
-import { swapped, transposed } from '../suites/suite.ts';
+import { swapped, transposed, turned } from '../suites/suite.ts';
 import { type Builders, build, type Library, type Work } from './library.ts';
 import { causalMask, cell, crossEntropy, gelu, layerNorm } from './tfjsOps.ts';
 import { steps } from './tfjsSteps.ts';
@@ -80,6 +81,26 @@ const builders: Builders = {
       unswap(problem),
     );
   },
+  'conv forward': async (problem) => {
+    const { x, weight } = pictures(problem);
+    return eager({ x, weight }, () => ({ y: tf.conv2d(x, weight, 1, 'same') }), channelsFirst(problem));
+  },
+  'conv forward+backward': async (problem) => {
+    const inputs = pictures(problem);
+    const { x, weight, dY } = inputs;
+    const both = tf.valueAndGrads((x: tf.Tensor, weight: tf.Tensor) =>
+      tf.conv2d(x as tf.Tensor4D, weight as tf.Tensor4D, 1, 'same'),
+    );
+    return eager(
+      inputs,
+      () => {
+        const { value, grads } = both([x, weight], dY);
+        const [dX, dWeight] = grads as [tf.Tensor, tf.Tensor];
+        return { y: value, dX, dWeight };
+      },
+      channelsFirst(problem),
+    );
+  },
   softmax: async ({ rows, width, x }) => {
     const inputs = { x: tf.tensor2d(x, [rows, width]) };
     return eager(inputs, () => ({ y: tf.softmax(inputs.x) }));
@@ -144,6 +165,19 @@ const builders: Builders = {
     });
   },
 };
+
+/** Pictures as [B, S, S, C] and weights as [3, 3, C, F]: the only order that the backend has gradients for. */
+function pictures({ B, C, F, S, x, weight, dY }: ConvProblem) {
+  return {
+    x: tf.tensor4d(turned(x, C, S * S), [B, S, S, C]),
+    weight: tf.tensor4d(transposed(turned(weight, C, 9), F, 9 * C), [3, 3, C, F]),
+    dY: tf.tensor4d(turned(dY, F, S * S), [B, S, S, F]),
+  };
+}
+const channelsFirst =
+  ({ C, F, S }: ConvProblem) =>
+  (name: string, data: Float32Array) =>
+    name === 'dWeight' ? turned(transposed(data, 9 * C, F), 9, C) : turned(data, S * S, name === 'y' ? F : C);
 
 /** Inputs as [B, H, T, D], so that products need no transposes, and what is added to scores. */
 function heads(problem: AttentionProblem) {

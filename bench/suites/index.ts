@@ -1,4 +1,5 @@
 import { type AttentionProblem, attentionCases, attentionMemoryCases } from './attention.ts';
+import { type ConvProblem, convCases } from './conv.ts';
 import { type AdamwProblem, adamwCases, type ElementwiseProblem, elementwiseCases } from './elementwise.ts';
 import { type MatmulProblem, matmulCases } from './matmul.ts';
 import { type LstmCellProblem, lstmCellCases, type RecurrentProblem, recurrentCases } from './recurrent.ts';
@@ -20,6 +21,7 @@ export { rowNames } from './suite.ts';
 export type Problem =
   | MatmulProblem
   | AttentionProblem
+  | ConvProblem
   | SoftmaxProblem
   | LayerNormProblem
   | CrossEntropyProblem
@@ -36,6 +38,7 @@ export type ProblemOf<Kind extends Problem['kind']> = OfKind<Problem, Kind>;
 export const cases: readonly Case[] = [
   ...matmulCases,
   ...attentionCases,
+  ...convCases,
   ...softmaxCases,
   ...layerNormCases,
   ...crossEntropyCases,

@@ -5,6 +5,8 @@ export const rowNames = [
   'matmul',
   'attention forward',
   'attention forward+backward',
+  'conv forward',
+  'conv forward+backward',
   'softmax',
   'layer norm',
   'cross-entropy',
@@ -77,6 +79,14 @@ export function swapped(data: Float32Array, a: number, b: number, c: number, d: 
     result.set(data.subarray(i * d, (i + 1) * d), to * d);
   }
   return result;
+}
+
+/** [..., b, c] → [..., c, b] */
+export function turned(data: Float32Array, b: number, c: number): Float32Array<ArrayBuffer> {
+  return Float32Array.from(data, (_, i) => {
+    const [outer, rest] = [Math.floor(i / (b * c)), i % (b * c)];
+    return data[(outer * b + (rest % b)) * c + Math.floor(rest / b)] as number;
+  });
 }
 
 /** At most `count` of the numbers below `n`, evenly spread, the first and the last among them. */

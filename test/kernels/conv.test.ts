@@ -30,7 +30,7 @@ const sizes: readonly (readonly [Sizes, large?: 'all' | 'deno'])[] = [
   [{ B: 3, channels: 5, filters: 9, image: [16, 16], kernel: [5, 3], stride: [2, 2], before: [2, 1] }, 'deno'],
   // Nothing in fours.
   [{ channels: 1, filters: 1, image: [1, 1], kernel: [1, 1] }],
-  [{ B: 2, channels: 3, filters: 5, image: [7, 9], kernel: [3, 2] }, 'all'],
+  [{ B: 2, channels: 3, filters: 5, image: [7, 9], kernel: [3, 2] }, 'deno'],
   [{ B: 3, channels: 33, filters: 34, image: [5, 7], kernel: [2, 3], stride: [2, 3], before: [1, 2] }, 'deno'],
   [
     {
@@ -109,7 +109,8 @@ const plain = sizes.flatMap(([given, few]) =>
       name: nameOf(makes, given),
       problem,
       ...spares(few),
-      general: true,
+      // Extents are in the texts: each case has its own, and the general form is one for many.
+      general: given.stride?.[1] === 3 || given.groups === 3,
       prepare(draw) {
         const { inputs, expected } = prepare(problem, draw);
         return { inputs, expected: [expected] };

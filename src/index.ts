@@ -57,6 +57,7 @@ export {
 } from './ops/conv.ts';
 export { arange, full, linspace, ones, onesLike, parameter, tensor, zeros, zerosLike } from './ops/create.ts';
 export { type CrossEntropyOptions, crossEntropy } from './ops/crossEntropy.ts';
+export { type CtcLossOptions, ctcLoss } from './ops/ctcLoss.ts';
 export { cumsum } from './ops/cumsum.ts';
 export { defineOp, type OpDefinition } from './ops/define.ts';
 export { dynamic } from './ops/dynamic.ts';

@@ -149,6 +149,8 @@ const calls: Record<string, (value: never) => unknown> = {
   binaryCrossEntropyWithLogits: (v) => weft.binaryCrossEntropyWithLogits(v, x()),
   'binaryCrossEntropyWithLogits, weight': (v) => weft.binaryCrossEntropyWithLogits(x(), x(), { weight: v }),
   klDiv: (v) => weft.klDiv(x(), v),
+  'ctcLoss, targets': (v) => weft.ctcLoss(f32(2, 1, 2), v, [2], [1]),
+  'ctcLoss, lengths': (v) => weft.ctcLoss(f32(2, 1, 2), tensor([[1]], { dtype: 'i32' }), v, v),
   nllLoss: (v) => weft.nllLoss(x(), v),
   'crossEntropy, weight': (v) => weft.crossEntropy(x(), tensor([0, 1], { dtype: 'i32' }), { weight: v }),
   maxPool1d: (v) => weft.maxPool1d(f32(1, 2, 4), v),

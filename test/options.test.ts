@@ -97,6 +97,7 @@ const functions: Rows<typeof weft, 'Tensor.elu' | 'DataLoader.restore'> = {
   convTranspose2d: (o) => weft.convTranspose2d(f32(1, 2, 4, 4), f32(2, 2, 1, 1), null, o),
   compile: (o) => compile(() => x(), o),
   crossEntropy: (o) => weft.crossEntropy(x(), i32(2), o),
+  ctcLoss: (o) => weft.ctcLoss(f32(2, 1, 2), tensor([[1]], { dtype: 'i32' }), [2], [1], o),
   cumsum: (o) => weft.cumsum(x(), 0, o),
   elu: (o) => weft.elu(x(), o),
   'Tensor.elu': (o) => x().elu(o),

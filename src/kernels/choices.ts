@@ -8,6 +8,7 @@ const familyNames = [
   ...['matmul', 'conv', 'attentionForward', 'attentionBackward', 'additiveAttention', 'additiveAttentionBackward'],
   ...['recurrentForward', 'recurrentBackward', 'lstmCell', 'lstmCellBackward'],
   ...['norm', 'normBackward', 'softmax', 'softmaxBackward', 'crossEntropy', 'crossEntropyBackward', 'reduce', 'cumsum'],
+  ...['ctcLoss', 'ctcLossBackward'],
   ...['embedding', 'embeddingBackward', 'gather', 'scatterAdd', 'sort', 'topK', 'categorical', 'sample'],
   ...['place', 'commit', 'adamw', 'sgd', 'ruled', 'gate', 'clipNorm', 'clipScale'],
   ...['maxPool', 'maxPoolBackward', 'resample'],

@@ -1,5 +1,5 @@
 import { ShapeError, ValueError } from '../core/errors.ts';
-import { either, integer, type Kind, listOf, shownList, tensorLike } from '../core/options.ts';
+import { either, expectKind, integer, type Kind, listOf, shownList, tensorLike } from '../core/options.ts';
 import { formatShape, sameShape } from '../core/shape.ts';
 import { expectDType } from '../graph/record.ts';
 import { Tensor } from '../graph/tensor.ts';
@@ -15,21 +15,28 @@ export type Lengths = Tensor | readonly number[];
 export const lengthsLike = either(tensorLike, listOf(integer)) as Kind<Lengths>;
 
 /**
- * Lengths of B sequences of up to T as a tensor. Throws where they are not of that number, or as numbers outside [1, T]; those
+ * Lengths of B sequences of up to T as a tensor. Throws where they are not of that number, or as numbers outside [least, T]; those
  * of a tensor are not known here, and whoever reads them has to look.
  */
-export function lengthsOf(op: string, lengths: Lengths, B: number, T: number): Tensor {
+export function lengthsOf(
+  op: string,
+  lengths: Lengths,
+  B: number,
+  T: number,
+  { name = 'lengths', least = 1 }: { readonly name?: string; readonly least?: number } = {},
+): Tensor {
+  expectKind(op, name, lengths, lengthsLike);
   if (lengths instanceof Tensor) {
-    expectDType(op, 'lengths', lengths, ['i32', 'u32']);
+    expectDType(op, name, lengths, ['i32', 'u32']);
     if (!sameShape(lengths.shape, [B]))
       throw new ShapeError(
-        `[${op}] lengths must be [${B}], one for each row of the batch, got ${formatShape(lengths.shape)}`,
+        `[${op}] ${name} must be [${B}], one for each row of the batch, got ${formatShape(lengths.shape)}`,
       );
     return lengths;
   }
-  if (lengths.length !== B || lengths.some((length) => length < 1 || length > T))
+  if (lengths.length !== B || lengths.some((length) => length < least || length > T))
     throw new ValueError(
-      `[${op}] lengths must be ${B} integers, one for each row of the batch, from 1 to ${T}, got ${shownList(lengths)}`,
+      `[${op}] ${name} must be ${B} integers, one for each row of the batch, from ${least} to ${T}, got ${shownList(lengths)}`,
     );
   return tensor(Int32Array.from(lengths));
 }

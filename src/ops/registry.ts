@@ -6,6 +6,7 @@ import { categoricalOps } from './categorical.ts';
 import { checkpointOps } from './checkpoint.ts';
 import { convOps } from './conv.ts';
 import { crossEntropyOps } from './crossEntropy.ts';
+import { ctcLossOps } from './ctcLoss.ts';
 import { cumsumOps } from './cumsum.ts';
 import { elementwiseOps } from './elementwise.ts';
 import { embeddingOps } from './embedding.ts';
@@ -50,6 +51,7 @@ export const ops = {
   ...joinOps,
   ...linearCrossEntropyOps,
   ...crossEntropyOps,
+  ...ctcLossOps,
   ...lstmOps,
   ...gruOps,
   ...rnnOps,

@@ -4,6 +4,7 @@ import { additiveAttention, additiveAttentionBackward } from '../../src/kernels/
 import { attentionBackward, attentionForward } from '../../src/kernels/attention.ts';
 import { categorical } from '../../src/kernels/categorical.ts';
 import { clipNorm } from '../../src/kernels/clip.ts';
+import { ctcLoss } from '../../src/kernels/ctcLoss.ts';
 import { cumsum } from '../../src/kernels/cumsum.ts';
 import type { DeviceProfile, Family, KernelCall, SelectionProfile, Variant } from '../../src/kernels/kernel.ts';
 import { defaultProfile } from '../../src/kernels/kernel.ts';
@@ -147,6 +148,16 @@ const trials: Readonly<Record<string, () => readonly Trial[]>> = {
   'attention/dq.flash': () => [attentionTrials(68)[1], attentionTrials(16)[1]],
   'cumsum/scan': () => [
     trial(cumsum, 'scan', 'gpu', { outer: 2, n: 5000, inner: 1, reverse: false, dtype: 'f32' }, [10000], [10000]),
+  ],
+  'ctcLoss/rows': () => [
+    trial(
+      ctcLoss,
+      'rows',
+      'gpu',
+      { T: 20, B: 3, C: 5, L: 25, blank: 0, types: ['i32', 'i32', 'i32'] as const },
+      [300, draw.i32(75, 1, 5), Int32Array.of(20, 20, 20), Int32Array.of(25, 9, 3)],
+      [3, 3 * 20 * 51],
+    ),
   ],
   'lib/recurrentSequence': () => lstms('sequence').flat(),
   'lib/recurrentStep': () => lstms('steps').flat(),

@@ -6,6 +6,7 @@ import { clipNorm, clipScale } from '../../src/kernels/clip.ts';
 import { commit } from '../../src/kernels/commit.ts';
 import { conv } from '../../src/kernels/conv.ts';
 import { crossEntropy, crossEntropyBackward } from '../../src/kernels/crossEntropy.ts';
+import { ctcLoss, ctcLossBackward } from '../../src/kernels/ctcLoss.ts';
 import { cumsum } from '../../src/kernels/cumsum.ts';
 import { embedding, embeddingBackward } from '../../src/kernels/embedding.ts';
 import { familyCall } from '../../src/kernels/family.ts';
@@ -113,6 +114,16 @@ function gradientData(L: number, draw: Draw): Data {
 
 /** Additive attention of which one extent grows. */
 const sourceOf = (along: 'Q' | 'S' | 'A' | 'D', n: number) => ({ B: 2, Q: 1, S: 3, A: 3, D: 3, [along]: odd(n) });
+
+/** Two sequences of which the times or the labels grow. */
+const speechOf = (along: 'T' | 'L', n: number) => ({
+  ...{ T: 3, B: 2, C: 3, L: 2, blank: 0, types: ['i32', 'i32', 'i32'] as const },
+  [along]: n,
+});
+function speechData(along: 'T' | 'L', n: number, draw: Draw) {
+  const { T, L } = speechOf(along, n);
+  return [draw.f32(2 * T * 3, 1, -1), draw.i32(2 * L, 1, 3), Int32Array.of(T, T), Int32Array.of(L, L)];
+}
 
 const entropy = (V: number) => ({
   ...{ rows: 2, V, ignoreIndex: -100, labelSmoothing: 0.1, targetDType: 'i32' as const },
@@ -301,6 +312,29 @@ export const growths: readonly Growth[] = [
     },
     { refused: true },
   ),
+  ...(['T', 'L'] as const).flatMap((along) => [
+    growth(
+      ctcLoss,
+      along,
+      (n) => speechOf(along, n),
+      (n, draw) => {
+        const { T, L } = speechOf(along, n);
+        return { inputs: speechData(along, n, draw), outputs: [f32(2), f32(2 * T * (2 * L + 1))] };
+      },
+      { refused: true, most: 2 ** 14 },
+    ),
+    growth(
+      ctcLossBackward,
+      along,
+      (n) => speechOf(along, n),
+      (n, draw) => {
+        const { T, L } = speechOf(along, n);
+        const rest = [draw.f32(2 * T * (2 * L + 1)), Float32Array.of(1, 1, 2, 1)];
+        return { inputs: [...speechData(along, n, draw), ...rest], outputs: [f32(2 * T * 3)] };
+      },
+      { refused: true, most: 2 ** 14 },
+    ),
+  ]),
   growth(
     cumsum,
     'n',

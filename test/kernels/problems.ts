@@ -8,6 +8,7 @@ import { clipNorm, clipScale } from '../../src/kernels/clip.ts';
 import { commit } from '../../src/kernels/commit.ts';
 import { type ConvProblem, conv } from '../../src/kernels/conv.ts';
 import { crossEntropy, crossEntropyBackward } from '../../src/kernels/crossEntropy.ts';
+import { ctcLoss, ctcLossBackward } from '../../src/kernels/ctcLoss.ts';
 import { cumsum } from '../../src/kernels/cumsum.ts';
 import { type Chain, elementwiseKernel } from '../../src/kernels/elementwise.ts';
 import { embedding, embeddingBackward } from '../../src/kernels/embedding.ts';
@@ -233,6 +234,11 @@ const indexings = () =>
     dtype: ['f32', 'i32', 'u32', 'bool'] as const,
     indexDType: indices,
   });
+const speeches = () =>
+  product({
+    ...{ T: [3], B: [2], C: [5], L: [1, 100, 1000], blank: [0] },
+    types: indices.flatMap((a) => indices.flatMap((b) => indices.map((c) => [a, b, c] as const))),
+  });
 const hiddenSizes = [...extents.filter((n) => n <= 1025), 6, 12, 20, 48, 100];
 /** All sizes of LSTMs; of the other cells, which differ in what runs at each step, those that choose another text. */
 function* recurrences() {
@@ -330,6 +336,8 @@ const families: Readonly<Record<string, (profile: DeviceProfile) => KernelCall[]
   reduce: selected(reduce, reductions),
   crossEntropy: selected(crossEntropy, entropies),
   crossEntropyBackward: selected(crossEntropyBackward, entropies),
+  ctcLoss: selected(ctcLoss, speeches),
+  ctcLossBackward: selected(ctcLossBackward, speeches),
   cumsum: selected(cumsum, () =>
     product({ outer: [2], n: [7, 1000, 100000], inner: [1, 3], reverse: flags, dtype: ['f32', 'i32', 'u32'] as const }),
   ),

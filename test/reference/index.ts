@@ -2,6 +2,7 @@ import type { Attributes } from '../../src/core/types.ts';
 import { additiveAttention } from './additiveAttention.ts';
 import { attention } from './attention.ts';
 import { conv } from './conv.ts';
+import { ctcLoss } from './ctcLoss.ts';
 import { elementwise } from './elementwise.ts';
 import { indexing } from './indexing.ts';
 import { loss } from './loss.ts';
@@ -31,6 +32,7 @@ export const rules = {
   ...softmax,
   ...norm,
   ...loss,
+  ...ctcLoss,
   ...additiveAttention,
   ...attention,
   ...lstm,

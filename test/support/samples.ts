@@ -12,6 +12,7 @@ import {
   convTranspose2d,
   copy,
   crossEntropy,
+  ctcLoss,
   cumsum,
   embedding,
   full,
@@ -145,6 +146,14 @@ const masked = (q: Tensor, k: Tensor, v: Tensor, mask: Tensor) => scaledDotProdu
 
 /** Queries, keys, values and v of additive attention. */
 const source = () => [draw([2, 2, 4]), draw([2, 3, 4]), draw([2, 3, 5]), draw([4])];
+
+/** Log probabilities [5, 2, 4], targets with a repeated label, and the lengths of both. */
+const speech = () => [
+  draw([5, 2, 4], -2, -1),
+  tensor(Int32Array.of(1, 1, 3, 2), { shape: [2, 2] }),
+  tensor(Int32Array.of(5, 3)),
+  tensor(Int32Array.of(2, 1)),
+];
 
 const gates = () => [draw([3, 2, 12]), draw([2, 3]), draw([2, 3]), draw([12, 3])];
 const sequence = (options: RecurrenceOptions) => (x: Tensor, h: Tensor, c: Tensor, weight: Tensor) =>
@@ -670,6 +679,23 @@ export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
       'none',
       () => [draw(odd), ids([3], 5), draw([3])],
       backward((x, t) => crossEntropy(x as Tensor, t as Tensor, { reduction: 'none' })),
+    ),
+  ],
+  ctcLoss: [
+    sample('mean', speech, (x, targets, inputs, labels) => ctcLoss(logSoftmax(x), targets, inputs, labels as Tensor)),
+    sample(
+      'as they stand, blank 2',
+      () => [draw([4, 2, 3], -2, -1), ids([2, 2], 2), tensor(Uint32Array.of(4, 3)), tensor(Uint32Array.of(1, 2))],
+      (x, targets, inputs, labels) => ctcLoss(x, targets, inputs, labels as Tensor, { blank: 2, reduction: 'none' }),
+    ),
+  ],
+  ctcLossBackward: [
+    sample(
+      'none',
+      () => [...speech(), draw([2])],
+      backward((x, targets, inputs, labels) =>
+        ctcLoss(x as Tensor, targets as Tensor, inputs as Tensor, labels as Tensor, { reduction: 'none' }),
+      ),
     ),
   ],
   linearCrossEntropy: [

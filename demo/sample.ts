@@ -20,17 +20,23 @@ export async function writeText(
       `the model has never seen ${JSON.stringify(unknown)}, which the prompt has: leave it out. It knows ${briefly(vocabulary.characters.join(''), 300)}`,
     );
   }
-  const stop = new AbortController();
-  const onToken = () => {
-    if (host.interrupted) stop.abort();
-  };
-  const ids = await models.generate(model, vocabulary.encode(prompt), {
-    tokens,
-    temperature,
-    ...(topK === null ? {} : { topK }),
-    seed,
-    signal: stop.signal,
-    onToken,
-  });
-  return vocabulary.decode(ids);
+  const given = [...vocabulary.encode(prompt)];
+  const made: number[] = [];
+  const room = model.contextLength;
+  // A context that is full gives way to another, which begins with the last half of it.
+  for (let context = 0; made.length < tokens && !host.interrupted; context++) {
+    const before = [...given, ...made].slice(-Math.ceil(room / 2));
+    const chunks = models.generate(model, {
+      prompt: before,
+      maxTokens: Math.min(tokens - made.length, room - before.length),
+      temperature,
+      ...(topK === null ? {} : { topK }),
+      seed: seed + context,
+    });
+    for await (const ids of chunks) {
+      made.push(...ids);
+      if (host.interrupted) break;
+    }
+  }
+  return vocabulary.decode(made);
 }

@@ -29,5 +29,6 @@ for (const [name, model, logits] of /** @type {const} */ ([
     return loss;
   });
   for (let i = 0; i < 4; i++) console.log(`${name} ${await (await step()).item()}`);
-  console.log(`${name} ${await models.generate(model, [1, 2], { tokens: 4, topK: 3, seed: 5 })}`);
+  for await (const ids of models.generate(model, { prompt: [1, 2], maxTokens: 4, topK: 3, seed: 5 }))
+    console.log(`${name} ${ids}`);
 }

@@ -8,10 +8,12 @@ import { Embedding } from '../nn/embedding.ts';
 import { constant } from '../nn/init.ts';
 import { Linear } from '../nn/linear.ts';
 import { Module } from '../nn/module.ts';
-import { GRU, LSTM, RNN } from '../nn/recurrent.ts';
+import { GRU, LSTM, RNN, type SequenceOptions } from '../nn/recurrent.ts';
 import { linearCrossEntropy } from '../ops/linearCrossEntropy.ts';
 import { overwritten } from '../ops/packing.ts';
-import { permute } from '../ops/view.ts';
+import { at } from '../ops/slice.ts';
+import { permute, reshape } from '../ops/view.ts';
+import type { Decoded, LanguageModel } from './languageModel.ts';
 
 /** Sizes and settings of a CharRNN. */
 export interface CharRNNConfig {
@@ -50,9 +52,9 @@ const charRNNConfig = declareOptions<CharRNNConfig>(
 );
 
 /** A recurrent language model of characters or tokens: embedding, recurrent layers, a linear head (Mikolov et al. 2010; Graves 2013). */
-export class CharRNN extends Module {
-  /** What goes on from token to token where a text is continued: the state of the recurrence. */
-  readonly carries = 'state';
+export class CharRNN extends Module implements LanguageModel {
+  /** A recurrence has no positions. */
+  readonly contextLength = Infinity;
   /** Embedding of the tokens, [V, embedding]. */
   readonly embedding: Embedding;
   /** The recurrence, where `cell` is `lstm`. */
@@ -95,6 +97,22 @@ export class CharRNN extends Module {
     return { logits: permute(this.head.forward(last.output), [1, 0, 2]), state: last.state };
   }
 
+  /** Reads prompts: ids [B, T], of which `lengths` [B] are each row's own, from a state as `run` takes it or from zeros. */
+  prefill(ids: Tensor, lengths: Tensor, state: readonly Tensor[] = []): Decoded {
+    return this.#scored(this.#timeFirst(ids, state, { lengths }).state);
+  }
+
+  /** Reads one more token for each row, ids [B]. */
+  decode(ids: Tensor, state: readonly Tensor[]): Decoded {
+    return this.#scored(this.#timeFirst(reshape(ids, [-1, 1]), state).state);
+  }
+
+  /** The scores of what follows a state. */
+  #scored(state: readonly Tensor[]): Decoded {
+    const last = at(state[0] as Tensor, -1); // [B, H]
+    return { logits: this.head.forward(this.dropout.forward(last)), state };
+  }
+
   /** Mean cross-entropy in nats of targets [B, T], the ids one position on. */
   loss(ids: Tensor, targets: Tensor): Tensor {
     // Turns the targets, since that is cheaper than turning the outputs and the mean is the same in any order.
@@ -104,17 +122,22 @@ export class CharRNN extends Module {
   }
 
   /** output [T, B, H] */
-  #timeFirst(ids: Tensor, state: readonly Tensor[]): { output: Tensor; state: Tensor[] } {
+  #timeFirst(ids: Tensor, state: readonly Tensor[], options?: SequenceOptions): { output: Tensor; state: Tensor[] } {
     expectTensor('CharRNN', 'ids', ids);
     if (ids.rank !== 2) throw new ShapeError(`[CharRNN] ids must be [B, T], got ${formatShape(ids.shape)}`);
+    const parts = this.lstm ? 2 : 1;
+    if (state.length !== 0 && state.length !== parts)
+      throw new ShapeError(
+        `[CharRNN] the state is ${this.lstm ? '[h, c]' : '[h]'}, each [layers, B, H], got ${state.length} parts`,
+      );
     const x = this.dropout.forward(this.embedding.forward(permute(ids, [1, 0]))); // [T, B, E]
-    const [output, last] = this.#recur(x, state); // [T, B, H]
+    const [output, last] = this.#recur(x, state, options); // [T, B, H]
     return { output: this.dropout.forward(output), state: last };
   }
 
-  #recur(x: Tensor, [h, c]: readonly Tensor[]): [Tensor, Tensor[]] {
-    if (this.lstm) return this.lstm.forward(x, h && c && [h, c]);
-    const [output, last] = (this.gru ?? (this.rnn as RNN)).forward(x, h);
+  #recur(x: Tensor, [h, c]: readonly Tensor[], options?: SequenceOptions): [Tensor, Tensor[]] {
+    if (this.lstm) return this.lstm.forward(x, h && c && [h, c], options);
+    const [output, last] = (this.gru ?? (this.rnn as RNN)).forward(x, h, options);
     return [output, [last]];
   }
 }

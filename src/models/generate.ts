@@ -1,188 +1,256 @@
 import { ValueError } from '../core/errors.ts';
-import { abortSignal, anything, callback, countUpTo, declareOptions, shown } from '../core/options.ts';
+import { nth } from '../core/lists.ts';
+import {
+  abortSignal,
+  anything,
+  countOrNone,
+  countUpTo,
+  declareOptions,
+  either,
+  listOf,
+  shown,
+  tensorLike,
+} from '../core/options.ts';
 import { defaultGenerator, Generator } from '../core/random.ts';
 import { noGrad } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { evaluating } from '../nn/module.ts';
 import { tensor } from '../ops/create.ts';
-import { embedding } from '../ops/embedding.ts';
-import { gather } from '../ops/gather.ts';
-import { concat } from '../ops/join.ts';
+import { turnKeys } from '../ops/random.ts';
 import { type SamplingSettings, sampleWith, samplingKinds, settingsTensor } from '../ops/sample.ts';
-import { at } from '../ops/slice.ts';
-import { reshape } from '../ops/view.ts';
-import { mostInFlight } from '../runtime/backPressure.ts';
+import { scan } from '../ops/scan.ts';
 import { type Compiled, compile } from '../runtime/step.ts';
-import type { CharRNN } from './charRNN.ts';
-import type { GPT } from './gpt.ts';
+import type { Decoded, LanguageModel } from './languageModel.ts';
+import { inParts, readParts } from './parts.ts';
 
-/** Options of `generate`: how many tokens, and how each is drawn. */
-export interface GenerateOptions extends SamplingSettings {
-  /** How many tokens to make. */
-  tokens: number;
+/** Options of `generate`: what to go on from, how far, and how each token is drawn. */
+export interface GenerateOptions<Prompt = ArrayLike<number> | readonly ArrayLike<number>[]> extends SamplingSettings {
+  /** The ids to go on from, at least one; or a batch of such prompts, of any lengths. */
+  prompt: Prompt;
+  /** How many tokens to make for each prompt. */
+  maxTokens: number;
+  /** The state to read the prompt from, as `CharRNN.run` gives it; by default zeros. */
+  state?: readonly Tensor[];
+  /** Tokens per submit and per read; 16 by default. It changes when tokens come, and none of them. */
+  chunk?: number;
+  /** Ids that end a text: the first of them is its last token. */
+  stop?: number | readonly number[];
   /** Makes the sample repeatable, and leaves the default generator as it was; without it that one is drawn from. */
   seed?: number | bigint;
-  /** Ends the sample early: the tokens so far are returned, and the few that are being drawn are not. */
+  /** Ends the sample early, after the chunk that is awaited. */
   signal?: AbortSignal;
-  /** Called with each token as it comes. */
-  onToken?: (id: number) => void;
 }
 
-type LanguageModel = GPT | CharRNN;
-
 const generateOptions = declareOptions<GenerateOptions>(
-  { tokens: countUpTo(2 ** 24), ...samplingKinds, seed: anything, signal: abortSignal, onToken: callback },
-  ['tokens'],
+  {
+    prompt: anything,
+    maxTokens: countUpTo(2 ** 24),
+    state: listOf(tensorLike),
+    chunk: countUpTo(1024),
+    stop: either(countOrNone, listOf(countOrNone)),
+    ...samplingKinds,
+    seed: anything,
+    signal: abortSignal,
+  },
+  ['prompt', 'maxTokens'],
 );
 
 /**
- * Continues a prompt of token ids, and gives the ids of the new tokens. Each is drawn on the GPU by one compiled step, whose
- * arguments the settings and the token before are; only its id is read, while the next ones are made. The model's mode is
- * left alone: the step evaluates. Calls may overlap, with each other and with training, whose weights each token takes as
- * they are then.
+ * Continues a prompt of token ids: an async iterator over the new ids, an array for each chunk of them. A batch of prompts
+ * gives for each chunk an array of such arrays, one for each prompt; that of a text which has ended is empty.
+ *
+ * A chunk is one submit, in which each token is drawn and read by the model, and one read, before which the next chunk is
+ * submitted, so that the device never waits; the prompts are one submit before. All chunks share a plan, whatever the
+ * settings, and take the weights as they are then. The model's mode is left alone: the plan evaluates. Calls may overlap,
+ * with each other and with training. A `for await` that is left early ends the sample.
+ *
+ * Throws a ValueError on ids that are none, and where prompt and tokens are more than the context of the model.
  */
-export async function generate(
+export function generate(
   model: LanguageModel,
-  prompt: ArrayLike<number>,
+  options: GenerateOptions<ArrayLike<number>>,
+): AsyncGenerator<number[], void, undefined>;
+export function generate(
+  model: LanguageModel,
+  options: GenerateOptions<readonly ArrayLike<number>[]>,
+): AsyncGenerator<number[][], void, undefined>;
+export function generate(
+  model: LanguageModel,
   options: GenerateOptions,
-): Promise<number[]> {
-  const { tokens, seed, signal, onToken, ...settings } = generateOptions('generate', options);
-  const given = Array.from(prompt);
-  checkPrompt(given, model.config.vocabularySize);
-  const choice = new Choice(settings, seed === undefined ? defaultGenerator : new Generator(seed));
-  const before = given.slice(0, -1);
-  const draw = await (model.carries === 'window'
-    ? continueGPT(model, choice, before)
-    : continueRecurrent(model, choice, before));
-  const made: number[] = [];
-  const reads: Read[] = [];
-  let last = tensor(Int32Array.of(given.at(-1) as number));
-  try {
-    while (made.length < tokens && !signal?.aborted) {
-      // A read takes up to 10 ms, however quick the token was: meanwhile the device makes the next ones.
-      const isFree = !reads[0]?.isDone && reads.length < mostInFlight;
-      if (isFree && made.length + reads.length < tokens) {
-        last = await draw(last);
-        reads.push(new Read(last));
-      } else {
-        const id = await (reads.shift() as Read).id;
-        made.push(id);
-        onToken?.(id);
-      }
-    }
-  } finally {
-    await Promise.allSettled(reads.map(({ id }) => id));
-  }
-  return made;
-}
-
-/** A token on its way to the host. */
-class Read {
-  readonly id: Promise<number>;
-  isDone = false;
-
-  constructor(token: Tensor) {
-    this.id = token.item();
-    const note = () => {
-      this.isDone = true;
-    };
-    // An error is thrown by the read that is waited for.
-    this.id.then(note, note);
-  }
-}
-
-/** How one call chooses tokens: arguments of the compiled step, so that all calls share its plan. */
-class Choice {
-  readonly #settings: Tensor;
-  readonly #generator: Generator;
-
-  constructor(settings: SamplingSettings, generator: Generator) {
-    this.#settings = settingsTensor(settings);
-    this.#generator = generator;
-  }
-
-  /** The settings, and the key of the next draw. */
-  next(): [settings: Tensor, key: Tensor] {
-    return [this.#settings, tensor(this.#generator.take())];
-  }
-}
-
-/** Draws an id for each row, inside of a step. */
-const chosen = (logits: Tensor, settings: Tensor, key: Tensor) => sampleWith(logits, settings, { key, stream: 0 });
-
-/** Adds a token [1] to a text, and draws its successor, [1]. */
-type Draw = (id: Tensor) => Promise<Tensor>;
-
-/**
- * Continues with a GPT. The window has the length of the context, and the position to read is an input, so that one plan
- * serves all positions.
- */
-function continueGPT(model: GPT, choice: Choice, before: readonly number[]): Draw {
-  const T = model.config.contextLength;
-  const step = stepOf(
-    model,
-    (window: Tensor, id: Tensor, places: Tensor, position: Tensor, settings: Tensor, key: Tensor) => {
-      const ids = gather(concat([window, reshape(id, [1, 1])], 1), places, 1); // [1, T]
-      // [1, E]; what follows the position is padding, which causal attention does not see from there.
-      const row = embedding(position, at(model.hidden(ids), 0));
-      return { next: chosen(model.logits(row), settings, key), ids };
-    },
-  );
-  const first = new Int32Array(T);
-  first.set(before.slice(-T));
-  let window = tensor(first, { shape: [1, T] });
-  let count = Math.min(before.length, T);
-  return async (id) => {
-    // Where each id of the window lies in what it was, behind which the new one is.
-    const isFull = count === T;
-    const places = Int32Array.from({ length: T }, (_, i) => (isFull ? i + 1 : i === count ? T : i));
-    if (!isFull) count++;
-    const position = tensor(Int32Array.of(count - 1));
-    const { next, ids } = await step(window, id, tensor(places, { shape: [1, T] }), position, ...choice.next());
-    window = ids;
-    return next;
-  };
-}
-
-/**
- * Continues with a recurrent model. The state goes from step to step; the prompt's tokens take the same plan, and nothing
- * of them is read.
- */
-async function continueRecurrent(model: CharRNN, choice: Choice, before: readonly number[]): Promise<Draw> {
-  const { cell, layers, hidden } = model.config;
-  const zeros = () => tensor(new Float32Array(layers * hidden), { shape: [layers, 1, hidden] });
-  let state: readonly Tensor[] = cell === 'lstm' ? [zeros(), zeros()] : [zeros()];
-  const step = stepOf(model, (id: Tensor, state: readonly Tensor[], settings: Tensor, key: Tensor) => {
-    const { logits, state: after } = model.run(reshape(id, [1, 1]), state); // [1, 1, V]
-    return { next: chosen(reshape(logits, [1, -1]), settings, key), after };
+): AsyncGenerator<number[] | number[][], void, undefined> {
+  const {
+    prompt,
+    maxTokens,
+    state,
+    chunk = 16,
+    stop,
+    seed,
+    signal,
+    ...settings
+  } = generateOptions('generate', options);
+  const { vocabularySize } = model.config;
+  const isBatch = Array.isArray(prompt) && prompt.length > 0 && prompt.every((row) => typeof row === 'object');
+  const rows = (isBatch ? prompt : [prompt]).map((row) => promptOf(row, vocabularySize));
+  const stops = new Set(typeof stop === 'number' ? [stop] : stop);
+  for (const id of stops)
+    if (id >= vocabularySize)
+      throw new ValueError(`[generate] stop holds ${id}, which is no id of a vocabulary of ${vocabularySize}`);
+  const longest = Math.max(...rows.map(({ length }) => length));
+  const { contextLength } = model;
+  if (longest + maxTokens > contextLength)
+    throw new ValueError(
+      `[generate] a prompt of ${longest} and ${maxTokens} tokens more are beyond the model's context of ${contextLength}; shorten the prompt to its last ids, or ask for fewer tokens`,
+    );
+  const chunks = chunksOf(model, rows, {
+    settings: settingsTensor(settings),
+    generator: generatorFor(seed, maxTokens),
+    maxTokens,
+    chunk,
+    stops,
+    ...(state && { state }),
+    ...(signal && { signal }),
   });
-  const draw = async (id: Tensor) => {
-    const { next, after } = await step(id, state, ...choice.next());
-    state = after;
-    return next;
-  };
-  for (const id of before) await draw(tensor(Int32Array.of(id)));
-  return draw;
+  return isBatch ? chunks : firstRow(chunks);
 }
 
-/** The compiled step of each model. */
-const steps = new WeakMap<LanguageModel, unknown>();
-
-function stepOf<Args extends readonly unknown[], Result>(
-  model: LanguageModel,
-  body: (...args: Args) => Result,
-): Compiled<Args, Result> {
-  const step = steps.get(model) ?? compile((...args: Args) => evaluating(() => noGrad(() => body(...args))));
-  steps.set(model, step);
-  // Casts: a model has one kind of step.
-  return step as Compiled<Args, Result>;
-}
-
-function checkPrompt(ids: readonly number[], vocabularySize: number): void {
+/** The ids of a prompt, checked: a wrong one would only show on the device, and late. */
+function promptOf(prompt: unknown, vocabularySize: number): number[] {
+  if (!Array.isArray(prompt) && !ArrayBuffer.isView(prompt))
+    throw new ValueError(
+      `[generate] the prompt must be ids, or arrays of ids, got ${shown(prompt)}; encode a text first`,
+    );
+  const ids = Array.from(prompt as ArrayLike<number>);
   if (ids.length === 0) throw new ValueError('[generate] the prompt is empty; give at least one token to start from');
   const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabularySize);
   if (wrong !== undefined)
     throw new ValueError(
       `[generate] the prompt holds ${shown(wrong)}, which is no id of a vocabulary of ${vocabularySize}`,
     );
+  return ids;
+}
+
+/**
+ * Where a call draws from. The default generator gives away a position for each token at once, so that what is drawn from it
+ * next depends on no chunk.
+ */
+function generatorFor(seed: number | bigint | undefined, maxTokens: number): Generator {
+  if (seed !== undefined) return new Generator(seed);
+  const own = new Generator().restore(defaultGenerator.state());
+  defaultGenerator.take(maxTokens);
+  return own;
+}
+
+async function* firstRow(chunks: AsyncGenerator<number[][], void>): AsyncGenerator<number[], void> {
+  for await (const [row] of chunks) yield row as number[];
+}
+
+interface Sampling {
+  readonly settings: Tensor;
+  readonly generator: Generator;
+  readonly maxTokens: number;
+  readonly chunk: number;
+  readonly stops: ReadonlySet<number>;
+  readonly state?: readonly Tensor[];
+  readonly signal?: AbortSignal;
+}
+
+/** The ids of each row, chunk for chunk. */
+async function* chunksOf(
+  model: LanguageModel,
+  rows: readonly (readonly number[])[],
+  { settings, generator, maxTokens, chunk, stops, state, signal }: Sampling,
+): AsyncGenerator<number[][], void> {
+  const { prefill, sampleChunk } = plansFor(model);
+  let now = await prefill(...padded(rows, model.contextLength), state ?? null);
+  const free = () => {
+    for (const each of [now.logits, ...now.state]) each.dispose();
+  };
+  const submit = async () => {
+    const { parts, ...next } = await sampleChunk(now, settings, tensor(generator.take(chunk)), chunk);
+    free();
+    now = next;
+    return parts;
+  };
+  try {
+    let submitted = await submit();
+    const isOpen = rows.map(() => true);
+    for (let left = maxTokens; left > 0 && isOpen.includes(true) && !signal?.aborted; left -= chunk) {
+      const current = submitted;
+      // The device goes on while the host reads and the caller looks: what it makes beyond a stop is forgotten.
+      if (left > chunk) submitted = await submit();
+      const drawn = await readParts(current); // [chunk, B]
+      yield rows.map((_, row) => {
+        if (!isOpen[row]) return [];
+        const ids = Array.from({ length: Math.min(chunk, left) }, (_, i) => drawn[i * rows.length + row] as number);
+        const end = ids.findIndex((id) => stops.has(id));
+        if (end < 0) return ids;
+        isOpen[row] = false;
+        return ids.slice(0, end + 1);
+      });
+    }
+  } finally {
+    free();
+  }
+}
+
+/**
+ * Prompts as ids [B, T] and the length of each, [B]. T is a power of two, or all of the context, so that prompts of all
+ * lengths share a few plans.
+ */
+function padded(rows: readonly (readonly number[])[], contextLength: number): [ids: Tensor, lengths: Tensor] {
+  const longest = Math.max(8, ...rows.map(({ length }) => length));
+  const T = Math.min(2 ** Math.ceil(Math.log2(longest)), contextLength);
+  const ids = new Int32Array(rows.length * T);
+  for (const [row, prompt] of rows.entries()) ids.set(prompt, row * T);
+  const lengths = Int32Array.from(rows, ({ length }) => length);
+  return [tensor(ids, { shape: [rows.length, T] }), tensor(lengths)];
+}
+
+/** The compiled functions of a model. */
+interface Plans {
+  readonly prefill: Compiled<[ids: Tensor, lengths: Tensor, state: readonly Tensor[] | null], Decoded>;
+  /** The ids of a chunk, [chunk, B] in parts, and what comes after them. */
+  readonly sampleChunk: Compiled<
+    [before: Decoded, settings: Tensor, key: Tensor, chunk: number],
+    Decoded & { readonly parts: Tensor[] }
+  >;
+}
+
+const plans = new WeakMap<LanguageModel, Plans>();
+
+function plansFor(model: LanguageModel): Plans {
+  const known = plans.get(model);
+  if (known) return known;
+  /** Lengths of prompts and sizes of batches; chunks of several sizes. */
+  const kept = { plans: 16 };
+  const made: Plans = {
+    prefill: compile(
+      (ids, lengths, state) => evaluating(() => noGrad(() => model.prefill(ids, lengths, state ?? undefined))),
+      kept,
+    ),
+    sampleChunk: compile(
+      (before, settings, key, chunk) =>
+        evaluating(() =>
+          noGrad(() => drawChunk(model, before, settings, turnKeys({ key, stream: 0 }, chunk, 1, false))),
+        ),
+      kept,
+    ),
+  };
+  plans.set(model, made);
+  return made;
+}
+
+/** Draws a token from the scores, has the model read it, and so on, once for each of the keys [chunk, …]. */
+function drawChunk(model: LanguageModel, before: Decoded, settings: Tensor, keys: Tensor) {
+  const { carry, ys } = scan(
+    ([logits, ...state], [key]) => {
+      const ids = sampleWith(logits as Tensor, settings, { key: key as Tensor, stream: 0 }); // [B]
+      const next = model.decode(ids, state);
+      return { carry: [next.logits, ...next.state], y: [ids] };
+    },
+    [before.logits, ...before.state],
+    [keys],
+  );
+  const [logits, ...state] = carry as [Tensor, ...Tensor[]];
+  return { logits, state, parts: inParts(nth(ys, 0)) };
 }

@@ -1,9 +1,9 @@
-import { ShapeError } from '../core/errors.ts';
+import { ShapeError, ValueError } from '../core/errors.ts';
 import { count, countUpTo, declareOptions, flag, probability } from '../core/options.ts';
 import { formatShape } from '../core/shape.ts';
 import { expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { selfAttention } from '../nn/attention.ts';
+import { type AttendOptions, mergeHeads, selfAttention } from '../nn/attention.ts';
 import { Dropout } from '../nn/dropout.ts';
 import { Embedding } from '../nn/embedding.ts';
 import { normal, zeros } from '../nn/init.ts';
@@ -11,9 +11,15 @@ import { Linear, linear } from '../nn/linear.ts';
 import { Module } from '../nn/module.ts';
 import { LayerNorm } from '../nn/norm.ts';
 import { checkHeads } from '../nn/sizes.ts';
+import { scaledDotProductAttention } from '../ops/attention.ts';
 import { checkpoint } from '../ops/checkpoint.ts';
+import { equal, lessEqual, where } from '../ops/elementwise.ts';
+import { indexSelect } from '../ops/embedding.ts';
+import { iota } from '../ops/indexing.ts';
 import { linearCrossEntropy } from '../ops/linearCrossEntropy.ts';
-import { slice } from '../ops/slice.ts';
+import { at, pad, slice } from '../ops/slice.ts';
+import { permute, reshape } from '../ops/view.ts';
+import type { Decoded, LanguageModel } from './languageModel.ts';
 
 /** Sizes and settings of a GPT. */
 export interface GPTConfig {
@@ -53,6 +59,9 @@ const gptOptions = declareOptions<GPTConfig>(
   ['vocabularySize', 'contextLength', 'layers', 'heads', 'width'],
 );
 
+/** Takes the keys and values of tokens, [B, 2, H, T, D], and gives all that these attend to, [B, 2, H, S, D]. */
+type Remember = (own: Tensor) => { readonly memory: Tensor } & Pick<AttendOptions, 'causal' | 'mask'>;
+
 /** Causal self-attention; `c_attn` projects to queries, keys and values at once. */
 class Attention extends Module {
   readonly c_attn: Linear;
@@ -72,6 +81,16 @@ class Attention extends Module {
   forward(x: Tensor): Tensor {
     const dropout = this.dropout > 0 && this.training ? this.dropout : 0;
     return this.c_proj.forward(selfAttention(this.c_attn.forward(x), this.heads, { causal: true, dropout }));
+  }
+
+  /** As `forward`, without dropout, of tokens that attend to what `remember` makes of their keys and values. */
+  recall(x: Tensor, remember: Remember): Tensor {
+    const [B, T, E] = x.shape as [number, number, number];
+    const packed = reshape(this.c_attn.forward(x), [B, T, 3, this.heads, E / this.heads]);
+    const parts = permute(packed, [0, 2, 3, 1, 4]); // [B, 3, H, T, D]
+    const { memory, ...seen } = remember(slice(parts, [null, [1, 3]]));
+    const heads = scaledDotProductAttention(at(parts, 0, 1), at(memory, 0, 1), at(memory, 1, 1), seen);
+    return this.c_proj.forward(mergeHeads(heads));
   }
 }
 
@@ -108,8 +127,10 @@ class Block extends Module {
     this.dropout = new Dropout(settings.dropout);
   }
 
-  forward(x: Tensor): Tensor {
-    const mixed = x.add(this.dropout.forward(this.attn.forward(this.ln_1.forward(x))));
+  forward(x: Tensor, remember?: Remember): Tensor {
+    const normed = this.ln_1.forward(x);
+    const attended = remember ? this.attn.recall(normed, remember) : this.attn.forward(normed);
+    const mixed = x.add(this.dropout.forward(attended));
     return mixed.add(this.dropout.forward(this.mlp.forward(this.ln_2.forward(mixed))));
   }
 }
@@ -118,9 +139,7 @@ class Block extends Module {
  * GPT-2 (Radford et al. 2019): learned positions, norms before attention and feed-forward, GELU in its tanh form, output
  * weights tied to the token embedding. Names are the checkpoint's; linear weights are [out, in], as everywhere in weft.
  */
-export class GPT extends Module {
-  /** What goes on from token to token where a text is continued: its last tokens, as many as the context holds. */
-  readonly carries = 'window';
+export class GPT extends Module implements LanguageModel {
   /** Embedding of the tokens, [V, E]; also the output weights. */
   readonly wte: Embedding;
   /** Embedding of the positions, [contextLength, E]. */
@@ -159,8 +178,20 @@ export class GPT extends Module {
     }
   }
 
+  /** Tokens that it has positions for. */
+  get contextLength(): number {
+    return this.config.contextLength;
+  }
+
   /** The last hidden values of ids [B, T] → [B, T, E]; `logits` makes scores of them. */
   hidden(ids: Tensor): Tensor {
+    const run = (x: Tensor, block: Block) =>
+      this.config.checkpoint ? checkpoint((y: Tensor) => block.forward(y))(x) : block.forward(x);
+    return this.ln_f.forward(this.h.reduce(run, this.#embedded(ids)));
+  }
+
+  /** Tokens with their positions, ids [B, T] → [B, T, E]. */
+  #embedded(ids: Tensor): Tensor {
     expectTensor('GPT', 'ids', ids);
     if (ids.rank !== 2) throw new ShapeError(`[GPT] ids must be [B, T], got ${formatShape(ids.shape)}`);
     const [, T] = ids.shape as [number, number];
@@ -169,10 +200,59 @@ export class GPT extends Module {
       throw new ShapeError(
         `[GPT] ${T} positions are more than its context of ${contextLength}; give at most the last ${contextLength} tokens`,
       );
-    const embedded = this.wte.forward(ids).add(slice(this.wpe.weight, [[0, T]])); // [B, T, E]
-    const run = (x: Tensor, block: Block) =>
-      this.config.checkpoint ? checkpoint((y: Tensor) => block.forward(y))(x) : block.forward(x);
-    return this.ln_f.forward(this.h.reduce(run, this.dropout.forward(embedded)));
+    return this.dropout.forward(this.wte.forward(ids).add(slice(this.wpe.weight, [[0, T]])));
+  }
+
+  /**
+   * Reads prompts: ids [B, T], of which `lengths` [B] are each row's own. The state is how many tokens each row has, and for
+   * each block their keys and values, [B, 2, H, contextLength, D]. Throws a ValueError on a state: a GPT reads from the start.
+   */
+  prefill(ids: Tensor, lengths: Tensor, state?: readonly Tensor[]): Decoded {
+    if (state) throw new ValueError('[GPT] takes no state to go on from; give all tokens so far as the prompt');
+    const embedded = this.#embedded(ids);
+    const [B, T] = ids.shape as [number, number];
+    const memories: Tensor[] = [];
+    const hidden = this.h.reduce(
+      (x, block) =>
+        block.forward(x, (own) => {
+          const room: [number, number] = [0, this.contextLength - T];
+          memories.push(
+            pad(
+              own,
+              own.shape.map((_, i) => (i === 3 ? room : [0, 0])),
+            ),
+          );
+          // Hides the padding of shorter rows, too, from all that is before it.
+          return { memory: own, causal: true };
+        }),
+      embedded,
+    ); // [B, T, E]
+    const last = iota([B], 0).mul(T).add(lengths.sub(1));
+    const ends = indexSelect(reshape(hidden, [B * T, -1]), last); // [B, E]
+    return { logits: this.logits(this.ln_f.forward(ends)), state: [lengths, ...memories] };
+  }
+
+  /** Reads one more token for each row, ids [B]. Those beyond the context are read as its last one, and leave no memory. */
+  decode(ids: Tensor, state: readonly Tensor[]): Decoded {
+    const [counts, ...memories] = state as [Tensor, ...Tensor[]];
+    const C = this.contextLength;
+    const [B] = ids.shape as [number];
+    const place = counts.minimum(C - 1); // [B]
+    const embedded = this.wte.forward(ids).add(this.wpe.forward(place)); // [B, E]
+    const isHere = equal(iota([1, 1, 1, C, 1], 3), reshape(counts, [B, 1, 1, 1, 1]));
+    const mask = lessEqual(iota([1, 1, 1, C], 3), reshape(place, [B, 1, 1, 1]));
+    const next: Tensor[] = [];
+    const hidden = this.h.reduce(
+      (x, block, i) =>
+        block.forward(x, (own) => {
+          const memory = where(isHere, own, memories[i] as Tensor); // [B, 2, H, C, D]
+          next.push(memory);
+          return { memory, mask };
+        }),
+      reshape(embedded, [B, 1, -1]),
+    );
+    const logits = this.logits(this.ln_f.forward(reshape(hidden, [B, -1])));
+    return { logits, state: [counts.add(1), ...next] };
   }
 
   /** Scores of the next token: [..., E] → [..., V]. */

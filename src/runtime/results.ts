@@ -10,7 +10,7 @@ import { mostInFlight } from './backPressure.ts';
 import { residenceOf } from './residence.ts';
 
 /** The largest result, in bytes, that gets a slot of the ring; the loss is one. */
-const slotBytes = 256;
+export const slotBytes = 256;
 /** Slots of the ring: results of one step beyond these have memory of their own. */
 export const slotCount = 1024;
 /** Room for the status in front of the results in a staging buffer. */

@@ -9,7 +9,7 @@ import {
   tensor,
   zeros,
 } from '../../src/index.ts';
-import { atMost, colours, Draw, example, type Lab, logarithmic, Plot } from '../frame/index.ts';
+import { atMost, colours, Draw, example, type Lab, logarithmic, Plot, samples } from '../frame/index.ts';
 
 const [length, hidden, batch] = [50, 32, 32];
 
@@ -68,7 +68,7 @@ async function learn(lab: Lab, clip: number | null, steps: number): Promise<numb
     return mseLoss(head.forward(states.at(-1, 1)).squeeze(1), y);
   };
   const draw = new Draw(lab.seed);
-  const batches = new DataLoader(() => sums(draw), { batchSize: batch });
+  const batches = new DataLoader(() => samples(sum, draw), { batchSize: batch });
   const losses: number[] = [];
   const step = { loss, optimizer, ...(clip !== null && { clip }) };
   const schedule = optim.cosine({ steps });
@@ -86,9 +86,7 @@ async function learn(lab: Lab, clip: number | null, steps: number): Promise<numb
 }
 
 /** Uniform numbers [T], and their sum, brought to variance 1. */
-function* sums(draw: Draw): Generator<[numbers: Float32Array, sum: number]> {
-  for (;;) {
-    const numbers = Float32Array.from({ length }, () => draw.uniform(-3, 3));
-    yield [numbers, numbers.reduce((sum, value) => sum + value, 0) / Math.sqrt(3 * length)];
-  }
+function sum(draw: Draw): [numbers: Float32Array, sum: number] {
+  const numbers = Float32Array.from({ length }, () => draw.uniform(-3, 3));
+  return [numbers, numbers.reduce((total, value) => total + value, 0) / Math.sqrt(3 * length)];
 }

@@ -14,7 +14,7 @@ import {
   where,
   zeros,
 } from '../../src/index.ts';
-import { atLeast, atMost, colours, type Draw, example, type Lab, Plot } from '../frame/index.ts';
+import { atLeast, atMost, colours, type Draw, example, type Lab, Plot, samples } from '../frame/index.ts';
 
 /**
  * Symbols stand in a ring, and each is followed by the next one, but for slips: then any symbol follows, and it goes on from
@@ -121,7 +121,9 @@ async function learn(
     return crossEntropy(model.forward(truth.transpose(), share), next.transpose());
   };
   const draw = lab.draw();
-  const batches = new DataLoader(() => walks(draw, length), { batchSize: task.batch });
+  const batches = new DataLoader(() => samples((from) => walk(from, length, task.slips), draw), {
+    batchSize: task.batch,
+  });
   await lab.train(label, { step: { loss, optimizer, clip: 1 }, batches, steps });
 }
 
@@ -144,8 +146,4 @@ function walk(draw: Draw, length: number, slips: number): [symbols: Int32Array, 
   while (symbols.length <= length)
     symbols.push(draw.chance(slips) ? draw.below(task.ring) : ((symbols.at(-1) as number) + 1) % task.ring);
   return [Int32Array.from(symbols.slice(0, -1)), Int32Array.from(symbols.slice(1))];
-}
-
-function* walks(draw: Draw, length: number): Generator<[symbols: Int32Array, next: Int32Array]> {
-  for (;;) yield walk(draw, length, task.slips);
 }

@@ -3,6 +3,7 @@ import type { Example } from './example.ts';
 /** The file of each example, in the order of a course. Commands and tests know an example by its entry here. */
 const loaders = {
   'gradient-flow': () => import('../examples/gradient-flow.ts'),
+  range: () => import('../examples/range.ts'),
   clipping: () => import('../examples/clipping.ts'),
   truncation: () => import('../examples/truncation.ts'),
   'teacher-forcing': () => import('../examples/teacher-forcing.ts'),

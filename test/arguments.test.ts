@@ -239,6 +239,13 @@ const calls: Record<string, (value: never) => unknown> = {
   'SequenceClassifier.loss, targets': (v) => reader(models.SequenceClassifier).loss(f32(1, 2, 3), v),
   'SequenceTagger.forward, lengths': (v) => reader(models.SequenceTagger).forward(f32(1, 2, 3), { lengths: v }),
   'SequenceTagger.loss, targets': (v) => reader(models.SequenceTagger).loss(f32(1, 2, 3), v),
+  packTrees: (v) => models.packTrees(v),
+  'packTrees, a tree': (v) => models.packTrees([v]),
+  'packTrees, a node': (v) => models.packTrees([[v]]),
+  'packTrees, a child': (v) => models.packTrees([[{ children: [v] }]]),
+  'treeSizes, B': (v) => models.treeSizes([[{ token: 0 }]], v),
+  'TreeRNN.forward': (v) =>
+    new models.TreeRNN({ cell: 'rnn', vocabularySize: 3, embedding: 2, hidden: 2, classes: 2 }).forward(v),
   'TDNN, a layer': (v) => new models.TDNN({ features: 3, channels: 2, classes: 2, layers: [v] }),
   loadStateDict: (v) => linear().loadStateDict(v),
   'Parameter.assign': (v) => linear().weight.assign(v),

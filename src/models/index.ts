@@ -7,3 +7,13 @@ export type { RecurrentReaderConfig } from './reader.ts';
 export type { ReadOptions } from './sequence.ts';
 export { SequenceTagger } from './tagger.ts';
 export { TDNN, type TDNNConfig, type TimeDelayConfig } from './tdnn.ts';
+export { TreeRNN, type TreeRNNConfig } from './treeRNN.ts';
+export {
+  type PackTreesOptions,
+  packTrees,
+  type Tree,
+  type TreeBatch,
+  type TreeLevel,
+  type TreeNode,
+  treeSizes,
+} from './trees.ts';

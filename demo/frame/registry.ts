@@ -7,6 +7,8 @@ const loaders = {
   clipping: () => import('../examples/clipping.ts'),
   truncation: () => import('../examples/truncation.ts'),
   'teacher-forcing': () => import('../examples/teacher-forcing.ts'),
+  sentiment: () => import('../examples/sentiment.ts'),
+  tagging: () => import('../examples/tagging.ts'),
 } satisfies Record<string, () => Promise<{ default: Example }>>;
 
 export type ExampleName = keyof typeof loaders;

@@ -45,8 +45,11 @@ export function fuse(
   // A set keeps the order in which groups were made, and forgets one at no cost.
   const groups = new Set<Group>();
   const groupOf = new Map<Value, Group>();
+  const readers = new Map<Value, Operation[]>();
 
   for (const [order, operation] of lowered.operations.entries()) {
+    for (const { value } of operation.inputs)
+      forWholes(value, (read) => readers.set(read, [...(readers.get(read) ?? []), operation]));
     const elementwise = operation.kind === 'elementwise' || operation.kind === 'copy';
     let group = elementwise ? latestGroup(operation, groupOf) : null;
     if (group && !canJoin(group, operation, groupOf, consumers, profile)) group = null;
@@ -64,7 +67,7 @@ export function fuse(
       groups.add(group);
     }
     for (const value of operation.outputs) groupOf.set(value, group);
-    if (elementwise) mergeBranches(group, operation, groups, groupOf, consumers, profile);
+    if (elementwise) mergeBranches(group, operation, groups, groupOf, { consumers, readers }, profile);
   }
   return { groups: [...groups], groupOf };
 }
@@ -72,14 +75,15 @@ export function fuse(
 /** How often each value is read, roots included. */
 export function countConsumers(lowered: Lowered): Map<Value, number> {
   const counts = new Map<Value, number>();
-  // Counts a reader of a part as a reader of the whole.
-  const count = ({ value }: Access) => {
-    for (let read: Value | undefined = value; read; read = read.parent?.value)
-      counts.set(read, (counts.get(read) ?? 0) + 1);
-  };
+  const count = ({ value }: Access) => forWholes(value, (read) => counts.set(read, (counts.get(read) ?? 0) + 1));
   for (const operation of lowered.operations) operation.inputs.forEach(count);
   lowered.roots.forEach(count);
   return counts;
+}
+
+/** Whoever reads a part reads the whole. */
+function forWholes(value: Value, use: (read: Value) => void): void {
+  for (let read: Value | undefined = value; read; read = read.parent?.value) use(read);
 }
 
 function latestGroup(operation: Operation, groupOf: ReadonlyMap<Value, Group>): Group | null {
@@ -115,15 +119,15 @@ function canJoin(
 }
 
 /**
- * Merges elementwise groups that only this operation reads: they are computed where it is, so that what it reads is never
- * written.
+ * Merges elementwise groups into that of an operation which reads them, where nobody else reads them sooner: they are computed
+ * where it is, and what only it reads is never written.
  */
 function mergeBranches(
   group: Group,
   operation: Operation,
   groups: Set<Group>,
   groupOf: Map<Value, Group>,
-  consumers: ReadonlyMap<Value, number>,
+  { consumers, readers }: Readers,
   profile: DeviceProfile,
 ): void {
   for (const [index, { value }] of operation.inputs.entries()) {
@@ -131,22 +135,31 @@ function mergeBranches(
     if (!branch || branch === group || branch.head || branch.size !== group.size || !readsSameElement(operation, index))
       continue;
     if (branch.members.length + group.members.length > longestChain) continue;
-    const read = operation.inputs.filter((input) => input.value === value).length;
-    const stored = storedValues(branch, consumers);
-    const onlyHere =
-      stored.every((each) => each === value) && (consumers.get(value) ?? 0) === read + readsInside(branch, value);
     const merged = { ...group, members: [...branch.members, ...group.members] };
-    if (!onlyHere || bindingCount(merged, consumers) > profile.storageBuffers) continue;
+    // Operations that have not come yet join no group before this one.
+    const isSooner = (reader: Operation) => {
+      const own = groupOf.get(reader.outputs[0] as Value);
+      return reader === group.head || (own !== undefined && own !== branch && own.order < group.order);
+    };
+    if (branch.members.some(({ outputs }) => outputs.some((each) => readers.get(each)?.some(isSooner)))) continue;
+    if (!readInPlace(merged) || bindingCount(merged, consumers) > profile.storageBuffers) continue;
     group.members.unshift(...branch.members);
     for (const member of branch.members) for (const output of member.outputs) groupOf.set(output, group);
     groups.delete(branch);
   }
 }
 
-function readsInside(group: Group, value: Value): number {
-  return group.members.reduce(
-    (count, member) => count + member.inputs.filter((input) => input.value === value).length,
-    0,
+/** Who reads the values: how many there are in all, and those of them that have come. */
+interface Readers {
+  readonly consumers: ReadonlyMap<Value, number>;
+  readonly readers: ReadonlyMap<Value, readonly Operation[]>;
+}
+
+/** Whether members read each other only at the element that is being computed. */
+function readInPlace({ members }: Group): boolean {
+  const own = new Set(members.flatMap(({ outputs }) => outputs));
+  return members.every((member) =>
+    member.inputs.every(({ value }, index) => !own.has(value) || readsSameElement(member, index)),
   );
 }
 

@@ -14,12 +14,15 @@ const namedOps = 4;
  * that none is fused away.
  */
 export function watchedOf(nodes: readonly Node[]): Tensor[] {
+  const read = new Set(nodes.flatMap(({ inputs }) => inputs));
   return nodes.flatMap(({ op: { lowering }, outputs }) => {
     const computes =
       lowering.kind === 'kernel' ||
       lowering.kind === 'scan' ||
       (lowering.kind === 'elementwise' && lowering.constant === undefined);
-    return computes ? outputs.filter(({ dtype }) => dtype === 'f32') : [];
+    // A scan has results that nobody reads, and that are not made then.
+    const isMade = (output: Tensor) => lowering.kind !== 'scan' || read.has(output);
+    return computes ? outputs.filter((output) => output.dtype === 'f32' && isMade(output)) : [];
   });
 }
 

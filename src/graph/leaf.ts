@@ -33,6 +33,7 @@ export const versionOp: Op<[value: Tensor]> = {
   infer: ([{ shape, dtype }]) => [{ shape, dtype }],
   lowering: { kind: 'view', layout: (layout) => layout },
   gradient: () => [null],
+  atOnce: { apply: ([value]) => [applyOne(versionOp, [value])] },
 };
 
 /** The same value as a tensor of its own, so that a definition can tell apart two inputs that are one tensor. */
@@ -41,6 +42,7 @@ export const aliasOp: Op<[value: Tensor]> = {
   infer: ([{ shape, dtype }]) => [{ shape, dtype }],
   lowering: { kind: 'view', layout: (layout) => layout },
   gradient: (_, [dy]) => [dy],
+  atOnce: { apply: ([value]) => [applyOne(aliasOp, [value])] },
 };
 
 /** A tensor whose values come from the host, or another source. */

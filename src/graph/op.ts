@@ -161,6 +161,14 @@ type OutputGradients<Outputs extends readonly Tensor[]> = Each<
   Outputs extends readonly [Tensor] ? Tensor : Tensor | null
 >;
 
+/** How an op works on the values of all steps of a scan in one call. Each marked input has a dimension for the steps in front. */
+export interface AtOnce<Inputs extends readonly Tensor[] = readonly Tensor[], Own extends Attributes = Attributes> {
+  /** Whether it can where these inputs are marked, of which there is at least one; always, where left out. */
+  accepts?(marked: Each<Inputs, boolean>, inputs: Each<Inputs, TensorType>): boolean;
+  /** The outputs, each with the dimension in front. */
+  apply(inputs: Each<Inputs, Tensor>, attributes: Own, marked: Each<Inputs, boolean>): readonly Tensor[];
+}
+
 /** What an op has that needs nothing besides its inputs. */
 export type NoAttributes = Readonly<Record<string, never>>;
 
@@ -189,6 +197,8 @@ export interface Op<
   ): Each<Inputs, Tensor | null>;
   /** The op in plain ops: for gradients of gradients, and for tests. The first outputs, where nobody asks for the others. */
   decompose?(inputs: Each<Inputs, Tensor>, attributes: Own): readonly Tensor[];
+  /** All steps of a scan in one call; elementwise ops that look at nothing but their elements need no rule. */
+  readonly atOnce?: AtOnce<Inputs, Own>;
 }
 
 /**

@@ -25,6 +25,10 @@ const embeddingOp: Op<[weight: Tensor, ids: Tensor]> = {
     applyOne(embeddingBackwardOp, [dy, ids], { V: nth(weight.shape, 0) }),
     null,
   ],
+  atOnce: {
+    accepts: ([weight]) => !weight,
+    apply: ([weight, ids]) => [embedding(ids, weight)],
+  },
 };
 /** Rows of dy [count, E] added to the rows of dweight [V, E] in the order of the ids: deterministic. */
 const embeddingBackwardOp: Op<[dy: Tensor, ids: Tensor], { V: number }> = {

@@ -6,7 +6,7 @@ import type { Op, OpDef } from '../graph/op.ts';
 import { apply, applyOne, expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { zeros } from './elementwise.ts';
-import { squeeze, unsqueeze } from './view.ts';
+import { expand, squeeze, unsqueeze } from './view.ts';
 
 /**
  * Ops that put tensors side by side. They are elementwise: each element of the result knows which input covers it, so they
@@ -36,6 +36,13 @@ const concatOp: Op<Tensor[], { axis: number }> = {
       inputs.map(({ shape }) => nth(shape, axis)),
       axis,
     ),
+  atOnce: {
+    apply: (inputs, { axis }, marked) => {
+      const steps = nth(nth(inputs, marked.indexOf(true)).shape, 0);
+      const all = inputs.map((input, i) => (marked[i] ? input : expand(input, [steps, ...input.shape])));
+      return [concat(all, axis + 1)];
+    },
+  },
 };
 function expectTensors(op: string, tensors: readonly Tensor[]): void {
   expectKind(op, 'tensors', tensors, listOf(tensorLike));
@@ -92,6 +99,7 @@ const splitOp: Op<[x: Tensor], { axis: number; extents: readonly number[] }, Ten
       axis,
     ),
   ],
+  atOnce: { apply: ([x], { axis, extents }) => split(x, extents, axis + 1) },
 };
 /** Parts of the given extents (or of one extent) along an axis. */
 export function split(x: Tensor, extents: number | readonly number[], axis = 0): Tensor[] {

@@ -1,7 +1,7 @@
 import { DTypeError, ShapeError } from '../core/errors.ts';
 import { expandLayout } from '../core/layout.ts';
 import { nth } from '../core/lists.ts';
-import { broadcastShapes, formatShape, type Shape } from '../core/shape.ts';
+import { broadcastShapes, formatShape, type Shape, sameShape } from '../core/shape.ts';
 import type { Op, OpDef } from '../graph/op.ts';
 import { applyOne, expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
@@ -9,7 +9,7 @@ import { familyCall } from '../kernels/family.ts';
 import type { Operand } from '../kernels/kernel.ts';
 import { matmul as family } from '../kernels/matmul.ts';
 import { isMatrix } from '../kernels/matmulProblem.ts';
-import { expand, isPermuted, reshape, transpose } from './view.ts';
+import { expand, isPermuted, permute, reshape, transpose } from './view.ts';
 
 /** C = A·B. The op takes at most two batch dimensions; the function folds more of them. */
 const matmulOp: Op<[a: Tensor, b: Tensor]> = {
@@ -45,7 +45,35 @@ const matmulOp: Op<[a: Tensor, b: Tensor]> = {
   },
   // C = A·B: dA = dC·Bᵀ, dB = Aᵀ·dC; the driver sums over broadcast batches.
   gradient: ({ inputs: [a, b] }, [dy]) => [applyOne(matmulOp, [dy, transpose(b)]), weightGradient(a, b, dy)],
+  atOnce: {
+    accepts: (marked, [a, b]) => marked.every((each) => each) || sameShape(a.shape.slice(0, -2), b.shape.slice(0, -2)),
+    apply: ([a, b], _, [ofA, ofB]) => {
+      if (ofA && ofB) return [matmul(...withSameRank(a, b))];
+      return [ofA ? shared(a, b) : transpose(shared(transpose(b), transpose(a)))];
+    },
+  },
 };
+
+/** A of all steps [T, ..., M, K] times one B [..., K, N]: the rows of all steps go side by side, as one product's. */
+function shared(a: Tensor, b: Tensor): Tensor {
+  if (b.rank === 2) return matmul(a, b);
+  const [first, rest] = [a.rank - 2, a.shape.slice(1, -2).map((_, i) => i + 1)];
+  const [T, M, batch] = [nth(a.shape, 0), nth(a.shape, -2), a.shape.slice(1, -2)];
+  const together = reshape(permute(a, [...rest, 0, first, first + 1]), [...batch, T * M, -1]);
+  const product = reshape(matmul(together, b), [...batch, T, M, nth(b.shape, -1)]);
+  return permute(product, [rest.length, ...batch.map((_, i) => i), first, first + 1]);
+}
+
+/** Two stacks whose further batch dimensions broadcast: the steps stay in front. */
+function withSameRank(a: Tensor, b: Tensor): [Tensor, Tensor] {
+  const rank = Math.max(a.rank, b.rank);
+  const padded = ({ shape, rank: own }: Tensor) => [
+    nth(shape, 0),
+    ...Array.from({ length: rank - own }, () => 1),
+    ...shape.slice(1),
+  ];
+  return [reshape(a, padded(a)), reshape(b, padded(b))];
+}
 
 /**
  * Aᵀ·dC; where B is shared by a batch of A, one product over all rows in place of a product for each and a sum. A weight

@@ -11,7 +11,8 @@ import { look, reshape, viewOp } from './view.ts';
 
 /** Parts of a tensor, and tensors as parts of something larger: each is the other's gradient. */
 
-const sliceOp = viewOp<{ start: readonly number[]; step: readonly number[]; shape: Shape }>(
+type SliceAttributes = { start: readonly number[]; step: readonly number[]; shape: Shape };
+const sliceOp: Op<[x: Tensor], SliceAttributes> = viewOp<SliceAttributes>(
   'slice',
   (_, { shape }) => shape,
   ({ strides, offset }, shape, { start, step }) => ({
@@ -25,6 +26,10 @@ const sliceOp = viewOp<{ start: readonly number[]; step: readonly number[]; shap
       dy,
       start.map((from, i): [number, number] => [from, nth(x.shape, i) - from - nth(dy.shape, i)]),
     );
+  },
+  (x, { start, step, shape }) => {
+    const steps = nth(x.shape, 0);
+    return look(sliceOp, x, { start: [0, ...start], step: [1, ...step], shape: [steps, ...shape] });
   },
 );
 /** Elements [start, stop) of each dimension, every `step`-th; negative bounds count from the end, missing ones are the whole. */

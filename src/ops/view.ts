@@ -11,12 +11,16 @@ import { applyOne, currentTrace, expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { constantOf, full } from './elementwise.ts';
 
-/** Ops that move no data: other ways to look at the same memory. */
+/**
+ * Ops that move no data: other ways to look at the same memory. `atOnce` looks in the same way at x with one more dimension
+ * in front.
+ */
 export function viewOp<Own extends Attributes>(
   name: string,
   shapeOf: (x: TensorType, attributes: Own) => Shape,
   layout: (input: Layout, shape: Shape, attributes: Own) => Layout | null,
   gradient: (dy: Tensor, x: Tensor, attributes: Own) => Tensor,
+  atOnce: (x: Tensor, attributes: Own) => Tensor,
 ): Op<[x: Tensor], Own> {
   return {
     name,
@@ -26,6 +30,7 @@ export function viewOp<Own extends Attributes>(
       layout: (input, { types: [{ shape }], attributes }) => layout(input, shape, attributes),
     },
     gradient: ({ inputs: [x], attributes }, [dy]) => [gradient(dy, x, attributes)],
+    atOnce: { apply: ([x], attributes) => [atOnce(x, attributes)] },
   };
 }
 /** Records a view; a view of a repeated value is one too. */
@@ -41,6 +46,7 @@ const reshapeOp = viewOp<{ shape: Shape }>(
   (_, { shape }) => shape,
   (input, shape) => reshapeLayout(input, shape),
   (dy, x) => reshape(dy, x.shape),
+  (x, { shape }) => reshape(x, [nth(x.shape, 0), ...shape]),
 );
 /** The same elements in another shape; one extent may be −1 and follows from the rest. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
@@ -66,6 +72,7 @@ const permuteOp = viewOp<{ order: readonly number[] }>(
       dy,
       order.map((_axis, i) => order.indexOf(i)),
     ),
+  (x, { order }) => permute(x, [0, ...order.map((axis) => axis + 1)]),
 );
 /** Whether a tensor is another one with its dimensions in another order. */
 export const isPermuted = (x: Tensor): boolean => x.version.node.op === permuteOp;
@@ -97,6 +104,11 @@ const expandOp = viewOp<{ shape: Shape }>(
   (input, shape) => expandLayout(input, shape),
   // Gives the gradient in the broadcast shape: the driver sums it.
   (dy) => dy,
+  (x, { shape }) => {
+    const steps = nth(x.shape, 0);
+    const added = shape.map(() => 1).slice(x.rank - 1);
+    return expand(reshape(x, [steps, ...added, ...x.shape.slice(1)]), [steps, ...shape]);
+  },
 );
 /** Dimensions of extent 1 repeated to `shape`, and new ones in front; −1 keeps an extent. */
 export function expand(x: Tensor, shape: Shape): Tensor {
@@ -122,6 +134,11 @@ const flipOp = viewOp<{ axes: readonly number[] }>(
     offset: axes.reduce((start, axis) => start + nth(strides, axis) * (nth(shape, axis) - 1), offset),
   }),
   (dy, _, { axes }) => flip(dy, axes),
+  (x, { axes }) =>
+    flip(
+      x,
+      axes.map((axis) => axis + 1),
+    ),
 );
 /** The order of elements reversed along the axes; along all where none are given. */
 export function flip(x: Tensor, axes?: number | readonly number[]): Tensor {

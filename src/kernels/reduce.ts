@@ -133,7 +133,7 @@ function stage(
     ...(load ? { without: ['source'] } : {}),
     constants: {
       ...{ Input, Accumulator, Output, SIZE: size, LANES: lanes },
-      WHOLE: chunk % turn === 0 && n % chunk === 0,
+      WHOLE: chunk % turn === 0 && n % chunk === 0 && !(isBatch(problem) && stage === 'whole'),
       ...(contiguous
         ? { VECTOR: vector, Element: vector ? `vec4<${Input}>` : Input }
         : { Source: load ? dtype : Input, Result: store ? 'f32' : Output }),
@@ -203,6 +203,12 @@ function fourColumns({ kind, dtype, outer, inner, load }: ReduceProblem, { selec
 /** Places of the axis: four neighbours are one where rows are contiguous and read straight from memory. */
 const placesOf = ({ n, inner, load }: ReduceProblem) => (load ? n : elementsOf(n, inner));
 
+/**
+ * A sum over everything in front, as of losses and gradients over a batch: its kernels know nothing of the length, so that all
+ * batches share them. Lanes without work cost little where there is one row, and a comparison of places next to a load.
+ */
+const isBatch = ({ outer }: ReduceProblem) => outer === 1;
+
 /** One pass, `lanes` lanes to an output. */
 function whole(problem: ReduceProblem, name: string, profile: DeviceProfile, [lanes, size]: Lanes): KernelCall {
   const layout = { lanes, size, chunks: 1, chunk: problem.n };
@@ -258,12 +264,14 @@ export const reduce = family<ReduceProblem>({
     /** Contiguous rows, up to a workgroup for each. */
     rows: {
       unsupported: ({ inner }) => (inner === 1 ? null : 'inner > 1: a row is not contiguous'),
-      call: (problem, profile) => whole(problem, 'rows', profile, manyLanes(placesOf(problem))),
+      call: (problem, profile) =>
+        whole(problem, 'rows', profile, isBatch(problem) ? [256, 256] : manyLanes(placesOf(problem))),
     },
     /** Strided columns, 32 to a workgroup of 256. */
     columns: {
       unsupported: ({ inner }) => (inner > 1 ? null : 'inner = 1: rows are contiguous'),
-      call: (problem, profile) => whole(problem, 'columns', profile, [powerOfTwo(problem.n / 4, 8), 256]),
+      call: (problem, profile) =>
+        whole(problem, 'columns', profile, [isBatch(problem) ? 8 : powerOfTwo(problem.n / 4, 8), 256]),
     },
     /** Few outputs and a long axis: pieces of it first, then a final pass. */
     split: {

@@ -13,6 +13,7 @@ import {
   randn,
   type Tensor,
 } from '../../src/index.ts';
+import { drawIds } from '../support/draw.ts';
 import { device, read, useGpu } from '../support/gpu.ts';
 
 /**
@@ -283,4 +284,47 @@ it('a GPT’s losses and gradients have the same bits whether extents are consta
   } finally {
     choose.mockRestore();
   }
+});
+
+/** Nine lengths of batches for an epoch: most a multiple of four, the last ones cut off anywhere. */
+const batches = [24, 23, 22, 20, 18, 17, 16, 12, 9];
+
+it('nine batch lengths of an LSTM model with clipping: the second brings one pipeline, the others none', async () => {
+  const [table, lstm, head] = [new nn.Embedding(17, 8), new nn.LSTM(8, 16), new nn.Linear(16, 17)];
+  const parameters = [table, lstm, head].flatMap((module) => module.parameters());
+  const optimizer = new optim.AdamW(parameters, { lr: 0.01 });
+  const step = compile(
+    (x: Tensor, y: Tensor) => {
+      const loss = crossEntropy(head.forward(lstm.forward(table.forward(x))[0]), y);
+      loss.backward();
+      optim.clipGradNorm(parameters, 1);
+      optimizer.step();
+      optimizer.zeroGrad();
+      return loss;
+    },
+    { plans: batches.length },
+  );
+  const counts: number[] = [];
+  for (const B of batches) counts.push(await added(() => step(drawIds([12, B], 17), drawIds([12, B], 17))));
+  // Sums over T · B in weight gradients are whole tiles of 16 in the first, and not in the second.
+  expect(counts.slice(1)).toEqual([1, 0, 0, 0, 0, 0, 0, 0]);
+});
+
+it('nine batch lengths of a GPT: none brings a pipeline', async () => {
+  const model = new models.GPT({ vocabularySize: 17, contextLength: 32, layers: 2, heads: 2, width: 16, dropout: 0.1 });
+  const optimizer = new optim.AdamW(model.parameters(), { lr: 0.01 });
+  const step = compile(
+    (x: Tensor, y: Tensor) => {
+      const loss = model.loss(x, y);
+      loss.backward();
+      optim.clipGradNorm(model.parameters(), 1);
+      optimizer.step();
+      optimizer.zeroGrad();
+      return loss;
+    },
+    { plans: batches.length },
+  );
+  const counts: number[] = [];
+  for (const B of batches) counts.push(await added(() => step(drawIds([B, 32], 17), drawIds([B, 32], 17))));
+  expect(counts.slice(1)).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
 });

@@ -224,6 +224,7 @@ const languageModels: Rows<typeof models, 'SequenceClassifier.forward' | 'Sequen
   TDNN: (o) => new models.TDNN(o),
   'TDNN.forward': (o) => new models.TDNN(tdnn).forward(i32(1, 2), o),
   GPT: (o) => new models.GPT(o),
+  beamSearch: (o) => models.beamSearch(() => ({ logits: x(), state: [] }), [], o),
   generate: (o) => models.generate(new models.GPT(gpt), o),
 };
 const bytes = () => io.writeSafetensors({ a: { dtype: 'f32', shape: [1], data: Float32Array.of(1) } });

@@ -1,3 +1,4 @@
+export { type BeamSearchOptions, beamSearch, type DecoderStep, type Hypothesis } from './beamSearch.ts';
 export { CharRNN, type CharRNNConfig } from './charRNN.ts';
 export { SequenceClassifier } from './classifier.ts';
 export { type GenerateOptions, generate } from './generate.ts';

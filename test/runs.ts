@@ -35,9 +35,12 @@ export const otherRuns: readonly Run[] = [firefox, node, worker];
 
 export const chosen: Part = {
   tests: [
+    'kernels/additiveAttention',
     'kernels/attention',
     'kernels/conv',
+    'kernels/conv',
     'kernels/crossEntropy',
+    'kernels/ctcLoss',
     'kernels/cumsum',
     'kernels/elementwise',
     'kernels/embedding',
@@ -47,9 +50,12 @@ export const chosen: Part = {
     'kernels/matmul',
     'kernels/norm',
     'kernels/pool',
+    'kernels/pool',
     'kernels/reduce',
     'kernels/resample',
+    'kernels/resample',
     'kernels/softmax',
+    'kernels/sort',
     'kernels/topK',
     'kernels/updates',
     'ops/graphs',

@@ -80,7 +80,8 @@ export class TreeRNN extends Module {
 
   /** B trees of `packTrees` → logits [B, C] of their roots. A token outside [0, V) throws a ValueError at the next read. */
   forward(batch: TreeBatch): Tensor {
-    return this.head.forward(rowsOf(batch.roots, this.nodes(batch)));
+    const states = this.nodes(batch);
+    return this.head.forward(rowsOf(batch.roots, states));
   }
 
   /** B trees of `packTrees` → the states of all nodes [N, H], those of height 0 first. */

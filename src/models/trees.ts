@@ -1,5 +1,15 @@
 import { ShapeError, ValueError } from '../core/errors.ts';
-import { array, count, countOrNone, declareOptions, expectKind, listOf, object, shown } from '../core/options.ts';
+import {
+  array,
+  count,
+  countOrNone,
+  countUpTo,
+  declareOptions,
+  expectKind,
+  listOf,
+  object,
+  shown,
+} from '../core/options.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { tensor } from '../ops/create.ts';
 
@@ -40,7 +50,7 @@ export interface PackTreesOptions {
    */
   sizes?: readonly number[];
 }
-const packOptions = declareOptions<PackTreesOptions>({ arity: count, sizes: listOf(count) });
+const packOptions = declareOptions<PackTreesOptions>({ arity: countUpTo(1000), sizes: listOf(count) });
 
 /**
  * Puts B trees together so that all nodes of one height are computed at once. Throws a ValueError for a tree that is none: a

@@ -14,6 +14,9 @@ import { record } from './record.ts';
 import { type ExampleName, exampleNames, loadExample } from './registry.ts';
 import { type Result, type RunOptions, runExample } from './run.ts';
 
+/** What is committed. */
+const recordFolder = join(import.meta.dirname, '../examples/results');
+
 const columns = columnsOf(process.stderr, process.env) ?? Infinity;
 await runProgram(
   {
@@ -57,9 +60,6 @@ async function run(options: Options): Promise<void> {
     if (options.record) host.print(`  recorded     ${await record(recordFolder, name, place.name(), results)}\n`);
   }
 }
-
-/** What is committed. */
-const recordFolder = join(import.meta.dirname, '../examples/results');
 
 /** Where examples run. */
 interface Place {

@@ -49,7 +49,7 @@ async function page(entries: readonly (readonly [ExampleName, Entry])[]): Promis
 }
 
 async function section(name: ExampleName, { place, results }: Entry): Promise<string> {
-  const { claim, paper, full } = await loadExample(name);
+  const { paper, full } = await loadExample(name);
   const [first] = results as [Result];
   const row = (kind: 'metrics' | 'baseline', label: string) => (figureName: string) => {
     const bar = full.bars[figureName];
@@ -63,14 +63,14 @@ async function section(name: ExampleName, { place, results }: Entry): Promise<st
   return [
     `## ${name}`,
     '',
-    `${claim} (${paper}).`,
+    `${first.claim} (${paper}).`,
     '',
     `| | ${results.map(({ seed }) => `seed ${seed}`).join(' | ')} | bar |`,
     `|---|${'---:|'.repeat(results.length)}---|`,
     ...Object.keys(first.metrics).map(row('metrics', '')),
     ...Object.keys(first.baseline).map(row('baseline', ' (baseline)')),
     '',
-    `![${claim}](${first.picture})`,
+    `![${first.claim}](${first.picture})`,
     '',
     `${place}.`,
     '',

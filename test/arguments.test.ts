@@ -239,6 +239,8 @@ const calls: Record<string, (value: never) => unknown> = {
   'SequenceClassifier.loss, targets': (v) => reader(models.SequenceClassifier).loss(f32(1, 2, 3), v),
   'SequenceTagger.forward, lengths': (v) => reader(models.SequenceTagger).forward(f32(1, 2, 3), { lengths: v }),
   'SequenceTagger.loss, targets': (v) => reader(models.SequenceTagger).loss(f32(1, 2, 3), v),
+  'GridLSTM.forward': (v) => new models.GridLSTM({ features: 2, hidden: 2, classes: 2 }).forward(v),
+  'GridLSTM.loss, targets': (v) => new models.GridLSTM({ features: 2, hidden: 2, classes: 2 }).loss(f32(1, 2, 2, 2), v),
   packTrees: (v) => models.packTrees(v),
   'packTrees, a tree': (v) => models.packTrees([v]),
   'packTrees, a node': (v) => models.packTrees([[v]]),

@@ -219,6 +219,7 @@ const languageModels: Rows<typeof models, 'SequenceClassifier.forward' | 'Sequen
   'SequenceClassifier.forward': (o) => new models.SequenceClassifier(reader).forward(i32(1, 2), o),
   SequenceTagger: (o) => new models.SequenceTagger(o),
   'SequenceTagger.forward': (o) => new models.SequenceTagger(reader).forward(i32(1, 2), o),
+  GridLSTM: (o) => new models.GridLSTM(o),
   TreeRNN: (o) => new models.TreeRNN(o),
   packTrees: (o) => models.packTrees([[{ token: 1 }]], o),
   TDNN: (o) => new models.TDNN(o),

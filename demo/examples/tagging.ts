@@ -36,7 +36,7 @@ export default example({
     bars: { 'F1, bidirectional': atLeast(0.97), 'F1, forward': atMost(0.85) },
   },
   reduced: {
-    settings: { steps: 120 },
+    settings: { steps: 200 },
     bars: { 'F1, bidirectional': atLeast(0.9), 'F1, forward': atMost(0.85) },
   },
   async run(lab, { steps }) {

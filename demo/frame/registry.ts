@@ -9,6 +9,7 @@ const loaders = {
   'teacher-forcing': () => import('../examples/teacher-forcing.ts'),
   sentiment: () => import('../examples/sentiment.ts'),
   tagging: () => import('../examples/tagging.ts'),
+  tree: () => import('../examples/tree.ts'),
 } satisfies Record<string, () => Promise<{ default: Example }>>;
 
 export type ExampleName = keyof typeof loaders;

@@ -5,14 +5,14 @@ import { expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { Dropout } from '../nn/dropout.ts';
 import { Embedding } from '../nn/embedding.ts';
-import { constant } from '../nn/init.ts';
 import { Linear } from '../nn/linear.ts';
 import { Module } from '../nn/module.ts';
 import { GRU, LSTM, RNN, type SequenceOptions } from '../nn/recurrent.ts';
 import { linearCrossEntropy } from '../ops/linearCrossEntropy.ts';
-import { overwritten } from '../ops/packing.ts';
+
 import { at } from '../ops/slice.ts';
 import { permute, reshape } from '../ops/view.ts';
+import { setForgetBias } from './forgetBias.ts';
 import type { Decoded, LanguageModel } from './languageModel.ts';
 
 /** Sizes and settings of a CharRNN. */
@@ -140,14 +140,4 @@ export class CharRNN extends Module implements LanguageModel {
     const [output, last] = (this.gru ?? (this.rnn as RNN)).forward(x, h, options);
     return [output, [last]];
   }
-}
-
-/**
- * Sets the bias of the forget gates, which lie second in the order i, f, g, o. Each gate adds two biases, of which one is
- * set.
- */
-function setForgetBias(lstm: LSTM, value: number): void {
-  const { hiddenSize } = lstm;
-  for (const [name, bias] of lstm.namedParameters())
-    if (name.startsWith('bias_hh')) bias.assign(overwritten(bias, hiddenSize, constant([hiddenSize], value)));
 }

@@ -3,7 +3,10 @@ export { CharRNN, type CharRNNConfig } from './charRNN.ts';
 export { SequenceClassifier } from './classifier.ts';
 export { type GenerateOptions, generate } from './generate.ts';
 export { GPT, type GPTConfig } from './gpt.ts';
+
+export { GridLSTM, type GridLSTMConfig } from './gridLSTM.ts';
 export type { Decoded, LanguageModel } from './languageModel.ts';
+
 export type { RecurrentReaderConfig } from './reader.ts';
 export type { ReadOptions } from './sequence.ts';
 export { SequenceTagger } from './tagger.ts';

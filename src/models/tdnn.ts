@@ -1,12 +1,8 @@
 import { ValueError } from '../core/errors.ts';
-import { count, declareOptions, type Kind, oneOf, shown } from '../core/options.ts';
-import type { Parameter } from '../graph/parameter.ts';
+import { count, declareOptions, type Kind, object, oneOf, shown } from '../core/options.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { kaimingUniform, uniform } from '../nn/init.ts';
+import { Conv1d } from '../nn/conv.ts';
 import { Linear } from '../nn/linear.ts';
-import { Module } from '../nn/module.ts';
-import { conv1d } from '../ops/conv.ts';
-import { parameter } from '../ops/create.ts';
 import { crossEntropy } from '../ops/crossEntropy.ts';
 import { cast, div, relu, where } from '../ops/elementwise.ts';
 import { sequenceMask } from '../ops/masks.ts';
@@ -44,27 +40,6 @@ const tdnnConfig = declareOptions<TDNNConfig>(
   ['layers', 'channels', 'classes'],
 );
 
-/** The same weights at each step, on a window of steps around it: [B, in, T] → [B, out, T]. Starts as PyTorch's `Conv1d`. */
-class TimeDelay extends Module {
-  /** [out, in, width] */
-  readonly weight: Parameter;
-  /** [out] */
-  readonly bias: Parameter;
-  readonly dilation: number;
-
-  constructor(channels: number, units: number, { width, dilation = 1 }: TimeDelayConfig) {
-    super();
-    const bound = 1 / Math.sqrt(channels * width);
-    this.weight = parameter(kaimingUniform([units, channels, width], { gain: Math.sqrt(1 / 3) }), 'weight');
-    this.bias = parameter(uniform([units], { low: -bound, high: bound }), 'bias');
-    this.dilation = dilation;
-  }
-
-  forward(x: Tensor): Tensor {
-    return conv1d(x, this.weight, this.bias, { padding: 'same', dilation: this.dilation });
-  }
-}
-
 /**
  * A time-delay neural network that tells the class of a sequence (Waibel et al. 1989): layers of units that see a few steps
  * each, ReLU between them, and what the last layer gives over all steps taken together. Units of layer n see
@@ -72,7 +47,7 @@ class TimeDelay extends Module {
  */
 export class TDNN extends SequenceModel {
   /** The time-delay layers. */
-  readonly layers: readonly TimeDelay[];
+  readonly layers: readonly Conv1d[];
   /** Scores of the classes, [B, channels] → [B, C]. */
   readonly head: Linear;
   /** The configuration, with its defaults filled in. */
@@ -82,13 +57,12 @@ export class TDNN extends SequenceModel {
     super(tdnnConfig('TDNN', config));
     const { layers, channels, classes } = config;
     this.config = { pool: 'max', ...config };
-    for (const [i, layer] of layers.entries()) {
-      if (typeof layer !== 'object' || layer === null)
+    this.layers = layers.map((layer, i) => {
+      if (!object.accepts(layer))
         throw new ValueError(`[TDNN] layer ${i} must be an object like { width: 3 }, got ${shown(layer)}`);
-    }
-    this.layers = layers.map(
-      (layer, i) => new TimeDelay(i === 0 ? this.inputSize : channels, channels, timeDelay(`TDNN, layer ${i}`, layer)),
-    );
+      const { width, dilation = 1 } = timeDelay(`TDNN, layer ${i}`, layer);
+      return new Conv1d(i === 0 ? this.inputSize : channels, channels, width, { padding: 'same', dilation });
+    });
     this.head = new Linear(channels, classes);
   }
 

@@ -45,7 +45,10 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
     isLabel = true;
     let paths = starts[s] + ends[s];
     // A state that no path reaches has no share, whatever the emission is.
-    if (paths > -1e29 || isNaN(paths)) { share += keepNaN(exp(paths - logProbs[index] + loss.x), paths); }
+    if (paths > -1e29 || isNaN(paths)) {
+      let exponent = paths - logProbs[index] + loss.x;
+      share += keepNaN(exp(exponent), exponent);
+    }
   }
   // Without a path there is no gradient, and without a state nothing to have one.
   if (loss.x > 3.4028234e38) { share = notANumber(); }

@@ -37,6 +37,8 @@ fn logSum(a: f32, b: f32, c: f32) -> f32 {
   // One that is NaN makes all of it so.
   let sum = a + b + c;
   if (most <= -1e29 && !isNaN(sum)) { return IMPOSSIBLE; }
+  // The difference of infinities.
+  if (most > 3.4028234e38) { return notANumber(); }
   return keepNaN(most + log(exp(a - most) + exp(b - most) + exp(c - most)), sum);
 }
 

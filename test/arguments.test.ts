@@ -56,10 +56,12 @@ describe('what is no tensor, in the place of one', () => {
   });
 });
 
+const i32 = (...shape: number[]) => tensor(new Int32Array(shape.reduce((a, b) => a * b, 1)), { shape });
 const f32 = (...shape: number[]) => tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(0.5), { shape });
 const x = () => f32(2, 3);
 const linear = () => new nn.Linear(3, 2);
 const model = () => new models.GPT({ vocabularySize: 3, contextLength: 4, layers: 1, heads: 1, width: 2 });
+const seq2seq = () => new models.Seq2Seq({ sourceVocabulary: 3, targetVocabulary: 3, embedding: 2, hidden: 2 });
 const reader = <Model>(Class: new (config: models.RecurrentReaderConfig) => Model) =>
   new Class({ cell: 'gru', features: 3, hidden: 2, classes: 2 });
 const trained = () => {
@@ -239,6 +241,10 @@ const calls: Record<string, (value: never) => unknown> = {
   'SequenceClassifier.loss, targets': (v) => reader(models.SequenceClassifier).loss(f32(1, 2, 3), v),
   'SequenceTagger.forward, lengths': (v) => reader(models.SequenceTagger).forward(f32(1, 2, 3), { lengths: v }),
   'SequenceTagger.loss, targets': (v) => reader(models.SequenceTagger).loss(f32(1, 2, 3), v),
+  'Seq2Seq.forward, the source': (v) => seq2seq().forward(v, i32(1, 2)),
+  'Seq2Seq.forward, the inputs': (v) => seq2seq().forward(i32(1, 2), v),
+  'Seq2Seq.loss, targets': (v) => seq2seq().loss(i32(1, 2), i32(1, 2), v),
+  'Seq2Seq.start': (v) => seq2seq().start(v),
   'GridLSTM.forward': (v) => new models.GridLSTM({ features: 2, hidden: 2, classes: 2 }).forward(v),
   'GridLSTM.loss, targets': (v) => new models.GridLSTM({ features: 2, hidden: 2, classes: 2 }).loss(f32(1, 2, 2, 2), v),
   packTrees: (v) => models.packTrees(v),

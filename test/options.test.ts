@@ -213,7 +213,20 @@ const optimizers: Rows<typeof optim> = {
 const gpt = { vocabularySize: 3, contextLength: 4, layers: 1, heads: 1, width: 2 };
 const reader = { cell: 'gru', vocabularySize: 3, embedding: 2, hidden: 2, classes: 2 } as const;
 const tdnn = { vocabularySize: 3, embedding: 2, layers: [{ width: 1 }], channels: 2, classes: 2 };
-const languageModels: Rows<typeof models, 'SequenceClassifier.forward' | 'SequenceTagger.forward' | 'TDNN.forward'> = {
+const seq2seq = { sourceVocabulary: 3, targetVocabulary: 3, embedding: 2, hidden: 2 };
+const languageModels: Rows<
+  typeof models,
+  | 'SequenceClassifier.forward'
+  | 'SequenceTagger.forward'
+  | 'TDNN.forward'
+  | 'Seq2Seq.forward'
+  | 'Seq2Seq.loss'
+  | 'Seq2Seq.translate'
+> = {
+  Seq2Seq: (o) => new models.Seq2Seq(o),
+  'Seq2Seq.forward': (o) => new models.Seq2Seq(seq2seq).forward(i32(1, 2), i32(1, 2), o),
+  'Seq2Seq.loss': (o) => new models.Seq2Seq(seq2seq).loss(i32(1, 2), i32(1, 2), i32(1, 2), o),
+  'Seq2Seq.translate': (o) => new models.Seq2Seq(seq2seq).translate(i32(1, 2), o),
   CharRNN: (o) => new models.CharRNN(o),
   SequenceClassifier: (o) => new models.SequenceClassifier(o),
   'SequenceClassifier.forward': (o) => new models.SequenceClassifier(reader).forward(i32(1, 2), o),

@@ -7,6 +7,7 @@ const loaders = {
   clipping: () => import('../examples/clipping.ts'),
   truncation: () => import('../examples/truncation.ts'),
   'teacher-forcing': () => import('../examples/teacher-forcing.ts'),
+  bottleneck: () => import('../examples/bottleneck.ts'),
   sentiment: () => import('../examples/sentiment.ts'),
   tagging: () => import('../examples/tagging.ts'),
   tree: () => import('../examples/tree.ts'),

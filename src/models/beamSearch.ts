@@ -8,6 +8,7 @@ import {
   countUpTo,
   declareOptions,
   expectKind,
+  type Kinds,
   listOf,
   notNegative,
   shown,
@@ -56,18 +57,17 @@ export interface BeamSearchOptions {
   chunk?: number;
 }
 
-const beamSearchOptions = declareOptions<BeamSearchOptions>(
-  {
-    beams: countUpTo(512),
-    maxLength: countUpTo(2 ** 16),
-    eos: countOrNone,
-    lengthPenalty: notNegative,
-    nBest: count,
-    start: countOrNone,
-    chunk: countUpTo(1024),
-  },
-  ['beams', 'maxLength', 'eos'],
-);
+export const beamSearchKinds: Kinds<BeamSearchOptions> = {
+  beams: countUpTo(512),
+  maxLength: countUpTo(2 ** 16),
+  eos: countOrNone,
+  lengthPenalty: notNegative,
+  nBest: count,
+  start: countOrNone,
+  chunk: countUpTo(1024),
+};
+export const beamSearchNeeds = ['beams', 'maxLength', 'eos'] as const;
+const beamSearchOptions = declareOptions<BeamSearchOptions>(beamSearchKinds, beamSearchNeeds);
 
 /** What a beam search has found. */
 export interface Hypothesis {

@@ -8,6 +8,7 @@ export { GridLSTM, type GridLSTMConfig } from './gridLSTM.ts';
 export type { Decoded, LanguageModel } from './languageModel.ts';
 
 export type { RecurrentReaderConfig } from './reader.ts';
+export { Seq2Seq, type Seq2SeqConfig, type Seq2SeqLossOptions, type SourceOptions } from './seq2seq.ts';
 export type { ReadOptions } from './sequence.ts';
 export { SequenceTagger } from './tagger.ts';
 export { TDNN, type TDNNConfig, type TimeDelayConfig } from './tdnn.ts';

@@ -218,7 +218,7 @@ describe('choices', () => {
     });
     expect(() => checkChoices({ matmull: 'tiled64' })).toThrow(UnsupportedError);
     expect(() => checkChoices({ matmull: 'tiled64' })).toThrow(
-      /^\[choose\] there is no family of kernels "matmull"; there are matmul, attentionForward/,
+      /^\[choose\] there is no family of kernels "matmull"; there are matmul, conv, attentionForward/,
     );
     expect(() => checkChoices({ matmul: 'toString' })).toThrow(
       /^\[choose\] matmul has no variant "toString"; it has tiled32, /,

@@ -289,7 +289,7 @@ it('a GPT’s losses and gradients have the same bits whether extents are consta
 /** Nine lengths of batches for an epoch: most a multiple of four, the last ones cut off anywhere. */
 const batches = [24, 23, 22, 20, 18, 17, 16, 12, 9];
 
-it('nine batch lengths of an LSTM model with clipping: the second brings one pipeline, the others none', async () => {
+it('nine batch lengths of an LSTM model with clipping: the second brings one pipeline at most, the others none', async () => {
   const [table, lstm, head] = [new nn.Embedding(17, 8), new nn.LSTM(8, 16), new nn.Linear(16, 17)];
   const parameters = [table, lstm, head].flatMap((module) => module.parameters());
   const optimizer = new optim.AdamW(parameters, { lr: 0.01 });
@@ -306,8 +306,10 @@ it('nine batch lengths of an LSTM model with clipping: the second brings one pip
   );
   const counts: number[] = [];
   for (const B of batches) counts.push(await added(() => step(drawIds([12, B], 17), drawIds([12, B], 17))));
-  // Sums over T · B in weight gradients are whole tiles of 16 in the first, and not in the second.
-  expect(counts.slice(1)).toEqual([1, 0, 0, 0, 0, 0, 0, 0]);
+  // Sums over T · B in weight gradients are whole tiles of 16 in the first, and not in the second; other tests may have made that one.
+  const [, second, ...others] = counts;
+  expect(second).toBeLessThanOrEqual(1);
+  expect(others).toEqual([0, 0, 0, 0, 0, 0, 0]);
 });
 
 it('nine batch lengths of a GPT: none brings a pipeline', async () => {

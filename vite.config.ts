@@ -90,7 +90,7 @@ function testsOfOtherRuns() {
 
 /** Where the tests of a run are executed. */
 async function placeOf({ runtime }: Run) {
-  if (runtime === 'worker') return { pool: 'threads' as const };
+  if (runtime === 'worker') return { pool: 'threads' as const, setupFiles: [file('test/support/worker.ts')] };
   const process = { pool: 'forks' as const, execArgv: ['--expose-gc'] };
   if (runtime === 'deno') return process;
   if (runtime === 'node') return { ...process, setupFiles: [file('test/support/node.ts')] };

@@ -10,11 +10,10 @@ import { evaluating, Module } from '../nn/module.ts';
 import { GRU } from '../nn/recurrent.ts';
 import { type Alignment, dotAttention, generalAttention } from '../ops/additiveAttention.ts';
 import { tensor } from '../ops/create.ts';
-import { cast, tanh, where, zeros } from '../ops/elementwise.ts';
+import { tanh, zeros } from '../ops/elementwise.ts';
 import { concat } from '../ops/join.ts';
-import { type Lengths, lengthsLike, lengthsOf } from '../ops/lengths.ts';
+import { checkedLengths, type Lengths, lengthsLike, lengthsOf } from '../ops/lengths.ts';
 import { linearCrossEntropy } from '../ops/linearCrossEntropy.ts';
-import { sequenceMask } from '../ops/masks.ts';
 import { scan } from '../ops/scan.ts';
 import { at } from '../ops/slice.ts';
 import { permute, squeeze, unsqueeze } from '../ops/view.ts';
@@ -26,6 +25,7 @@ import {
   type DecoderStep,
   type Hypothesis,
 } from './beamSearch.ts';
+import { targetsWithin } from './sequence.ts';
 
 /** Sizes and settings of a `Seq2Seq`. */
 export interface Seq2SeqConfig {
@@ -87,9 +87,6 @@ interface Source {
   /** [B] */
   readonly lengths: Tensor;
 }
-
-/** A target that counts for nothing, as in PyTorch. */
-const ignored = -100;
 
 /**
  * An encoder and a decoder of gated recurrent units: the encoder reads the source, the decoder starts from its last states and
@@ -164,10 +161,8 @@ export class Seq2Seq extends Module {
         `[Seq2Seq] targets must be those of the inputs, ${formatShape(inputs.shape)}, got ${formatShape(targets.shape)}`,
       );
     const [B, T] = targets.shape as [number, number];
-    const own =
-      targetLengths === undefined
-        ? targets
-        : where(sequenceMask(lengthsOf('Seq2Seq', targetLengths, B, T), T), cast(targets, 'i32'), ignored);
+    const lengths = targetLengths === undefined ? undefined : lengthsOf('Seq2Seq', targetLengths, B, T);
+    const own = targetsWithin(targets, lengths);
     return linearCrossEntropy(output, this.head.weight, own, { bias: this.head.bias });
   }
 
@@ -210,7 +205,7 @@ export class Seq2Seq extends Module {
   #read(source: Tensor, { lengths: given }: SourceOptions): { state: Tensor; source?: Source } {
     expectIds('the source', source);
     const [B, S] = source.shape as [number, number];
-    const lengths = given === undefined ? undefined : lengthsOf('Seq2Seq', given, B, S);
+    const lengths = given === undefined ? undefined : checkedLengths('Seq2Seq', given, B, S);
     const x = this.sourceEmbedding.forward(permute(source, [1, 0])); // [S, B, E]
     const [output, last] = this.encoder.forward(x, undefined, lengths ? { lengths } : {});
     const ends = this.config.bidirectional ? concat([at(last, 0), at(last, 1)], 1) : at(last, 0);

@@ -5,7 +5,9 @@ import { expectDType, expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { Embedding } from '../nn/embedding.ts';
 import { Module } from '../nn/module.ts';
+import { cast, where } from '../ops/elementwise.ts';
 import { type Lengths, lengthsLike, lengthsOf } from '../ops/lengths.ts';
+import { sequenceMask } from '../ops/masks.ts';
 import { permute } from '../ops/view.ts';
 
 /** What the steps of a sequence are: ids of a vocabulary, or features. */
@@ -25,6 +27,13 @@ export interface ReadOptions {
   lengths?: Lengths;
 }
 const readOptions = declareOptions<ReadOptions>({ lengths: lengthsLike });
+
+/** A target that counts for nothing, as in PyTorch. */
+const ignored = -100;
+
+/** Targets [B, T] of which those past a row's length count for nothing. */
+export const targetsWithin = (targets: Tensor, lengths: Tensor | undefined): Tensor =>
+  lengths ? where(sequenceMask(lengths, targets.shape[1] as number), cast(targets, 'i32'), ignored) : targets;
 
 /** Sequences as the layers of a model get them. */
 export interface Steps {

@@ -1,16 +1,11 @@
 import { declareOptions } from '../core/options.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { cast, where } from '../ops/elementwise.ts';
 import { linearCrossEntropy } from '../ops/linearCrossEntropy.ts';
-import { sequenceMask } from '../ops/masks.ts';
 import { permute } from '../ops/view.ts';
 import { RecurrentReader, type RecurrentReaderConfig, readerKinds, readerNeeds } from './reader.ts';
-import type { ReadOptions } from './sequence.ts';
+import { type ReadOptions, targetsWithin } from './sequence.ts';
 
 const taggerConfig = declareOptions<RecurrentReaderConfig>(readerKinds, readerNeeds);
-
-/** A target that counts for nothing, as in PyTorch. */
-const ignored = -100;
 
 /**
  * Gives each step of a sequence a class, many-to-many: a recurrence with a linear head on the state of each step. What comes
@@ -38,7 +33,7 @@ export class SequenceTagger extends RecurrentReader {
     const { output, lengths } = this.recur(x, options); // [T, B, directions·H]
     const [B, T] = x.shape as [number, number];
     this.checkTargets(targets, [B, T], '[B, T]');
-    const own = lengths ? where(sequenceMask(lengths, T), cast(targets, 'i32'), ignored) : targets;
+    const own = targetsWithin(targets, lengths);
     const { weight, bias } = this.head;
     // Turns the targets, since that is cheaper than turning the outputs and the mean is the same in any order.
     return linearCrossEntropy(this.dropout.forward(output), weight, permute(own, [1, 0]), { bias });

@@ -15,13 +15,13 @@ import {
 } from '../kernels/additiveAttention.ts';
 import { familyCall } from '../kernels/family.ts';
 import { differentiateComposed } from './autograd.ts';
-import { add, cast, less, mul, tanh, where, zeros } from './elementwise.ts';
-import { iota } from './indexing.ts';
+import { add, mul, tanh, where, zeros } from './elementwise.ts';
 import { checkedLengths, type Lengths, lengthsLike, lengthsOf } from './lengths.ts';
+import { sequenceMask } from './masks.ts';
 import { matmul } from './matmul.ts';
 import { sum } from './reduce.ts';
 import { softmax } from './softmax.ts';
-import { permute, reshape, unsqueeze } from './view.ts';
+import { permute, unsqueeze } from './view.ts';
 
 type AdditiveInputs = [queries: Tensor, keys: Tensor, values: Tensor, v: Tensor, ...lengths: Tensor[]];
 
@@ -110,8 +110,7 @@ function sizesOf(queries: TensorType, keys: TensorType, values: TensorType) {
 }
 
 /** Positions [B, 1, S] that lie within their source. */
-const insideOf = (lengths: Tensor, S: number) =>
-  less(iota([nth(lengths.shape, 0), 1, S], -1), reshape(cast(lengths, 'i32'), [-1, 1, 1]));
+const insideOf = (lengths: Tensor, S: number) => unsqueeze(sequenceMask(lengths, S), 1);
 
 /** Context and weights in plain ops, from scores [B, Q, S]: what lies behind a source's length weighs nothing. */
 function attend(scores: Tensor, values: Tensor, inside?: Tensor): [context: Tensor, weights: Tensor] {

@@ -2,7 +2,6 @@ import { ShapeError } from '../core/errors.ts';
 import { exactly, nth } from '../core/lists.ts';
 import { declareOptions, flag, nullable, tensorLike } from '../core/options.ts';
 import { formatShape, sameShape } from '../core/shape.ts';
-import type { TensorType } from '../core/types.ts';
 import type { Op, OpDef } from '../graph/op.ts';
 import { apply, expectDType } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
@@ -22,17 +21,12 @@ import {
   type RecurrenceAttributes,
   type RecurrenceOptions,
   recurrentGradient,
-  statesBefore,
+  sizesOf,
 } from './recurrent.ts';
 import { sum } from './reduce.ts';
-import { type ScanStep, scan } from './scan.ts';
+import { type ScanStep, scan, statesBefore } from './scan.ts';
 import { at } from './slice.ts';
 import { transpose } from './view.ts';
-
-const sizes = (gates: TensorType, each: number) => {
-  const [T, B, width] = exactly(3, gates.shape);
-  return { T, B, H: width / each };
-};
 
 /** `bias`: whether b_hh [3H] is an input, behind the weight. */
 type GruAttributes = RecurrenceAttributes & { readonly bias: boolean };
@@ -48,13 +42,13 @@ const gruOp: Op<
 > = {
   name: 'gru',
   infer: ([gatesX]) => {
-    const { T, B, H } = sizes(gatesX, 3);
+    const { T, B, H } = sizesOf(gatesX, 3);
     return [f32([T, B, H]), f32([T, B, 4 * H])];
   },
   lowering: {
     kind: 'kernel',
     problem: ({ inputs: [gatesX], attributes }) =>
-      familyCall(recurrentForward, { cell: 'gru', ...sizes(gatesX, 3), ...attributes }),
+      familyCall(recurrentForward, { cell: 'gru', ...sizesOf(gatesX, 3), ...attributes }),
   },
   gradient: ({ inputs, outputs, attributes }, outputGradients) => {
     const [dHidden, dGates] = outputGradients;
@@ -116,7 +110,7 @@ const gruBackwardOp: Op<
     kind: 'kernel',
     load: true,
     problem: ({ inputs: [, , gates], attributes }, _, { load }) =>
-      familyCall(recurrentBackward, { cell: 'gru', ...sizes(gates, 4), ...attributes, ...(load ? { load } : {}) }),
+      familyCall(recurrentBackward, { cell: 'gru', ...sizesOf(gates, 4), ...attributes, ...(load ? { load } : {}) }),
   },
   decompose: ([dHidden, weight, gates, hidden, h0], { reverse }) => {
     const step: ScanStep = ([dh], slices) => {

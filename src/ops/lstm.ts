@@ -23,16 +23,11 @@ import {
   type RecurrenceAttributes,
   type RecurrenceOptions,
   recurrentGradient,
-  statesBefore,
+  sizesOf,
 } from './recurrent.ts';
-import { type ScanStep, scan } from './scan.ts';
+import { type ScanStep, scan, statesBefore } from './scan.ts';
 import { at, slice } from './slice.ts';
 import { transpose } from './view.ts';
-
-const sizes = (gates: TensorType) => {
-  const [T, B, H4] = exactly(3, gates.shape);
-  return { T, B, H: H4 / 4 };
-};
 
 /**
  * Inputs: gatesX [T, B, 4H], h0 [B, H], W_hh [4H, H], c0 [B, H], perhaps lengths [B]. Outputs: h and c of every step [T, B, H],
@@ -45,13 +40,13 @@ const lstmOp: Op<
 > = {
   name: 'lstm',
   infer: ([gatesX]) => {
-    const { T, B, H } = sizes(gatesX);
+    const { T, B, H } = sizesOf(gatesX, 4);
     return [f32([T, B, H]), f32([T, B, H]), f32([T, B, 4 * H])];
   },
   lowering: {
     kind: 'kernel',
     problem: ({ inputs: [gatesX], attributes }) =>
-      familyCall(recurrentForward, { cell: 'lstm', ...sizes(gatesX), ...attributes }),
+      familyCall(recurrentForward, { cell: 'lstm', ...sizesOf(gatesX, 4), ...attributes }),
   },
   gradient: ({ inputs, outputs, attributes }, outputGradients) => {
     const [dHidden, dCells, dActivated] = outputGradients;
@@ -59,7 +54,7 @@ const lstmOp: Op<
     if (dActivated) return differentiateComposed(lstmOp, inputs, attributes, outputGradients);
     const [gatesX, h0, weight, c0] = inputs;
     const [hidden, cells, gates] = outputs;
-    const { T, B, H } = sizes(gatesX);
+    const { T, B, H } = sizesOf(gatesX, 4);
     const { reverse } = attributes;
     // Forward, only the last cell has a reader; its gradient arrives as that of all cells, zero elsewhere.
     const dC = dCells ? [at(dCells, reverse ? 0 : T - 1)] : [];
@@ -110,7 +105,7 @@ const lstmBackwardOp: Op<
     // A gradient that only the last outputs have is spread over all of them where it is read.
     load: true,
     problem: ({ inputs: [, , gates], attributes }, _, { load }) =>
-      familyCall(recurrentBackward, { cell: 'lstm', ...sizes(gates), ...attributes, ...(load ? { load } : {}) }),
+      familyCall(recurrentBackward, { cell: 'lstm', ...sizesOf(gates, 4), ...attributes, ...(load ? { load } : {}) }),
   },
   decompose: ([dHidden, weight, gates, cells, c0, ...dC], { reverse, lengths }) => {
     const step: ScanStep = (carry, slices) => {

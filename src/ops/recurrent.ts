@@ -1,14 +1,14 @@
 import { ShapeError } from '../core/errors.ts';
-import { nth } from '../core/lists.ts';
+import { exactly, nth } from '../core/lists.ts';
 import { formatShape, sameShape } from '../core/shape.ts';
 import type { TensorType } from '../core/types.ts';
 import { expectDType, expectRank } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { constantOf, where } from './elementwise.ts';
-import { concat } from './join.ts';
 import { checkedLengths, type Lengths } from './lengths.ts';
 import { sequenceMask } from './masks.ts';
 import { matmul } from './matmul.ts';
+import { statesBefore } from './scan.ts';
 import { at, slice } from './slice.ts';
 import { reshape, transpose, unsqueeze } from './view.ts';
 
@@ -61,12 +61,10 @@ export function recurrentGradient(dGates: Tensor, hidden: Tensor, h0: Tensor, re
   return product(dGates, statesBefore(hidden, h0, reverse));
 }
 
-/** The state that each step starts from, [T, B, H]. */
-export function statesBefore(states: Tensor, first: Tensor, reverse: boolean): Tensor {
-  const start = unsqueeze(first, 0);
-  const T = nth(states.shape, 0);
-  if (T === 1) return start;
-  return concat(reverse ? [slice(states, [[1]]), start] : [start, slice(states, [[0, T - 1]])]);
+/** The sizes behind gates [T, B, G·H]. */
+export function sizesOf({ shape }: TensorType, G: number) {
+  const [T, B, width] = exactly(3, shape);
+  return { T, B, H: width / G };
 }
 
 /** Throws where the inputs of a recurrence of G gates do not fit together; gives its sizes. */

@@ -173,7 +173,10 @@ function recur(
   const outputs = roots.length > 0 ? applyScan(traced, inputs, T, reverse, used) : [];
   for (const [i, tensor] of [...wanted].entries()) steps.set(tensor, nth(outputs, nexts.length + i));
   for (const carry of histories)
-    steps.set(carry, history(steps.of(nth(nexts, step.carries.indexOf(carry))), starts.get(carry) as Tensor, reverse));
+    steps.set(
+      carry,
+      statesBefore(steps.of(nth(nexts, step.carries.indexOf(carry))), starts.get(carry) as Tensor, reverse),
+    );
   return { carry: outputs.slice(0, nexts.length), ys: ys.map((y) => steps.of(y)) };
 }
 
@@ -186,8 +189,8 @@ function keptFor({ nexts }: Step, nodes: readonly Node[], dependence: (tensor: T
   return [...computed, ...nexts].filter((tensor) => dependence(tensor) !== 'fixed');
 }
 
-/** The values of a carry at the start of each step, [T, ...], from those at the end and the very first. */
-function history(after: Tensor, start: Tensor, reverse: boolean): Tensor {
+/** The values of a state at the start of each step, [T, ...], from those at the end and the very first. */
+export function statesBefore(after: Tensor, start: Tensor, reverse: boolean): Tensor {
   const T = nth(after.shape, 0);
   const first = unsqueeze(start, 0);
   if (T === 1) return first;
@@ -339,6 +342,7 @@ function stepsOf(
   const stacked = body.outputs.slice(carries);
   for (const [i, tensor] of stacked.entries()) steps.set(tensor, nth(outputs, carries + i));
   for (const [i, tensor] of body.carries.entries())
-    if (!stacked.includes(tensor)) steps.set(tensor, history(steps.of(nth(body.outputs, i)), nth(inputs, i), reverse));
+    if (!stacked.includes(tensor))
+      steps.set(tensor, statesBefore(steps.of(nth(body.outputs, i)), nth(inputs, i), reverse));
   return steps;
 }

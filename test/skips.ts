@@ -20,7 +20,7 @@ export const skips: readonly Skip[] = [
     reason: 'what a missing barrier does is a matter of luck where lanes run side by side: only software adapters try',
   },
   {
-    test: /^((matmul|attention(Forward|Backward)( of ranges)?) (quads|quads16|quadBlock) takes a case|ranges (quads|quadBlock): what they hide may be anything|each shader as it stands compiles: shaders\/matmul\/quads.wgsl)/,
+    test: /^((matmul|attention(Forward|Backward)( of ranges)?|conv) (quads|quads16|quadBlock) takes a case|ranges (quads|quadBlock): what they hide may be anything|each shader as it stands compiles: shaders\/matmul\/quads.wgsl)/,
     adapterDependent: true,
     reason: 'such a variant is for devices with subgroups, which no device needs to have; Deno has none yet',
   },

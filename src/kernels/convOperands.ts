@@ -165,27 +165,35 @@ fn tapAt(first: u32, n: u32) -> Tap {
     ${minus(times(signed(p), dilation[0]), before[0])},
     ${minus(times(signed(q), dilation[1]), before[1])});
 }`;
-  const start = picture === '0u' ? 'own.first' : `own.first + ${picture} * ${u(pictures.distance)}`;
-  const along =
+  const start = picture === '0u' ? '0u' : `${picture} * ${u(pictures.distance)}`;
+  // Four places are of one row where rows are fours; what depends on them alone serves all columns of a block.
+  const places =
     result[1] % 4 === 0
-      ? /* wgsl */ `fn placesOf(own: Tap, k: u32) -> vec4<f32> {
-  let row = ${times(signed(row), stride[0])} + own.row;
+      ? /* wgsl */ `struct Places { start: u32, row: i32, column: vec4<i32> }
+fn placesAt(k: u32) -> Places {
   let columns = vec4<i32>(${signed(column)}) + vec4<i32>(0, 1, 2, 3);
-  let column = ${times('columns', stride[1])} + own.column;
-  let rowInside = vec4<bool>(u32(row) < ${u(image[0])});
-  let inside = rowInside & (vec4<u32>(column) < vec4<u32>(${u(image[1])}));
-  return pick(vec4<u32>(${start}) + vec4<u32>(row * ${i(image[1])} + column), inside);
+  return Places(${start}, ${times(signed(row), stride[0])}, ${times('columns', stride[1])});
 }`
-      : /* wgsl */ `fn placeOf(own: Tap, k: u32) -> f32 {
-  let row = ${times(signed(row), stride[0])} + own.row;
-  let column = ${times(signed(column), stride[1])} + own.column;
-  let value = b[${start} + u32(row * ${i(image[1])} + column)];
-  return select(0.0, value, u32(row) < ${u(image[0])} && u32(column) < ${u(image[1])});
-}
-fn placesOf(own: Tap, k: u32) -> vec4<f32> {
-  return vec4<f32>(placeOf(own, k), placeOf(own, k + 1u), placeOf(own, k + 2u), placeOf(own, k + 3u));
+      : /* wgsl */ `struct Places { start: vec4<u32>, row: vec4<i32>, column: vec4<i32> }
+fn startOf(k: u32) -> u32 { return ${start}; }
+fn placeOf(k: u32) -> vec2<i32> { return vec2<i32>(${times(signed(row), stride[0])}, ${times(signed(column), stride[1])}); }
+fn placesAt(k: u32) -> Places {
+  let p0 = placeOf(k);
+  let p1 = placeOf(k + 1u);
+  let p2 = placeOf(k + 2u);
+  let p3 = placeOf(k + 3u);
+  return Places(
+    vec4<u32>(startOf(k), startOf(k + 1u), startOf(k + 2u), startOf(k + 3u)),
+    vec4<i32>(p0.x, p1.x, p2.x, p3.x), vec4<i32>(p0.y, p1.y, p2.y, p3.y));
 }`;
-  const declarations = `${tap}\n${result[1] % 4 === 0 ? `${pick}\n` : ''}${along}`;
+  const along = /* wgsl */ `fn placesOf(own: Tap, at: Places) -> vec4<f32> {
+  let row = at.row + own.row;
+  let column = at.column + own.column;
+  let rowInside = vec4<bool>(vec4<u32>(vec4<i32>(row)) < vec4<u32>(${u(image[0])}));
+  let inside = rowInside & (vec4<u32>(column) < vec4<u32>(${u(image[1])}));
+  return pick(vec4<u32>(own.first + at.start) + vec4<u32>(vec4<i32>(row) * ${i(image[1])} + column), inside);
+}`;
+  const declarations = [tap, places, pick, along].join('\n');
   return {
     tiles: {
       constants: { OwnB: 'OwnLine' },
@@ -193,7 +201,7 @@ fn placesOf(own: Tap, k: u32) -> vec4<f32> {
       functions: {
         ownB: 'fn ownB(lane: u32, first: u32, n: u32) -> OwnB { return OwnLine(first, n + lane / QUADS_K); }',
         bringB: `fn bringB(lane: u32, own: OwnB, i: u32, k: u32) -> vec4<f32> {
-  return placesOf(tapAt(own.first, own.n + i * (SIZE / QUADS_K)), k + 4u * (lane % QUADS_K));
+  return placesOf(tapAt(own.first, own.n + i * (SIZE / QUADS_K)), placesAt(k + 4u * (lane % QUADS_K)));
 }`,
       },
     },
@@ -201,9 +209,10 @@ fn placesOf(own: Tap, k: u32) -> vec4<f32> {
       declarations,
       functions: {
         blockB: `fn blockB(start: u32, k: u32, n: u32) -> mat4x4<f32> {
+  let places = placesAt(k);
   return transpose(mat4x4<f32>(
-    placesOf(tapAt(start, n), k), placesOf(tapAt(start, n + 1u), k),
-    placesOf(tapAt(start, n + 2u), k), placesOf(tapAt(start, n + 3u), k)));
+    placesOf(tapAt(start, n), places), placesOf(tapAt(start, n + 1u), places),
+    placesOf(tapAt(start, n + 2u), places), placesOf(tapAt(start, n + 3u), places)));
 }`,
       },
     },
@@ -221,13 +230,15 @@ export function alongRuns({
   readonly length: number;
 }): ComputedOperands | null {
   if (run === length || jump === 0) return null;
-  const at = (k: string) => `line + ${k} + ${coordinateOf(k, length, run)} * ${u(jump)}`;
+  const at = `k + ${coordinateOf('k', length, run)} * ${u(jump)}`;
   const declarations =
     run % 4 === 0
-      ? `fn inRuns(line: u32, k: u32) -> vec4<f32> { return readA(${at('k')}); }`
-      : /* wgsl */ `fn inRun(line: u32, k: u32) -> f32 { return a[${at('k')}]; }
-fn inRuns(line: u32, k: u32) -> vec4<f32> {
-  return vec4<f32>(inRun(line, k), inRun(line, k + 1u), inRun(line, k + 2u), inRun(line, k + 3u));
+      ? /* wgsl */ `fn runsAt(k: u32) -> u32 { return ${at}; }
+fn inRuns(line: u32, at: u32) -> vec4<f32> { return readA(line + at); }`
+      : /* wgsl */ `fn runAt(k: u32) -> u32 { return ${at}; }
+fn runsAt(k: u32) -> vec4<u32> { return vec4<u32>(runAt(k), runAt(k + 1u), runAt(k + 2u), runAt(k + 3u)); }
+fn inRuns(line: u32, at: vec4<u32>) -> vec4<f32> {
+  return vec4<f32>(a[line + at.x], a[line + at.y], a[line + at.z], a[line + at.w]);
 }`;
   return {
     tiles: {
@@ -235,7 +246,7 @@ fn inRuns(line: u32, k: u32) -> vec4<f32> {
       functions: {
         ownA: 'fn ownA(lane: u32, first: u32, m: u32) -> OwnA { return first + (m + lane / QUADS_K) * params.aLead; }',
         bringA: `fn bringA(lane: u32, own: OwnA, i: u32, k: u32) -> vec4<f32> {
-  return inRuns(own + i * (SIZE / QUADS_K) * params.aLead, k + 4u * (lane % QUADS_K));
+  return inRuns(own + i * (SIZE / QUADS_K) * params.aLead, runsAt(k + 4u * (lane % QUADS_K)));
 }`,
       },
     },
@@ -245,7 +256,8 @@ fn inRuns(line: u32, k: u32) -> vec4<f32> {
         blockA: `fn blockA(start: u32, m: u32, k: u32) -> mat4x4<f32> {
   let line = start + m * params.aLead;
   let lead = params.aLead;
-  return mat4x4<f32>(inRuns(line, k), inRuns(line + lead, k), inRuns(line + 2u * lead, k), inRuns(line + 3u * lead, k));
+  let at = runsAt(k);
+  return mat4x4<f32>(inRuns(line, at), inRuns(line + lead, at), inRuns(line + 2u * lead, at), inRuns(line + 3u * lead, at));
 }`,
       },
     },

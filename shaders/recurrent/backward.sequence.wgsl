@@ -1,6 +1,6 @@
 // uses: order, recurrent, recurrentSequence, rnnBackward
 // Gradient of a recurrent layer over a whole sequence in one dispatch: forward.sequence.wgsl backwards in time.
-// A workgroup owns WIDTH batch rows, a thread BLOCKS times WIDTH units of them. With dh (and dc) from the step after, the gradient
+// A workgroup owns ROWS batch rows, a thread BLOCKS times WIDTH units of them. With dh (and dc) from the step after, the gradient
 // of the cell gives that of h's share of the gates; then dh_before = dGates . W_hh.
 // dState [1 or 2, B, H] is the gradient of h0 (and c0); between the chunks of a long sequence it carries dh (and dc).
 @group(0) @binding(1) var<storage, read> weights: array<T>;
@@ -13,24 +13,23 @@ const BLOCKS: u32 = 1u;
 const STRIDE: u32 = UNITS / BLOCKS;
 const SIZE: u32 = STRIDE * SLICES;
 // Vectors of units that a thread finishes: BLOCKS of each row.
-const OWN: u32 = select(1u, WIDTH * BLOCKS, SLICES == 1u);
+const OWN: u32 = select(1u, ROWS * BLOCKS, SLICES == 1u);
 const OWN_C: u32 = select(1u, OWN, HAS_C);
 // Gates whose gradients are exchanged together: all, where the slices' sums take that much memory anyhow.
 const TOGETHER: u32 = select(1u, GATES, SLICES >= 4u);
-// Gradients of gates [TOGETHER, UNITS, WIDTH rows]; then the sums [WIDTH rows, UNITS, SLICES] of dh.
-var<workgroup> exchange: array<T, WIDTH * UNITS * SLICES>;
+// Gradients of gates [TOGETHER, UNITS, ROWS]; then the sums [WIDTH rows, UNITS, SLICES] of dh.
+var<workgroup> exchange: array<T, ROWS * UNITS * SLICES>;
 // The gradient of the output; a fused producer puts its own bindings in its place and replaces both functions.
 fn load(index: u32) -> f32 { return dOutput[index]; }
 fn outputGradient(at: u32) -> T { return load(at); }
-fn gradientBlock(j: u32) -> Block { return exchange[j]; }
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocation_index) local_index: u32, @builtin(num_workgroups) num_workgroups: vec3<u32>) {
   let lane = laneOrder(local_index, SIZE);
   let group = groupOrder(workgroup_id, num_workgroups);
   let firstUnit = lane / SLICES;
   let slice = lane % SLICES;
-  let firstRow = linearGroup(group, num_workgroups) * WIDTH;
-  let rows = min(WIDTH, max(params.B, firstRow) - firstRow);
+  let firstRow = linearGroup(group, num_workgroups) * ROWS;
+  let rows = min(ROWS, max(params.B, firstRow) - firstRow);
   let stateSize = params.B * UNITS;
   // Vector n of the `own` that this thread finishes is block n % BLOCKS of row `first` + n / BLOCKS.
   let own = select(select(0u, 1u, slice < rows), BLOCKS * rows, SLICES == 1u);
@@ -66,31 +65,31 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3<u32>, @builtin(local_invocatio
       if (PASSES) { dh[n] = d.h; }
       if (HAS_C) { dc[n] = d.c; }
     }
-    var sum0 = Block();
-    var sum1 = Block();
-    var sum2 = Block();
-    var sum3 = Block();
+    var sum0 = Rows();
+    var sum1 = Rows();
+    var sum2 = Rows();
+    var sum3 = Rows();
     for (var gate = 0u; gate < GATES; gate += TOGETHER) {
       for (var n = 0u; n < own; n++) {
-        let at = (firstUnit + n % BLOCKS * STRIDE) * WIDTH + slice + n / BLOCKS;
+        let at = (firstUnit + n % BLOCKS * STRIDE) * ROWS + slice + n / BLOCKS;
         for (var g = 0u; g < TOGETHER; g++) { exchange[g * H + at] = dGate[gate + g][n]; }
       }
       workgroupBarrier();
       for (var j = slice; j < TOGETHER * UNITS; j += SLICES) {
-        let block = gradientBlock(j);
+        let block = exchangedRows(j);
         let row = gate * H + j * WIDTH;
-        sum0 = addProduct(sum0, weightBlock(row, firstUnit), block);
-        if (BLOCKS > 1u) { sum1 = addProduct(sum1, weightBlock(row, firstUnit + STRIDE), block); }
+        sum0 = addRows(sum0, weightBlock(row, firstUnit), block);
+        if (BLOCKS > 1u) { sum1 = addRows(sum1, weightBlock(row, firstUnit + STRIDE), block); }
         if (BLOCKS > 2u) {
-          sum2 = addProduct(sum2, weightBlock(row, firstUnit + 2u * STRIDE), block);
-          sum3 = addProduct(sum3, weightBlock(row, firstUnit + 3u * STRIDE), block);
+          sum2 = addRows(sum2, weightBlock(row, firstUnit + 2u * STRIDE), block);
+          sum3 = addRows(sum3, weightBlock(row, firstUnit + 3u * STRIDE), block);
         }
       }
       workgroupBarrier();
     }
-    var sums = array<Block, 4>(sumSlices(sum0, lane), sum1, sum2, sum3);
+    var sums = array<Rows, 4>(wholeRows(sum0, lane), sum1, sum2, sum3);
     for (var n = 0u; n < own; n++) {
-      let sum = column(sums[n % BLOCKS], n / BLOCKS);
+      let sum = rowOf(sums[n % BLOCKS], n / BLOCKS);
       if (PASSES) { dh[n] += sum; } else { dh[n] = sum; }
     }
   }

@@ -14,6 +14,7 @@ import backwardSequence from '../../shaders/recurrent/backward.sequence.wgsl' wi
 import backwardStep from '../../shaders/recurrent/backward.steps.wgsl' with { type: 'text' };
 import forwardSequence from '../../shaders/recurrent/forward.sequence.wgsl' with { type: 'text' };
 import forwardStep from '../../shaders/recurrent/forward.steps.wgsl' with { type: 'text' };
+import { wordSize } from '../core/dtype.ts';
 import { type Bound, bindingText, bindingTexts } from './bindingText.ts';
 import { family } from './family.ts';
 import {
@@ -249,8 +250,7 @@ function wide(H: number, gates: number, direction: Direction, stage: Stage): Pic
   };
   if (stage === 'sequence') {
     functions.blockOf = 'fn blockOf(first: T) -> Block { return Block(first, T(), T(), T()); }';
-    const name = direction === 'forward' ? 'hiddenBlock' : 'gradientBlock';
-    functions[name] = `fn ${name}(k: u32) -> Block {
+    functions.exchangedBlock = `fn exchangedBlock(k: u32) -> Block {
   return Block(exchange[4u * k], exchange[4u * k + 1u], exchange[4u * k + 2u], exchange[4u * k + 3u]);
 }`;
   } else if (direction === 'forward') {
@@ -262,6 +262,35 @@ function wide(H: number, gates: number, direction: Direction, stage: Stage): Pic
     functions.gradientBlock = `fn gradientBlock(at: u32) -> Block { return Block(${four('dGates', `${gates}u * UNITS`)}); }`;
   }
   return { constants: { H, WIDTH: 4, T: 'vec4<f32>', TBits: 'vec4<u32>', Block: 'mat4x4<f32>' }, functions };
+}
+
+/** Settings for threads that read each weight once for two blocks of batch rows. */
+const twoRowBlocks: Pick<Dispatch, 'constants' | 'functions' | 'declarations'> = {
+  constants: { ROW_BLOCKS: 2, Rows: 'TwoBlocks' },
+  declarations: 'struct TwoBlocks { first: Block, second: Block }',
+  functions: {
+    exchangedRows: `fn exchangedRows(k: u32) -> Rows {
+  return Rows(exchangedBlock(2u * k), exchangedBlock(2u * k + 1u));
+}`,
+    addRows: `fn addRows(sum: Rows, weights: Block, rows: Rows) -> Rows {
+  return Rows(addProduct(sum.first, weights, rows.first), addProduct(sum.second, weights, rows.second));
+}`,
+    wholeRows: 'fn wholeRows(mine: Rows, lane: u32) -> Rows { return mine; }',
+    rowOf: `fn rowOf(rows: Rows, n: u32) -> T {
+  if (n < WIDTH) { return column(rows.first, n); }
+  return column(rows.second, n - WIDTH);
+}`,
+  },
+};
+
+/**
+ * Blocks of batch rows for a thread. On a CPU what counts is how often weights are read, and two workgroups keep
+ * two cores busy; GPUs have more of them than rows.
+ */
+function rowBlocksOf({ B, H }: RecurrentProblem, { selection, workgroupMemory }: DeviceProfile): 1 | 2 {
+  const [width, rows] = [widthOf(H), 2 * widthOf(H)];
+  const pays = selection === 'software' && width > 1 && H > 64 && B > rows;
+  return pays && wordSize * rows * H <= workgroupMemory ? 2 : 1;
 }
 
 /** One workgroup for some batch rows and all of time, in chunks that no watchdog and no limit of iterations ends. */
@@ -278,11 +307,13 @@ function sequence(direction: Direction, source: string): Variant<RecurrentProble
       const { constants, ...settings } = settingsOf(problem, direction, 'sequence');
       const width = widthOf(H);
       const units = H / width;
+      const rowBlocks = rowBlocksOf(problem, profile);
+      const rows = rowBlocks === 2 ? twoRowBlocks : {};
       // 128 threads or 4 slices: more gain little, and SwiftShader compiles for 0.3 s per 4 KiB of workgroup memory.
       const slices = slicesOf(H, Math.min(8, 256 / units, Math.max(4, 128 / units)), profile);
       const SLICES = slices < width ? 1 : slices;
       const BLOCKS = direction === 'backward' && SLICES === 1 ? blocksOf(units, profile) : 1;
-      const own = SLICES === 1 ? width * BLOCKS : 1;
+      const own = SLICES === 1 ? width * BLOCKS * rowBlocks : 1;
       const slicesSum = SLICES === 1 ? 0 : loop(width) + loop(SLICES);
       const together = SLICES >= 4 ? gates : 1;
       const each = {
@@ -301,9 +332,11 @@ function sequence(direction: Direction, source: string): Variant<RecurrentProble
           kernel: `recurrent${direction === 'forward' ? 'Forward' : 'Backward'}/sequence`,
           source,
           ...settings,
-          constants: { ...constants, SLICES, ...(direction === 'backward' && { BLOCKS }) },
+          constants: { ...constants, ...rows.constants, SLICES, ...(direction === 'backward' && { BLOCKS }) },
+          functions: { ...settings.functions, ...rows.functions },
+          declarations: [rows.declarations, settings.declarations].filter(Boolean).join('\n'),
           uniforms: { T, B, start, count: Math.min(chunk, T - start), reverse: Number(reverse) },
-          workgroups: grid(Math.ceil(B / width)),
+          workgroups: grid(Math.ceil(B / width / rowBlocks)),
           turns: loop(chunk, each) + 2 * loop(own),
         });
       }

@@ -252,6 +252,11 @@ function* recurrences() {
     lengths: flags,
     bias: flags,
   });
+  // More rows than one block of a thread has.
+  yield* product({
+    cell: ['lstm', 'gru', 'tanh'] as const,
+    ...{ T: [2], B: [12], H: [128], reverse: [false], lengths: flags, bias: [false] },
+  });
 }
 function* recurrentGradients() {
   for (const problem of recurrences())

@@ -33,10 +33,12 @@ const problems: readonly RecurrentProblem[] = [
   lstm(3, 6, 68, false),
   lstm(2, 1, 129, true),
   lstm(2, 3, 260, false),
+  // Two blocks of rows in a thread, of which the second is not always whole.
+  lstm(3, 13, 72, true),
   lstm(4, 6, 32, true, true),
   // What differs from the LSTM is a step's own: units and rows with and without vectors, few and many.
   other('gru', 3, 5, 7, { reverse: true, bias: true }),
-  other('gru', 4, 6, 68, { lengths: true }),
+  other('gru', 4, 11, 68, { lengths: true }),
   other('tanh', 3, 5, 7, { reverse: true, lengths: true }),
   other('relu', 4, 9, 32, {}),
 ];

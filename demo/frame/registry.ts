@@ -11,6 +11,7 @@ const loaders = {
   sentiment: () => import('../examples/sentiment.ts'),
   tagging: () => import('../examples/tagging.ts'),
   tree: () => import('../examples/tree.ts'),
+  grid: () => import('../examples/grid.ts'),
 } satisfies Record<string, () => Promise<{ default: Example }>>;
 
 export type ExampleName = keyof typeof loaders;

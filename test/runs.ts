@@ -130,7 +130,7 @@ export const parts: readonly Part[] = [
     reason: 'kernels have no part in the results: once, where there are files, processes and a terminal',
   },
   {
-    tests: ['core', 'arguments', 'docs', 'imports', 'options', 'readme'],
+    tests: ['core', 'arguments', 'badInput', 'docs', 'imports', 'options', 'readme'],
     runs: [denoSoftware],
     reason: 'kernels have no part in the results: once',
   },

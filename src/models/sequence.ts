@@ -6,7 +6,7 @@ import type { Tensor } from '../graph/tensor.ts';
 import { Embedding } from '../nn/embedding.ts';
 import { Module } from '../nn/module.ts';
 import { cast, where } from '../ops/elementwise.ts';
-import { type Lengths, lengthsLike, lengthsOf } from '../ops/lengths.ts';
+import { checkedLengths, type Lengths, lengthsLike } from '../ops/lengths.ts';
 import { sequenceMask } from '../ops/masks.ts';
 import { permute } from '../ops/view.ts';
 
@@ -84,7 +84,7 @@ export abstract class SequenceModel extends Module {
     return {
       // Turns ids rather than their embeddings, since that is cheaper.
       x: embedding ? embedding.forward(permute(x, [1, 0])) : permute(x, [1, 0, 2]),
-      lengths: lengths === undefined ? undefined : lengthsOf(name, lengths, B, T),
+      lengths: lengths === undefined ? undefined : checkedLengths(name, lengths, B, T),
     };
   }
 

@@ -5,7 +5,7 @@ import { formatShape, normaliseAxis, sizeOf } from '../core/shape.ts';
 import { expectDType, expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { cast, less, sub, where } from './elementwise.ts';
-import { gather } from './gather.ts';
+import { lookedUp } from './gather.ts';
 import { iota } from './indexing.ts';
 import { concat, split } from './join.ts';
 import { expand, permute, reshape } from './view.ts';
@@ -94,7 +94,7 @@ export function reverseSequence(x: Tensor, lengths: Tensor, options?: ReverseSeq
   const ends = expand(reshape(cast(lengths, 'i32'), [1, B]), [T, B]);
   const places = where(less(t, ends), sub(sub(ends, 1), t), t);
   const index = expand(reshape(places, [T, B, ...rest.map(() => 1)]), [T, B, ...rest]);
-  const turned = gather(sorted, index, 0);
+  const turned = lookedUp(sorted, index, 0, `[reverseSequence] a length lies above ${T}, the steps of a sequence`);
   const back = [time, batch, ...order];
   return permute(
     turned,

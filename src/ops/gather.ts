@@ -21,12 +21,15 @@ const outside =
   ({ attributes: { n } }: { attributes: Along }) =>
     `[${name}] an index lies outside [0, ${n}), the extent of the axis`;
 
-const gatherOp: Op<[x: Tensor, index: Tensor], Along> = {
+/** What is said of an index out of range, where it has a meaning that users know better than the index. */
+type Told = { complaint?: string };
+
+const gatherOp: Op<[x: Tensor, index: Tensor], Along & Told> = {
   name: 'gather',
   infer: ([{ dtype }, { shape }]) => [{ shape, dtype }],
   lowering: {
     kind: 'kernel',
-    badData: outside('gather'),
+    badData: ({ attributes }) => attributes.complaint ?? outside('gather')({ attributes }),
     problem: ({ inputs: [x, index], attributes: { axis } }) => familyCall(gatherFamily, indexProblem(x, index, axis)),
   },
   gradient: ({ inputs: [x, index], attributes: { axis } }, [dy]) => [scatterAdd(zeros(x.shape), index, dy, axis), null],
@@ -66,8 +69,13 @@ function checkIndex(name: string, x: Tensor, index: Tensor, axis: number): numbe
  * ValueError at the next read.
  */
 export function gather(x: Tensor, index: Tensor, axis: number): Tensor {
+  return lookedUp(x, index, axis);
+}
+/** `gather` with a message of its own for an index out of range. */
+export function lookedUp(x: Tensor, index: Tensor, axis: number, complaint?: string): Tensor {
   const dimension = checkIndex('gather', x, index, axis);
-  return applyOne(gatherOp, [x, index], { axis: dimension, n: nth(x.shape, dimension) });
+  const attributes = { axis: dimension, n: nth(x.shape, dimension), ...(complaint && { complaint }) };
+  return applyOne(gatherOp, [x, index], attributes);
 }
 /** x with `source` added at the positions of `index` along an axis, in order: deterministic where positions repeat. */
 export function scatterAdd(x: Tensor, index: Tensor, source: Tensor, axis: number): Tensor {

@@ -5,7 +5,7 @@ import { expectDType } from '../graph/record.ts';
 import { Tensor } from '../graph/tensor.ts';
 import { tensor } from './create.ts';
 import { add, cast, sub } from './elementwise.ts';
-import { gather } from './gather.ts';
+import { lookedUp } from './gather.ts';
 import { iota } from './indexing.ts';
 
 /** How much of each sequence of a batch counts: a tensor [B] of i32 or u32, whose values may vary from step to step, or numbers. */
@@ -51,7 +51,9 @@ const checked = new WeakMap<Tensor, number>();
 export function checkedLengths(op: string, lengths: Lengths, B: number, T: number): Tensor {
   const own = lengthsOf(op, lengths, B, T);
   if (checked.get(own) === T) return own;
-  const known = lengths instanceof Tensor ? add(gather(iota([T], 0), sub(cast(own, 'i32'), 1), 0), 1) : own;
+  const complaint = `[${op}] a length lies outside [1, ${T}], the steps of a sequence`;
+  const known =
+    lengths instanceof Tensor ? add(lookedUp(iota([T], 0), sub(cast(own, 'i32'), 1), 0, complaint), 1) : own;
   checked.set(known, T);
   return known;
 }

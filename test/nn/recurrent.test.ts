@@ -142,7 +142,9 @@ describe('rows of several lengths', () => {
     const model = new LSTM(I, H, { layers: 2, bidirectional: true });
     for (const wrong of [0, 8, -1]) {
       const lengths = tensor(Int32Array.of(3, 7, wrong, 5));
-      await expect(read(model.forward(randn([T, B, I]), undefined, { lengths })[0])).rejects.toThrow('outside');
+      await expect(read(model.forward(randn([T, B, I]), undefined, { lengths })[0])).rejects.toThrow(
+        '[LSTM] a length lies outside [1, 7], the steps of a sequence',
+      );
     }
   });
 

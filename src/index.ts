@@ -50,9 +50,11 @@ export { checkpoint } from './ops/checkpoint.ts';
 export {
   type Conv1dOptions,
   type Conv2dOptions,
+  type ConvTranspose1dOptions,
   type ConvTranspose2dOptions,
   conv1d,
   conv2d,
+  convTranspose1d,
   convTranspose2d,
 } from './ops/conv.ts';
 export { arange, full, linspace, ones, onesLike, parameter, tensor, zeros, zerosLike } from './ops/create.ts';

@@ -6,6 +6,7 @@ import {
   bernoulli,
   conv1d,
   conv2d,
+  convTranspose1d,
   convTranspose2d,
   crossEntropy,
   ctcLoss,
@@ -360,6 +361,12 @@ const mistakes: Readonly<Record<string, readonly Mistake[]>> = {
       ValueError,
       '[ConvTranspose2d] 3 groups do not divide inChannels, 4',
     ],
+    [
+      'convTranspose1d',
+      () => convTranspose1d(sequence(), draw([4, 2, 3]), null, { groups: 3 }),
+      ShapeError,
+      '[convTranspose1d] 3 groups do not divide the 4 channels of the input',
+    ],
     ['GroupNorm', () => new nn.GroupNorm(3, 4), ValueError, '[GroupNorm] 3 groups do not divide 4 channels'],
   ],
   'pooling to nothing': [
@@ -404,6 +411,20 @@ const mistakes: Readonly<Record<string, readonly Mistake[]>> = {
       () => convTranspose2d(draw([1, 1, 1, 1]), draw([1, 1, 2, 2]), null, { padding: 1 }),
       ShapeError,
       '[convTranspose2d] a padding of 1 leaves nothing of the height of the result, 2',
+    ],
+  ],
+  'a transposed convolution that makes no sense': [
+    [
+      'a padding that leaves nothing',
+      () => convTranspose1d(draw([1, 1, 1]), draw([1, 1, 2]), null, { padding: 1 }),
+      ShapeError,
+      '[convTranspose1d] a padding of 1 leaves nothing of the length of the result, 2',
+    ],
+    [
+      'an outputPadding as long as the stride',
+      () => convTranspose1d(sequence(), draw([4, 2, 3]), null, { outputPadding: 1 }),
+      ValueError,
+      '[convTranspose1d] outputPadding must be less than stride or dilation, got 1 with a stride of 1 and a dilation of 1',
     ],
   ],
   'a cycle in a tree': [

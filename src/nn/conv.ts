@@ -6,11 +6,14 @@ import type { Tensor } from '../graph/tensor.ts';
 import {
   type Conv1dOptions as Conv1dSteps,
   type Conv2dOptions as Conv2dSteps,
+  type ConvTranspose1dOptions as ConvTranspose1dSteps,
   type ConvTranspose2dOptions as ConvTranspose2dSteps,
   conv1d,
   conv1dKinds,
   conv2d,
   conv2dKinds,
+  convTranspose1d,
+  convTranspose1dKinds,
   convTranspose2d,
   convTranspose2dKinds,
   countOrPair,
@@ -31,10 +34,13 @@ interface Biased {
 export interface Conv1dOptions extends Conv1dSteps, Biased {}
 /** How the windows of a `Conv2d` lie, and whether it adds a bias. */
 export interface Conv2dOptions extends Conv2dSteps, Biased {}
+/** How the windows of a `ConvTranspose1d` lie, and whether it adds a bias. */
+export interface ConvTranspose1dOptions extends ConvTranspose1dSteps, Biased {}
 /** How the windows of a `ConvTranspose2d` lie, and whether it adds a bias. */
 export interface ConvTranspose2dOptions extends ConvTranspose2dSteps, Biased {}
 const conv1dOptions = declareOptions<Conv1dOptions>({ ...conv1dKinds, bias: flag });
 const conv2dOptions = declareOptions<Conv2dOptions>({ ...conv2dKinds, bias: flag });
+const convTranspose1dOptions = declareOptions<ConvTranspose1dOptions>({ ...convTranspose1dKinds, bias: flag });
 const convTranspose2dOptions = declareOptions<ConvTranspose2dOptions>({ ...convTranspose2dKinds, bias: flag });
 
 /** Checks channels and groups of a module. */
@@ -103,6 +109,33 @@ export class Conv2d extends Module {
   /** x [B, in, H, W] → [B, out, OH, OW]. Throws a ShapeError for another rank, other channels, or an input smaller than the kernel. */
   forward(x: Tensor): Tensor {
     return conv2d(x, this.weight, this.bias, this.#steps);
+  }
+}
+
+/**
+ * `convTranspose1d` with a weight and a bias: [B, in, T] → [B, out, OT]. Both start uniform within ±1/√(out / groups · K), as in
+ * PyTorch.
+ */
+export class ConvTranspose1d extends Module {
+  /** [in, out / groups, K]. */
+  readonly weight: Parameter;
+  /** [out]; null without a bias. */
+  readonly bias: Parameter | null;
+  readonly #steps: ConvTranspose1dSteps;
+
+  constructor(inChannels: number, outChannels: number, kernelSize: number, options?: ConvTranspose1dOptions) {
+    super();
+    const { bias = true, ...steps } = convTranspose1dOptions('ConvTranspose1d', options);
+    checkSizes('ConvTranspose1d', { kernelSize });
+    const { groups = 1 } = steps;
+    checkGroups('ConvTranspose1d', inChannels, outChannels, groups);
+    [this.weight, this.bias] = initial([inChannels, outChannels / groups, kernelSize], outChannels, bias);
+    this.#steps = steps;
+  }
+
+  /** x [B, in, T] → [B, out, OT]. Throws a ShapeError for another rank, other channels, or where nothing would be left. */
+  forward(x: Tensor): Tensor {
+    return convTranspose1d(x, this.weight, this.bias, this.#steps);
   }
 }
 

@@ -25,6 +25,8 @@ export {
   type Conv1dOptions,
   Conv2d,
   type Conv2dOptions,
+  ConvTranspose1d,
+  type ConvTranspose1dOptions,
   ConvTranspose2d,
   type ConvTranspose2dOptions,
 } from './conv.ts';

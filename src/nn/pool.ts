@@ -1,4 +1,4 @@
-import { count, expectKind } from '../core/options.ts';
+import { count, expectKind, type Kind } from '../core/options.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { countOrPair, type NumberOrPair } from '../ops/conv.ts';
 import {
@@ -22,151 +22,108 @@ import {
 import { type InterpolateOptions, interpolate, interpolateOptions } from '../ops/resample.ts';
 import { Module } from './module.ts';
 
-/** The greatest of each window: [B, C, T] → [B, C, OT], as `maxPool1d`. */
-export class MaxPool1d extends Module {
-  /** Length of a window. */
-  readonly kernelSize: number;
+/** A pool over windows of one size. */
+abstract class WindowPool<Size extends NumberOrPair, Options extends object> extends Module {
+  /** Length of a window, or rows and columns. */
+  readonly kernelSize: Size;
   /** How the windows lie. */
-  readonly options: MaxPool1dOptions;
+  readonly options: Options;
+  readonly #pool: (x: Tensor, kernelSize: Size, options: Options) => Tensor;
 
-  constructor(kernelSize: number, options?: MaxPool1dOptions) {
+  constructor(
+    pool: (x: Tensor, kernelSize: Size, options: Options) => Tensor,
+    kernelSize: Size,
+    kind: Kind<Size>,
+    options: Options,
+  ) {
     super();
-    this.options = maxPool1dOptions('MaxPool1d', options);
-    expectKind('MaxPool1d', 'kernelSize', kernelSize, count);
+    expectKind(new.target.name, 'kernelSize', kernelSize, kind);
     this.kernelSize = kernelSize;
+    this.options = options;
+    this.#pool = pool;
   }
 
-  /** x [B, C, T] → [B, C, OT]. Throws a ShapeError for another rank, or where the windows are longer than the padded input. */
+  /**
+   * x [B, C, T] → [B, C, OT], or [B, C, H, W] → [B, C, OH, OW]. Throws a ShapeError for another rank, or where the windows are
+   * longer than the padded input.
+   */
   forward(x: Tensor): Tensor {
-    return maxPool1d(x, this.kernelSize, this.options);
+    return this.#pool(x, this.kernelSize, this.options);
+  }
+}
+
+/** A pool over some windows that cover the input evenly. */
+abstract class AdaptivePool<Size extends NumberOrPair> extends Module {
+  /** How many windows, or rows and columns of them. */
+  readonly outputSize: Size;
+  readonly #pool: (x: Tensor, outputSize: Size) => Tensor;
+
+  constructor(pool: (x: Tensor, outputSize: Size) => Tensor, outputSize: Size, kind: Kind<Size>) {
+    super();
+    expectKind(new.target.name, 'outputSize', outputSize, kind);
+    this.outputSize = outputSize;
+    this.#pool = pool;
+  }
+
+  /** x [B, C, T] → [B, C, outputSize], or [B, C, H, W] → [B, C, OH, OW]. Throws a ShapeError for another rank. */
+  forward(x: Tensor): Tensor {
+    return this.#pool(x, this.outputSize);
+  }
+}
+
+/** The greatest of each window: [B, C, T] → [B, C, OT], as `maxPool1d`. */
+export class MaxPool1d extends WindowPool<number, MaxPool1dOptions> {
+  constructor(kernelSize: number, options?: MaxPool1dOptions) {
+    super(maxPool1d, kernelSize, count, maxPool1dOptions('MaxPool1d', options));
   }
 }
 
 /** The greatest of each window: [B, C, H, W] → [B, C, OH, OW], as `maxPool2d`. */
-export class MaxPool2d extends Module {
-  /** Length of a window, or rows and columns. */
-  readonly kernelSize: NumberOrPair;
-  /** How the windows lie. */
-  readonly options: MaxPool2dOptions;
-
+export class MaxPool2d extends WindowPool<NumberOrPair, MaxPool2dOptions> {
   constructor(kernelSize: NumberOrPair, options?: MaxPool2dOptions) {
-    super();
-    this.options = maxPool2dOptions('MaxPool2d', options);
-    expectKind('MaxPool2d', 'kernelSize', kernelSize, countOrPair);
-    this.kernelSize = kernelSize;
-  }
-
-  /** x [B, C, H, W] → [B, C, OH, OW]. Throws a ShapeError for another rank, or where the windows are longer than the padded input. */
-  forward(x: Tensor): Tensor {
-    return maxPool2d(x, this.kernelSize, this.options);
+    super(maxPool2d, kernelSize, countOrPair, maxPool2dOptions('MaxPool2d', options));
   }
 }
 
 /** The mean of each window: [B, C, T] → [B, C, OT], as `avgPool1d`. */
-export class AvgPool1d extends Module {
-  /** Length of a window. */
-  readonly kernelSize: number;
-  /** How the windows lie. */
-  readonly options: AvgPool1dOptions;
-
+export class AvgPool1d extends WindowPool<number, AvgPool1dOptions> {
   constructor(kernelSize: number, options?: AvgPool1dOptions) {
-    super();
-    this.options = avgPool1dOptions('AvgPool1d', options);
-    expectKind('AvgPool1d', 'kernelSize', kernelSize, count);
-    this.kernelSize = kernelSize;
-  }
-
-  /** x [B, C, T] → [B, C, OT]. Throws a ShapeError for another rank, or where the windows are longer than the padded input. */
-  forward(x: Tensor): Tensor {
-    return avgPool1d(x, this.kernelSize, this.options);
+    super(avgPool1d, kernelSize, count, avgPool1dOptions('AvgPool1d', options));
   }
 }
 
 /** The mean of each window: [B, C, H, W] → [B, C, OH, OW], as `avgPool2d`. */
-export class AvgPool2d extends Module {
-  /** Length of a window, or rows and columns. */
-  readonly kernelSize: NumberOrPair;
-  /** How the windows lie. */
-  readonly options: AvgPool2dOptions;
-
+export class AvgPool2d extends WindowPool<NumberOrPair, AvgPool2dOptions> {
   constructor(kernelSize: NumberOrPair, options?: AvgPool2dOptions) {
-    super();
-    this.options = avgPool2dOptions('AvgPool2d', options);
-    expectKind('AvgPool2d', 'kernelSize', kernelSize, countOrPair);
-    this.kernelSize = kernelSize;
-  }
-
-  /** x [B, C, H, W] → [B, C, OH, OW]. Throws a ShapeError for another rank, or where the windows are longer than the padded input. */
-  forward(x: Tensor): Tensor {
-    return avgPool2d(x, this.kernelSize, this.options);
+    super(avgPool2d, kernelSize, countOrPair, avgPool2dOptions('AvgPool2d', options));
   }
 }
 
 /** The mean of each of some windows that cover the input evenly: [B, C, T] → [B, C, outputSize], as `adaptiveAvgPool1d`. */
-export class AdaptiveAvgPool1d extends Module {
-  /** How many windows. */
-  readonly outputSize: number;
-
+export class AdaptiveAvgPool1d extends AdaptivePool<number> {
   constructor(outputSize: number) {
-    super();
-    expectKind('AdaptiveAvgPool1d', 'outputSize', outputSize, count);
-    this.outputSize = outputSize;
-  }
-
-  /** x [B, C, T] → [B, C, outputSize]. Throws a ShapeError for another rank. */
-  forward(x: Tensor): Tensor {
-    return adaptiveAvgPool1d(x, this.outputSize);
+    super(adaptiveAvgPool1d, outputSize, count);
   }
 }
 
 /** The mean of each of some windows that cover the input evenly: [B, C, H, W] → [B, C, OH, OW], as `adaptiveAvgPool2d`. */
-export class AdaptiveAvgPool2d extends Module {
-  /** Rows and columns of windows. */
-  readonly outputSize: NumberOrPair;
-
+export class AdaptiveAvgPool2d extends AdaptivePool<NumberOrPair> {
   constructor(outputSize: NumberOrPair) {
-    super();
-    expectKind('AdaptiveAvgPool2d', 'outputSize', outputSize, countOrPair);
-    this.outputSize = outputSize;
-  }
-
-  /** x [B, C, H, W] → [B, C, OH, OW]. Throws a ShapeError for another rank. */
-  forward(x: Tensor): Tensor {
-    return adaptiveAvgPool2d(x, this.outputSize);
+    super(adaptiveAvgPool2d, outputSize, countOrPair);
   }
 }
 
 /** The greatest of each of some windows that cover the input evenly: [B, C, T] → [B, C, outputSize], as `adaptiveMaxPool1d`. */
-export class AdaptiveMaxPool1d extends Module {
-  /** How many windows. */
-  readonly outputSize: number;
-
+export class AdaptiveMaxPool1d extends AdaptivePool<number> {
   constructor(outputSize: number) {
-    super();
-    expectKind('AdaptiveMaxPool1d', 'outputSize', outputSize, count);
-    this.outputSize = outputSize;
-  }
-
-  /** x [B, C, T] → [B, C, outputSize]. Throws a ShapeError for another rank. */
-  forward(x: Tensor): Tensor {
-    return adaptiveMaxPool1d(x, this.outputSize);
+    super(adaptiveMaxPool1d, outputSize, count);
   }
 }
 
 /** The greatest of each of some windows that cover the input evenly: [B, C, H, W] → [B, C, OH, OW], as `adaptiveMaxPool2d`. */
-export class AdaptiveMaxPool2d extends Module {
-  /** Rows and columns of windows. */
-  readonly outputSize: NumberOrPair;
-
+export class AdaptiveMaxPool2d extends AdaptivePool<NumberOrPair> {
   constructor(outputSize: NumberOrPair) {
-    super();
-    expectKind('AdaptiveMaxPool2d', 'outputSize', outputSize, countOrPair);
-    this.outputSize = outputSize;
-  }
-
-  /** x [B, C, H, W] → [B, C, OH, OW]. Throws a ShapeError for another rank. */
-  forward(x: Tensor): Tensor {
-    return adaptiveMaxPool2d(x, this.outputSize);
+    super(adaptiveMaxPool2d, outputSize, countOrPair);
   }
 }
 

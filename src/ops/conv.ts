@@ -80,13 +80,17 @@ export interface Conv2dOptions extends Steps<NumberOrPair> {
   /** Zeros at both ends of each dimension; default 0, which is `'valid'`. `'same'` keeps the size; the stride must be 1. */
   padding?: NumberOrPair | 'valid' | 'same';
 }
-/** Options of `convTranspose2d`; a number stands for both dimensions. */
-export interface ConvTranspose2dOptions extends Steps<NumberOrPair> {
+/** How a transposed convolution's result is cut, and made longer. */
+interface TransposeSteps<Size> extends Steps<Size> {
   /** What the convolution that this one transposes has: as much less at both ends of each dimension; default 0. */
-  padding?: NumberOrPair;
-  /** Rows and columns more at the end of the result, less than stride or dilation; default 0. */
-  outputPadding?: NumberOrPair;
+  padding?: Size;
+  /** As much more at the end of each dimension of the result, less than stride or dilation; default 0. */
+  outputPadding?: Size;
 }
+/** Options of `convTranspose1d`. */
+export interface ConvTranspose1dOptions extends TransposeSteps<number> {}
+/** Options of `convTranspose2d`; a number stands for both dimensions. */
+export interface ConvTranspose2dOptions extends TransposeSteps<NumberOrPair> {}
 export const conv1dKinds = {
   stride: count,
   dilation: count,
@@ -99,9 +103,11 @@ export const conv2dKinds = {
   groups: count,
   padding: either(noneOrPair, oneOf('valid', 'same')),
 };
+export const convTranspose1dKinds = { ...conv1dKinds, padding: countOrNone, outputPadding: countOrNone };
 export const convTranspose2dKinds = { ...conv2dKinds, padding: noneOrPair, outputPadding: noneOrPair };
 const conv1dOptions = declareOptions<Conv1dOptions>(conv1dKinds);
 const conv2dOptions = declareOptions<Conv2dOptions>(conv2dKinds);
+const convTranspose1dOptions = declareOptions<ConvTranspose1dOptions>(convTranspose1dKinds);
 const convTranspose2dOptions = declareOptions<ConvTranspose2dOptions>(convTranspose2dKinds);
 
 /** Zeros before and behind a dimension. */
@@ -270,16 +276,60 @@ export function convTranspose2d(
   bias: Tensor | null = null,
   options?: ConvTranspose2dOptions,
 ): Tensor {
-  const name = 'convTranspose2d';
-  const { groups = 1, ...given } = convTranspose2dOptions(name, options);
-  checkPictures(name, x, weight, bias, 4);
+  const { groups = 1, ...given } = convTranspose2dOptions('convTranspose2d', options);
+  checkPictures('convTranspose2d', x, weight, bias, 4);
   const { stride = 1, dilation = 1, padding = 0, outputPadding = 0 } = given;
-  const [strides, dilations, paddings, extra] = [stride, dilation, padding, outputPadding].map(pairOfBoth) as [
-    Pair,
-    Pair,
-    Pair,
-    Pair,
-  ];
+  const steps = {
+    stride: pairOfBoth(stride),
+    dilation: pairOfBoth(dilation),
+    padding: pairOfBoth(padding),
+    outputPadding: pairOfBoth(outputPadding),
+    groups,
+  };
+  return transposed('convTranspose2d', x, weight, bias, steps, dimensions);
+}
+
+/**
+ * `convTranspose2d` along one dimension: x [B, C, T], weight [C, filters / groups, K], bias [filters] → [B, filters,
+ * (T − 1)·stride − 2·padding + dilation·(K − 1) + outputPadding + 1], as `torch.nn.functional.conv_transpose1d`. Throws as
+ * `convTranspose2d` does.
+ */
+export function convTranspose1d(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | null = null,
+  options?: ConvTranspose1dOptions,
+): Tensor {
+  const { groups = 1, ...given } = convTranspose1dOptions('convTranspose1d', options);
+  checkPictures('convTranspose1d', x, weight, bias, 3);
+  const { stride = 1, dilation = 1, padding = 0, outputPadding = 0 } = given;
+  const steps: Transposition = {
+    stride: [1, stride],
+    dilation: [1, dilation],
+    padding: [0, padding],
+    outputPadding: [0, outputPadding],
+    groups,
+  };
+  return alongRow(transposed('convTranspose1d', onRow(x), onRow(weight), bias, steps, ['a row', 'the length']));
+}
+
+interface Transposition {
+  readonly stride: Pair;
+  readonly dilation: Pair;
+  readonly padding: Pair;
+  readonly outputPadding: Pair;
+  readonly groups: number;
+}
+
+/** The transposed convolution of pictures [B, C, H, W], whose sizes messages call as `names` say. */
+function transposed(
+  name: string,
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | null,
+  { stride, dilation, padding, outputPadding, groups }: Transposition,
+  names: readonly string[],
+): Tensor {
   const [B, channels, H, W] = exactly(4, x.shape);
   const [first, filters, KH, KW] = exactly(4, weight.shape);
   divided(name, groups, 'channels of the input', channels);
@@ -293,7 +343,7 @@ export function convTranspose2d(
     [KH, KW],
   ];
   const [rows, columns] = result.map((extent, i) => {
-    const [step, apart, cut, more] = [strides, dilations, paddings, extra].map((pair) => nth(pair, i)) as [
+    const [step, apart, cut, more] = [stride, dilation, padding, outputPadding].map((pair) => nth(pair, i)) as [
       number,
       number,
       number,
@@ -306,13 +356,13 @@ export function convTranspose2d(
     const size = (extent - 1) * step - 2 * cut + apart * (nth(kernel, i) - 1) + more + 1;
     if (size < 1)
       throw new ShapeError(
-        `[${name}] a padding of ${cut} leaves nothing of ${dimensions[i]} of the result, ${size + 2 * cut}`,
+        `[${name}] a padding of ${cut} leaves nothing of ${names[i]} of the result, ${size + 2 * cut}`,
       );
     return size;
   }) as [number, number];
   const attributes = {
     ...{ B, groups, channels: filters, filters: channels / groups },
-    ...{ image: [rows, columns] as const, result, kernel, stride: strides, dilation: dilations, before: paddings },
+    ...{ image: [rows, columns] as const, result, kernel, stride, dilation, before: padding },
   };
   return withBias(applyOne(convInputOp, [x, weight], attributes), bias);
 }

@@ -119,6 +119,8 @@ interface PoolOptions<Size> {
   stride?: Size;
   /** What lies around the input, at both ends: nothing for a maximum, zeros for an average; half a window at most. Default 0. */
   padding?: Size;
+  /** Whether a last window that reaches beyond the padding counts, as far as it begins on the input or before it; default false. */
+  ceilMode?: boolean;
 }
 /** Options of `maxPool1d`. */
 export interface MaxPool1dOptions extends PoolOptions<number> {
@@ -143,21 +145,25 @@ export interface AvgPool2dOptions extends PoolOptions<NumberOrPair> {
 export const maxPool1dOptions = declareOptions<MaxPool1dOptions>({
   stride: count,
   padding: countOrNone,
+  ceilMode: flag,
   dilation: count,
 });
 export const maxPool2dOptions = declareOptions<MaxPool2dOptions>({
   stride: countOrPair,
   padding: noneOrPair,
+  ceilMode: flag,
   dilation: countOrPair,
 });
 export const avgPool1dOptions = declareOptions<AvgPool1dOptions>({
   stride: count,
   padding: countOrNone,
+  ceilMode: flag,
   countIncludePad: flag,
 });
 export const avgPool2dOptions = declareOptions<AvgPool2dOptions>({
   stride: countOrPair,
   padding: noneOrPair,
+  ceilMode: flag,
   countIncludePad: flag,
 });
 
@@ -166,6 +172,7 @@ interface Windows {
   readonly stride: number;
   readonly padding: number;
   readonly dilation: number;
+  readonly ceilMode: boolean;
 }
 
 /** The windows along an axis, where they begin, padding and all. */
@@ -173,13 +180,15 @@ function startsOf(
   name: string,
   what: string,
   extent: number,
-  { kernel, stride, padding, dilation }: Windows,
+  { kernel, stride, padding, dilation, ceilMode }: Windows,
 ): number[] {
   expectShort(name, extent);
   if (2 * padding > kernel)
     throw new ShapeError(`[${name}] the padding must be at most half of the kernel, ${kernel}, got ${padding}`);
-  const places = placesOn(name, what, extent, kernel, { stride, dilation, padding: [padding, padding] });
-  return Array.from({ length: places }, (_, i) => i * stride - padding);
+  const behind = padding + (ceilMode ? stride - 1 : 0);
+  const places = placesOn(name, what, extent, kernel, { stride, dilation, padding: [padding, behind] });
+  // Only a window beyond the padding can begin behind the input.
+  return Array.from({ length: places }, (_, i) => i * stride - padding).filter((start) => start < extent);
 }
 
 /** What of each window lies on the input. */
@@ -200,7 +209,7 @@ function spansOf(name: string, what: string, extent: number, windows: Windows): 
 /** The mean of each window, as rows of a matrix. */
 function meansOf(name: string, what: string, extent: number, windows: Windows, countsPadding: boolean): Bands {
   return startsOf(name, what, extent, windows).map((start): Band => {
-    const end = start + windows.kernel;
+    const end = Math.min(start + windows.kernel, extent + windows.padding);
     const [first, last] = [Math.max(0, start), Math.min(extent, end)];
     const size = countsPadding ? end - start : last - first;
     return [first, ...new Array<number>(last - first).fill(1 / size)];
@@ -212,7 +221,7 @@ const pictures = ['the height', 'the width'] as const;
 /** Each axis of pictures [B, C, H, W] by its own numbers. */
 function eachAxis<Result>(
   x: Tensor,
-  settings: { readonly [Name in keyof Windows]: NumberOrPair },
+  { ceilMode, ...settings }: { readonly [Name in keyof Windows]: Name extends 'ceilMode' ? boolean : NumberOrPair },
   make: (what: string, extent: number, windows: Windows) => Result,
 ): [Result, Result] {
   const [, , ...extents] = exactly(4, x.shape);
@@ -228,6 +237,7 @@ function eachAxis<Result>(
       stride: stride[i],
       padding: padding[i],
       dilation: dilation[i],
+      ceilMode,
     });
   return [axis(0), axis(1)];
 }
@@ -243,19 +253,27 @@ function expectPool<Size>(name: string, x: Tensor, rank: number, what: string, s
  * the gradient. Throws a ShapeError where the windows are longer than the padded input, or have nothing in them.
  */
 export function maxPool2d(x: Tensor, kernelSize: NumberOrPair, options?: MaxPool2dOptions): Tensor {
-  const { stride = kernelSize, padding = 0, dilation = 1 } = maxPool2dOptions('maxPool2d', options);
+  const { stride = kernelSize, padding = 0, dilation = 1, ceilMode = false } = maxPool2dOptions('maxPool2d', options);
   expectPool('maxPool2d', x, 4, 'kernelSize', kernelSize, countOrPair);
-  const [rows, columns] = eachAxis(x, { kernel: kernelSize, stride, padding, dilation }, (what, extent, windows) =>
-    spansOf('maxPool2d', what, extent, windows),
+  const [rows, columns] = eachAxis(
+    x,
+    { kernel: kernelSize, stride, padding, dilation, ceilMode },
+    (what, extent, windows) => spansOf('maxPool2d', what, extent, windows),
   );
   return greatest(x, rows, columns, pairOfBoth(dilation));
 }
 
 /** `maxPool2d` along one dimension: x [B, C, T] → [B, C, OT], as `torch.nn.functional.max_pool1d`. Throws a ShapeError as it does. */
 export function maxPool1d(x: Tensor, kernelSize: number, options?: MaxPool1dOptions): Tensor {
-  const { stride = kernelSize, padding = 0, dilation = 1 } = maxPool1dOptions('maxPool1d', options);
+  const { stride = kernelSize, padding = 0, dilation = 1, ceilMode = false } = maxPool1dOptions('maxPool1d', options);
   expectPool('maxPool1d', x, 3, 'kernelSize', kernelSize, count);
-  const spans = spansOf('maxPool1d', 'the input', nth(x.shape, 2), { kernel: kernelSize, stride, padding, dilation });
+  const spans = spansOf('maxPool1d', 'the input', nth(x.shape, 2), {
+    kernel: kernelSize,
+    stride,
+    padding,
+    dilation,
+    ceilMode,
+  });
   return alongRow(greatest(onRow(x), [[0, 1]], spans, [1, dilation]));
 }
 
@@ -264,19 +282,31 @@ export function maxPool1d(x: Tensor, kernelSize: number, options?: MaxPool1dOpti
  * the windows are longer than the padded input.
  */
 export function avgPool2d(x: Tensor, kernelSize: NumberOrPair, options?: AvgPool2dOptions): Tensor {
-  const { stride = kernelSize, padding = 0, countIncludePad = true } = avgPool2dOptions('avgPool2d', options);
+  const {
+    stride = kernelSize,
+    padding = 0,
+    ceilMode = false,
+    countIncludePad = true,
+  } = avgPool2dOptions('avgPool2d', options);
   expectPool('avgPool2d', x, 4, 'kernelSize', kernelSize, countOrPair);
-  const [rows, columns] = eachAxis(x, { kernel: kernelSize, stride, padding, dilation: 1 }, (what, extent, windows) =>
-    meansOf('avgPool2d', what, extent, windows, countIncludePad),
+  const [rows, columns] = eachAxis(
+    x,
+    { kernel: kernelSize, stride, padding, dilation: 1, ceilMode },
+    (what, extent, windows) => meansOf('avgPool2d', what, extent, windows, countIncludePad),
   );
   return resample(x, rows, columns);
 }
 
 /** `avgPool2d` along one dimension: x [B, C, T] → [B, C, OT], as `torch.nn.functional.avg_pool1d`. Throws a ShapeError as it does. */
 export function avgPool1d(x: Tensor, kernelSize: number, options?: AvgPool1dOptions): Tensor {
-  const { stride = kernelSize, padding = 0, countIncludePad = true } = avgPool1dOptions('avgPool1d', options);
+  const {
+    stride = kernelSize,
+    padding = 0,
+    ceilMode = false,
+    countIncludePad = true,
+  } = avgPool1dOptions('avgPool1d', options);
   expectPool('avgPool1d', x, 3, 'kernelSize', kernelSize, count);
-  const windows = { kernel: kernelSize, stride, padding, dilation: 1 };
+  const windows = { kernel: kernelSize, stride, padding, dilation: 1, ceilMode };
   const means = meansOf('avgPool1d', 'the input', nth(x.shape, 2), windows, countIncludePad);
   return alongRow(resample(onRow(x), same(1), means));
 }

@@ -10,6 +10,7 @@ const modules: Readonly<Record<string, () => nn.Layer>> = {
   Conv1d: () => new nn.Conv1d(3, 4, 3, { stride: 2, padding: 1 }),
   Conv2d: () => new nn.Conv2d(4, 6, [3, 2], { padding: 'same', groups: 2 }),
   ConvTranspose2d: () => new nn.ConvTranspose2d(4, 2, 3, { stride: 2, outputPadding: 1, groups: 2, bias: false }),
+  ConvTranspose1d: () => new nn.ConvTranspose1d(4, 2, 3, { stride: 2, padding: 1, groups: 2 }),
   MaxPool1d: () => new nn.MaxPool1d(3, { stride: 2 }),
   MaxPool2d: () => new nn.MaxPool2d(2),
   AvgPool1d: () => new nn.AvgPool1d(2, { padding: 1, countIncludePad: false }),
@@ -40,6 +41,7 @@ describe('modules of convolutions and pools', async () => {
   it.for([
     ['Conv1d', () => new nn.Conv1d(8, 40, 9, { groups: 2 }), 4 * 9],
     ['Conv2d', () => new nn.Conv2d(6, 40, [3, 5]), 6 * 15],
+    ['ConvTranspose1d', () => new nn.ConvTranspose1d(40, 12, 9, { groups: 2 }), 6 * 9],
     ['ConvTranspose2d', () => new nn.ConvTranspose2d(40, 12, 3, { groups: 2 }), 6 * 9],
   ] as const)('%s begins uniform within ±1/√(what its weight says)', async ([, make, fanIn]) => {
     const { weight, bias } = make();

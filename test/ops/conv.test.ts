@@ -1,5 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { compile, conv1d, conv2d, convTranspose2d, grad, type Tensor, tensor } from '../../src/index.ts';
+import {
+  compile,
+  conv1d,
+  conv2d,
+  convTranspose1d,
+  convTranspose2d,
+  grad,
+  type Tensor,
+  tensor,
+} from '../../src/index.ts';
 import { check, checkGradients } from '../support/check.ts';
 import { draw } from '../support/draw.ts';
 import { read, useGpu } from '../support/gpu.ts';
@@ -7,8 +16,11 @@ import { checkGolden, goldenCases } from './golden.ts';
 
 useGpu();
 
-type Options = Parameters<typeof conv2d>[3] & Parameters<typeof conv1d>[3] & Parameters<typeof convTranspose2d>[3];
-const functions = { conv1d, conv2d, convTranspose2d } as const;
+type Options = Parameters<typeof conv2d>[3] &
+  Parameters<typeof conv1d>[3] &
+  Parameters<typeof convTranspose1d>[3] &
+  Parameters<typeof convTranspose2d>[3];
+const functions = { conv1d, conv2d, convTranspose1d, convTranspose2d } as const;
 
 describe('convolutions', async () => {
   it.for(await goldenCases('conv'))('agree with PyTorch: $name', ({ load, name }) =>

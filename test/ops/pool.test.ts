@@ -36,6 +36,7 @@ describe('pools', async () => {
     await checkGradients((x) => maxPool2d(x as Tensor, 3, { stride: 2, padding: 1 }), [drawApart([2, 3, 7, 6])]);
     await checkGradients((x) => maxPool2d(x as Tensor, 2, { stride: 3 }), [drawApart([2, 2, 8, 9])]);
     await checkGradients((x) => weft.avgPool2d(x as Tensor, [1, 2], { stride: [2, 3] }), [draw([2, 2, 5, 8])]);
+    await checkGradients((x) => maxPool2d(x as Tensor, 2, { stride: 3, ceilMode: true }), [drawApart([1, 2, 7, 8])]);
     await checkGradients((x) => weft.adaptiveMaxPool2d(x as Tensor, [3, 2]), [drawApart([2, 2, 7, 5])]);
   });
 

@@ -62,6 +62,8 @@ const x = () => f32(2, 3);
 const linear = () => new nn.Linear(3, 2);
 const model = () => new models.GPT({ vocabularySize: 3, contextLength: 4, layers: 1, heads: 1, width: 2 });
 const seq2seq = () => new models.Seq2Seq({ sourceVocabulary: 3, targetVocabulary: 3, embedding: 2, hidden: 2 });
+const captioner = (features: readonly number[] = [2]) =>
+  new models.Captioner({ channels: 1, vocabulary: 3, embedding: 2, hidden: 2, features });
 const reader = <Model>(Class: new (config: models.RecurrentReaderConfig) => Model) =>
   new Class({ cell: 'gru', features: 3, hidden: 2, classes: 2 });
 const trained = () => {
@@ -247,6 +249,12 @@ const calls: Record<string, (value: never) => unknown> = {
   'Seq2Seq.forward, the inputs': (v) => seq2seq().forward(i32(1, 2), v),
   'Seq2Seq.loss, targets': (v) => seq2seq().loss(i32(1, 2), i32(1, 2), v),
   'Seq2Seq.start': (v) => seq2seq().start(v),
+  'Captioner, features': (v) => captioner(v),
+  'Captioner.encode': (v) => captioner().encode(v),
+  'Captioner.forward, the images': (v) => captioner().forward(v, i32(1, 2)),
+  'Captioner.forward, the inputs': (v) => captioner().forward(f32(1, 1, 2, 2), v),
+  'Captioner.loss, targets': (v) => captioner().loss(f32(1, 1, 2, 2), i32(1, 2), v),
+  'Captioner.start': (v) => captioner().start(v),
   'GridLSTM.forward': (v) => new models.GridLSTM({ features: 2, hidden: 2, classes: 2 }).forward(v),
   'GridLSTM.loss, targets': (v) => new models.GridLSTM({ features: 2, hidden: 2, classes: 2 }).loss(f32(1, 2, 2, 2), v),
   packTrees: (v) => models.packTrees(v),

@@ -216,6 +216,7 @@ const gpt = { vocabularySize: 3, contextLength: 4, layers: 1, heads: 1, width: 2
 const reader = { cell: 'gru', vocabularySize: 3, embedding: 2, hidden: 2, classes: 2 } as const;
 const tdnn = { vocabularySize: 3, embedding: 2, layers: [{ width: 1 }], channels: 2, classes: 2 };
 const seq2seq = { sourceVocabulary: 3, targetVocabulary: 3, embedding: 2, hidden: 2 };
+const captioner = { channels: 1, vocabulary: 3, embedding: 2, hidden: 2, features: [2] };
 const languageModels: Rows<
   typeof models,
   | 'SequenceClassifier.forward'
@@ -224,7 +225,12 @@ const languageModels: Rows<
   | 'Seq2Seq.forward'
   | 'Seq2Seq.loss'
   | 'Seq2Seq.translate'
+  | 'Captioner.loss'
+  | 'Captioner.caption'
 > = {
+  Captioner: (o) => new models.Captioner(o),
+  'Captioner.loss': (o) => new models.Captioner(captioner).loss(f32(1, 1, 2, 2), i32(1, 2), i32(1, 2), o),
+  'Captioner.caption': (o) => new models.Captioner(captioner).caption(f32(1, 1, 2, 2), o),
   Seq2Seq: (o) => new models.Seq2Seq(o),
   'Seq2Seq.forward': (o) => new models.Seq2Seq(seq2seq).forward(i32(1, 2), i32(1, 2), o),
   'Seq2Seq.loss': (o) => new models.Seq2Seq(seq2seq).loss(i32(1, 2), i32(1, 2), i32(1, 2), o),

@@ -1,4 +1,5 @@
 export { type BeamSearchOptions, beamSearch, type DecoderStep, type Hypothesis } from './beamSearch.ts';
+export { Captioner, type CaptionerConfig, type CaptionerLossOptions } from './captioner.ts';
 export { CharRNN, type CharRNNConfig } from './charRNN.ts';
 export { SequenceClassifier } from './classifier.ts';
 export { type GenerateOptions, generate } from './generate.ts';

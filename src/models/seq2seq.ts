@@ -1,7 +1,6 @@
-import { ShapeError, ValueError } from '../core/errors.ts';
+import { ValueError } from '../core/errors.ts';
 import { count, declareOptions, flag, oneOf } from '../core/options.ts';
-import { formatShape, sameShape } from '../core/shape.ts';
-import { expectDType, expectTensor, noGrad } from '../graph/record.ts';
+import { noGrad } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { AdditiveAttention } from '../nn/additiveAttention.ts';
 import { Embedding } from '../nn/embedding.ts';
@@ -12,8 +11,7 @@ import { type Alignment, dotAttention, generalAttention } from '../ops/additiveA
 import { tensor } from '../ops/create.ts';
 import { tanh, zeros } from '../ops/elementwise.ts';
 import { concat } from '../ops/join.ts';
-import { checkedLengths, type Lengths, lengthsLike, lengthsOf } from '../ops/lengths.ts';
-import { linearCrossEntropy } from '../ops/linearCrossEntropy.ts';
+import { checkedLengths, type Lengths, lengthsLike } from '../ops/lengths.ts';
 import { scan } from '../ops/scan.ts';
 import { at } from '../ops/slice.ts';
 import { permute, squeeze, unsqueeze } from '../ops/view.ts';
@@ -25,7 +23,7 @@ import {
   type DecoderStep,
   type Hypothesis,
 } from './beamSearch.ts';
-import { targetsWithin } from './sequence.ts';
+import { expectIds, expectInputs, lossOfTargets } from './decoder.ts';
 
 /** Sizes and settings of a `Seq2Seq`. */
 export interface Seq2SeqConfig {
@@ -155,15 +153,7 @@ export class Seq2Seq extends Module {
   loss(source: Tensor, inputs: Tensor, targets: Tensor, options?: Seq2SeqLossOptions): Tensor {
     const { targetLengths, ...rest } = lossOptions('Seq2Seq', options);
     const { output } = this.#write(source, inputs, rest);
-    expectDType('Seq2Seq', 'targets', targets, ['i32', 'u32']);
-    if (!sameShape(targets.shape, inputs.shape))
-      throw new ShapeError(
-        `[Seq2Seq] targets must be those of the inputs, ${formatShape(inputs.shape)}, got ${formatShape(targets.shape)}`,
-      );
-    const [B, T] = targets.shape as [number, number];
-    const lengths = targetLengths === undefined ? undefined : lengthsOf('Seq2Seq', targetLengths, B, T);
-    const own = targetsWithin(targets, lengths);
-    return linearCrossEntropy(output, this.head.weight, own, { bias: this.head.bias });
+    return lossOfTargets('Seq2Seq', this.head, output, targets, targetLengths);
   }
 
   /** What `step` starts from: the state after sources [B, S], each part with its rows in dimension 0. */
@@ -203,7 +193,7 @@ export class Seq2Seq extends Module {
 
   /** Reads the sources: the state to start from, [B, H], and what is attended to. */
   #read(source: Tensor, { lengths: given }: SourceOptions): { state: Tensor; source?: Source } {
-    expectIds('the source', source);
+    expectIds('Seq2Seq', 'the source', source);
     const [B, S] = source.shape as [number, number];
     const lengths = given === undefined ? undefined : checkedLengths('Seq2Seq', given, B, S);
     const x = this.sourceEmbedding.forward(permute(source, [1, 0])); // [S, B, E]
@@ -218,12 +208,8 @@ export class Seq2Seq extends Module {
 
   /** What the head reads at each step, [B, T, H], and what the steps attended to, [B, T, S]. */
   #write(source: Tensor, inputs: Tensor, options: SourceOptions): { output: Tensor; weights?: Tensor } {
-    expectIds('the inputs', inputs);
     const { state, source: read } = this.#read(source, options);
-    if (inputs.shape[0] !== source.shape[0])
-      throw new ShapeError(
-        `[Seq2Seq] there must be as many rows of inputs as of sources, ${source.shape[0]}, got ${inputs.shape[0]}`,
-      );
+    expectInputs('Seq2Seq', inputs, 'sources', source.shape[0] as number);
     const x = this.targetEmbedding.forward(permute(inputs, [1, 0])); // [T, B, E]
     if (this.config.inputFeeding) {
       const { ys } = scan(
@@ -263,9 +249,4 @@ export class Seq2Seq extends Module {
     if (this.general) return generalAttention(queries, keys, memory, this.general.weight, { lengths });
     return dotAttention(queries, keys, memory, { lengths });
   }
-}
-
-function expectIds(name: string, ids: Tensor): void {
-  expectTensor('Seq2Seq', name, ids);
-  if (ids.rank !== 2) throw new ShapeError(`[Seq2Seq] ${name} must be ids [B, T], got ${formatShape(ids.shape)}`);
 }

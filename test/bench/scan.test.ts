@@ -10,6 +10,7 @@ import {
   embedding,
   init,
   matmul,
+  models,
   nn,
   optim,
   type Parameter,
@@ -109,6 +110,20 @@ function decoder(T: number): System {
   });
 }
 
+/** What the library's own Captioner does at each word, trained on images of 8 by 8. */
+function captioner(T: number): System {
+  const model = new models.Captioner({ channels: 1, vocabulary: V, embedding: 16, hidden: H, features: [8] });
+  const optimizer = new optim.Adam(model.parameters(), { lr: 1e-3 });
+  const step = compile((images: Tensor, inputs: Tensor, targets: Tensor) => {
+    const loss = model.loss(images, inputs, targets);
+    loss.backward();
+    optimizer.step();
+    optimizer.zeroGrad();
+    return loss;
+  });
+  return () => step.prepare(randn([B, 1, 8, 8]), randint(0, V, [B, T]), randint(0, V, [B, T]));
+}
+
 /** Embedding and head of a large vocabulary around an RNN: in the body of the scan, or before and after it. */
 function languageModel(T: number, inside: boolean, vocabulary = 4000): System {
   const [table, U, head] = [weight(vocabulary, H), weight(H, H), weight(vocabulary, H)] as const;
@@ -163,6 +178,7 @@ const systems = [
   { name: 'an RNN', make: rnn, each: 3, most: 4 },
   { name: 'a GRU', make: gru, each: 5, most: 7 },
   { name: 'a decoder with attention', make: decoder, each: 20, most: 22 },
+  { name: 'a Captioner', make: captioner, each: 19, most: 22 },
 ];
 
 describe('a training step of', () => {

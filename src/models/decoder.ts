@@ -3,7 +3,7 @@ import { formatShape, sameShape } from '../core/shape.ts';
 import { expectDType, expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import type { Linear } from '../nn/linear.ts';
-import { type Lengths, lengthsOf } from '../ops/lengths.ts';
+import { checkedLengths, type Lengths } from '../ops/lengths.ts';
 import { linearCrossEntropy } from '../ops/linearCrossEntropy.ts';
 import { targetsWithin } from './sequence.ts';
 
@@ -36,6 +36,6 @@ export function lossOfTargets(
     throw new ShapeError(
       `[${model}] targets must be those of the inputs, ${formatShape([B, T])}, got ${formatShape(targets.shape)}`,
     );
-  const lengths = targetLengths === undefined ? undefined : lengthsOf(model, targetLengths, B, T);
+  const lengths = targetLengths === undefined ? undefined : checkedLengths(model, targetLengths, B, T, 'targetLengths');
   return linearCrossEntropy(output, head.weight, targetsWithin(targets, lengths), { bias: head.bias });
 }

@@ -1,6 +1,8 @@
-import { ValueError } from '../core/errors.ts';
-import { count, declareOptions, flag, oneOf } from '../core/options.ts';
-import { noGrad } from '../graph/record.ts';
+import { ShapeError, ValueError } from '../core/errors.ts';
+import { nth } from '../core/lists.ts';
+import { count, declareOptions, expectKind, flag, listOf, oneOf, tensorLike } from '../core/options.ts';
+import { formatShape, sameShape } from '../core/shape.ts';
+import { expectTensor, noGrad } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { AdditiveAttention } from '../nn/additiveAttention.ts';
 import { Embedding } from '../nn/embedding.ts';
@@ -165,8 +167,12 @@ export class Seq2Seq extends Module {
     return [state, ...fed, read.memory, ...keys, read.lengths];
   }
 
-  /** One step of the decoder, for `beamSearch`: ids [B] and the state → logits [B, V], the next state, and the alignment [B, S]. */
+  /**
+   * One step of the decoder, for `beamSearch`: ids [B] and the state → logits [B, V], the next state, and the alignment [B, S].
+   * Throws a ShapeError where the state is not one that `start` gives for B sources, or a step after it.
+   */
   readonly step: DecoderStep = (ids, state) => {
+    this.#expectState(ids, state);
     const [before, ...rest] = state as [Tensor, ...Tensor[]];
     const fed = this.config.inputFeeding ? rest.shift() : undefined;
     const source = this.combine ? this.#sourceOf(rest) : undefined;
@@ -179,10 +185,27 @@ export class Seq2Seq extends Module {
   };
 
   /** The likeliest targets of sources [B, S], best first: `beamSearch` over `step`. */
-  translate(source: Tensor, options: BeamSearchOptions & SourceOptions): Promise<Hypothesis[][]> {
+  async translate(source: Tensor, options: BeamSearchOptions & SourceOptions): Promise<Hypothesis[][]> {
     const { lengths, ...search } = translateOptions('Seq2Seq.translate', options);
     const state = evaluating(() => noGrad(() => this.start(source, lengths === undefined ? {} : { lengths })));
     return beamSearch(this.step, state, search);
+  }
+
+  #expectState(ids: Tensor, state: readonly Tensor[]): void {
+    expectTensor('Seq2Seq', 'ids', ids);
+    if (ids.rank !== 1) throw new ShapeError(`[Seq2Seq] ids of a step must be [B], got ${formatShape(ids.shape)}`);
+    expectKind('Seq2Seq', 'the state', state, listOf(tensorLike));
+    const { hidden: H, inputFeeding } = this.config;
+    const [B] = ids.shape as [number];
+    const S = state.find(({ rank }) => rank === 3)?.shape[1] ?? 1;
+    const memory = this.combine ? [[B, S, H], ...(this.additive ? [[B, S, H]] : []), [B]] : [];
+    const shapes = [[B, H], ...(inputFeeding ? [[B, H]] : []), ...memory];
+    if (state.length === shapes.length && state.every(({ shape }, i) => sameShape(shape, nth(shapes, i)))) return;
+    const wanted = shapes.map((shape) => (shape.length === 3 ? `[${B}, S, ${H}]` : formatShape(shape)));
+    const got = state.map(({ shape }) => formatShape(shape));
+    throw new ShapeError(
+      `[Seq2Seq] a state for ${B} ids must be ${wanted.join(', ')}, as start gives it for as many sources, got ${got.join(', ') || 'nothing'}`,
+    );
   }
 
   #sourceOf(parts: readonly Tensor[]): Source {

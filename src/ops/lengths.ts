@@ -48,8 +48,8 @@ const checked = new WeakMap<Tensor, number>();
  * The same as i32, looked up among 1 to T where their values are not known here, so that one that is none is told of at the
  * next read. Lengths that many layers share are looked up once.
  */
-export function checkedLengths(op: string, lengths: Lengths, B: number, T: number): Tensor {
-  const own = lengthsOf(op, lengths, B, T);
+export function checkedLengths(op: string, lengths: Lengths, B: number, T: number, name = 'lengths'): Tensor {
+  const own = lengthsOf(op, lengths, B, T, { name });
   if (checked.get(own) === T) return own;
   const complaint = `[${op}] a length lies outside [1, ${T}], the steps of a sequence`;
   const known =

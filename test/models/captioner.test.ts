@@ -325,7 +325,7 @@ describe('Captioner', () => {
       '[Captioner] targets must be those of the inputs, [2, 3], got [2, 4]',
     );
     expect(() => model.loss(images, inputs, inputs, { targetLengths: [0, 3] })).toThrow(
-      '[Captioner] lengths must be 2',
+      '[Captioner] targetLengths must be 2',
     );
     expect(() => new Captioner({ ...sizes, attention: 'none' }).align(images, inputs)).toThrow('nothing to align');
     expect(() => model.caption(images, { beams: 2, maxLength: 4 } as never)).toThrow(

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { compile, optim, type Tensor, tensor } from '../../src/index.ts';
-import { Seq2Seq, type Seq2SeqConfig } from '../../src/models/index.ts';
+import { beamSearch, Seq2Seq, type Seq2SeqConfig } from '../../src/models/index.ts';
 import { drawIds } from '../support/draw.ts';
 import { expectNear } from '../support/golden.ts';
 import { announceReads, read, useGpu } from '../support/gpu.ts';
@@ -115,6 +115,54 @@ describe('Seq2Seq', () => {
     expect(() => model.loss(source, inputs, drawIds([2, 4], 7))).toThrow(
       'targets must be those of the inputs, [2, 3], got [2, 4]',
     );
+    expect(() => model.loss(source, inputs, inputs, { targetLengths: [3, 0] })).toThrow(
+      '[Seq2Seq] targetLengths must be 2 integers, one for each row of the batch, from 1 to 3, got [3, 0]',
+    );
     expect(() => new Seq2Seq({ ...sizes, attention: 'none' }).align(source, inputs)).toThrow('nothing to align');
+  });
+
+  it('tells of lengths in tensors at the next read', async () => {
+    const model = new Seq2Seq(sizes);
+    const [source, inputs] = [drawIds([2, 5], 9), drawIds([2, 3], 7)];
+    const lengths = (...values: number[]) => tensor(values, { dtype: 'i32' });
+    for (const wrong of [lengths(0, 5), lengths(5, 6)])
+      await expect(read(model.forward(source, inputs, { lengths: wrong }))).rejects.toThrow('a length lies outside [1, 5]');
+    for (const wrong of [lengths(3, 0), lengths(4, 1)])
+      await expect(read(model.loss(source, inputs, inputs, { targetLengths: wrong }))).rejects.toThrow(
+        'a length lies outside [1, 3]',
+      );
+  });
+
+  it('takes no state of another model, or of other sources', async () => {
+    const source = drawIds([2, 5], 9);
+    const model = new Seq2Seq({ ...sizes, inputFeeding: true });
+    const [h, fed, memory, keys, lengths] = model.start(source) as [Tensor, Tensor, Tensor, Tensor, Tensor];
+    const two = ids([[1, 2]]).reshape([2]);
+    const wants = (B: number) =>
+      `[Seq2Seq] a state for ${B} ids must be [${B}, 8], [${B}, 8], [${B}, S, 8], [${B}, S, 8], [${B}], as start gives it`;
+    const wrong: readonly Tensor[][] = [
+      ...[[], [h, memory, keys, lengths], [h, fed, memory, keys, lengths, h], [memory, fed, memory, keys, lengths]],
+      [h, fed, memory, keys.slice([null, [0, 4]]), lengths],
+      new Seq2Seq({ ...sizes, hidden: 6, inputFeeding: true }).start(source),
+    ];
+    for (const state of wrong) expect(() => model.step(two, state)).toThrow(wants(2));
+    expect(() => model.step(ids([[1, 2, 3]]).reshape([3]), [h, fed, memory, keys, lengths])).toThrow(wants(3));
+    expect(() => model.step(ids([[1], [2]]), [h, fed, memory, keys, lengths])).toThrow(
+      '[Seq2Seq] ids of a step must be [B], got [2, 1]',
+    );
+    expect(() => model.step(two, h as never)).toThrow('[Seq2Seq] the state must be an array');
+    await expect(beamSearch(model.step, [h], { beams: 3, maxLength: 2, eos })).rejects.toThrow(wants(6));
+  });
+
+  it('says at its promise what a search wants', async () => {
+    const model = new Seq2Seq(sizes);
+    const source = drawIds([2, 5], 9);
+    const wrong = (more: object, from = source) => model.translate(from, { beams: 2, maxLength: 3, eos, ...more });
+    await expect(wrong({}, drawIds([5], 9))).rejects.toThrow('[Seq2Seq] the source must be ids [B, T], got [5]');
+    await expect(wrong({ lengths: [5, 0] })).rejects.toThrow('[Seq2Seq] lengths must be 2 integers');
+    await expect(wrong({ beams: 0 })).rejects.toThrow('[Seq2Seq.translate] beams must be a positive integer');
+    await expect(wrong({ beams: 8 })).rejects.toThrow('beams must be at most the 7 tokens of the vocabulary, got 8');
+    await expect(wrong({ eos: 7 })).rejects.toThrow('eos is 7, which is no id of a vocabulary of 7');
+    await expect(wrong({ beem: 3 })).rejects.toThrow("there is no option 'beem'; is 'beams' meant?");
   });
 });

@@ -18,6 +18,8 @@ export interface Telling {
   readonly finding: number;
   /** The block of 64 elements, of all parameters that make the step, that is the first here. */
   readonly firstBlock: number;
+  /** Whether the gradients are made of others, of which another kernel of the step tells. */
+  readonly derived?: boolean;
 }
 
 /**
@@ -178,8 +180,9 @@ interface Rule {
   readonly kept: string;
 }
 
-const meanSquare = `let s = h.a * square[index] + (1.0 - h.a) * gradient * gradient;
-  square[index] = s;
+const nextSquare = `let s = h.a * square[index] + (1.0 - h.a) * gradient * gradient;
+  square[index] = s;`;
+const meanSquare = `${nextSquare}
   let d = gradient / (sqrt(s) + h.b);`;
 /** No square is negative. */
 const square = 'bitcast<Bits>(square[index])';
@@ -193,6 +196,18 @@ const rules = {
   let v = h.c * velocity[index] + d;
   velocity[index] = v;
   return v;`,
+    kept: square,
+  },
+  /**
+   * The square of the mean taken from the mean square, which leaves the variance; rounding may make it negative. With the
+   * velocity there would be more bindings than devices must have.
+   */
+  rmspropCentered: {
+    states: ['square', 'average'],
+    direction: `${nextSquare}
+  let m = h.a * average[index] + (1.0 - h.a) * gradient;
+  average[index] = m;
+  return gradient / (sqrt(max(s - m * m, Vector(0.0))) + h.b);`,
     kept: square,
   },
   /** a: ε, b: decay of the learning rate, c: what the squares add up from. */
@@ -267,7 +282,7 @@ export const ruled = family<RuledProblem>({
 /** ε where nothing may be divided by 0: between parameters all is 0, and 0/0 would be told of. */
 const least = (eps: number) => Math.max(eps, 2 ** -126);
 
-/** Settings of one group for `rmsprop` and `rmspropMomentum`; `end` as for `adamHyper`. */
+/** Settings of one group for the rules of RMSprop; `end` as for `adamHyper`. */
 export function rmspropHyper(
   settings: {
     readonly lr: number;
@@ -333,7 +348,7 @@ function vectorsFor({ selection, loopLimit }: DeviceProfile): number {
 
 /** One dispatch over all elements. What `turnOf` reads are the inputs from `firstInput` on, and the last bindings. */
 function packed(
-  { N, members, groups, by, finding, firstBlock }: PackedProblem,
+  { N, members, groups, by, finding, firstBlock, derived = false }: PackedProblem,
   profile: DeviceProfile,
   kernel: string,
   source: string,
@@ -358,7 +373,13 @@ function packed(
     declarations: [hook.declarations, ...bindingTexts(before.length + 1, [...turn.buffers, stepStatus])]
       .filter(Boolean)
       .join('\n'),
-    functions: { ...hook.functions, ...turn.functions, ...(WIDTH === 4 ? greatestOfFour : {}), tell },
+    functions: {
+      ...hook.functions,
+      ...turn.functions,
+      ...(WIDTH === 4 ? greatestOfFour : {}),
+      ...(derived ? { isOfGradient: 'fn isOfGradient(element: u32) -> bool { return false; }' } : {}),
+      tell,
+    },
     bindings: [...before, ...turn.bindings, findings],
     uniforms: { elements: N, members, groups, finding, firstBlock },
     workgroups,

@@ -25,14 +25,14 @@ const like = ({ shape, dtype }: TensorType): TensorType => ({ shape, dtype });
 /** The counts that an update replaces: the last of the inputs that say which step it is, where these have any. */
 const countsIn = (turn: readonly TensorType[], by: PackedProblem['by']) => (by === 'gate' ? [] : turn.slice(-1));
 
-type UpdateAttributes = Pick<PackedProblem, 'by' | 'members' | 'finding' | 'firstBlock'>;
+type UpdateAttributes = Pick<PackedProblem, 'by' | 'members' | 'finding' | 'firstBlock' | 'derived'>;
 
 const problemOf = (
   parameters: Tensor,
   hyper: Tensor,
   words: number,
-  { by, members, finding, firstBlock }: UpdateAttributes,
-): PackedProblem => ({ N: parameters.size, members, groups: hyper.size / words, by, finding, firstBlock });
+  { by, members, finding, firstBlock, derived = false }: UpdateAttributes,
+): PackedProblem => ({ N: parameters.size, members, groups: hyper.size / words, by, finding, firstBlock, derived });
 
 const adamwOp: Op<
   [parameters: Tensor, gradients: Tensor, mean: Tensor, square: Tensor, hyper: Tensor, ...turn: Tensor[]],

@@ -6,9 +6,8 @@ import { formatShape } from '../core/shape.ts';
 import type { Parameter } from '../graph/parameter.ts';
 import type { State } from '../graph/state.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { add, div, equal, greater, maximum, mul, sqrt, square, sub, where } from '../ops/elementwise.ts';
+import { add, div, greater, maximum, mul, sqrt, square, sub, where } from '../ops/elementwise.ts';
 import { embedding } from '../ops/embedding.ts';
-import { iota } from '../ops/indexing.ts';
 import { concat, stack, unbind } from '../ops/join.ts';
 import { matmul } from '../ops/matmul.ts';
 import { pack as packed } from '../ops/packing.ts';
@@ -27,6 +26,7 @@ import {
 } from './groups.ts';
 import { Optimizer } from './optimizer.ts';
 import type { ParameterPack, Update } from './pack.ts';
+import { gateRuns, gateScale, unscaled } from './turns.ts';
 
 /** Settings of Muon. */
 export interface MuonSettings extends CommonSettings {
@@ -170,8 +170,6 @@ function meansOf(pack: ParameterPack, mean: Tensor, gradients: Tensor, hyper: Te
 
 /** Places in the settings of a group, see `muonHyper`, and how many there are. */
 const [momentumPlace, nesterovPlace, settings] = [3, 4, 7];
-/** Places in a row of a gate, see `gateSteps`. */
-const [gateScale, gateRuns] = [1, 3];
 
 /** A setting of each group for all elements of the group [N]; one number where there is one group. */
 function spread({ groups }: ParameterPack, hyper: Tensor, place: number): Tensor {
@@ -187,10 +185,4 @@ function rowsOf(gate: Tensor, table: Tensor): (place: number) => Tensor {
     const blocks = slice(rows, [null, [place, place + 1]]);
     return reshape(expand(blocks, [table.size, packedBlock]), [-1]);
   };
-}
-
-/** The turn of directions that have the scale of clipping in them. */
-function unscaled(turn: Turn): Turn {
-  if (!('gate' in turn)) return { ...turn, scale: null };
-  return { ...turn, gate: where(equal(iota(turn.gate.shape, 1), gateScale), 1, turn.gate) };
 }

@@ -1,7 +1,12 @@
-import { declareOptions, finite, type Kinds, notNegative, pairOf } from '../core/options.ts';
+import { ValueError } from '../core/errors.ts';
+import { declareOptions, finite, flag, type Kinds, notNegative, pairOf } from '../core/options.ts';
 import type { State } from '../graph/state.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { adagradHyper, lionHyper, type RuleName, rmspropHyper, ruledUpdate } from '../ops/updates.ts';
+import { full } from '../ops/create.ts';
+import { concat } from '../ops/join.ts';
+import { slice } from '../ops/slice.ts';
+import { adagradHyper, lionHyper, type RuleName, rmspropHyper, ruledUpdate, sgdUpdate } from '../ops/updates.ts';
+import { reshape } from '../ops/view.ts';
 import {
   type CommonSettings,
   commonKinds,
@@ -12,6 +17,7 @@ import {
 } from './groups.ts';
 import { Optimizer } from './optimizer.ts';
 import type { Update } from './pack.ts';
+import { unscaled } from './turns.ts';
 
 /** Optimizers whose kernel differs in nothing but the direction that a rule finds. */
 abstract class Ruled<Settings extends CommonSettings> extends Optimizer<Settings> {
@@ -43,38 +49,107 @@ export interface RMSpropSettings extends CommonSettings {
   eps: number;
   /** Share of the last direction that is kept; 0 by default. */
   momentum: number;
+  /** Whether the gradients are divided by the root of their running variance (Graves 2013), in all groups; default false. */
+  centered: boolean;
 }
-const rmspropDefaults: RMSpropSettings = { lr: 1e-2, alpha: 0.99, eps: 1e-8, momentum: 0, weightDecay: 0 };
-const rmspropKinds: Kinds<RMSpropSettings> = { ...commonKinds, alpha: finite, eps: notNegative, momentum: notNegative };
+const rmspropDefaults: RMSpropSettings = {
+  lr: 1e-2,
+  alpha: 0.99,
+  eps: 1e-8,
+  momentum: 0,
+  centered: false,
+  weightDecay: 0,
+};
+const rmspropKinds: Kinds<RMSpropSettings> = {
+  ...commonKinds,
+  alpha: finite,
+  eps: notNegative,
+  momentum: notNegative,
+  centered: flag,
+};
 const rmspropOptions = declareOptions<RMSpropSettings & StepOptions>({ ...rmspropKinds, ...stepKinds });
 const rmspropGroups = declareGroups(rmspropKinds);
 
 /**
- * RMSprop (Tieleman and Hinton 2012), as PyTorch has it without `centered`: gradients are divided by the root of the running
- * mean of their squares. Weight decay is added to the gradients.
+ * RMSprop (Tieleman and Hinton 2012), as PyTorch has it: gradients are divided by the root of the running mean of their squares,
+ * or of their variance. Weight decay is added to the gradients.
  */
 export class RMSprop extends Ruled<RMSpropSettings> {
   constructor(trained: Trained<RMSpropSettings>, options: Partial<RMSpropSettings & StepOptions> = {}) {
     super(trained, { ...rmspropDefaults, ...rmspropOptions('RMSprop', options) }, rmspropGroups);
   }
 
-  protected override check({ alpha, eps, momentum }: RMSpropSettings): void {
+  protected override check({ alpha, eps, momentum, centered }: RMSpropSettings): void {
     this.expect('alpha', alpha, alpha >= 0 && alpha <= 1, 'in [0, 1]');
     this.expect('eps', eps, eps >= 0, 'a finite number of at least 0');
     this.expect('momentum', momentum, momentum >= 0, 'a finite number of at least 0');
+    if (centered !== this.groups[0]?.centered)
+      throw new ValueError('[RMSprop] centered must be the same in all groups');
   }
 
   protected override get rule(): RuleName {
-    return this.stateNames().length > 1 ? 'rmspropMomentum' : 'rmsprop';
+    if (isCentered(this.groups)) return 'rmspropCentered';
+    return hasMomentum(this.groups) ? 'rmspropMomentum' : 'rmsprop';
   }
 
   protected override stateNames(): string[] {
-    return ['square_avg', ...(this.groups.some(({ momentum }) => momentum > 0) ? ['momentum_buffer'] : [])];
+    return [
+      'square_avg',
+      ...(isCentered(this.groups) ? ['grad_avg'] : []),
+      ...(hasMomentum(this.groups) ? ['momentum_buffer'] : []),
+    ];
   }
 
   protected override hyper(settings: RMSpropSettings, lr: number, end: number): number[] {
     return rmspropHyper({ ...settings, lr }, end);
   }
+
+  /** With momentum, what is centered goes through SGD: a kernel for both had more bindings than devices must have. */
+  protected override update(update: Update): Tensor | null {
+    if (!isCentered(this.groups) || !hasMomentum(this.groups)) return super.update(update);
+    const { pack, hyper, turn, telling, states } = update;
+    const { value } = pack.state;
+    const [square, average, velocity] = this.stateNames().map((name) => states.get(name)) as [State, State, State];
+    const found = ruledUpdate({
+      rule: 'rmspropCentered',
+      parameters: value,
+      gradients: update.gradients,
+      hyper: rearranged(hyper, [-1, 'l2', 1, 'a', 'b', 0, 'end']),
+      states: [square.value, average.value],
+      ...{ turn, telling },
+    });
+    // Of parameters that decay wholly, and go by the direction times 1, the direction is left.
+    const direction = found.parameters;
+    for (const [i, state] of [square, average].entries()) state.assign(found.states[i] as Tensor);
+    const next = sgdUpdate({
+      parameters: value,
+      gradients: direction,
+      hyper: rearranged(hyper, ['lr', 0, 0, 'c', 0, 0, 'end']),
+      buffer: velocity.value,
+      turn: unscaled(turn),
+      telling: { ...telling, derived: true },
+    });
+    pack.state.assign(next.parameters);
+    velocity.assign(next.buffer as Tensor);
+    return next.counts;
+  }
+}
+
+const isCentered = (groups: readonly RMSpropSettings[]) => groups.some(({ centered }) => centered);
+const hasMomentum = (groups: readonly RMSpropSettings[]) => groups.some(({ momentum }) => momentum > 0);
+
+/** Places in the settings of a group, see `descendHyper`. */
+const places = ['lr', 'l2', 'decay', 'a', 'b', 'c', 'end'];
+
+/** Settings [groups·7] with others, or numbers, in their places. */
+function rearranged(hyper: Tensor, wanted: readonly (string | number)[]): Tensor {
+  const rows = reshape(hyper, [-1, places.length]); // [groups, 7]
+  const columns = wanted.map((each) => {
+    const place = typeof each === 'string' ? places.indexOf(each) : 0;
+    const column = slice(rows, [null, [place, place + 1]]);
+    return typeof each === 'string' ? column : full(column.shape, each);
+  });
+  return reshape(concat(columns, 1), hyper.shape);
 }
 
 /** Settings of Adagrad. */

@@ -377,7 +377,7 @@ const families: Readonly<Record<string, (profile: DeviceProfile) => KernelCall[]
   sgd: selected(sgd, packs),
   ruled: selected(ruled, function* () {
     for (const { momentum, ...pack } of packs())
-      for (const rule of ['rmsprop', 'rmspropMomentum', 'adagrad', 'lion'] as const)
+      for (const rule of ['rmsprop', 'rmspropMomentum', 'rmspropCentered', 'adagrad', 'lion'] as const)
         if (!momentum) yield { ...pack, rule };
   }),
   gate: selected(gate, () => product({ members: [3], scaled: flags, skips: [null, 0] })),

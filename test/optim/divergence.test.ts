@@ -20,6 +20,7 @@ import {
   clipGradNorm,
   type Divergence,
   type Optimizer,
+  RMSprop,
   SGD,
   type StepOptions,
 } from '../../src/optim/index.ts';
@@ -47,6 +48,8 @@ const makes: Readonly<Record<string, (parameters: readonly Parameter[], options?
   'SGD with momentum': (parameters, options) => new SGD(parameters, { lr: 0.1, momentum: 0.9, ...options }),
   Adam: (parameters, options) => new Adam(parameters, { lr: 0.1, ...options }),
   AdamW: (parameters, options) => new AdamW(parameters, { lr: 0.1, weightDecay: 0, ...options }),
+  'RMSprop, centered, with momentum': (parameters, options) =>
+    new RMSprop(parameters, { lr: 0.1, alpha: 0.9, momentum: 0.5, centered: true, ...options }),
   'AdamW in packs': (parameters, options) => new InPacks(parameters, { lr: 0.1, weightDecay: 0, ...options }),
   'AdamW in groups': (parameters, options) =>
     new AdamW(

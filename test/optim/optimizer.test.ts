@@ -192,6 +192,24 @@ describe('clipGradNorm before step()', () => {
     expectNear(await steps((w) => (w.grad = null)), [1, 1, 1, 0.2], 'forgotten after clipping');
   });
 
+  it('counts once in an update that is two', async () => {
+    const settings = { lr: 0.1, alpha: 0.9, momentum: 0.5, weightDecay: 0.1, eps: 0.1, centered: true };
+    const steps = async (dw: number[], limit: number, isLeftAlone: boolean) => {
+      const [w, b] = [parameter(ones([2])), parameter(ones([2]))];
+      const optimizer = new RMSprop([w, b], settings);
+      for (let n = 0; n < 3; n++) {
+        w.grad = tensor(dw);
+        if (!isLeftAlone) b.grad = tensor([0, 0]);
+        clipGradNorm([w], limit);
+        optimizer.step();
+        optimizer.zeroGrad();
+      }
+      return (await read(w))[0] as Float32Array;
+    };
+    for (const isLeftAlone of [false, true])
+      expectNear(await steps([3, 4], 1, isLeftAlone), await steps([0.6, 0.8], 9, isLeftAlone), 'w', 1e-5);
+  });
+
   it('clips over several optimizers together', async () => {
     const [w, b] = [parameter(ones([2])), parameter(ones([2]))];
     const both = [new SGD([w], { lr: 1 }), new SGD([b], { lr: 1 })];
@@ -357,6 +375,11 @@ describe('an optimizer', () => {
       ['state.1.exp_avg', [2, 3]],
       ['state.0.exp_avg_sq', [4]],
       ['state.1.exp_avg_sq', [2, 3]],
+    ]);
+    const centered = [{ params: [b], centered: true }, { params: [a] }];
+    expect(() => new RMSprop(centered)).toThrow('[RMSprop] centered must be the same in all groups');
+    expect([...new RMSprop([a], { centered: true, momentum: 0.9 }).stateDict().keys()]).toEqual([
+      ...['step', 'state.0.square_avg', 'state.0.grad_avg', 'state.0.momentum_buffer'],
     ]);
     expect(() => new Adam([a]).loadStateDict(dict)).toThrow(
       /does not fit Adam:\n {2}unexpected \(2\): state.1.exp_avg, state.1.exp_avg_sq\n {2}mismatched/,

@@ -265,7 +265,7 @@ const adapters: Adapters = {
     return [...outputs, ...nextCounts(attributes, rest)];
   },
   ruled: ([parameters, gradients, hyper, ...rest], { attributes }) => {
-    const states = rest.splice(0, attributes.rule === 'rmspropMomentum' ? 2 : 1);
+    const states = rest.splice(0, ['rmspropMomentum', 'rmspropCentered'].includes(attributes.rule as string) ? 2 : 1);
     const outputs = [parameters, ...states].map((x) => ref((x as Ref).shape, (x as Ref).data));
     for (const i of (parameters as Ref).data.keys()) {
       const { step, scale, group, runs } = turnOf(attributes, rest, groupOf(hyper as Ref, 7, i), i);
@@ -286,7 +286,13 @@ const adapters: Adapters = {
                 weightDecay: l2,
                 step,
               })
-            : evaluate('rmsprop', given(g), { lr, alpha: a, eps: b, momentum: c, weightDecay: l2 });
+            : evaluate(attributes.rule === 'rmspropCentered' ? 'rmspropCentered' : 'rmsprop', given(g), {
+                lr,
+                alpha: a,
+                eps: b,
+                momentum: c,
+                weightDecay: l2,
+              });
       // Lion's formula has the decay that acts on the parameter; here every rule has it.
       const decayed = attributes.rule === 'lion' ? 0 : decay * p;
       for (const [n, x] of next.entries()) (outputs[n] as Ref).data[i] = get(x, 0) - (n === 0 ? decayed : 0);

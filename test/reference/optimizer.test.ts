@@ -34,7 +34,7 @@ describe('optimizers agree with PyTorch over ten steps', () => {
       };
       const all = { ...defaults, ...given };
       let parameter = need(x, key);
-      let state: [Ref, Ref] = [ref(parameter.shape), ref(parameter.shape)];
+      let state: [Ref, Ref, Ref] = [ref(parameter.shape), ref(parameter.shape), ref(parameter.shape)];
       let step = 0;
       for (let n = 0; n < 10; n++) {
         const present = whole.present?.[key]?.[n] !== '-';
@@ -45,9 +45,10 @@ describe('optimizers agree with PyTorch over ten steps', () => {
         } else if (name.startsWith('sgd')) {
           [parameter, state[0]] = rules.sgd([parameter, gradient, state[0]], { ...all, step });
         } else if (name.startsWith('rmsprop')) {
-          const kept = all.momentum ? state : [state[0]];
           const settings = { alpha: 0.99, ...all };
-          [parameter, ...state] = rules.rmsprop([parameter, gradient, ...kept] as never, settings) as [Ref, Ref, Ref];
+          const kept = state.slice(0, 1 + Number(name.includes('centered')) + Number(Boolean(all.momentum)));
+          const rule = name.includes('centered') ? rules.rmspropCentered : rules.rmsprop;
+          [parameter, ...state] = rule([parameter, gradient, ...kept] as never, settings) as [Ref, Ref, Ref, Ref];
         } else if (name.startsWith('adagrad')) {
           const settings = { lrDecay: 0, initialAccumulatorValue: 0, ...all, eps: given.eps ?? 1e-10, step };
           [parameter, state[0]] = rules.adagrad([parameter, gradient, state[0]], settings);
@@ -56,7 +57,8 @@ describe('optimizers agree with PyTorch over ten steps', () => {
           [parameter, state[0]] = rules.lion([parameter, gradient, state[0]], settings);
         } else {
           const rule = name.startsWith('adamw') ? rules.adamw : rules.adam;
-          [parameter, ...state] = rule([parameter, gradient, ...state], { ...all, step });
+          const [mean, square] = state;
+          [parameter, state[0], state[1]] = rule([parameter, gradient, mean, square], { ...all, step });
         }
         expectClose(parameter, part(need(x, `${key}_steps`), n), `${key} after step ${n}`);
       }

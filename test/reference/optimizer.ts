@@ -90,6 +90,20 @@ export const optimizer = {
     return [map([parameter, moved], (p, d) => p - lr * d), next, ...(velocity ? [moved] : [])];
   },
 
+  /** parameter, gradient, mean square, mean, velocity? → next ones, by PyTorch's formula. */
+  rmspropCentered: (
+    [parameter, gradient, square, average, velocity]: readonly [Ref, Ref, Ref, Ref, Ref?],
+    attributes: RmspropAttributes,
+  ) => {
+    const { lr, alpha, eps, momentum = 0, weightDecay = 0 } = attributes;
+    const decayed = map([gradient, parameter], (g, p) => g + weightDecay * p);
+    const next = map([square, decayed], (s, g) => alpha * s + (1 - alpha) * g * g);
+    const mean = map([average, decayed], (m, g) => alpha * m + (1 - alpha) * g);
+    const divided = map([decayed, next, mean], (g, s, m) => g / (Math.sqrt(Math.max(s - m * m, 0)) + eps));
+    const moved = velocity ? map([velocity, divided], (v, d) => momentum * v + d) : divided;
+    return [map([parameter, moved], (p, d) => p - lr * d), next, mean, ...(velocity ? [moved] : [])];
+  },
+
   /** parameter, gradient, sum of squares → next ones, by PyTorch's formula. */
   adagrad: ([parameter, gradient, sum]: readonly [Ref, Ref, Ref], attributes: AdagradAttributes): [Ref, Ref] => {
     const { lr, lrDecay, eps, initialAccumulatorValue, weightDecay, step } = attributes;

@@ -99,6 +99,7 @@ const rmspropSettings = { lr: 0.1, alpha: 0.9, eps: 1e-3, momentum: 0.5, weightD
 const settingsOfRules = {
   rmsprop: rmspropHyper(rmspropSettings),
   rmspropMomentum: rmspropHyper(rmspropSettings),
+  rmspropCentered: rmspropHyper(rmspropSettings),
   adagrad: adagradHyper({ lr: 0.1, lrDecay: 0.1, eps: 1e-3, initialAccumulatorValue: 0.2, weightDecay: 0.1 }),
   lion: lionHyper({ lr: 0.1, betas: [0.9, 0.99], weightDecay: 0.1 }),
 };
@@ -739,12 +740,12 @@ export const samples: Readonly<Record<OpName, readonly Sample[]>> = {
       },
     ),
   ],
-  ruled: (['rmsprop', 'rmspropMomentum', 'adagrad', 'lion'] as const).map((rule) =>
+  ruled: (['rmsprop', 'rmspropMomentum', 'rmspropCentered', 'adagrad', 'lion'] as const).map((rule) =>
     sample(
       rule,
       () => [
         ...[draw([64]), draw([64]), tensor(settingsOfRules[rule]), counts(), draw([64], 0.1, 1)],
-        ...(rule === 'rmspropMomentum' ? [draw([64])] : []),
+        ...(['rmspropMomentum', 'rmspropCentered'].includes(rule) ? [draw([64], -0.2, 0.2)] : []),
       ],
       (parameters, gradients, hyper, steps, ...states) => {
         const turn = { counts: steps as Tensor, scale: null };

@@ -244,6 +244,19 @@ describe('Captioner', () => {
     expectNear(loss, [sum(costs) / 4], 'loss');
   });
 
+  it('starts its convolutions with the variance that ReLU wants, uniform within ±√(6 / fan-in)', async () => {
+    const [first, second] = (await read(...new Captioner(sizes).encoder.map(({ weight }) => weight))) as Float32Array[];
+    for (const [weight, bound] of [
+      [first, Math.sqrt(6 / ((C + 2) * 9))],
+      [second, Math.sqrt(6 / (3 * 9))],
+    ] as const) {
+      const largest = Math.max(...Array.from(weight as Float32Array, Math.abs));
+      // Of the 108 numbers or more none lies in the upper tenth with a probability of 1e-5.
+      expect(largest).toBeLessThanOrEqual(bound * (1 + 1e-6));
+      expect(largest).toBeGreaterThan(0.9 * bound);
+    }
+  });
+
   it('keeps its weights in a state dict under names of its parts', async () => {
     const model = drawn();
     const names = [

@@ -12,6 +12,7 @@ const loaders = {
   tagging: () => import('../examples/tagging.ts'),
   tree: () => import('../examples/tree.ts'),
   grid: () => import('../examples/grid.ts'),
+  captions: () => import('../examples/captions.ts'),
 } satisfies Record<string, () => Promise<{ default: Example }>>;
 
 export type ExampleName = keyof typeof loaders;

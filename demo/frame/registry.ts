@@ -8,6 +8,7 @@ const loaders = {
   truncation: () => import('../examples/truncation.ts'),
   'teacher-forcing': () => import('../examples/teacher-forcing.ts'),
   bottleneck: () => import('../examples/bottleneck.ts'),
+  translation: () => import('../examples/translation.ts'),
   sentiment: () => import('../examples/sentiment.ts'),
   tagging: () => import('../examples/tagging.ts'),
   tree: () => import('../examples/tree.ts'),

@@ -90,7 +90,7 @@ const impossible = -1e8;
  * Searches for the likeliest continuations (Graves 2012; Sutskever et al. 2014): for each of the B sources whose `state`, [B, …]
  * in each part, the decoder starts from, its best hypotheses, best first. No state at all is one source. At each step the K
  * best continuations that do not end go on; one that ends counts where it is among the K best of all. A source is done once K
- * have ended; otherwise those that are cut off at `maxLength` count, too.
+ * have ended whose scores no hypothesis that goes on has so far; otherwise those that are cut off at `maxLength` count, too.
  *
  * A chunk of steps is one submit and one read, before which the next is submitted; alignments cost one of each more in the
  * end. Modules evaluate. The step is compiled: pass the same function again, and the same plans serve.
@@ -109,7 +109,7 @@ export async function beamSearch(
   if (nBest > beams) throw new ValueError(`[beamSearch] nBest must be at most beams, ${beams}, got ${nBest}`);
   const B = sources(state);
   const searchChunk = compiledFor(step);
-  const searches = Array.from({ length: B }, () => new Search(beams, eos));
+  const searches = Array.from({ length: B }, () => new Search(beams, eos, lengthPenalty));
   const alignments: Tensor[] = [];
   let live: Live | null = null;
   let source: readonly (Tensor | null)[] = state;
@@ -146,7 +146,7 @@ export async function beamSearch(
   const rows = alignments.length > 0 ? alignmentRows(alignments, await readAll(alignments), B * beams) : null;
   return searches.map((search, b) =>
     search
-      .best(lengthPenalty)
+      .best()
       .slice(0, nBest)
       .map(({ path, ...hypothesis }) =>
         rows ? { ...hypothesis, alignment: path.map((beam, t) => nth(nth(rows, t), b * beams + beam)) } : hypothesis,
@@ -194,23 +194,35 @@ interface Link {
 class Search {
   readonly #beams: number;
   readonly #eos: number;
+  readonly #lengthPenalty: number;
   /** The beams, in the order in which they lie on the device. */
   #live: (Link | null)[] = [null];
-  readonly #ended: Link[] = [];
+  /** The best that have ended, best first: at most as many as there are beams. */
+  #ended: Link[] = [];
 
-  constructor(beams: number, eos: number) {
+  constructor(beams: number, eos: number, lengthPenalty: number) {
     this.#beams = beams;
     this.#eos = eos;
+    this.#lengthPenalty = lengthPenalty;
   }
 
+  /** Hypotheses that end early are many, and unlikely ones: a likelier one that goes on is waited for. */
   get isDone(): boolean {
-    return this.#ended.length >= this.#beams || this.#live.length === 0;
+    const [first] = this.#live;
+    if (!first) return this.#live.length === 0;
+    const last = this.#ended[this.#beams - 1];
+    return last !== undefined && this.#score(last) >= this.#score(first);
+  }
+
+  #score({ logProbability, length }: Link): number {
+    return logProbability / length ** this.#lengthPenalty;
   }
 
   /** Takes the best continuations of a step, best first: their log-probabilities, and beam · V + id of each. */
   take(values: HostArray, places: HostArray, V: number): void {
     if (this.isDone) return;
     const next: Link[] = [];
+    const ended = [...this.#ended];
     for (const [rank, logProbability] of values.entries()) {
       if (Number.isNaN(logProbability)) throw new ValueError('[beamSearch] the step gives scores that are NaN');
       if (logProbability <= impossible) break;
@@ -220,22 +232,23 @@ class Search {
       const link = { before, id: place % V, beam, length: (before?.length ?? 0) + 1, logProbability };
       // Beyond the K best an end does not count: it would be an end that a single beam would not have come to.
       if (link.id !== this.#eos) next.push(link);
-      else if (rank < this.#beams) this.#ended.push(link);
+      else if (rank < this.#beams) ended.push(link);
     }
     this.#live = next.slice(0, this.#beams);
+    this.#ended = ended.sort((a, b) => this.#score(b) - this.#score(a)).slice(0, this.#beams);
   }
 
   /** All hypotheses, best first, and the beam that each token was chosen from. */
-  best(lengthPenalty: number): (Omit<Hypothesis, 'alignment'> & { readonly path: number[] })[] {
-    const cut = this.#ended.length >= this.#beams ? [] : this.#live.filter((link) => link !== null);
+  best(): (Omit<Hypothesis, 'alignment'> & { readonly path: number[] })[] {
+    const cut = this.isDone ? [] : this.#live.filter((link) => link !== null);
     const found = [...this.#ended, ...cut].map((last) => {
-      const { id, length, logProbability } = last;
+      const { id, logProbability } = last;
       const links: Link[] = [];
       for (let link: Link | null = last; link; link = link.before) links.unshift(link);
       return {
         ids: links.map((link) => link.id),
         logProbability,
-        score: logProbability / length ** lengthPenalty,
+        score: this.#score(last),
         ended: id === this.#eos,
         path: links.map(({ beam }) => beam),
       };

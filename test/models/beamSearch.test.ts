@@ -95,10 +95,14 @@ function allTexts(after: After, b: number, length: number, ids: number[] = [], s
 }
 
 /** The search as its docstring has it, by lists of texts. */
-function searchByHand(after: After, b: number, beams: number, length: number): Found[] {
+function searchByHand(after: After, b: number, beams: number, length: number, penalty: number): Found[] {
   let live: Found[] = [{ ids: [], logProbability: 0 }];
   const ended: Found[] = [];
-  for (let t = 0; t < length && ended.length < beams; t++) {
+  const isDone = () => {
+    const [last, first] = [ranked(ended, penalty)[beams - 1], ranked(live, penalty)[0]];
+    return last !== undefined && first !== undefined && last.score >= first.score;
+  };
+  for (let t = 0; t < length && !isDone(); t++) {
     const all = live
       .flatMap(({ ids, logProbability }) =>
         after(b, ids).logs.map((log, id) => ({ ids: [...ids, id], logProbability: logProbability + log })),
@@ -108,7 +112,7 @@ function searchByHand(after: After, b: number, beams: number, length: number): F
     ended.push(...all.slice(0, beams).filter(isEnd));
     live = all.filter((each) => !isEnd(each)).slice(0, beams);
   }
-  return ended.length >= beams ? ended : [...ended, ...live];
+  return isDone() ? ended : [...ended, ...live];
 }
 
 /** Announces the reads of a search: one for each chunk, and one for the alignments. */
@@ -153,7 +157,7 @@ describe('beamSearch', () => {
       const all = await found(step, state, { ...options, lengthPenalty });
       for (let b = 0; b < B; b++) {
         const hypotheses = all[b] as Hypothesis[];
-        expectFound(hypotheses, ranked(searchByHand(after, b, beams, 7), lengthPenalty).slice(0, beams));
+        expectFound(hypotheses, ranked(searchByHand(after, b, beams, 7, lengthPenalty), lengthPenalty).slice(0, beams));
         for (const { ids, alignment } of hypotheses) {
           expect(alignment?.length).toBe(ids.length);
           for (const [t, row] of (alignment as Float32Array[]).entries())
@@ -163,6 +167,23 @@ describe('beamSearch', () => {
       }
       for (const chunk of [1, 3]) expect(await found(step, state, { ...options, lengthPenalty, chunk })).toEqual(all);
     }
+  });
+
+  it('waits for a likely one, where as many as there are beams have ended before', async () => {
+    // 0 → 1 → 2 → 3 → end, each with nearly all of the probability: whatever ends before is unlikely.
+    const chain = tensor([
+      [-9, 9, -9, -9, -8],
+      [-9, -9, 9, -9, -8],
+      [-9, -9, -9, 9, -8],
+      [-9, -9, -9, -9, 9],
+      [9, -9, -9, -9, -9],
+    ]);
+    const step: DecoderStep = (ids) => ({ logits: indexSelect(chain, ids), state: [] });
+    for (const beams of [1, 2, 3, 4, 5])
+      for (const lengthPenalty of [0, 1]) {
+        const [[best] = []] = await found(step, [], { beams, maxLength: 8, eos, lengthPenalty });
+        expect(best).toMatchObject({ ids: [0, 1, 2, 3, eos], ended: true });
+      }
   });
 
   it.for(['lstm', 'gru'] as const)('is greedy with one beam, %s', async (cell) => {

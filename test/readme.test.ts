@@ -10,8 +10,10 @@ import {
   DeviceLostError,
   io,
   manualSeed,
+  models,
   nn,
   optim,
+  padSequences,
   recover,
   tensor,
   text,
@@ -96,6 +98,26 @@ test('the loop in the README that survives its device goes on from the shadow', 
   ).rejects.toThrow('something else');
 });
 
+test('the sequences in the README are turned around, with what each token has looked at', async () => {
+  const sources = Array.from({ length: 64 }, (_, n) =>
+    Array.from({ length: 2 + (n % 3) }, (_, i) => 1 + ((n * (7 + i) + i * i * (n % 5)) % 5)),
+  );
+  const targets = sources.map((ids) => ids.toReversed());
+  const found: number[][] = [];
+  manualSeed(1);
+  announceReads(Infinity);
+  await runExample(examples[3], {
+    ...{ compile, models, optim, padSequences, sources, targets },
+    log: (ids: number[], score: number, alignment: Float32Array[], second: models.Hypothesis) => {
+      found.push(ids);
+      expect(alignment).toHaveLength(ids.length);
+      expect(second.score).toBeLessThan(score);
+    },
+  });
+  // All of them with seeds 1, 2 and 3.
+  expect(found).toEqual(targets.map((ids) => [...ids, 0]));
+});
+
 test('every example of TypeScript in the README is tested', () => {
-  expect(examples.length).toBe(3);
+  expect(examples.length).toBe(4);
 });

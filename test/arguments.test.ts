@@ -61,6 +61,7 @@ const f32 = (...shape: number[]) => tensor(new Float32Array(shape.reduce((a, b) 
 const x = () => f32(2, 3);
 const linear = () => new nn.Linear(3, 2);
 const model = () => new models.GPT({ vocabularySize: 3, contextLength: 4, layers: 1, heads: 1, width: 2 });
+const char2wav = () => new models.Char2Wav({ vocabularySize: 3, embedding: 2, hidden: 2, frame: 2, levels: 4 });
 const seq2seq = () => new models.Seq2Seq({ sourceVocabulary: 3, targetVocabulary: 3, embedding: 2, hidden: 2 });
 const captioner = (features: readonly number[] = [2]) =>
   new models.Captioner({ channels: 1, vocabulary: 3, embedding: 2, hidden: 2, features });
@@ -245,6 +246,16 @@ const calls: Record<string, (value: never) => unknown> = {
   'SequenceClassifier.loss, targets': (v) => reader(models.SequenceClassifier).loss(f32(1, 2, 3), v),
   'SequenceTagger.forward, lengths': (v) => reader(models.SequenceTagger).forward(f32(1, 2, 3), { lengths: v }),
   'SequenceTagger.loss, targets': (v) => reader(models.SequenceTagger).loss(f32(1, 2, 3), v),
+  'Char2Wav.forward, the text': (v) => char2wav().forward(v, i32(1, 4)),
+  'Char2Wav.forward, the levels': (v) => char2wav().forward(i32(1, 2), v),
+  'Char2Wav.loss, sampleLengths': (v) => char2wav().loss(i32(1, 2), i32(1, 4), { sampleLengths: v }),
+  'Char2Wav.align': (v) => char2wav().align(v, 2),
+  'Char2Wav.align, frames': (v) => char2wav().align(i32(1, 2), v),
+  'Char2Wav.synthesize': (v) => char2wav().synthesize(v, { frames: 2 }),
+  muLawEncoding: (v) => models.muLawEncoding(v),
+  'muLawEncoding, levels': (v) => models.muLawEncoding([0], v),
+  muLawDecoding: (v) => models.muLawDecoding(v),
+  'muLawDecoding, levels': (v) => models.muLawDecoding([0], v),
   'Seq2Seq.forward, the source': (v) => seq2seq().forward(v, i32(1, 2)),
   'Seq2Seq.forward, the inputs': (v) => seq2seq().forward(i32(1, 2), v),
   'Seq2Seq.loss, targets': (v) => seq2seq().loss(i32(1, 2), i32(1, 2), v),

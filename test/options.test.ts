@@ -215,6 +215,7 @@ const optimizers: Rows<typeof optim> = {
 const gpt = { vocabularySize: 3, contextLength: 4, layers: 1, heads: 1, width: 2 };
 const reader = { cell: 'gru', vocabularySize: 3, embedding: 2, hidden: 2, classes: 2 } as const;
 const tdnn = { vocabularySize: 3, embedding: 2, layers: [{ width: 1 }], channels: 2, classes: 2 };
+const char2wav = { vocabularySize: 3, embedding: 2, hidden: 2, frame: 2, levels: 4 };
 const seq2seq = { sourceVocabulary: 3, targetVocabulary: 3, embedding: 2, hidden: 2 };
 const captioner = { channels: 1, vocabulary: 3, embedding: 2, hidden: 2, features: [2] };
 const languageModels: Rows<
@@ -227,6 +228,10 @@ const languageModels: Rows<
   | 'Seq2Seq.translate'
   | 'Captioner.loss'
   | 'Captioner.caption'
+  | 'Char2Wav.forward'
+  | 'Char2Wav.loss'
+  | 'Char2Wav.align'
+  | 'Char2Wav.synthesize'
 > = {
   Captioner: (o) => new models.Captioner(o),
   'Captioner.loss': (o) => new models.Captioner(captioner).loss(f32(1, 1, 2, 2), i32(1, 2), i32(1, 2), o),
@@ -235,6 +240,11 @@ const languageModels: Rows<
   'Seq2Seq.forward': (o) => new models.Seq2Seq(seq2seq).forward(i32(1, 2), i32(1, 2), o),
   'Seq2Seq.loss': (o) => new models.Seq2Seq(seq2seq).loss(i32(1, 2), i32(1, 2), i32(1, 2), o),
   'Seq2Seq.translate': (o) => new models.Seq2Seq(seq2seq).translate(i32(1, 2), o),
+  Char2Wav: (o) => new models.Char2Wav(o),
+  'Char2Wav.forward': (o) => new models.Char2Wav(char2wav).forward(i32(1, 2), i32(1, 4), o),
+  'Char2Wav.loss': (o) => new models.Char2Wav(char2wav).loss(i32(1, 2), i32(1, 4), o),
+  'Char2Wav.align': (o) => new models.Char2Wav(char2wav).align(i32(1, 2), 2, o),
+  'Char2Wav.synthesize': (o) => new models.Char2Wav(char2wav).synthesize(i32(1, 2), o),
   CharRNN: (o) => new models.CharRNN(o),
   SequenceClassifier: (o) => new models.SequenceClassifier(o),
   'SequenceClassifier.forward': (o) => new models.SequenceClassifier(reader).forward(i32(1, 2), o),

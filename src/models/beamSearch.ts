@@ -30,7 +30,7 @@ import { expand, reshape } from '../ops/view.ts';
 import { readAll } from '../runtime/eager.ts';
 import { type Compiled, compile } from '../runtime/step.ts';
 import type { Decoded } from './languageModel.ts';
-import { inParts, readParts } from './parts.ts';
+import { ahead, inParts, readParts } from './parts.ts';
 
 /**
  * One step of a decoder over N rows: reads a token more for each, ids [N], and gives the scores of the next, [N, V], and the
@@ -127,18 +127,14 @@ export async function beamSearch(
     return { ...found, length };
   };
   try {
-    let current = await submit();
-    for (let t = 0; t < maxLength && searches.some(({ isDone }) => !isDone); ) {
-      const { scores, places, V, length } = current;
-      // The device goes on meanwhile: what it makes beyond the end of all searches is forgotten.
-      if (submitted < maxLength) current = await submit();
+    for await (const { scores, places, V, length } of ahead(Math.ceil(maxLength / chunk), submit)) {
       const [values, indices] = await Promise.all([readParts(scores), readParts(places)]);
       const width = values.length / (length * B);
       for (let i = 0; i < length * B; i++) {
         const range = [i * width, (i + 1) * width] as const;
         searches[i % B]?.take(values.subarray(...range), indices.subarray(...range), V);
       }
-      t += length;
+      if (searches.every(({ isDone }) => isDone)) break;
     }
   } finally {
     free(live);

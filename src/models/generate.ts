@@ -21,7 +21,7 @@ import { type SamplingSettings, sampleWith, samplingKinds, settingsTensor } from
 import { scan } from '../ops/scan.ts';
 import { type Compiled, compile } from '../runtime/step.ts';
 import type { Decoded, LanguageModel } from './languageModel.ts';
-import { inParts, readParts } from './parts.ts';
+import { ahead, inParts, readParts } from './parts.ts';
 
 /** Options of `generate`: what to go on from, how far, and how each token is drawn. */
 export interface GenerateOptions<Prompt = ArrayLike<number> | readonly ArrayLike<number>[]> extends SamplingSettings {
@@ -130,13 +130,13 @@ function promptOf(prompt: unknown, vocabularySize: number): number[] {
 }
 
 /**
- * Where a call draws from. The default generator gives away a position for each token at once, so that what is drawn from it
+ * Where a call draws from. The default generator gives away a position for each draw at once, so that what is drawn from it
  * next depends on no chunk.
  */
-function generatorFor(seed: number | bigint | undefined, maxTokens: number): Generator {
+export function generatorFor(seed: number | bigint | undefined, draws: number): Generator {
   if (seed !== undefined) return new Generator(seed);
   const own = new Generator().restore(defaultGenerator.state());
-  defaultGenerator.take(maxTokens);
+  defaultGenerator.take(draws);
   return own;
 }
 
@@ -172,13 +172,11 @@ async function* chunksOf(
     return parts;
   };
   try {
-    let submitted = await submit();
+    if (signal?.aborted) return;
     const isOpen = rows.map(() => true);
-    for (let left = maxTokens; left > 0 && isOpen.includes(true) && !signal?.aborted; left -= chunk) {
-      const current = submitted;
-      // The device goes on while the host reads and the caller looks: what it makes beyond a stop is forgotten.
-      if (left > chunk) submitted = await submit();
-      const drawn = await readParts(current); // [chunk, B]
+    let left = maxTokens;
+    for await (const parts of ahead(Math.ceil(maxTokens / chunk), submit)) {
+      const drawn = await readParts(parts); // [chunk, B]
       yield rows.map((_, row) => {
         if (!isOpen[row]) return [];
         const ids = Array.from({ length: Math.min(chunk, left) }, (_, i) => drawn[i * rows.length + row] as number);
@@ -187,6 +185,8 @@ async function* chunksOf(
         isOpen[row] = false;
         return ids.slice(0, end + 1);
       });
+      left -= chunk;
+      if (!isOpen.includes(true) || signal?.aborted) return;
     }
   } finally {
     free();

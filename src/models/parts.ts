@@ -32,3 +32,16 @@ export async function readParts(parts: readonly Tensor[]): Promise<HostArray> {
   }
   return whole;
 }
+
+/**
+ * What each of `count` submits gives. The next is made before one is handed out, so that the device goes on while the host
+ * reads; who leaves early forgets that one.
+ */
+export async function* ahead<T>(count: number, submit: () => Promise<T>): AsyncGenerator<T, void> {
+  let submitted = await submit();
+  for (let left = count; left > 0; left--) {
+    const current = submitted;
+    if (left > 1) submitted = await submit();
+    yield current;
+  }
+}

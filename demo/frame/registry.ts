@@ -14,6 +14,7 @@ const loaders = {
   tree: () => import('../examples/tree.ts'),
   grid: () => import('../examples/grid.ts'),
   captions: () => import('../examples/captions.ts'),
+  speech: () => import('../examples/speech.ts'),
 } satisfies Record<string, () => Promise<{ default: Example }>>;
 
 export type ExampleName = keyof typeof loaders;

@@ -8,6 +8,7 @@ import { drawn } from '../../demo/frame/picture.ts';
 import { exampleNames, loadExample } from '../../demo/frame/registry.ts';
 import { figure, figureTable, misses } from '../../demo/frame/report.ts';
 import { runTrial } from '../../demo/frame/run.ts';
+import { wavFile } from '../../demo/frame/wav.ts';
 import readme from '../../README.md?raw';
 import { init } from '../../src/index.ts';
 import { UsageError } from '../../tools/commandLine.mjs';
@@ -144,6 +145,22 @@ describe('a picture', () => {
       [140, 72],
       [16, 146],
     ]);
+  });
+});
+
+describe('a WAV file', () => {
+  it('holds one channel of 16 bits, in the places that RIFF has for them', () => {
+    const bytes = wavFile(Float32Array.of(0, 0.5, -1, 3, -2), 4000);
+    const view = new DataView(bytes.buffer);
+    const word = (at: number) => String.fromCharCode(...bytes.subarray(at, at + 4));
+    expect([0, 8, 12, 36].map(word)).toEqual(['RIFF', 'WAVE', 'fmt ', 'data']);
+    // What follows RIFF, the bytes of the format and those of the data; the rate and the bytes of a second.
+    expect([4, 16, 40, 24, 28].map((at) => view.getUint32(at, true))).toEqual([bytes.length - 8, 16, 10, 4000, 8000]);
+    // PCM, channels, bytes of a sample, bits of a sample.
+    expect([20, 22, 32, 34].map((at) => view.getUint16(at, true))).toEqual([1, 1, 2, 16]);
+    expect(bytes.length).toBe(44 + 10);
+    const samples = [0, 1, 2, 3, 4].map((i) => view.getInt16(44 + 2 * i, true));
+    expect(samples).toEqual([0, 16384, -32767, 32767, -32767]);
   });
 });
 

@@ -50,7 +50,8 @@ export async function loadData(
   return { name, vocabulary, train, validation, bigram, fingerprint: await fingerprint(text) };
 }
 
-function decode(bytes: Uint8Array<ArrayBuffer>, file: string): string {
+/** The text of a file, with lines that end in \n. Throws JobError where it is none in UTF-8. */
+export function decode(bytes: Uint8Array<ArrayBuffer>, file: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes).replaceAll('\r\n', '\n');
   } catch {

@@ -12,8 +12,8 @@ export interface Example<Settings extends Sizes = Sizes> {
   readonly full: Trial<Settings>;
   /** What the tests run: seconds. */
   readonly reduced: Trial<Settings>;
-  /** What `--text` is to hold, where the example can learn a text of the user's. */
-  readonly text?: string;
+  /** Bars of the figures that come of a text of the user's, `--text`, where the example can learn one. */
+  readonly text?: Bars;
   run(lab: Lab, settings: Settings): Promise<Outcome>;
 }
 
@@ -27,8 +27,10 @@ export interface Sizes {
 /** Settings, and what the figures that come out must reach, by the name of the figure. */
 export interface Trial<Settings> {
   readonly settings: Settings;
-  readonly bars: Readonly<Record<string, Bar>>;
+  readonly bars: Bars;
 }
+
+export type Bars = Readonly<Record<string, Bar>>;
 
 /** The bounds of a figure. */
 export interface Bar {

@@ -2,6 +2,7 @@
 
 export * as Plot from '@observablehq/plot';
 export { bleu } from './bleu.ts';
+export { JobError } from '../host.ts';
 export { Draw } from './draw.ts';
 export { atLeast, atMost, type Example, example, type Outcome, samples, within } from './example.ts';
 export type { Lab } from './lab.ts';

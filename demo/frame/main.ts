@@ -5,6 +5,7 @@ import process from 'node:process';
 import { init } from '../../src/index.ts';
 import { runProgram, UsageError } from '../../tools/commandLine.mjs';
 import { complain, say, visible } from '../console.ts';
+import { decode } from '../data.ts';
 import { DenoHost } from '../deno.ts';
 import { terminal } from '../terminal.ts';
 import { columnsOf, wrap } from '../wrap.ts';
@@ -41,7 +42,7 @@ async function list({ json }: Options): Promise<void> {
 
 async function run(options: Options): Promise<void> {
   const host = new DenoHost(terminal(options.json));
-  const text = options.text === null ? null : new TextDecoder().decode(await host.readFile(options.text));
+  const text = options.text === null ? null : decode(await host.readFile(options.text), options.text);
   if (text !== null) await expectLearners(options.names);
   await host.tryFolder(options.out);
   const place = options.browser ? inChrome(host) : await inDeno(host);

@@ -94,6 +94,8 @@ export function optionsFrom(given: readonly string[], values: Values): Options {
   };
   if (options.record && options.steps !== null)
     throw new UsageError('--record takes figures of whole trainings: leave out --steps');
+  if (options.record && options.text !== null)
+    throw new UsageError('--record takes figures of data that is made: leave out --text');
   if (options.list) {
     const needing = (['seed', 'seeds', 'steps', 'text', 'record', 'browser'] as const).find((name) => values[name]);
     if (needing && !values.list)

@@ -1,6 +1,5 @@
-import type { Bar, Outcome } from './example.ts';
+import type { Bar, Bars, Outcome } from './example.ts';
 
-type Bars = Readonly<Record<string, Bar>>;
 type Measured = Pick<Outcome, 'metrics' | 'baseline'>;
 
 /** The figure as people read it: four digits, or a power of ten. */

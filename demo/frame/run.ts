@@ -41,17 +41,21 @@ export async function runExample(name: ExampleName, options: RunOptions, host: L
   return runTrial(name, example, example.full, options, host);
 }
 
-/** Runs an example with the settings of a trial, and holds what comes out against the bars of the trial. */
+/**
+ * Runs an example with the settings of a trial, and holds what comes out against the bars of the trial, or those of a text of
+ * the user's.
+ */
 export async function runTrial(
   name: string,
   example: Example,
-  { settings, bars }: Trial<Sizes>,
+  { settings, bars: trialBars }: Trial<Sizes>,
   { seed, steps, out, file, text }: RunOptions,
   host: LabHost,
 ): Promise<Result> {
   const begun = performance.now();
   const isShortened = settings.steps !== undefined && steps !== null && steps < settings.steps;
   const given = isShortened ? { ...settings, steps } : settings;
+  const bars = (text === null ? undefined : example.text) ?? trialBars;
   manualSeed(seed);
   const outcome = await example.run(new Lab(host, { seed, folder: out, text }), given);
   const missed = misses(outcome, bars);

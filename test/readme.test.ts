@@ -118,6 +118,26 @@ test('the sequences in the README are turned around, with what each token has lo
   expect(found).toEqual(targets.map((ids) => [...ids, 0]));
 });
 
+test('the texts in the README are written chunk by chunk, alone and in a batch', async () => {
+  const corpus = 'to be or not to be\n';
+  const { size } = new text.CharVocabulary(corpus);
+  const model = new models.CharRNN({ cell: 'gru', vocabularySize: size, embedding: 4, hidden: 4 });
+  const [shown, listed]: [string[], (readonly string[])[]] = [[], []];
+  manualSeed(1);
+  announceReads(Infinity);
+  await runExample(examples[4], {
+    ...{ models, text, corpus, model },
+    show: (part: string) => shown.push(part),
+    log: (written: readonly string[]) => listed.push(written),
+  });
+  const [written] = listed as [readonly string[]];
+  expect(written).toHaveLength(2);
+  // A text ends with its first line.
+  for (const each of [shown.join(''), ...written])
+    expect(each.length === 200 || each.indexOf('\n') === each.length - 1).toBe(true);
+  expect(() => new text.CharVocabulary(corpus).encode('to be?')).toThrow('"?" (U+003F), character 5 of the text');
+});
+
 test('every example of TypeScript in the README is tested', () => {
-  expect(examples.length).toBe(4);
+  expect(examples.length).toBe(5);
 });

@@ -6,7 +6,7 @@ import type { Result, RunOptions } from './run.ts';
 
 /** Runs an example in a page of headless Chrome; what it prints and writes comes back to `host`. */
 export function runInChrome(name: ExampleName, options: RunOptions, host: DenoHost): Promise<Result> {
-  // The library of charts needs bundling, since a part of it is CommonJS.
-  const config = { optimizeDeps: { include: ['@observablehq/plot'] } };
+  // These need bundling, since they are CommonJS, or a part of them is.
+  const config = { optimizeDeps: { include: ['@observablehq/plot', 'midi-writer-js'] } };
   return withHost(host, { config }, (page) => callExport(page, '/demo/frame/page.ts', 'run', name, options));
 }

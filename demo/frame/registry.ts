@@ -11,6 +11,7 @@ const loaders = {
   translation: () => import('../examples/translation.ts'),
   sentiment: () => import('../examples/sentiment.ts'),
   tagging: () => import('../examples/tagging.ts'),
+  melody: () => import('../examples/melody.ts'),
   tree: () => import('../examples/tree.ts'),
   grid: () => import('../examples/grid.ts'),
   captions: () => import('../examples/captions.ts'),

@@ -12,6 +12,7 @@ const loaders = {
   sentiment: () => import('../examples/sentiment.ts'),
   tagging: () => import('../examples/tagging.ts'),
   melody: () => import('../examples/melody.ts'),
+  'char-rnn': () => import('../examples/char-rnn.ts'),
   tree: () => import('../examples/tree.ts'),
   grid: () => import('../examples/grid.ts'),
   captions: () => import('../examples/captions.ts'),

@@ -64,6 +64,26 @@ describe('the example', () => {
     },
   );
 
+  it("char-rnn learns a text of the user's, which is held against bars of its own, and writes on", async () => {
+    const example = await loadExample('char-rnn');
+    const { settings } = example.reduced;
+    const trial = { settings: { ...settings, steps: 60, hidden: 24 }, bars: { 'no such figure': atLeast(1) } };
+    const run = (text: string, host: LabHost) =>
+      runTrial('char-rnn', example, trial, { ...options, file: 'text', text }, host);
+    // What follows a letter depends on the one before it.
+    const text = 'aabbccdd\n\n'.repeat(500);
+    const { host, printed, files } = quietHost();
+    const { held, metrics, baseline } = await run(text, host);
+    expect(held).toBe(true);
+    // A bigram model is never sure: of each character there are two in a row.
+    expect(baseline['bigram, nats per character']).toBeGreaterThan(0.5);
+    expect(metrics['validation, nats per character']).toBeLessThan(0.4);
+    expect(metrics).not.toHaveProperty('pieces that are balanced');
+    expect(printed.filter((line) => /^ {4}[a-d\s]+▸ /m.test(line))).toHaveLength(3);
+    expect(files.get('out/text.svg')).toContain('far in the line');
+    await expect(run(text.slice(0, 1500), host)).rejects.toThrow('its first nine tenths are 1350 characters');
+  });
+
   it('files are all in the registry', () => {
     const files = Object.keys(import.meta.glob('../../demo/examples/*.ts')).map(
       (path) => path.match(/([\w-]+)\.ts$/)?.[1],
@@ -199,6 +219,7 @@ describe('options of npm run example', () => {
     [[], { steps: '3' }, '--steps needs the name of an example'],
     [['truncation'], { all: true }, '--all runs all examples: leave out "truncation"'],
     [['truncation'], { record: true, steps: '3' }, 'leave out --steps'],
+    [['char-rnn'], { record: true, text: 'a.txt' }, '--record takes figures of data that is made: leave out --text'],
     [['truncation'], { seeds: '0' }, '--seeds takes a whole number from 1 on'],
     [['truncation'], { seed: '4294967296' }, 'below 2^32'],
   ];
@@ -211,10 +232,11 @@ describe('options of npm run example', () => {
 /** A page starts no processes. */
 describe('npm run example', () => {
   it('has its names, its result and its verdict for programs', async () => {
-    const [names, short, wrong] = await Promise.all([
+    const [names, short, wrong, text] = await Promise.all([
       start('--list', '--json'),
       start('truncation', '--steps', '2', '--json', '--out', 'weft-out/test'),
       start('nonsense'),
+      start('truncation', '--text', 'README.md'),
     ]);
     expect([names.code, names.last]).toEqual([0, [...exampleNames]]);
     // Two steps teach nothing.
@@ -226,6 +248,10 @@ describe('npm run example', () => {
     expect(short.errors.replace(/\s+/g, ' ')).toContain('did not hold (trained for 2 steps instead of 400)');
     expect([wrong.code, wrong.last]).toEqual([2, null]);
     expect(wrong.errors).toContain('weft: there is no example "nonsense"');
+    expect([text.code, text.errors]).toEqual([
+      2,
+      expect.stringContaining('weft: truncation makes its own data: leave out --text'),
+    ]);
   });
 });
 

@@ -102,14 +102,16 @@ interface Task {
   figure(output: Tensor, answer: Tensor): Tensor;
 }
 
-/** The first of four symbols is to be named at the end; others come now and then, to be let pass. */
+/** Which of eight symbols came first is to be told at the end; others come now and then, to be let pass. */
+const symbols = 8;
 const latch: Task = {
-  ...{ name: 'latch', inputs: 5, outputs: 4, share: 2 / 3 },
+  ...{ name: 'latch', inputs: symbols + 1, outputs: symbols, share: 2 / 3 },
   sample(draw, length) {
-    const sequence = new Float32Array(5 * length); // a symbol, one-hot or none, and a mark of the first
-    const answer = draw.below(4);
-    sequence[answer] = sequence[4] = 1;
-    for (let t = 1; t < length; t++) if (draw.chance(0.1)) sequence[5 * t + draw.below(4)] = 1;
+    const width = symbols + 1; // a symbol, one-hot or none, and a mark of the first
+    const sequence = new Float32Array(width * length);
+    const answer = draw.below(symbols);
+    sequence[answer] = sequence[symbols] = 1;
+    for (let t = 1; t < length; t++) if (draw.chance(0.1)) sequence[width * t + draw.below(symbols)] = 1;
     return [sequence, answer];
   },
   loss: (output, answer) => crossEntropy(output, answer.cast('i32')),

@@ -126,7 +126,9 @@ describe('Seq2Seq', () => {
     const [source, inputs] = [drawIds([2, 5], 9), drawIds([2, 3], 7)];
     const lengths = (...values: number[]) => tensor(values, { dtype: 'i32' });
     for (const wrong of [lengths(0, 5), lengths(5, 6)])
-      await expect(read(model.forward(source, inputs, { lengths: wrong }))).rejects.toThrow('a length lies outside [1, 5]');
+      await expect(read(model.forward(source, inputs, { lengths: wrong }))).rejects.toThrow(
+        'a length lies outside [1, 5]',
+      );
     for (const wrong of [lengths(3, 0), lengths(4, 1)])
       await expect(read(model.loss(source, inputs, inputs, { targetLengths: wrong }))).rejects.toThrow(
         'a length lies outside [1, 3]',

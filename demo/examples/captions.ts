@@ -73,9 +73,9 @@ export default example({
   reduced: {
     settings: { steps: 150, tests: 100, size: 16, drawn: ['cross', 'circle'] as readonly Shape[] },
     bars: {
-      'exact, attention': atLeast(0.3),
+      'exact, attention': atLeast(0.6),
       'attends to the right half': atLeast(0.8),
-      'exact, a fixed vector': atMost(0.2),
+      'exact, a fixed vector': atMost(0.3),
     },
   },
   async run(lab, { steps, tests: count, size, drawn }) {

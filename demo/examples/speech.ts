@@ -78,7 +78,8 @@ export default example({
     const saidOf = (i: number) => (said[i % tests.length] as models.Utterance).samples;
     await saveSound(lab, tests, saidOf);
 
-    const shown = tests.reduce((best, { length }, i) => (length > (tests[best] as Spoken).length ? i : best), 0);
+    const variety = (i: number) => new Set((tests[i] as Spoken).word).size;
+    const shown = tests.reduce((best, _, i) => (variety(i) > variety(best) ? i : best), 0);
     const test = tests[shown] as Spoken;
     const { samples: wave, alignment } = said[shown] as models.Utterance;
     const name = nameOf(test.word);

@@ -20,7 +20,7 @@ export default example({
   claim: 'A recurrent network that reads a text character by character learns what is open in it, and closes it',
   paper: 'Graves 2013; Karpathy, Johnson and Fei-Fei 2016',
   full: {
-    settings: { steps: 1500, hidden: 96, characters: 300_000, pieces: 100 },
+    settings: { steps: 2000, hidden: 96, characters: 300_000, pieces: 100 },
     bars: {
       'validation, nats per character': atMost(0.75),
       'bigram, nats per character': atLeast(1.1),

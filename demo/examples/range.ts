@@ -93,8 +93,6 @@ interface Task {
   readonly name: string;
   readonly inputs: number;
   readonly outputs: number;
-  /** The share of the training steps that it needs. */
-  readonly share: number;
   sample(draw: Draw, length: number): [sequence: Float32Array, answer: number];
   /** Of outputs [B, O] and answers [B]. */
   loss(output: Tensor, answer: Tensor): Tensor;
@@ -102,16 +100,16 @@ interface Task {
   figure(output: Tensor, answer: Tensor): Tensor;
 }
 
-/** Which of eight symbols came first is to be told at the end; others come now and then, to be let pass. */
-const symbols = 8;
+/** Which of four symbols came first is to be told at the end; others come at every second step, to be let pass. */
+const symbols = 4;
 const latch: Task = {
-  ...{ name: 'latch', inputs: symbols + 1, outputs: symbols, share: 2 / 3 },
+  ...{ name: 'latch', inputs: symbols + 1, outputs: symbols },
   sample(draw, length) {
     const width = symbols + 1; // a symbol, one-hot or none, and a mark of the first
     const sequence = new Float32Array(width * length);
     const answer = draw.below(symbols);
     sequence[answer] = sequence[symbols] = 1;
-    for (let t = 1; t < length; t++) if (draw.chance(0.1)) sequence[width * t + draw.below(symbols)] = 1;
+    for (let t = 1; t < length; t++) if (draw.chance(0.5)) sequence[width * t + draw.below(symbols)] = 1;
     return [sequence, answer];
   },
   loss: (output, answer) => crossEntropy(output, answer.cast('i32')),
@@ -120,7 +118,7 @@ const latch: Task = {
 
 /** Two of the numbers are marked, one in each half; their sum is wanted (Hochreiter and Schmidhuber 1997). */
 const adding: Task = {
-  ...{ name: 'adding', inputs: 2, outputs: 1, share: 1 },
+  ...{ name: 'adding', inputs: 2, outputs: 1 },
   sample(draw, length) {
     const sequence = new Float32Array(2 * length);
     for (let t = 0; t < length; t++) sequence[2 * t] = draw.uniform();
@@ -167,8 +165,7 @@ async function learn(lab: Lab, task: Task, length: number, name: Network, steps:
   const loader = (draw: Draw, batchSize: number) =>
     new DataLoader(() => samples((from) => task.sample(from, length), draw), { batchSize });
   const batches = loader(lab.draw(), batch);
-  const run = { step: { loss, optimizer, clip: 1 }, batches, steps: Math.ceil(steps * task.share) };
-  await lab.train(`${task.name} of ${length}, ${name}`, run);
+  await lab.train(`${task.name} of ${length}, ${name}`, { step: { loss, optimizer, clip: 1 }, batches, steps });
   for await (const [sequences, answers] of loader(lab.draw(), 1000))
     return noGrad(() => task.figure(answer(sequences), answers)).item();
   throw new Error('there are samples without end');

@@ -138,7 +138,10 @@ function short(): Plugin {
     name: 'short',
     apply: 'build',
     renderChunk(code, { fileName }) {
-      const options = { module: true, compress: { target: 'es2022' }, sourcemap: true };
+      // Classes keep their names, which messages tell of: `[Linear] inFeatures must be …`.
+      const keepNames = { class: true, function: false };
+      const compress = { target: 'es2022', keepNames };
+      const options = { module: true, compress, mangle: { keepNames }, sourcemap: true };
       const { code: minified, map, errors } = minifySync(fileName, code, options);
       if (errors[0]) throw new Error(`${fileName}: ${errors[0].message}`);
       return map ? { code: minified, map } : minified;

@@ -63,6 +63,7 @@ async function main() {
   let good = check('files', missingFiles(installed));
   good = check('publint', run('publint', ['run', tarball, '--strict'])) && good;
   good = check('types', run('attw', [tarball, '--profile', 'esm-only', '--no-emoji'])) && good;
+  good = check('names', await lostNames(installed)) && good;
   good = check('numbers', await differentNumbers(join(installed, 'dist', 'index.js'))) && good;
   for (const [entry, limit] of Object.entries(most)) {
     const sizes = await bundled(entry);
@@ -104,6 +105,23 @@ function missingFiles(installed) {
     (file) => !files.has(file),
   );
   return missing.length > 0 ? `the package has no ${missing.join(', ')}` : '';
+}
+
+/**
+ * Classes that the package calls by another name than it exports them by: messages tell of them by name.
+ * @param {string} installed
+ */
+async function lostNames(installed) {
+  const lost = [];
+  for (const file of readdirSync(join(installed, 'dist')).filter((each) => each.endsWith('.js'))) {
+    /** @type {Record<string, unknown>} */
+    const exported = await import(pathToFileURL(join(installed, 'dist', file)).href);
+    for (const [name, value] of Object.entries(exported)) {
+      const isClass = typeof value === 'function' && /^class\b/.test(String(value));
+      if (isClass && value.name !== name) lost.push(`${name} of ${file} is called ${value.name}`);
+    }
+  }
+  return lost.join('\n');
 }
 
 /**

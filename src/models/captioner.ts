@@ -24,9 +24,9 @@ import {
   beamSearchKinds,
   beamSearchNeeds,
   type DecoderStep,
-  type Hypothesis,
 } from './beamSearch.ts';
 import { expectInputs, lossOfTargets } from './decoder.ts';
+import type { Hypothesis } from './hypotheses.ts';
 
 /** Sizes and settings of a `Captioner`. */
 export interface CaptionerConfig {

@@ -1,4 +1,4 @@
-export { type BeamSearchOptions, beamSearch, type DecoderStep, type Hypothesis } from './beamSearch.ts';
+export { type BeamSearchOptions, beamSearch, type DecoderStep } from './beamSearch.ts';
 export { Captioner, type CaptionerConfig, type CaptionerLossOptions } from './captioner.ts';
 export {
   Char2Wav,
@@ -14,6 +14,7 @@ export { type GenerateOptions, generate } from './generate.ts';
 export { GPT, type GPTConfig } from './gpt.ts';
 
 export { GridLSTM, type GridLSTMConfig } from './gridLSTM.ts';
+export type { Hypothesis } from './hypotheses.ts';
 export type { Decoded, LanguageModel } from './languageModel.ts';
 
 export { muLawDecoding, muLawEncoding } from './muLaw.ts';

@@ -23,9 +23,9 @@ import {
   beamSearchKinds,
   beamSearchNeeds,
   type DecoderStep,
-  type Hypothesis,
 } from './beamSearch.ts';
 import { expectIds, expectInputs, lossOfTargets } from './decoder.ts';
+import type { Hypothesis } from './hypotheses.ts';
 
 /** Sizes and settings of a `Seq2Seq`. */
 export interface Seq2SeqConfig {

@@ -178,20 +178,24 @@ const systems = [
   { name: 'an RNN', make: rnn, each: 3, most: 4 },
   { name: 'a GRU', make: gru, each: 5, most: 7 },
   { name: 'a decoder with attention', make: decoder, each: 20, most: 22 },
-  { name: 'a Captioner', make: captioner, each: 19, most: 22 },
+  // The two biases of its LSTM have one gradient, which is copied to the place of each.
+  { name: 'a Captioner', make: captioner, each: 19, most: 22, copies: 2 },
 ];
 
 describe('a training step of', () => {
-  it.for(systems)('$name takes $each dispatches a step of the loop, and $most in all', async ({ make, each, most }) => {
-    await onGpuKernels(async () => {
-      const short = await commandsOf(make(20));
-      const long = await commandsOf(make(22));
-      expect((long.dispatches - short.dispatches) / 2).toBe(each);
-      expect(short.dispatches).toBeLessThanOrEqual(most * 20);
-      // Neither a carry nor what was captured is copied.
-      expect([short.copies, long.copies]).toEqual([0, 0]);
-    });
-  });
+  it.for(systems)(
+    '$name takes $each dispatches a step of the loop, and $most in all',
+    async ({ make, each, most, copies = 0 }) => {
+      await onGpuKernels(async () => {
+        const short = await commandsOf(make(20));
+        const long = await commandsOf(make(22));
+        expect((long.dispatches - short.dispatches) / 2).toBe(each);
+        expect(short.dispatches).toBeLessThanOrEqual(most * 20);
+        // Neither a carry nor what was captured is copied.
+        expect([short.copies, long.copies]).toEqual([copies, copies]);
+      });
+    },
+  );
 
   /** The sizes of what each command of a model of 4,000 words binds, of those that bind something as large. */
   const large = ({ commands }: Awaited<ReturnType<typeof commandsOf>>, least = 4000) =>

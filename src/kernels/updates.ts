@@ -207,7 +207,8 @@ const rules = {
     direction: `${nextSquare}
   let m = h.a * average[index] + (1.0 - h.a) * gradient;
   average[index] = m;
-  return gradient / (sqrt(max(s - m * m, Vector(0.0))) + h.b);`,
+  let variance = s - m * m;
+  return gradient / (sqrt(select(variance, Vector(0.0), variance < Vector(0.0))) + h.b);`,
     kept: square,
   },
   /** a: ε, b: decay of the learning rate, c: what the squares add up from. */

@@ -59,7 +59,8 @@ export default example({
   paper: 'Xu et al. 2015; Vinyals et al. 2015',
   full: {
     settings: {
-      steps: 900,
+      steps: 1200,
+      lr: 5e-3,
       tests: 500,
       size: 24,
       drawn: ['circle', 'square', 'triangle', 'cross'] as readonly Shape[],
@@ -71,19 +72,19 @@ export default example({
     },
   },
   reduced: {
-    settings: { steps: 150, tests: 100, size: 16, drawn: ['cross', 'circle'] as readonly Shape[] },
+    settings: { steps: 150, lr: 1e-2, tests: 100, size: 16, drawn: ['cross', 'circle'] as readonly Shape[] },
     bars: {
       'exact, attention': atLeast(0.6),
       'attends to the right half': atLeast(0.8),
       'exact, a fixed vector': atMost(0.3),
     },
   },
-  async run(lab, { steps, tests: count, size, drawn }) {
+  async run(lab, { steps, lr, tests: count, size, drawn }) {
     const kinds = (Object.keys(paints) as Paint[]).flatMap((paint) => drawn.map((shape) => ({ paint, shape })));
     const scene = { size, kinds };
     const tests = [...samples((each) => picture(each, scene, true), lab.draw(), count)];
     const found = new Map<Name, readonly models.Hypothesis[]>();
-    for (const name of names) found.set(name, await learn(lab, name, steps, scene, tests));
+    for (const name of names) found.set(name, await learn(lab, name, { steps, lr }, scene, tests));
     const of = (name: Name, i: number) => found.get(name)?.[i] as models.Hypothesis;
     const isExact = (name: Name, i: number) => of(name, i).ids.join() === tests[i]?.caption.join();
     const exact = (name: Name) => tests.filter((_, i) => isExact(name, i)).length / count;
@@ -108,7 +109,7 @@ export default example({
           `once for each word, with light on the places that it attends to. ${(100 * mean).toFixed(0)} % of the light on the word of a thing lies in the half that holds the thing.`,
         charts: [
           {
-            ...{ width: 440, height: 100, marginLeft: 110 },
+            ...{ width: 440, height: 100, marginLeft: 110, marginRight: 40 },
             x: { label: 'told without a fault', domain: [0, 1], grid: true },
             y: { label: null },
             marks: [
@@ -128,14 +129,14 @@ export default example({
 async function learn(
   lab: Lab,
   name: Name,
-  steps: number,
+  { steps, lr }: { readonly steps: number; readonly lr: number },
   scene: Scene,
   tests: readonly Picture[],
 ): Promise<models.Hypothesis[]> {
   const { attention } = forms[name];
   const sizes = { channels: 3, vocabulary: words.length, embedding, hidden, features: [16, 32] };
   const model = new models.Captioner({ ...sizes, attention });
-  const optimizer = new optim.Adam(model.parameters(), { lr: 1e-2 });
+  const optimizer = new optim.Adam(model.parameters(), { lr });
   const loss = (images: Tensor, inputs: Tensor, targets: Tensor, targetLengths: Tensor) =>
     model.loss(images, inputs, targets, { targetLengths });
   const draw = lab.draw();

@@ -1,5 +1,5 @@
 import { DataLoader, models, optim, padSequences, type Tensor } from '../../src/index.ts';
-import { atLeast, atMost, colours, type Draw, example, type Lab, Plot, samples } from '../frame/index.ts';
+import { atLeast, atMost, colours, type Draw, example, type Lab, Plot, samples, shifted } from '../frame/index.ts';
 
 /** Letters of the source, and what each becomes; the end of a text, which it is begun with, too. */
 const letters = 'abcdefghijklmnop';
@@ -125,20 +125,10 @@ async function learn(
 function collate(
   pairs: readonly Pair[],
 ): [source: Tensor, lengths: Tensor, inputs: Tensor, targets: Tensor, own: Tensor] {
-  const padded = (rows: readonly (readonly number[])[], length: number) => padSequences(rows, { length, dtype: 'i32' });
-  const source = padded(
-    pairs.map((each) => each.source),
-    longest,
-  );
-  const inputs = padded(
-    pairs.map(({ target }) => [end, ...target]),
-    longest + 1,
-  );
-  const targets = padded(
-    pairs.map(({ target }) => [...target, end]),
-    longest + 1,
-  );
-  return [source.values, source.lengths, inputs.values, targets.values, targets.lengths];
+  const sources = pairs.map(({ source }) => source);
+  const source = padSequences(sources, { length: longest, dtype: 'i32' });
+  const targets = pairs.map(({ target }) => target);
+  return [source.values, source.lengths, ...shifted(targets, end, longest + 1)];
 }
 
 function pair(draw: Draw, length = shortest + draw.below(longest - shortest + 1)): Pair {

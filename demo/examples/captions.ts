@@ -1,5 +1,5 @@
-import { DataLoader, models, optim, padSequences, type Tensor, tensor } from '../../src/index.ts';
-import { atLeast, atMost, colours, type Draw, example, type Lab, Plot, samples } from '../frame/index.ts';
+import { DataLoader, models, optim, type Tensor, tensor } from '../../src/index.ts';
+import { atLeast, atMost, colours, type Draw, example, type Lab, Plot, samples, shifted } from '../frame/index.ts';
 
 /** Pixels of a place in a row: two blocks of the encoder halve a picture twice. */
 const scale = 4;
@@ -156,11 +156,8 @@ function collate(pictures: readonly Picture[]): [images: Tensor, inputs: Tensor,
   const { size } = pictures[0] as Picture;
   const pixels = new Float32Array(pictures.length * 3 * size * size);
   for (const [i, each] of pictures.entries()) pixels.set(each.pixels, i * 3 * size * size);
-  const padded = (of: (picture: Picture) => readonly number[]) =>
-    padSequences(pictures.map(of), { length: longest, dtype: 'i32' });
-  const inputs = padded(({ caption }) => [end, ...caption.slice(0, -1)]);
-  const targets = padded(({ caption }) => caption);
-  return [tensor(pixels, { shape: [pictures.length, 3, size, size] }), inputs.values, targets.values, targets.lengths];
+  const captions = pictures.map(({ caption }) => caption.slice(0, -1));
+  return [tensor(pixels, { shape: [pictures.length, 3, size, size] }), ...shifted(captions, end, longest)];
 }
 
 /** Pairs of things that are kept from training: a fifth of all. Each thing is seen in training with most others. */

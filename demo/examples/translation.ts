@@ -1,5 +1,5 @@
 import { DataLoader, models, optim, padSequences, type Tensor } from '../../src/index.ts';
-import { atLeast, atMost, bleu, colours, type Draw, example, type Lab, Plot } from '../frame/index.ts';
+import { atLeast, atMost, bleu, colours, type Draw, example, type Lab, Plot, shifted } from '../frame/index.ts';
 
 type Words = readonly string[];
 
@@ -112,7 +112,10 @@ export default example({
     const sources = [...tests, drawn].map(english);
     const model = await learn(lab, steps, sizes, new Set(sources.map((words) => words.join(' '))));
 
-    const { values, lengths } = padded(sources, sourceWords);
+    const { values, lengths } = padSequences(
+      sources.map((words) => idsOf(words, sourceWords)),
+      { dtype: 'i32' },
+    );
     const translate = async (beams: number) => {
       const options = {
         lengths,
@@ -237,22 +240,10 @@ async function learn(lab: Lab, steps: number, sizes: Sizes, heldOut: ReadonlySet
   /** Sources [B, S] and their lengths [B], the ids before each step [B, T], those after it, and their lengths. */
   const collate = (pairs: readonly { readonly source: Words; readonly target: Words }[]) => {
     const { source, target } = sizes.longest;
-    const read = padded(
-      pairs.map((pair) => pair.source),
-      sourceWords,
-      source,
-    );
-    const before = padded(
-      pairs.map((pair) => [end, ...pair.target]),
-      targetWords,
-      target,
-    );
-    const after = padded(
-      pairs.map((pair) => [...pair.target, end]),
-      targetWords,
-      target,
-    );
-    return [read.values, read.lengths, before.values, after.values, after.lengths] as const;
+    const sources = pairs.map((pair) => idsOf(pair.source, sourceWords));
+    const targets = pairs.map((pair) => idsOf(pair.target, targetWords));
+    const read = padSequences(sources, { dtype: 'i32', length: source });
+    return [read.values, read.lengths, ...shifted(targets, targetWords.indexOf(end), target)] as const;
   };
   const batches = new DataLoader(pairs, { batchSize: sizes.batch, collate });
   const schedule = optim.cosine({ steps });
@@ -260,12 +251,7 @@ async function learn(lab: Lab, steps: number, sizes: Sizes, heldOut: ReadonlySet
   return model;
 }
 
-/** Ids of the words, filled up to the length or to the longest. */
-const padded = (sentences: readonly Words[], vocabulary: Words, length?: number) =>
-  padSequences(
-    sentences.map((words) => words.map((word) => vocabulary.indexOf(word))),
-    { dtype: 'i32', ...(length !== undefined && { length }) },
-  );
+const idsOf = (words: Words, vocabulary: Words) => words.map((word) => vocabulary.indexOf(word));
 
 function meaning(draw: Draw, { nested }: Sizes): Meaning {
   const isPast = draw.chance(0.5);

@@ -7,4 +7,5 @@ export { Draw } from './draw.ts';
 export { atLeast, atMost, type Example, example, type Outcome, samples, within } from './example.ts';
 export type { Lab } from './lab.ts';
 export { colours, logarithmic, type Picture } from './picture.ts';
+export { shifted } from './shifted.ts';
 export { wavFile } from './wav.ts';

@@ -13,7 +13,6 @@ import { evaluating, Module } from '../nn/module.ts';
 import { add, cast, mul, relu, tanh } from '../ops/elementwise.ts';
 import { iota } from '../ops/indexing.ts';
 import { concat, split } from '../ops/join.ts';
-import { type Lengths, lengthsLike } from '../ops/lengths.ts';
 import { maxPool2d } from '../ops/pool.ts';
 import { mean } from '../ops/reduce.ts';
 import { scan } from '../ops/scan.ts';
@@ -25,7 +24,7 @@ import {
   beamSearchNeeds,
   type DecoderStep,
 } from './beamSearch.ts';
-import { expectInputs, lossOfTargets } from './decoder.ts';
+import { expectInputs, lossOfTargets, type TargetOptions, targetKinds } from './decoder.ts';
 import type { Hypothesis } from './hypotheses.ts';
 
 /** Sizes and settings of a `Captioner`. */
@@ -70,11 +69,8 @@ const captionerConfig = declareOptions<CaptionerConfig>(
 );
 
 /** Options of `Captioner.loss`. */
-export interface CaptionerLossOptions {
-  /** How many of the T targets of each row count, [B] of i32 or as many numbers from 1 to T; default all. */
-  targetLengths?: Lengths;
-}
-const lossOptions = declareOptions<CaptionerLossOptions>({ targetLengths: lengthsLike });
+export interface CaptionerLossOptions extends TargetOptions {}
+const lossOptions = declareOptions<CaptionerLossOptions>(targetKinds);
 const captionOptions = declareOptions<BeamSearchOptions>(beamSearchKinds, beamSearchNeeds);
 
 /** An image that was looked at, as the decoder uses it. */

@@ -1,13 +1,21 @@
 import { ShapeError } from '../core/errors.ts';
+import type { Kinds } from '../core/options.ts';
 import { formatShape, sameShape } from '../core/shape.ts';
 import { expectDType, expectTensor } from '../graph/record.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import type { Linear } from '../nn/linear.ts';
-import { checkedLengths, type Lengths } from '../ops/lengths.ts';
+import { checkedLengths, type Lengths, lengthsLike } from '../ops/lengths.ts';
 import { linearCrossEntropy } from '../ops/linearCrossEntropy.ts';
 import { targetsWithin } from './sequence.ts';
 
 /** What the models share that write token by token: Seq2Seq and Captioner. */
+
+/** Options of the loss of targets [B, T]. */
+export interface TargetOptions {
+  /** How many of the T targets of each row count, [B] of i32 or as many numbers from 1 to T; default all. */
+  targetLengths?: Lengths;
+}
+export const targetKinds: Kinds<TargetOptions> = { targetLengths: lengthsLike };
 
 /** Throws unless ids are [B, T]. */
 export function expectIds(model: string, name: string, ids: Tensor): void {

@@ -24,7 +24,7 @@ import {
   beamSearchNeeds,
   type DecoderStep,
 } from './beamSearch.ts';
-import { expectIds, expectInputs, lossOfTargets } from './decoder.ts';
+import { expectIds, expectInputs, lossOfTargets, type TargetOptions, targetKinds } from './decoder.ts';
 import type { Hypothesis } from './hypotheses.ts';
 
 /** Sizes and settings of a `Seq2Seq`. */
@@ -67,11 +67,8 @@ export interface SourceOptions {
 }
 const sourceOptions = declareOptions<SourceOptions>({ lengths: lengthsLike });
 /** Options of `Seq2Seq.loss`. */
-export interface Seq2SeqLossOptions extends SourceOptions {
-  /** How many of the T targets of each row count, [B] of i32 or as many numbers from 1 to T; default all. */
-  targetLengths?: Lengths;
-}
-const lossOptions = declareOptions<Seq2SeqLossOptions>({ lengths: lengthsLike, targetLengths: lengthsLike });
+export interface Seq2SeqLossOptions extends SourceOptions, TargetOptions {}
+const lossOptions = declareOptions<Seq2SeqLossOptions>({ lengths: lengthsLike, ...targetKinds });
 
 const translateOptions = declareOptions<BeamSearchOptions & SourceOptions>(
   { ...beamSearchKinds, lengths: lengthsLike },
